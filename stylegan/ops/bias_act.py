@@ -1,0 +1,125 @@
+"""Bias, activation, gain and clamp."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class Activation(NamedTuple):
+    function: Callable[[Tensor, float], Tensor]
+    alpha: float
+    gain: float
+
+
+_SQRT2 = 2.0**0.5
+
+# The gain keeps unit variance through the layer (Karras et al. 2018, section 4.1).
+ACTIVATIONS: dict[str, Activation] = {
+    "linear": Activation(lambda x, alpha: x, 0.0, 1.0),
+    "relu": Activation(lambda x, alpha: F.relu(x), 0.0, _SQRT2),
+    "lrelu": Activation(lambda x, alpha: F.leaky_relu(x, alpha), 0.2, _SQRT2),
+    "tanh": Activation(lambda x, alpha: torch.tanh(x), 0.0, 1.0),
+    "sigmoid": Activation(lambda x, alpha: torch.sigmoid(x), 0.0, 1.0),
+    "elu": Activation(lambda x, alpha: F.elu(x), 0.0, 1.0),
+    "selu": Activation(lambda x, alpha: F.selu(x), 0.0, 1.0),
+    "softplus": Activation(lambda x, alpha: F.softplus(x), 0.0, 1.0),
+    "swish": Activation(lambda x, alpha: torch.sigmoid(x) * x, 0.0, _SQRT2),
+}
+
+
+def bias_act(
+    x: Tensor,
+    b: Tensor | None = None,
+    dim: int = 1,
+    act: str = "linear",
+    alpha: float | None = None,
+    gain: float | None = None,
+    clamp: float | None = None,
+) -> Tensor:
+    """clamp(gain · act(x + b)).
+
+    Args:
+        x: any shape.
+        b: [x.shape[dim]], or None.
+        dim: the axis that b belongs to.
+        act: one of `ACTIVATIONS`.
+        alpha: slope of lrelu for negative values; None = 0.2.
+        gain: factor after the activation; None = the activation's own.
+        clamp: limit to [-clamp, clamp]; None = no limit.
+    Returns: the shape of x.
+    Raises: ValueError for an unknown activation.
+    """
+    if act not in ACTIVATIONS:
+        raise ValueError(f"activation {act!r} is unknown; choose one of {', '.join(ACTIVATIONS)}")
+    spec = ACTIVATIONS[act]
+    if act == "lrelu":
+        alpha, gain = spec.alpha if alpha is None else alpha, spec.gain if gain is None else gain
+        if alpha > 0 and gain > 0:
+            if b is not None:
+                shape = [1] * x.ndim
+                shape[dim] = -1
+                b = b.to(x.dtype).reshape(shape)
+            return _BiasLeakyReLU.apply(x, b, alpha, gain, clamp)
+    if b is not None:
+        shape = [1] * x.ndim
+        shape[dim] = -1
+        x = x + b.reshape(shape).to(x.dtype)
+    x = spec.function(x, spec.alpha if alpha is None else alpha)
+    gain = spec.gain if gain is None else gain
+    if gain != 1:
+        x = x * gain
+    return x if clamp is None else x.clamp(-clamp, clamp)
+
+
+class _BiasLeakyReLU(torch.autograd.Function):
+    """clamp(gain · lrelu(x + b)) in three passes over one new tensor, since memory is what it costs.
+
+    With a positive gain the result alone tells which side of each kink an element was on, so nothing else is kept.
+    Piecewise linear: every further derivative is the same mask again.
+    """
+
+    @staticmethod
+    def forward(x, b, alpha, gain, clamp):
+        # gain · lrelu(t) = lrelu(gain · t)
+        y = x * gain if b is None else torch.add(b * gain, x, alpha=gain)
+        F.leaky_relu_(y, alpha)
+        return y if clamp is None else y.clamp_(-clamp, clamp)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        _, b, ctx.alpha, ctx.gain, ctx.clamp = inputs
+        ctx.bias_shape = None if b is None else b.shape
+        ctx.save_for_backward(output)
+
+    @staticmethod
+    def backward(ctx, grad):
+        (y,) = ctx.saved_tensors
+        grad = _Mask.apply(grad, y.detach(), ctx.alpha, ctx.gain, ctx.clamp)
+        db = grad.sum_to_size(ctx.bias_shape) if ctx.needs_input_grad[1] else None
+        return grad, db, None, None, None
+
+
+class _Mask(torch.autograd.Function):
+    """grad · (the slope of `_BiasLeakyReLU` where it gave y); linear in grad, constant in y."""
+
+    @staticmethod
+    def forward(grad, y, alpha, gain, clamp):
+        out = torch.ops.aten.leaky_relu_backward(grad, y, alpha, True)
+        if gain != 1:
+            out.mul_(gain)
+        if clamp is not None:
+            out = torch.ops.aten.hardtanh_backward(out, y, -clamp, clamp)
+        return out
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        _, y, ctx.alpha, ctx.gain, ctx.clamp = inputs
+        ctx.save_for_backward(y)
+
+    @staticmethod
+    def backward(ctx, grad):
+        (y,) = ctx.saved_tensors
+        return _Mask.apply(grad, y, ctx.alpha, ctx.gain, ctx.clamp), None, None, None, None

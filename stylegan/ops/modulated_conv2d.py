@@ -1,0 +1,45 @@
+"""Style-modulated convolution."""
+
+import torch
+from torch import Tensor
+
+from stylegan.ops.conv2d_resample import conv2d_resample
+from stylegan.ops.upfirdn2d import Factors
+
+
+def modulated_conv2d(
+    x: Tensor,
+    w: Tensor,
+    styles: Tensor,
+    noise: Tensor | None = None,
+    up: int = 1,
+    down: int = 1,
+    padding: Factors = 0,
+    resample_filter: Tensor | None = None,
+    demodulate: bool = True,
+    flip_weight: bool = True,
+) -> Tensor:
+    """Convolve each sample with its own weights w·s, normalised to unit output variance.
+
+    The weights are shared and the activations scaled instead: x·s before the convolution, and after it the factor
+    rsqrt(Σ (w·s)² + 1e-8), a product of two small matrices. One dense convolution serves the whole batch.
+
+    Args:
+        x: [N,C,H,W].
+        w: [C_out, C, kh, kw].
+        styles: [N, C].
+        noise: [H,W] or [N,1,H,W] at the output's size, added after demodulation; None = none.
+        up, down, padding, resample_filter, flip_weight: as in `conv2d_resample`.
+        demodulate: normalise as above.
+    Returns: [N, C_out, H·up/down, W·up/down].
+    Source: Karras et al. 2020 (StyleGAN2), section 2.2, equations 1 to 3.
+    """
+    x = x * styles[:, :, None, None].to(x.dtype)
+    x = conv2d_resample(
+        x, w.to(x.dtype), f=resample_filter, up=up, down=down, padding=padding, flip_weight=flip_weight
+    )
+    if not demodulate:
+        return x if noise is None else x + noise.to(x.dtype)
+    energy = styles.square() @ w.square().sum(dim=[2, 3]).t()
+    scale = (energy + 1e-8).rsqrt()[:, :, None, None].to(x.dtype)
+    return x * scale if noise is None else torch.addcmul(noise.to(x.dtype), x, scale)
