@@ -1,0 +1,244 @@
+"""The synthesis network: intermediate latents w to an image."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from stylegan.networks.channels import FIRST_BLOCK_PX, block_channels, block_resolutions
+from stylegan.networks.layers import Conv2dLayer, FullyConnected
+from stylegan.ops import bias_act, modulated_conv2d, setup_filter, upsample2d
+from stylegan.ops.bias_act import ACTIVATIONS
+
+ARCHITECTURES = ("orig", "skip", "resnet")
+
+
+class SynthesisLayer(nn.Module):
+    """Modulated 3×3 convolution, noise, bias, activation: [N,C,H,W] and w [N,W] → [N,C_out,H·up,W·up]."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        w_dim: int,
+        resolution: int,
+        up: int = 1,
+        use_noise: bool = True,
+        activation: str = "lrelu",
+        resample_taps: Sequence[float] = (1, 3, 3, 1),
+        conv_clamp: float | None = None,
+    ):
+        super().__init__()
+        self.up, self.use_noise, self.activation, self.conv_clamp = up, use_noise, activation, conv_clamp
+        self.act_gain = ACTIVATIONS[activation].gain
+        self.register_buffer("resample_filter", setup_filter(resample_taps))
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
+        if use_noise:
+            self.register_buffer("noise_const", torch.randn(resolution, resolution))
+            self.noise_strength = nn.Parameter(torch.zeros([]))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+        self.affine = FullyConnected(w_dim, in_channels, bias_init=1.0)
+
+    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None = None, gain: float = 1.0) -> Tensor:
+        """`noise`: [H,W] or [N,1,H,W] before the learned strength, None = none; `gain` scales output and clamp."""
+        x = modulated_conv2d(
+            x,
+            # No equalised learning rate: demodulation would divide any factor of the weights out again.
+            self.weight,
+            self.affine(w),
+            noise=None if noise is None else noise * self.noise_strength,
+            up=self.up,
+            padding=1,
+            resample_filter=self.resample_filter,
+            flip_weight=self.up == 1,
+        )
+        clamp = None if self.conv_clamp is None else self.conv_clamp * gain
+        return bias_act(x, self.bias, act=self.activation, gain=self.act_gain * gain, clamp=clamp)
+
+
+class ToRGBLayer(nn.Module):
+    """Modulated 1×1 convolution to the image's channels, without demodulation: → [N,C_img,H,W]."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, w_dim: int, conv_clamp: float | None = None):
+        super().__init__()
+        self.conv_clamp = conv_clamp
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+        self.affine = FullyConnected(w_dim, in_channels, bias_init=1.0)
+        self.weight_gain = 1 / in_channels**0.5
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        styles = self.affine(w) * self.weight_gain
+        return bias_act(
+            modulated_conv2d(x, self.weight, styles, demodulate=False), self.bias, clamp=self.conv_clamp
+        )
+
+
+class SynthesisBlock(nn.Module):
+    """All layers of one resolution. The first block starts from a learned constant."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        w_dim: int,
+        resolution: int,
+        img_channels: int,
+        is_last: bool,
+        architecture: str,
+        use_noise: bool,
+        activation: str,
+        resample_taps: Sequence[float],
+        conv_clamp: float | None,
+    ):
+        super().__init__()
+        self.architecture, self.is_first = architecture, in_channels == 0
+        self.register_buffer("resample_filter", setup_filter(resample_taps))
+        layer = dict(
+            w_dim=w_dim,
+            resolution=resolution,
+            use_noise=use_noise,
+            activation=activation,
+            conv_clamp=conv_clamp,
+        )
+        if self.is_first:
+            self.const = nn.Parameter(torch.randn(out_channels, resolution, resolution))
+        else:
+            # Only layers that resample take the taps; the others hold the default ones unused, as published.
+            self.conv0 = SynthesisLayer(in_channels, out_channels, up=2, resample_taps=resample_taps, **layer)
+        self.conv1 = SynthesisLayer(out_channels, out_channels, **layer)
+        self.has_torgb = is_last or architecture == "skip"
+        if self.has_torgb:
+            self.torgb = ToRGBLayer(out_channels, img_channels, w_dim=w_dim, conv_clamp=conv_clamp)
+        if architecture == "resnet" and not self.is_first:
+            self.skip = Conv2dLayer(
+                in_channels, out_channels, 1, bias=False, up=2, resample_taps=resample_taps
+            )
+        self.num_convs = 1 if self.is_first else 2
+
+    def forward(
+        self, x: Tensor | None, img: Tensor | None, ws: Tensor, noise: Mapping[str, Tensor]
+    ) -> tuple[Tensor, Tensor | None]:
+        """x [N,C,H,W], img [N,C_img,H,W] or None, ws [N, num_convs + 1, W] → the same at this block's size."""
+        if self.is_first:
+            x = self.const.expand(ws.shape[0], -1, -1, -1).contiguous(memory_format=torch.channels_last)
+            x = self.conv1(x, ws[:, 0], noise.get("conv1"))
+        elif self.architecture == "resnet":
+            shortcut = self.skip(x, gain=0.5**0.5)
+            x = self.conv0(x, ws[:, 0], noise.get("conv0"))
+            x = shortcut + self.conv1(x, ws[:, 1], noise.get("conv1"), gain=0.5**0.5)
+        else:
+            x = self.conv0(x, ws[:, 0], noise.get("conv0"))
+            x = self.conv1(x, ws[:, 1], noise.get("conv1"))
+        if img is not None:
+            img = upsample2d(img, self.resample_filter)
+        if self.has_torgb:
+            rgb = self.torgb(x, ws[:, self.num_convs])
+            img = rgb if img is None else img + rgb
+        return x, img
+
+
+class SynthesisNetwork(nn.Module):
+    """ws [N,L,W] → image [N,C,H,W], nominally in [-1, 1]; blocks b4, b8, ... up to the resolution.
+
+    Source: Karras et al. 2020 (StyleGAN2), figures 2 and 7.
+    """
+
+    def __init__(
+        self,
+        *,
+        w_dim: int,
+        resolution: int,
+        channels: int,
+        channel_base: int,
+        channel_max: int,
+        architecture: str = "skip",
+        conv_clamp: float | None = None,
+        use_noise: bool = True,
+        activation: str = "lrelu",
+        resample_taps: Sequence[float] = (1, 3, 3, 1),
+    ):
+        super().__init__()
+        if architecture not in ARCHITECTURES:
+            raise ValueError(f"generator.architecture must be one of {ARCHITECTURES}, got {architecture!r}")
+        self.w_dim, self.use_noise = w_dim, use_noise
+        self.block_names: list[str] = []
+        # [layer, side in px] in the order in which noise is drawn.
+        self.noise_layers: list[tuple[str, int]] = []
+        in_channels = 0
+        for side in block_resolutions(resolution):
+            out_channels = block_channels(side, channel_base=channel_base, channel_max=channel_max)
+            block = SynthesisBlock(
+                in_channels,
+                out_channels,
+                w_dim=w_dim,
+                resolution=side,
+                img_channels=channels,
+                is_last=side == resolution,
+                architecture=architecture,
+                use_noise=use_noise,
+                activation=activation,
+                resample_taps=resample_taps,
+                conv_clamp=conv_clamp,
+            )
+            self.add_module(f"b{side}", block)
+            self.block_names.append(f"b{side}")
+            layers = ["conv1"] if side == FIRST_BLOCK_PX else ["conv0", "conv1"]
+            self.noise_layers += [(f"b{side}.{layer}", side) for layer in layers if use_noise]
+            in_channels = out_channels
+        # One entry a convolution, and the one that the last torgb takes.
+        self.num_ws = sum(getattr(self, name).num_convs for name in self.block_names) + 1
+
+    def forward(
+        self, ws: Tensor, noise_mode: str = "const", noise: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
+        """Draw the image.
+
+        Args:
+            ws: [N,L,W].
+            noise_mode: "const" (the network's own buffers), "random", or "none".
+            noise: for "random": {"b8.conv0": [N,1,8,8], ...}, unit normal, for every layer of `noise_layers`.
+                Without it, outside training, torch's global generator draws; in training that is an error,
+                since nothing there may depend on what was drawn before.
+        Returns: [N,C,H,W].
+        Raises: ValueError for an unknown mode, a wrong shape of ws, or noise that lacks a layer.
+        """
+        if ws.ndim != 3 or ws.shape[1:] != (self.num_ws, self.w_dim):
+            raise ValueError(f"ws must have the shape [N, {self.num_ws}, {self.w_dim}], got {list(ws.shape)}")
+        noises = self._noise_by_layer(ws, noise_mode, noise)
+        x = img = None
+        first = 0
+        for name in self.block_names:
+            block = getattr(self, name)
+            own = {
+                layer: noises[f"{name}.{layer}"]
+                for layer in ("conv0", "conv1")
+                if f"{name}.{layer}" in noises
+            }
+            x, img = block(x, img, ws[:, first : first + block.num_convs + 1], own)
+            first += block.num_convs
+        return img
+
+    def _noise_by_layer(
+        self, ws: Tensor, mode: str, noise: Mapping[str, Tensor] | None
+    ) -> Mapping[str, Tensor]:
+        if mode == "none" or not self.use_noise:
+            return {}
+        if mode == "const":
+            return {name: self.get_submodule(name).noise_const for name, _ in self.noise_layers}
+        if mode != "random":
+            raise ValueError(f"noise_mode must be const, random or none, got {mode!r}")
+        if noise is None:
+            if self.training:
+                raise ValueError(
+                    "noise_mode random needs the drawn noise in training: pass noise={layer: [N,1,H,W]}"
+                )
+            return {
+                n: torch.randn(ws.shape[0], 1, side, side, device=ws.device) for n, side in self.noise_layers
+            }
+        missing = [name for name, _ in self.noise_layers if name not in noise]
+        if missing:
+            raise ValueError(f"noise lacks the layers {', '.join(missing)}")
+        return noise
