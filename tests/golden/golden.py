@@ -65,7 +65,7 @@ def json_fixture(name: str) -> dict:
 
 
 def params(name: str, cases: Callable[[Fixture], Iterable[tuple[str, object]]]) -> list:
-    """Parameters for `parametrize("case", ...)`: `cases(fixture)` yields (id, case); one skipped case without the file."""
+    """For `parametrize("case", ...)`: what `cases(fixture)` yields as (id, case); one skipped case without the file."""
     path = GOLDEN_DIR / name
     if not path.exists():
         return [pytest.param(None, id=name, marks=pytest.mark.skip(reason=f"{GOLDEN_DIR} lacks {name}"))]

@@ -1,0 +1,140 @@
+"""The pixel convention, grids, and PNG files that carry text."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from stylegan.images import read_png_text, save_png, tile, to_float, to_uint8
+
+
+def test_pixels_survive_the_round_trip():
+    pixels = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
+    floats = to_float(pixels)
+    assert floats.dtype == torch.float32 and floats.min() == -1 and floats.max() == 1
+    torch.testing.assert_close(floats, pixels.to(torch.float64).div(127.5).sub(1).float(), rtol=0, atol=1e-7)
+    assert torch.equal(to_uint8(floats), pixels)
+    assert torch.equal(to_uint8(floats.double()), pixels)
+
+
+def test_floats_are_rounded_to_the_nearest_pixel_and_clamped():
+    values = torch.linspace(-1.5, 1.5, 4001, dtype=torch.float64)
+    nearest = torch.floor(values * 127.5 + 127.5 + 0.5).clamp(0, 255)
+    assert (to_uint8(values).double() - nearest).abs().max() == 0
+    extremes = to_uint8(torch.tensor([-1e30, -torch.inf, torch.inf, 0.0]))
+    assert extremes.tolist() == [0, 0, 255, 128]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_rounded_once(dtype):
+    """Half precision near 255 is coarser than a pixel's rounding allows; the arithmetic must not be in it."""
+    values = torch.linspace(-1, 1, 4001).to(dtype)
+    assert torch.equal(to_uint8(values), to_uint8(values.double()))
+
+
+def test_a_second_conversion_is_refused():
+    with pytest.raises(ValueError, match="uint8"):
+        to_float(torch.zeros(3))
+    with pytest.raises(ValueError, match="floats"):
+        to_uint8(torch.zeros(3, dtype=torch.uint8))
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    num=st.integers(1, 7),
+    columns=st.integers(1, 5),
+    channels=st.integers(1, 4),
+    height=st.integers(1, 4),
+    width=st.integers(1, 4),
+)
+def test_tiles_lie_row_by_row(num, columns, channels, height, width):
+    rng = np.random.default_rng(0)
+    images = torch.from_numpy(rng.integers(0, 255, (num, channels, height, width), dtype=np.uint8))
+    grid = tile(images, columns)
+    rows = (num + columns - 1) // columns
+    assert grid.shape == (channels, rows * height, columns * width)
+    for place in range(rows * columns):
+        top, left = place // columns * height, place % columns * width
+        cell = grid[:, top : top + height, left : left + width]
+        assert torch.equal(cell, images[place]) if place < num else (cell == 255).all()
+
+
+@pytest.mark.parametrize(("num", "columns"), [(0, 3), (3, 0)])
+def test_an_empty_grid_is_refused(num, columns):
+    with pytest.raises(ValueError, match="grid"):
+        tile(torch.zeros(num, 3, 4, 4, dtype=torch.uint8), columns)
+
+
+@pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (2, "LA"), (3, "RGB"), (4, "RGBA")])
+def test_pngs_hold_the_pixels(tmp_path, channels, mode):
+    pixels = np.random.default_rng(0).integers(0, 256, (channels, 5, 7), dtype=np.uint8)
+    save_png(tmp_path / "ü b.png", torch.from_numpy(pixels))
+    with Image.open(tmp_path / "ü b.png") as image:
+        assert image.mode == mode and image.format == "PNG"
+        stored = np.asarray(image).reshape(5, 7, channels)
+    np.testing.assert_array_equal(stored.transpose(2, 0, 1), pixels)
+    assert read_png_text(tmp_path / "ü b.png") == {}
+
+
+def test_a_view_of_a_batch_can_be_saved(tmp_path):
+    batch = torch.randint(0, 256, (2, 3, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    view = batch.to(memory_format=torch.channels_last)[1].flip(-1)
+    save_png(tmp_path / "a.png", view)
+    np.testing.assert_array_equal(
+        np.asarray(Image.open(tmp_path / "a.png")), batch[1].flip(-1).permute(1, 2, 0)
+    )
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    text=st.dictionaries(
+        st.from_regex(r"[A-Za-z]{1,20}", fullmatch=True),
+        st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40),
+        max_size=3,
+    )
+)
+def test_text_survives(tmp_path_factory, text):
+    path = tmp_path_factory.mktemp("text") / "a.png"
+    save_png(path, torch.zeros(1, 2, 2, dtype=torch.uint8), text)
+    assert read_png_text(path) == text
+
+
+def test_text_beyond_latin_1_is_stored_as_utf_8(tmp_path):
+    save_png(
+        tmp_path / "a.png", torch.zeros(1, 2, 2, dtype=torch.uint8), {"plain": "seed 7", "name": "写真 ü"}
+    )
+    content = (tmp_path / "a.png").read_bytes()
+    assert content.count(b"tEXt") == 1 and content.count(b"iTXt") == 1
+    assert "写真 ü".encode() in content
+
+
+def test_a_name_that_is_no_text_can_be_stored(tmp_path):
+    save_png(tmp_path / "a.png", torch.zeros(1, 2, 2, dtype=torch.uint8), {"path": "caf\udce9"})
+    assert read_png_text(tmp_path / "a.png") == {"path": "caf\\udce9"}
+
+
+def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    save_png(tmp_path / "a.png", torch.zeros(1, 2, 2, dtype=torch.uint8))
+    before = (tmp_path / "a.png").read_bytes()
+
+    def full_disk(self, target, **_):
+        target.write_bytes(b"half a picture")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        save_png(tmp_path / "a.png", torch.ones(1, 2, 2, dtype=torch.uint8))
+    assert (tmp_path / "a.png").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [torch.zeros(3, 4, 4), torch.zeros(4, 4, dtype=torch.uint8), torch.zeros(5, 4, 4, dtype=torch.uint8)],
+)
+def test_what_is_no_picture_is_refused(tmp_path, image):
+    with pytest.raises(ValueError, match="uint8 .C,H,W."):
+        save_png(tmp_path / "a.png", image)
+    assert list(tmp_path.iterdir()) == []
