@@ -1,0 +1,253 @@
+"""Flowers: a procedural picture set of our own, drawn on demand, at any resolution.
+
+A flower is a rosette of 3 to 8 petals around a disc, seen from above on a soft background; its class is
+the number of petals. All of its numbers follow from (seed, index) and live in continuous coordinates, so
+that one flower looks the same at every resolution, up to sampling.
+
+Coordinates: the picture spans [-1, 1] in x and y, y downwards; lengths are in these units, angles in
+radians, colours RGB in [0, 1]. Arrays are float32, S is the side of the canvas in samples.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from datamodules.datasets.image_dataset import ImageDataset
+
+MIN_PETALS, MAX_PETALS = 3, 8
+NUM_CLASSES = MAX_PETALS - MIN_PETALS + 1
+
+# Keeps the flowers' random numbers apart from other draws under the same seed.
+_STREAM = int.from_bytes(b"flow", "big")
+
+# Petals: colour at the base, colour at the tip.
+_PETALS = np.array(
+    [
+        [(0.99, 0.86, 0.90), (0.93, 0.36, 0.58)],  # rose
+        [(0.80, 0.10, 0.20), (0.93, 0.20, 0.24)],  # poppy
+        [(0.99, 0.62, 0.18), (0.99, 0.45, 0.25)],  # orange
+        [(0.98, 0.70, 0.12), (1.00, 0.88, 0.30)],  # buttercup
+        [(0.93, 0.90, 0.82), (1.00, 0.99, 0.96)],  # daisy
+        [(0.86, 0.80, 0.97), (0.60, 0.45, 0.88)],  # lilac
+        [(0.45, 0.20, 0.60), (0.62, 0.30, 0.78)],  # violet
+        [(0.80, 0.90, 1.00), (0.30, 0.46, 0.92)],  # forget-me-not
+        [(1.00, 0.84, 0.72), (0.98, 0.56, 0.50)],  # peach
+        [(0.72, 0.08, 0.42), (0.90, 0.28, 0.66)],  # magenta
+    ],
+    dtype=np.float32,
+)
+# Discs: colour of the middle, colour of the rim.
+_DISCS = np.array(
+    [
+        [(1.00, 0.86, 0.30), (0.93, 0.64, 0.10)],  # pollen
+        [(0.55, 0.33, 0.14), (0.33, 0.18, 0.09)],  # seeds
+        [(0.80, 0.86, 0.42), (0.52, 0.64, 0.22)],  # green
+        [(0.36, 0.16, 0.34), (0.20, 0.09, 0.22)],  # plum
+    ],
+    dtype=np.float32,
+)
+# Grounds: the two ends of a gradient.
+_GROUNDS = np.array(
+    [
+        [(0.44, 0.64, 0.32), (0.19, 0.40, 0.22)],  # meadow
+        [(0.60, 0.74, 0.44), (0.30, 0.50, 0.36)],  # leaf
+        [(0.84, 0.93, 0.98), (0.56, 0.77, 0.93)],  # sky
+        [(0.98, 0.94, 0.85), (0.90, 0.80, 0.64)],  # cream
+    ],
+    dtype=np.float32,
+)
+
+
+@dataclass(frozen=True)
+class Flower:
+    """One flower as numbers."""
+
+    petals: int
+    centre: tuple[float, float]
+    tilt: float  # direction of the foreshortening
+    squash: float  # 1 = seen from straight above
+    rotation: float
+    lengths: np.ndarray  # [petals]
+    angles: np.ndarray  # [petals], deviations from even spacing
+    half_width: float  # greatest half-width of a petal
+    base_power: float  # outline t^base_power (1-t)^tip_power along the petal, t in [0, 1]
+    tip_power: float  # small = blunt, large = pointed
+    notch: float  # depth of the dent in the tip, as a share of the length
+    disc_radius: float
+    petal_colours: np.ndarray  # [2, 3] base, tip
+    disc_colours: np.ndarray  # [2, 3] middle, rim
+    ground_colours: np.ndarray  # [2, 3] the ends
+    ground_angle: float
+
+
+def petals_of(index):
+    """Number of petals of a flower (index: int or integer tensor): the classes take turns, for balance."""
+    return MIN_PETALS + index % NUM_CLASSES
+
+
+def grow(seed: int, index: int) -> Flower:
+    """The flower of (seed, index), whatever was grown before."""
+    rng = np.random.default_rng([seed, _STREAM, index])
+    petals = petals_of(index)
+    length = rng.uniform(0.66, 0.88)
+    slack = 0.94 - length  # keeps the tips inside the picture
+
+    def colours(palette: np.ndarray, wobble: float) -> np.ndarray:
+        chosen = palette[rng.integers(len(palette))]
+        return np.clip(chosen + rng.uniform(-wobble, wobble, (1, 3)), 0, 1).astype(np.float32)
+
+    # Many petals must be narrow; few would be fans without the second bound.
+    crowding = rng.uniform(0.45, 0.68)
+    half_width = length * min(crowding * np.tan(np.pi / petals), 0.40)
+    return Flower(
+        petals=petals,
+        centre=(rng.uniform(-slack, slack), rng.uniform(-slack, slack)),
+        tilt=rng.uniform(0, np.pi),
+        squash=rng.uniform(0.84, 1.0),
+        rotation=rng.uniform(0, 2 * np.pi),
+        lengths=(length * rng.uniform(0.94, 1.0, petals)).astype(np.float32),
+        angles=(rng.uniform(-0.12, 0.12, petals) / petals).astype(np.float32),
+        half_width=half_width,
+        base_power=rng.uniform(0.75, 1.15),
+        tip_power=rng.choice([0.35, 0.45, 0.6, 0.85]),
+        # On narrow petals a dent reads as two petals.
+        notch=rng.choice([0.0, 0.0, 0.12]) if petals <= 6 else 0.0,
+        disc_radius=length * rng.uniform(0.20, 0.30),
+        petal_colours=colours(_PETALS, 0.04),
+        disc_colours=colours(_DISCS, 0.03),
+        ground_colours=colours(_GROUNDS, 0.03),
+        ground_angle=rng.uniform(0, 2 * np.pi),
+    )
+
+
+def paint(flower: Flower, resolution: int) -> np.ndarray:
+    """Draw a flower. Returns: uint8 [3, resolution, resolution]."""
+    # Edges are anti-aliased by their distance; where a petal is a few pixels wide that alone is too coarse.
+    finer = 2 if resolution <= 64 else 1
+    size = resolution * finer
+    pixel = np.float32(2 / size)
+    axis = (np.arange(size, dtype=np.float32) + 0.5) * pixel - 1
+    picture = _ground(flower, axis)
+    radius, angle = _polar(flower, axis)
+    _lay_petals(flower, picture, radius, angle, pixel)
+    _lay_disc(flower, picture, radius, angle, pixel)
+    if finer == 2:
+        rows = picture[:, 0::2] + picture[:, 1::2]
+        picture = (rows[:, :, 0::2] + rows[:, :, 1::2]) * np.float32(0.25)
+    return (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def _mix(ends: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Colours [3, S, S] from ends[0] to ends[1] by a share [S, S] in [0, 1]."""
+    first, last = ends[:, :, None, None]
+    return first + (last - first) * share
+
+
+def _cover(distance: np.ndarray, pixel: np.float32) -> np.ndarray:
+    """How much of a pixel [0, 1] lies inside an edge at a signed distance (inside is positive)."""
+    return np.clip(distance / pixel + np.float32(0.5), 0, 1)
+
+
+def _ground(flower: Flower, axis: np.ndarray) -> np.ndarray:
+    across, down = np.float32(np.cos(flower.ground_angle)), np.float32(np.sin(flower.ground_angle))
+    along = across * axis[None, :] + down * axis[:, None]
+    return _mix(flower.ground_colours, np.clip(0.5 + 0.4 * along, 0, 1))
+
+
+def _polar(flower: Flower, axis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Radius and angle around the flower's centre with the foreshortening undone: two [S, S]."""
+    dx = axis[None, :] - np.float32(flower.centre[0])
+    dy = axis[:, None] - np.float32(flower.centre[1])
+    c, s = np.float32(np.cos(flower.tilt)), np.float32(np.sin(flower.tilt))
+    along = (c * dx + s * dy) * np.float32(1 / flower.squash - 1)
+    x, y = dx + c * along, dy + s * along
+    return np.sqrt(x * x + y * y), np.arctan2(y, x) - np.float32(flower.rotation)
+
+
+def _lay_petals(flower: Flower, picture: np.ndarray, radius, angle, pixel: np.float32) -> None:
+    step = 2 * np.pi / flower.petals
+    nearest = np.rint(angle / np.float32(step))
+    angle = angle - nearest * np.float32(step)
+    nearest = nearest.astype(np.int16)
+    reached = []
+    # Each petal lies over the one before it, all the way round; a point is reached by three at most.
+    for offset in (-1, 0, 1):
+        which = (nearest + offset) % flower.petals
+        turned = angle - np.float32(offset * step) - flower.angles[which]
+        reached.append(_petal(flower, radius, turned, flower.lengths[which]))
+    # A soft round shadow on the ground sets pale flowers off pale grounds.
+    span = np.square(radius / flower.lengths.max())
+    picture *= 1 - np.float32(0.22) * np.exp(-np.square(span))
+    fine = max(0.0, 1 - float(pixel) / (0.12 * flower.half_width))
+    for distance, along, aside in reached:
+        crease = np.exp(-np.square(aside * np.float32(3.5))) * (1 - along)
+        veins = np.float32(0.05 * fine) * np.cos(aside * np.float32(7 * np.pi))
+        shade = 1 - np.float32(0.30) * crease - np.float32(0.16) * np.square(aside) - veins
+        colour = _mix(flower.petal_colours, along) * shade
+        picture += (colour - picture) * _cover(distance, pixel)
+
+
+def _petal(flower: Flower, radius, angle, length) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """One petal, whose axis is at angle 0.
+
+    Returns: signed distance to its outline, near the outline (inside is positive); place along the petal in
+    [0, 1] from base to tip; place aside in [0, 1] from the middle to the edge.
+    """
+    u, v = radius * np.cos(angle), np.abs(radius * np.sin(angle))
+    if flower.notch:
+        dent = np.exp(-np.square(v * np.float32(2.5 / flower.half_width)))
+        length = length * (1 - np.float32(flower.notch) * dent)
+    p, q = np.float32(flower.base_power), np.float32(flower.tip_power)
+    along = np.clip(u / length, np.float32(1e-3), np.float32(1 - 1e-3))
+    widest = (p / (p + q)) ** p * (q / (p + q)) ** q
+    half_width = np.exp(p * np.log(along) + q * np.log1p(-along)) * np.float32(flower.half_width / widest)
+    slope = half_width * (p / along - q / (1 - along)) / length
+    # First order: the value over the length of the gradient. The ends bound it, where the slope blows up.
+    aside = (half_width - v) / np.sqrt(1 + slope * slope)
+    distance = np.minimum(aside, np.minimum(length - u, u))
+    return distance, along, np.minimum(v / half_width, 1)
+
+
+def _lay_disc(flower: Flower, picture: np.ndarray, radius, angle, pixel: np.float32) -> None:
+    rim = np.float32(flower.disc_radius)
+    place = radius / rim
+    picture *= 1 - np.clip(np.float32(1.35) - place, 0, np.float32(0.35))  # its shadow on the petals
+    # Two families of spirals cross, as seeds do; only where there are pixels enough to show them.
+    fine = max(0.0, 1 - float(pixel) / (0.12 * flower.disc_radius))
+    turn = np.float32(7) * np.sqrt(place)
+    seeds = np.cos(13 * angle + turn) * np.cos(8 * angle - turn)
+    share = np.minimum(place * place, 1)
+    colour = _mix(flower.disc_colours, share) * (1 + np.float32(0.16 * fine) * seeds)
+    picture += (colour - picture) * _cover(rim - radius, pixel)
+
+
+class FlowersDataset(ImageDataset):
+    """The flowers 0 .. num_items-1 of a seed.
+
+    Args: resolution in px; channels 3, or 1 for luma; labelled: one-hot number of petals, or no label.
+    """
+
+    def __init__(self, *, seed: int, num_items: int, resolution: int, channels: int, labelled: bool):
+        self.seed = seed
+        self.num_items = num_items
+        self.resolution = resolution
+        self.channels = channels
+        self.label_width = NUM_CLASSES if labelled else 0
+
+    def __len__(self) -> int:
+        return self.num_items
+
+    def image(self, index: int) -> torch.Tensor:
+        picture = paint(grow(self.seed, index), self.resolution)
+        if self.channels == 1:
+            # Rec. 601 luma in 16-bit fixed point; the weights sum to 2^16, so white stays white.
+            red, green, blue = picture.astype(np.uint32)
+            picture = ((19595 * red + 38470 * green + 7471 * blue + 32768) >> 16).astype(np.uint8)[None]
+        return torch.from_numpy(picture)
+
+    def labels(self, indices: torch.Tensor) -> torch.Tensor:
+        if not self.label_width:
+            return super().labels(indices)
+        classes = petals_of(indices) - MIN_PETALS
+        return torch.nn.functional.one_hot(classes, NUM_CLASSES).to(torch.float32)
