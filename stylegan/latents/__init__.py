@@ -1,0 +1,6 @@
+"""From seeds and latents to pictures."""
+
+from stylegan.latents.sampling import Sampler
+from stylegan.latents.seeds import latents_of, parse_seeds
+
+__all__ = ["Sampler", "latents_of", "parse_seeds"]

@@ -1,0 +1,101 @@
+"""Pictures of latents and seeds: the same pixels, whatever else is drawn beside them."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+
+from stylegan.latents.seeds import latents_of, noise_of
+
+
+def chunk_size(resolution: int) -> int:
+    """How many images a network of this resolution always draws together: 16, 8 or 4.
+
+    A multiple of 4, since matrix kernels take the rows of a remainder another way and round them otherwise.
+    Fewer at high resolutions, since a single seed costs a whole chunk.
+    """
+    return 4 * min(4, max(1, 256 // resolution))
+
+
+class Sampler:
+    """Runs a generator in chunks of one size, filled up where they are not full.
+
+    Kernels are chosen by the size of the batch, and each rounds in its own way. With one size a network, the
+    result of a row depends on that row alone, bit for bit on one machine: not on its place or neighbours.
+
+    Args: generator: a `Generator`, on the device that shall compute; its `w_avg` is left as it is.
+    """
+
+    def __init__(self, generator: nn.Module):
+        self.generator = generator
+        self.chunk = chunk_size(generator.resolution)
+        self.device = next(generator.parameters()).device
+
+    @torch.no_grad()
+    def map(
+        self,
+        z: Tensor,
+        c: Tensor | None = None,
+        truncation: float = 1.0,
+        truncation_cutoff: int | None = None,
+    ) -> Tensor:
+        """Latents z [N,Z] and labels c [N,K] (None where K = 0) → ws [N,L,W] on the generator's device."""
+        parts = [
+            self.generator.mapping(
+                self._full(z[rows]),
+                None if c is None else self._full(c[rows]),
+                truncation=truncation,
+                truncation_cutoff=truncation_cutoff,
+                track_average=False,
+            )[: rows.stop - rows.start]
+            for rows in self._chunks(len(z))
+        ]
+        return torch.cat(parts)
+
+    @torch.no_grad()
+    def draw(self, ws: Tensor, noise_mode: str = "const", noise_seeds: Sequence[int] | None = None) -> Tensor:
+        """ws [N,L,W] → images float32 [N,C,H,W] on the generator's device.
+
+        Args: noise_seeds: N seeds, one for each picture's noise, where `noise_mode` is "random".
+        Raises: ValueError for random noise without seeds: it would be another one at every call.
+        """
+        if noise_mode == "random" and noise_seeds is None:
+            raise ValueError("noise_mode random needs noise_seeds, a seed for each picture's noise")
+        parts = []
+        for rows in self._chunks(len(ws)):
+            noise = None
+            if noise_mode == "random":
+                drawn = noise_of(noise_seeds[rows], self.generator.synthesis.noise_layers)
+                noise = {name: self._full(values) for name, values in drawn.items()}
+            images = self.generator.synthesis(self._full(ws[rows]), noise_mode=noise_mode, noise=noise)
+            parts.append(images[: rows.stop - rows.start])
+        return torch.cat(parts)
+
+    def of_seeds(
+        self,
+        seeds: Sequence[int],
+        *,
+        label: int | None = None,
+        truncation: float = 1.0,
+        noise_mode: str = "const",
+    ) -> Iterator[tuple[Sequence[int], Tensor]]:
+        """The pictures of seeds, a chunk at a time: (n seeds, float32 [n,C,H,W]).
+
+        Args: label: the class, for a generator with labels; None without.
+        """
+        for rows in self._chunks(len(seeds)):
+            some = seeds[rows]
+            labels = None
+            if label is not None:
+                labels = one_hot(torch.tensor([label] * len(some)), self.generator.c_dim).float()
+            ws = self.map(latents_of(some, self.generator.z_dim), labels, truncation=truncation)
+            yield some, self.draw(ws, noise_mode, noise_seeds=some)
+
+    def _chunks(self, num: int) -> Iterator[slice]:
+        return (slice(first, min(first + self.chunk, num)) for first in range(0, num, self.chunk))
+
+    def _full(self, rows: Tensor) -> Tensor:
+        """`rows` on the device, the last one repeated until the chunk is full."""
+        rows = rows.to(self.device)
+        return torch.cat([rows, rows[-1:].expand(self.chunk - len(rows), *rows.shape[1:])])

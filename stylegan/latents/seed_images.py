@@ -1,0 +1,144 @@
+"""The task `images` of the generate command: one PNG a seed, and all of them in a grid."""
+
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from rich.progress import Progress
+from torch import Tensor, nn
+
+from stylegan.images import save_png, tile, to_uint8
+from stylegan.latents.sampling import Sampler
+from stylegan.latents.seeds import parse_seeds
+
+NOISE_MODES = ("const", "random", "none")
+
+# The grid shows the first images that fit in: 1,024 of 256 px, 64 of 1024 px. Few viewers open more.
+MAX_GRID_PX = 64 * 2**20
+
+Chunks = Iterator[tuple[Sequence[int], Tensor]]
+
+
+class SeedImages:
+    """Draws seeds into a folder: `seed0000.png`, numbered by seed, and `grid.png`.
+
+    Args:
+        load: path → generator in evaluation mode.
+        network: the file, as `load` takes it.
+        out: folder for the pictures, made where it is missing; files of the same names are replaced.
+        seeds: as in `parse_seeds`.
+        truncation: psi, 1 = none.
+        label: class index, as text or number; None for a network without labels.
+        noise_mode: "const", "random" (each seed its own) or "none".
+        device: "auto" (CUDA where there is one), "cpu", "cuda", "cuda:1", ...
+        provenance: text stored in every picture beside seed, truncation, label and noise mode.
+    Raises: ValueError that names the value and the way out.
+    """
+
+    def __init__(
+        self,
+        *,
+        load: Callable[[Path], nn.Module],
+        network: Path,
+        out: Path,
+        seeds: str | int,
+        truncation: float = 1.0,
+        label: str | int | None = None,
+        noise_mode: str = "const",
+        device: str = "auto",
+        provenance: Mapping[str, str] | None = None,
+    ):
+        # First what is cheap to check: a slip in the seeds should not wait for a large file.
+        self.seeds = parse_seeds(seeds)
+        self.truncation = _number("truncation", truncation)
+        if noise_mode not in NOISE_MODES:
+            raise ValueError(f"noise_mode={noise_mode}: it must be one of {', '.join(NOISE_MODES)}")
+        self.noise_mode = noise_mode
+        self.out = out
+        if out.exists() and not out.is_dir():
+            raise ValueError(f"out={out} is a file; it must be a folder for the pictures")
+        chosen = _device(device)
+        generator = load(network)
+        self.label = _label(label, num_classes=generator.c_dim, network=network)
+        self.sampler = Sampler(generator.to(chosen))
+        self.text = dict(provenance or {}) | {"truncation": f"{self.truncation:g}", "noise_mode": noise_mode}
+        if self.label is not None:
+            self.text["label"] = str(self.label)
+
+    def run(self) -> None:
+        """Draw, write and say where. Raises: OSError where a file cannot be written."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        side = self.sampler.generator.resolution
+        in_grid = max(1, min(len(self.seeds), MAX_GRID_PX // side**2))
+        kept: list[Tensor] = []
+        chunks = self.sampler.of_seeds(
+            self.seeds, label=self.label, truncation=self.truncation, noise_mode=self.noise_mode
+        )
+        for seeds, images in _with_progress(chunks, total=len(self.seeds)):
+            pixels = to_uint8(images).cpu()
+            for seed, image in zip(seeds, pixels, strict=True):
+                save_png(self.out / f"seed{seed:04d}.png", image, self.text | {"seed": str(seed)})
+            kept.append(pixels[: max(0, in_grid - sum(map(len, kept)))])
+        grid = tile(torch.cat(kept), columns=math.ceil(math.sqrt(in_grid)))
+        in_grid_text = ",".join(map(str, self.seeds[:in_grid]))
+        save_png(self.out / "grid.png", grid, self.text | {"seeds": in_grid_text})
+        total = f"{len(self.seeds):,} image" + "s" * (len(self.seeds) > 1)
+        part = f", the first {in_grid:,} together in" if in_grid < len(self.seeds) else ", together in"
+        print(f"{total} of {side} px in {self.out}{part} {self.out / 'grid.png'}")
+
+
+def _number(key: str, value: object) -> float:
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"{key}={value}: it must be a number, as in {key}=0.7")
+    return number
+
+
+def _label(value: str | int | None, *, num_classes: int, network: Path) -> int | None:
+    if num_classes == 0:
+        if value is not None:
+            raise ValueError(f"label={value}: {network} was trained without labels; leave label out")
+        return None
+    choices = f"{network} draws {num_classes} classes; say which, label=0 to label={num_classes - 1}"
+    if value is None:
+        raise ValueError(f"label is missing: {choices}")
+    text = str(value).strip()
+    # Nine digits are more than any number of classes, and few enough for int().
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) < num_classes):
+        raise ValueError(f"label={value}: {choices}")
+    return int(text)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    # Without CUDA torch fails an assertion, without a device of this number a runtime check.
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise ValueError(f"device={name} cannot be used here; device=auto takes what there is") from error
+    return device
+
+
+def _with_progress(chunks: Chunks, total: int) -> Chunks:
+    """`chunks` as they come; a bar in a terminal, elsewhere a line whenever another tenth is done."""
+    if sys.stdout.isatty():
+        with Progress(transient=True) as bar:
+            task = bar.add_task("drawing", total=total)
+            for seeds, images in chunks:
+                yield seeds, images
+                bar.advance(task, len(seeds))
+        return
+    done = tenths = 0
+    for seeds, images in chunks:
+        yield seeds, images
+        done += len(seeds)
+        if done < total and done * 10 // total > tenths:
+            tenths = done * 10 // total
+            print(f"{done:,} of {total:,} images", flush=True)
