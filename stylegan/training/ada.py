@@ -1,0 +1,76 @@
+"""Adaptive discriminator augmentation: how strong the augmentation is."""
+
+import torch
+import torch.distributed
+from torch import Tensor, nn
+
+MODES = ("adaptive", "fixed", "none")
+
+
+class AdaController(nn.Module):
+    """Owns p, the probability of each augmentation.
+
+    r_t, the mean sign of the discriminator's real logits, shows overfitting. Above `target` p rises, below it
+    falls. `target` is a value of r_t, not of p; the ceiling of p is `p_max`.
+
+    Args:
+        mode: "adaptive"; "fixed": p stays at p_init; "none": no augmentation.
+        target: of r_t, −1..1. kimg: p can go from 0 to 1 in so many thousand images.
+        interval_iterations: p moves once in so many. p_init: start, 0..1. p_max: ceiling; None = none.
+    Buffers: p, sign_sum and sign_count (since the last move), sign_mean (r_t at the last move).
+    Raises: ValueError for values out of range. Source: Karras et al. 2020 (ADA), section 3.1.
+    """
+
+    def __init__(
+        self,
+        *,
+        mode: str = "adaptive",
+        target: float = 0.6,
+        kimg: float = 500,
+        interval_iterations: int = 4,
+        p_init: float = 0.0,
+        p_max: float | None = 1.0,
+    ):
+        super().__init__()
+        if mode not in MODES:
+            raise ValueError(f"ada.mode must be one of {', '.join(MODES)}, got {mode!r}")
+        if not -1 <= target <= 1:
+            raise ValueError(f"ada.target is a mean of signs, from -1 to 1; got {target}")
+        if kimg <= 0 or interval_iterations < 1:
+            raise ValueError(
+                f"ada.kimg must be above 0 and ada.interval_iterations at least 1, got {kimg}, {interval_iterations}"
+            )
+        if not 0 <= p_init <= 1 or (p_max is not None and p_max < p_init):
+            raise ValueError(
+                f"ada.p_init must lie from 0 to 1 and not above ada.p_max, got {p_init} and {p_max}"
+            )
+        self.mode, self.target, self.kimg, self.p_max = mode, target, kimg, p_max
+        self.interval_iterations = interval_iterations
+        self.register_buffer("p", torch.tensor(0.0 if mode == "none" else float(p_init)))
+        self.register_buffer("sign_sum", torch.zeros([]))
+        self.register_buffer("sign_count", torch.zeros([]))
+        self.register_buffer("sign_mean", torch.zeros([]))
+
+    @torch.no_grad()
+    def update(self, signs: Tensor) -> None:
+        """Take in the signs, any shape, of one pass over real images."""
+        self.sign_sum += signs.sum().to(self.sign_sum)
+        self.sign_count += signs.numel()
+
+    @torch.no_grad()
+    def adjust(self, batch_size: int) -> None:
+        """Move p by one step, from all that was reported since the last move, on all ranks.
+
+        The step is batch_size·interval/(1000·kimg). Where nothing was reported the previous mean counts.
+        """
+        sums = torch.stack([self.sign_sum, self.sign_count])
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.all_reduce(sums)
+        # Decided on the device: no host waits for it.
+        mean = torch.where(sums[1] > 0, sums[0] / sums[1].clamp_min(1), self.sign_mean)
+        self.sign_mean.copy_(mean)
+        self.sign_sum.zero_()
+        self.sign_count.zero_()
+        if self.mode == "adaptive":
+            step = batch_size * self.interval_iterations / (1000 * self.kimg)
+            self.p.add_(torch.sign(mean - self.target) * step).clamp_(min=0, max=self.p_max)

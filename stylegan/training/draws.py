@@ -1,0 +1,165 @@
+"""Everything random in a training phase, drawn once for the global batch.
+
+A draw is a function of (seed, phase, what it is for, iteration) and of nothing else: not of what was drawn before,
+of worker or process counts, or of how the batch is split. So no random state need be saved, and parts of a batch
+take their rows of the same numbers.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from stylegan.augment import AugmentPipe
+
+
+def key(*parts: object) -> int:
+    """A 63-bit seed from the parts; the same on every machine and Python, unlike `hash`."""
+    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+def keyed_generator(*parts: object, device: torch.device | str = "cpu") -> torch.Generator:
+    """A generator whose numbers depend on the parts alone."""
+    return torch.Generator(device).manual_seed(key(*parts))
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The random numbers of one phase for N samples.
+
+    z [N,Z] or None; c [N,K] or None; mixing_z [N,Z] and mixing_cutoff (first layer that takes it), or None;
+    noise {layer: [N,1,r,r]}; path_noise [N,C,H,W] or None;
+    augment_fake, augment_real: draws of the augmentation pipe, or None.
+    """
+
+    z: Tensor | None = None
+    c: Tensor | None = None
+    mixing_z: Tensor | None = None
+    mixing_cutoff: int | None = None
+    noise: dict[str, Tensor] | None = None
+    path_noise: Tensor | None = None
+    augment_fake: dict[str, Tensor] | None = None
+    augment_real: dict[str, Tensor] | None = None
+
+    def parts(self, count: int) -> list["Draw"]:
+        """Deal the samples to `count` parts by stride: sample i goes to part i mod count.
+
+        The groups of the minibatch standard deviation, strided too, then stay whole.
+        """
+        if count == 1:
+            return [self]
+        return [replace(self, **{n: _rows(v, k, count) for n, v in vars(self).items()}) for k in range(count)]
+
+
+def _rows(value, k: int, count: int):
+    if isinstance(value, Tensor):
+        return value[k::count]
+    if isinstance(value, dict):
+        return {name: tensor[k::count] for name, tensor in value.items()}
+    return value
+
+
+class KeyedDraws:
+    """Draws the numbers of each phase from (seed, phase, purpose, iteration).
+
+    Small draws are made on the CPU, so that their values do not depend on the device; the noise pictures are made
+    where they are used. What has this method `phase` can take its place.
+
+    Args:
+        seed: of the run. z_dim: Z. num_ws: L. noise_layers: [(layer, side in px)]. image_shape: [C,H,W].
+        style_mixing_prob: chance of a second latent in a phase.
+        augment: the pipe that will use the draws, or None.
+        labels: indices [n] of the data set → labels [n,K]; None = no labels. num_items: how many items it has.
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int,
+        z_dim: int,
+        num_ws: int,
+        noise_layers: Sequence[tuple[str, int]],
+        image_shape: Sequence[int],
+        style_mixing_prob: float,
+        augment: AugmentPipe | None = None,
+        labels: Callable[[Tensor], Tensor] | None = None,
+        num_items: int = 0,
+    ):
+        self.seed, self.z_dim, self.num_ws = seed, z_dim, num_ws
+        self.noise_layers, self.image_shape = list(noise_layers), list(image_shape)
+        self.style_mixing_prob, self.augment = style_mixing_prob, augment
+        self.labels, self.num_items = labels, num_items
+
+    @classmethod
+    def for_networks(cls, generator, *, seed: int, style_mixing_prob: float, augment, data) -> "KeyedDraws":
+        """The draws that `generator` needs. Where it takes labels, `data` has `labels(indices)` and `num_items`.
+
+        Raises: ValueError for a conditional generator without such data.
+        """
+        conditional = generator.c_dim > 0
+        if conditional and data is None:
+            raise ValueError(
+                "a conditional generator draws its labels from the data: pass a datamodule to Trainer.fit"
+            )
+        return cls(
+            seed=seed,
+            z_dim=generator.z_dim,
+            num_ws=generator.num_ws,
+            noise_layers=generator.synthesis.noise_layers,
+            image_shape=(generator.channels, generator.resolution, generator.resolution),
+            style_mixing_prob=style_mixing_prob,
+            augment=augment,
+            labels=data.labels if conditional else None,
+            num_items=data.num_items if conditional else 0,
+        )
+
+    def phase(self, phase: str, iteration: int, n: int, like: Tensor) -> Draw:
+        """All numbers of one phase for n samples, with the dtype and on the device of `like`.
+
+        Args: phase: "Gmain", "Greg", "Dmain" or "Dreg"; the last makes no fakes and gets no latents.
+        """
+        draw = Draw() if phase == "Dreg" else self._latents(phase, iteration, n, like)
+        if phase == "Greg":
+            path_noise = self._picture((n, *self.image_shape), like, phase, "path", iteration)
+            return replace(draw, path_noise=path_noise)
+        if self.augment is None:
+            return draw
+        return replace(
+            draw,
+            augment_fake=self._augmentation(phase, "fake", iteration, n) if phase != "Dreg" else None,
+            augment_real=self._augmentation(phase, "real", iteration, n) if phase != "Gmain" else None,
+        )
+
+    def _latents(self, phase: str, iteration: int, n: int, like: Tensor) -> Draw:
+        def generator(purpose: str) -> torch.Generator:
+            return keyed_generator(self.seed, phase, purpose, iteration)
+
+        z = _normal((n, self.z_dim), generator("z")).to(like, non_blocking=True)
+        c = mixing_z = cutoff = None
+        if self.labels is not None:
+            items = torch.randint(self.num_items, (n,), generator=generator("labels"))
+            c = self.labels(items).to(like, non_blocking=True)
+        chance = torch.rand([], generator=generator("mixing"), dtype=torch.float32).item()
+        if chance < self.style_mixing_prob and self.num_ws > 1:
+            cutoff = int(torch.randint(1, self.num_ws, [], generator=generator("cutoff")))
+            mixing_z = _normal((n, self.z_dim), generator("mixing z")).to(like, non_blocking=True)
+        noise = {
+            layer: self._picture((n, 1, side, side), like, phase, layer, iteration)
+            for layer, side in self.noise_layers
+        }
+        return Draw(z=z, c=c, mixing_z=mixing_z, mixing_cutoff=cutoff, noise=noise)
+
+    def _augmentation(self, phase: str, purpose: str, iteration: int, n: int) -> dict[str, Tensor]:
+        return self.augment.draw(n, self.image_shape, keyed_generator(self.seed, phase, purpose, iteration))
+
+    def _picture(self, shape, like: Tensor, phase: str, purpose: str, iteration: int) -> Tensor:
+        generator = keyed_generator(self.seed, phase, purpose, iteration, device=like.device)
+        return _normal(shape, generator).to(like.dtype)
+
+
+def _normal(shape: Sequence[int], generator: torch.Generator) -> Tensor:
+    # In float32 whatever the default is: a run in float64 gets the same numbers.
+    return torch.randn(*shape, generator=generator, device=generator.device, dtype=torch.float32)

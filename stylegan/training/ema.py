@@ -1,0 +1,24 @@
+"""The average generator: what is sampled, scored and shipped."""
+
+import torch
+from torch import nn
+
+
+def ema_decay(*, batch_size: int, half_life_kimg: float, ramp_up: float | None, images_seen: int) -> float:
+    """Factor on the old average: 0.5^(batch / half-life in images).
+
+    ramp_up: the half-life is at most this share of the images seen before the iteration, so that the random start
+    is soon forgotten; None = none. Source: Karras et al. 2018, section 4.2; ramp-up, Karras et al. 2020 (ADA).
+    """
+    half_life_images = half_life_kimg * 1000
+    if ramp_up is not None:
+        half_life_images = min(half_life_images, images_seen * ramp_up)
+    return 0.5 ** (batch_size / max(half_life_images, 1e-8))
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, source: nn.Module, decay: float) -> None:
+    """Every parameter of `average` becomes source + decay·(average − source); every buffer is copied."""
+    torch._foreach_lerp_(list(average.parameters()), list(source.parameters()), 1 - decay)
+    for old, new in zip(average.buffers(), source.buffers(), strict=True):
+        old.copy_(new)

@@ -1,0 +1,298 @@
+"""The training of StyleGAN2-ADA as a LightningModule: one short method a phase."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from stylegan.augment import AugmentPipe
+from stylegan.images import to_float
+from stylegan.losses import NonSaturatingLogistic, PathLengthPenalty, R1Penalty
+from stylegan.training.ada import AdaController
+from stylegan.training.clock import ImageClock
+from stylegan.training.draws import Draw, KeyedDraws
+from stylegan.training.ema import ema_decay, update_average
+from stylegan.training.gradients import FlatGradients
+from stylegan.training.lazy import lazy_adam
+from stylegan.training.ranges import check_ranges
+from stylegan.training.stats import RunningStats
+
+FORMAT_VERSION = 1
+
+
+class StyleGAN2ADA(ImageClock, pl.LightningModule):
+    """Generator, discriminator, average generator, augmentation and its controller, and how they learn.
+
+    An iteration is one call of `training_step` with a whole batch of `batch_size` reals: G-main, every
+    `pl_interval_iterations`-th time G-reg, D-main, every `r1_interval_iterations`-th time D-reg; then the average
+    generator, the clock, and p. `images_seen` is the only clock: Lightning's `global_step` decides nothing.
+
+    Args:
+        generator, discriminator: the two players.
+        augment: the pipe before the discriminator; None = none. ada: owns its probability p.
+        adversarial_loss: object with `generator(fake_logits)` and `discriminator(real_logits, fake_logits)`.
+        r1, path_length: the regularisers; None or `weight` 0 = off.
+        r1_interval_iterations, pl_interval_iterations: how lazily. style_mixing_prob: chance of a second latent.
+        generator_lr, discriminator_lr, betas, eps: of Adam, before the correction for lazy regularisation.
+        ema_half_life_kimg, ema_ramp_up: of the average generator (see `ema_decay`).
+        batch_size: images an iteration. micro_batch: images a pass; None = the whole batch. A batch that is split
+            gives the same result as one that is not, as long as a part is a multiple of the minibatch-std group.
+        total_kimg: where training ends. seed: of every random number.
+    Raises: ValueError for values out of range.
+    Source: Karras et al. 2020 (ADA).
+    """
+
+    def __init__(
+        self,
+        *,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        augment: AugmentPipe | None = None,
+        ada: AdaController | None = None,
+        adversarial_loss: NonSaturatingLogistic | None = None,
+        r1: R1Penalty | None = None,
+        path_length: PathLengthPenalty | None = None,
+        r1_interval_iterations: int = 16,
+        pl_interval_iterations: int = 4,
+        style_mixing_prob: float = 0.9,
+        generator_lr: float = 0.0025,
+        discriminator_lr: float = 0.0025,
+        betas: Sequence[float] = (0.0, 0.99),
+        eps: float = 1e-8,
+        ema_half_life_kimg: float = 10.0,
+        ema_ramp_up: float | None = 0.05,
+        batch_size: int,
+        micro_batch: int | None = None,
+        total_kimg: float,
+        seed: int = 0,
+    ):
+        super().__init__()
+        self.automatic_optimization = False
+        self.set_clock(batch_size=batch_size, total_kimg=total_kimg)
+        micro_batch = batch_size if micro_batch is None else micro_batch
+        check_ranges(
+            batch_size=batch_size,
+            micro_batch=micro_batch,
+            r1_interval_iterations=r1_interval_iterations,
+            pl_interval_iterations=pl_interval_iterations,
+            style_mixing_prob=style_mixing_prob,
+            generator_lr=generator_lr,
+            discriminator_lr=discriminator_lr,
+            betas=betas,
+            eps=eps,
+            ema_half_life_kimg=ema_half_life_kimg,
+            ema_ramp_up=ema_ramp_up,
+        )
+        self.generator, self.discriminator = generator, discriminator
+        self.generator_ema = deepcopy(generator).eval().requires_grad_(False)
+        self.augment = augment
+        self.ada = AdaController(mode="none") if ada is None else ada
+        self.adversarial_loss = NonSaturatingLogistic() if adversarial_loss is None else adversarial_loss
+        self.r1 = r1 if r1 is not None and r1.weight else None
+        self.path_length = path_length if path_length is not None and path_length.weight else None
+        self.r1_interval_iterations = r1_interval_iterations
+        self.pl_interval_iterations = pl_interval_iterations
+        self.style_mixing_prob, self.seed = style_mixing_prob, seed
+        self.generator_lr, self.discriminator_lr = generator_lr, discriminator_lr
+        self.betas, self.eps = betas, eps
+        self.ema_half_life_kimg, self.ema_ramp_up = ema_half_life_kimg, ema_ramp_up
+        self.num_parts = batch_size // micro_batch
+        self.stats = RunningStats()
+        # What learns is decided here: a parameter that the user froze stays so.
+        players = (generator, discriminator)
+        self._learning = {player: [p for p in player.parameters() if p.requires_grad] for player in players}
+        self._gradients: dict[nn.Module, FlatGradients] = {}
+        self.draws: KeyedDraws | None = None
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        g, d = self._learning.values()
+        shared = dict(betas=self.betas, eps=self.eps)
+        return [
+            lazy_adam(g, lr=self.generator_lr, interval_iterations=self.pl_interval_iterations, **shared),
+            lazy_adam(d, lr=self.discriminator_lr, interval_iterations=self.r1_interval_iterations, **shared),
+        ]
+
+    def on_train_start(self) -> None:
+        # Here the parameters are on their device and restored.
+        self._gradients = {player: FlatGradients(learning) for player, learning in self._learning.items()}
+        self.generator.train()
+        self.discriminator.train()
+        self.generator_ema.eval()
+        if self.draws is None:
+            self.draws = KeyedDraws.for_networks(
+                self.generator,
+                seed=self.seed,
+                style_mixing_prob=self.style_mixing_prob,
+                augment=None if self.ada.mode == "none" else self.augment,
+                data=getattr(self.trainer, "datamodule", None),
+            )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["format_version"] = FORMAT_VERSION
+        checkpoint["generator"] = dict(self.generator.options)
+        checkpoint["discriminator"] = dict(self.discriminator.options)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """One iteration on reals uint8 [N,C,H,W] (or floats in [-1, 1]) and labels [N,K]."""
+        iteration = self.iteration
+        images, labels = batch
+        if len(images) != self.batch_size:
+            raise ValueError(f"the data gave {len(images)} images, batch_size is {self.batch_size}")
+        images = self._like_weights(to_float(images) if images.dtype == torch.uint8 else images)
+        labels = self._like_weights(labels) if self.discriminator.c_dim else None
+        if self.augment is not None:
+            self.augment.p = self.ada.p
+
+        self.generator_main(iteration)
+        if self.path_length is not None and iteration % self.pl_interval_iterations == 0:
+            self.generator_regularize(iteration)
+        self.discriminator_main(iteration, images, labels)
+        if self.r1 is not None and iteration % self.r1_interval_iterations == 0:
+            self.discriminator_regularize(iteration, images, labels)
+
+        self.update_ema()
+        self.advance()
+        if (iteration + 1) % self.ada.interval_iterations == 0:
+            self.ada.adjust(self.batch_size)
+        if self.is_last:
+            self.trainer.should_stop = True
+
+    def generator_main(self, iteration: int) -> None:
+        """G learns to be taken for real."""
+        draw = self._draw("Gmain", iteration)
+        with self._learning_step(self.generator, "Gmain"), self._tracking_w_avg(self.batch_size) as track:
+            for part in draw.parts(self.num_parts):
+                ws = track(self._latents(part))
+                fakes = self.generator.synthesis(ws, noise_mode="random", noise=part.noise)
+                logits = self._judge(fakes, part.c, part.augment_fake)
+                loss = self.adversarial_loss.generator(logits)
+                self._report("fake", logits, {"Loss/G/loss": loss})
+                self.manual_backward(loss.sum() / self.batch_size)
+
+    def generator_regularize(self, iteration: int) -> None:
+        """Path length, on a part of the batch."""
+        samples = self.path_length.samples_of(self.batch_size)
+        draw = self._draw("Greg", iteration, samples)
+        parts = draw.parts(min(self.num_parts, samples))
+        gain = self.pl_interval_iterations * self.path_length.weight
+        with self._learning_step(self.generator, "Greg"), self._tracking_w_avg(samples) as track:
+            if len(parts) == 1:
+                penalty = self.path_length(self._path_lengths(parts[0], track, create_graph=True))
+                self.manual_backward(penalty.mean() * gain)
+            else:
+                # The running mean ties all samples together: first all lengths, then their gradients part by part.
+                lengths = [self._path_lengths(part, track, create_graph=False) for part in parts]
+                weights, penalty = self.path_length.coefficients(torch.cat(lengths))
+                for part, weight in zip(parts, weights.split([len(part.z) for part in parts]), strict=True):
+                    again = self._path_lengths(part, None, create_graph=True)
+                    self.manual_backward((weight * again).sum() * gain)
+        self.stats.add("Loss/pl_penalty", penalty)
+        self.stats.add("Loss/G/reg", penalty.detach() * self.path_length.weight)
+
+    def discriminator_main(self, iteration: int, images: Tensor, labels: Tensor | None) -> None:
+        """D learns to tell reals from fakes."""
+        draw = self._draw("Dmain", iteration)
+        parts = draw.parts(self.num_parts)
+        with self._learning_step(self.discriminator, "Dmain"), self._tracking_w_avg(self.batch_size) as track:
+            for k, part in enumerate(parts):
+                with torch.no_grad():
+                    ws = track(self._latents(part))
+                    fakes = self.generator.synthesis(ws, noise_mode="random", noise=part.noise)
+                real_labels = None if labels is None else labels[k :: len(parts)]
+                fake_logits = self._judge(fakes, part.c, part.augment_fake)
+                real_logits = self._judge(images[k :: len(parts)], real_labels, part.augment_real)
+                loss = self.adversarial_loss.discriminator(real_logits, fake_logits)
+                self._report("fake", fake_logits, {"Loss/D/loss": loss})
+                self._report("real", real_logits, {})
+                self.manual_backward(loss.sum() / self.batch_size)
+
+    def discriminator_regularize(self, iteration: int, images: Tensor, labels: Tensor | None) -> None:
+        """R1, with respect to the reals before augmentation."""
+        draw = self._draw("Dreg", iteration)
+        parts = draw.parts(self.num_parts)
+        gain = self.r1_interval_iterations * self.r1.weight
+        with self._learning_step(self.discriminator, "Dreg"):
+            for k, part in enumerate(parts):
+                reals = images[k :: len(parts)].detach().requires_grad_()
+                real_labels = None if labels is None else labels[k :: len(parts)]
+                logits = self._judge(reals, real_labels, part.augment_real)
+                penalty = self.r1(logits, reals)
+                self._report(
+                    "real", logits, {"Loss/r1_penalty": penalty, "Loss/D/reg": penalty * self.r1.weight}
+                )
+                self.manual_backward(penalty.sum() / self.batch_size * gain)
+
+    def update_ema(self) -> None:
+        """Let the average generator follow."""
+        decay = ema_decay(
+            batch_size=self.batch_size,
+            half_life_kimg=self.ema_half_life_kimg,
+            ramp_up=self.ema_ramp_up,
+            images_seen=self.images,
+        )
+        update_average(self.generator_ema, self.generator, decay)
+
+    def _draw(self, phase: str, iteration: int, n: int | None = None) -> Draw:
+        n = self.batch_size if n is None else n
+        return self.draws.phase(phase, iteration, n, like=self.generator.mapping.fc0.weight)
+
+    def _latents(self, part: Draw) -> Tensor:
+        """ws [n,L,W], the entries from the cut-off on from the second latent."""
+        ws = self.generator.mapping(part.z, part.c, track_average=False)
+        if part.mixing_z is None:
+            return ws
+        other = self.generator.mapping(part.mixing_z, part.c, track_average=False)
+        return torch.cat([ws[:, : part.mixing_cutoff], other[:, part.mixing_cutoff :]], dim=1)
+
+    def _path_lengths(self, part: Draw, track, *, create_graph: bool) -> Tensor:
+        ws = self._latents(part)
+        ws = ws if track is None else track(ws)
+        fakes = self.generator.synthesis(ws, noise_mode="random", noise=part.noise)
+        return self.path_length.lengths(fakes, ws, part.path_noise, create_graph=create_graph)
+
+    def _judge(self, images: Tensor, labels: Tensor | None, augmentation: dict[str, Tensor] | None) -> Tensor:
+        if augmentation is not None:
+            images = self.augment(images, draws=augmentation)
+        return self.discriminator(images, labels)
+
+    @contextmanager
+    def _learning_step(self, player: nn.Module, phase: str) -> Iterator[None]:
+        """Collect gradients of `player` alone inside, and take one step of its optimiser at the end."""
+        for other, parameters in self._learning.items():
+            for parameter in parameters:
+                parameter.requires_grad_(other is player)
+        gradients = self._gradients[player]
+        gradients.zero()
+        yield
+        self.stats.add(f"Gradients/nonfinite/{phase}", gradients.repair())
+        generator_adam, discriminator_adam = self.optimizers()
+        (generator_adam if player is self.generator else discriminator_adam).step()
+
+    @contextmanager
+    def _tracking_w_avg(self, samples: int) -> Iterator[Any]:
+        """Inside, hand each part's ws to the yielded function: `w_avg` moves once, to the mean over all parts."""
+        sums: list[Tensor] = []
+
+        def track(ws: Tensor) -> Tensor:
+            # The first entry is of the first latent also where two are mixed.
+            sums.append(ws[:, 0].detach().sum(dim=0))
+            return ws
+
+        yield track
+        self.generator.mapping.track(torch.stack(sums).sum(dim=0) / samples)
+
+    def _report(self, kind: str, logits: Tensor, losses: dict[str, Tensor]) -> None:
+        signs = logits.detach().sign()
+        self.stats.add(f"Loss/scores/{kind}", logits)
+        self.stats.add(f"Loss/signs/{kind}", signs)
+        for name, values in losses.items():
+            self.stats.add(name, values)
+        if kind == "real":
+            self.ada.update(signs)
+
+    def _like_weights(self, x: Tensor) -> Tensor:
+        return x.to(device=self.device, dtype=self.generator.mapping.fc0.weight.dtype)
