@@ -1,0 +1,146 @@
+"""Grids of pictures in the run folder: real ones once, and over time what becomes of the same latents."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from callbacks.cadence import check_every_kimg
+from callbacks.maintenance import maintenance
+from stylegan.images import save_png, tile, to_uint8
+from stylegan.latents import Sampler, latents_of
+from stylegan.loggers import define_kimg_axis, log_image
+from stylegan.run_folder import RunFolder, checkpoint_name
+
+
+class SnapshotGrid(pl.Callback):
+    """Writes `snapshots/reals.png` once and `snapshots/fakes_kimg0000012.800.png` of the EMA generator.
+
+    Fakes: before training, at every multiple of `every_kimg`, and after the last iteration. Cell i, counted
+    along the rows, is that of seed `seed + i`, with constant noise, as the generate command draws it from a
+    checkpoint. In a conditional run fake i has the label of real i. Training notices nothing: no global
+    random number is drawn, and modes, gradients and buffers stay as they are.
+
+    Args:
+        every_kimg: cadence in thousands of images, > 0. folder: the run folder.
+        columns, rows: cells of the grid. seed: that of the first cell, >= 0.
+        truncation: psi; 1 = the distribution as it is learned.
+    """
+
+    def __init__(
+        self,
+        *,
+        every_kimg: float,
+        folder: str | os.PathLike,
+        columns: int = 8,
+        rows: int = 8,
+        seed: int = 0,
+        truncation: float = 1.0,
+    ) -> None:
+        self.every_kimg = check_every_kimg("callbacks.snapshots.every_kimg", every_kimg)
+        if min(columns, rows) < 1:
+            raise ValueError(f"callbacks.snapshots needs at least one column and row, got {columns} x {rows}")
+        if not 0 <= seed <= 2**32 - columns * rows:
+            raise ValueError(f"callbacks.snapshots.seed must be between 0 and 2^32 - cells, got {seed}")
+        self.folder = RunFolder(folder)
+        self.columns, self.seed, self.truncation = columns, seed, truncation
+        self.count = columns * rows
+        self._labels: Tensor | None = None
+
+    def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if trainer.is_global_zero:
+            define_kimg_axis(trainer.loggers)
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
+        with maintenance(module):
+            fresh = module.images == 0
+            if trainer.datamodule is not None:
+                reals, self._labels = trainer.datamodule.preview(self.count)
+                if fresh or not (self.folder.snapshots / "reals.png").exists():
+                    self._publish(trainer, module, "reals", "reals.png", reals, {})
+            if fresh:
+                self._fakes(trainer, module)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
+        if trainer.is_global_zero and module.due(self.every_kimg):
+            with maintenance(module):
+                self._fakes(trainer, module)
+
+    def _fakes(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        generator = module.generator_ema
+        labels = grid_labels(self._labels, self.count, generator.c_dim)
+        fakes = draw(generator, self.seed, labels, truncation=self.truncation)
+        text = {
+            "seeds": f"{self.seed}-{self.seed + self.count - 1}",
+            "kimg": f"{module.images / 1000:.3f}",
+            "truncation": f"{self.truncation:g}",
+            "noise_mode": "const",
+        }
+        if generator.c_dim:
+            text["labels"] = json.dumps(labels.tolist())
+        name = f"fakes_{checkpoint_name(module.images)}.png"
+        self._publish(trainer, module, "fakes", name, fakes, text)
+
+    def _publish(
+        self,
+        trainer: pl.Trainer,
+        module: pl.LightningModule,
+        title: str,
+        name: str,
+        images: Tensor,
+        text: dict[str, str],
+    ) -> None:
+        """Writes images, uint8 [N,C,H,W], as a grid and shows it in the loggers."""
+        grid = tile(images, self.columns)
+        self.folder.snapshots.mkdir(parents=True, exist_ok=True)
+        save_png(self.folder.snapshots / name, grid, text)
+        for logger in trainer.loggers:
+            log_image(logger, title, grid, module.images)
+
+
+def grid_labels(preview: Tensor | None, count: int, width: int) -> Tensor:
+    """Labels [count,K] of the cells, K = width: those of the reals, `preview` [n,K], in turn.
+
+    Without reals cell i is of class i mod K. [count,0] where the generator takes no labels.
+    """
+    cells = torch.arange(count)
+    if preview is not None and preview.shape[1] == width:
+        return preview[cells % len(preview)]
+    return torch.eye(width)[cells % width] if width else torch.zeros(count, 0)
+
+
+def draw(generator: nn.Module, first_seed: int, labels: Tensor, *, truncation: float) -> Tensor:
+    """Images uint8 [N,C,H,W], on the CPU, of the seeds from first_seed on, with labels [N,K]."""
+    seeds = range(first_seed, first_seed + len(labels))
+    sampler = Sampler(generator)
+    images = []
+    with undisturbed(generator):
+        c = labels if labels.shape[1] else None
+        ws = sampler.map(latents_of(seeds, generator.z_dim), c, truncation=truncation)
+        # One chunk at a time leaves the device: a grid of large pictures may not fit beside the training.
+        for some in ws.split(sampler.chunk):
+            images.append(to_uint8(sampler.draw(some, noise_mode="const")).cpu())
+    return torch.cat(images)
+
+
+@contextmanager
+def undisturbed(network: nn.Module) -> Iterator[None]:
+    """Inference without traces: no gradients, and eval mode, since in training the mapping moves `w_avg`.
+
+    Afterwards every submodule is in the mode that it was in.
+    """
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training

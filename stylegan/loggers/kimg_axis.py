@@ -1,0 +1,74 @@
+"""Means and pictures for Lightning's loggers, with the images seen as the x-axis.
+
+Lightning's own axes count optimiser steps or batches; a GAN takes two to four steps a batch.
+TensorBoard's axis shows whole numbers as they are: it gets kimg, rounded. Rows less than one kimg apart then
+share a place; the row files have the exact numbers. All other loggers get the images seen as the step, and a
+field `kimg`.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from torch import Tensor
+
+# Dashboards are for a glance; the full grid lies in the run folder.
+LONGEST_SIDE_PX = 1024
+
+
+def define_kimg_axis(loggers: Iterable[Logger]) -> None:
+    """Makes `kimg` the x-axis of all charts of W&B; harmless when repeated.
+
+    Lightning's axis there is the field `trainer/global_step`, and W&B's own counter starts at 0 again when an
+    offline run goes on, so neither may be plotted against.
+    """
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            logger.experiment.define_metric("kimg")
+            logger.experiment.define_metric("*", step_metric="kimg")
+
+
+def forget_after(logger: Logger, images: int) -> None:
+    """Hides in TensorBoard what a process before this one logged past `images` images seen; others keep all.
+
+    Event files cannot be cut, but TensorBoard heeds the mark of a new start.
+    """
+    if isinstance(logger, TensorBoardLogger):
+        first = _tensorboard_step(images) + 1 if images else 0
+        mark = Event(step=first, session_log=SessionLog(status=SessionLog.START))
+        logger.experiment.file_writer.add_event(mark)
+
+
+def log_means(logger: Logger, means: Mapping[str, float], images: int) -> None:
+    """Hands one row of means, taken after `images` images, to any Lightning logger, and lets it write."""
+    if isinstance(logger, TensorBoardLogger):
+        logger.log_metrics(dict(means), step=_tensorboard_step(images))
+    else:
+        logger.log_metrics({**means, "kimg": images / 1000}, step=images)
+    logger.save()
+
+
+def log_image(logger: Logger, name: str, image: Tensor, images: int) -> None:
+    """Shows a picture, uint8 [C,H,W], in loggers that can (TensorBoard, W&B); others are passed over."""
+    if isinstance(logger, TensorBoardLogger):
+        logger.experiment.add_image(name, _shrunk(image), _tensorboard_step(images))
+    elif isinstance(logger, WandbLogger):
+        import wandb  # takes a second and is needed by few runs
+
+        picture = wandb.Image(_shrunk(image).movedim(0, -1).numpy())
+        logger.log_metrics({name: picture, "kimg": images / 1000}, step=images)
+
+
+def _tensorboard_step(images: int) -> int:
+    return round(images / 1000)
+
+
+def _shrunk(image: Tensor) -> Tensor:
+    """The picture, uint8 [C,H,W], averaged down by the smallest whole factor to at most LONGEST_SIDE_PX."""
+    factor = -(-max(image.shape[1:]) // LONGEST_SIDE_PX)
+    if factor == 1:
+        return image
+    return (
+        torch.nn.functional.avg_pool2d(image[None].float(), factor, ceil_mode=True)[0].round().to(torch.uint8)
+    )

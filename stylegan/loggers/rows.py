@@ -1,0 +1,83 @@
+"""What the row files share: one row a tick, appended at once, and cut back when a run goes on.
+
+Lightning's own CSVLogger deletes the file of the run that it continues, and no logger of Lightning knows how
+many values are behind a mean; hence these.
+"""
+
+import os
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import Logger
+
+# A row: name -> (num, mean, std), e.g. stylegan.training.stats.Stat. A scalar is (1, value, 0).
+Row = Mapping[str, tuple[int, float, float]]
+KIMG = "Progress/kimg"
+
+
+class RowLogger(Logger):
+    """A file in the run folder to which `callbacks.stats.StatsTicks` hands complete rows.
+
+    It is a Lightning logger so that it stands among the others in the config; rows come by `log_row` alone.
+
+    Args: folder: the run folder; made when the first row is written.
+    """
+
+    file_name: str
+
+    def __init__(self, *, folder: str | os.PathLike) -> None:
+        super().__init__()
+        self.path = Path(folder) / self.file_name
+
+    @property
+    def name(self) -> str:
+        """The file's name; Lightning asks every logger for one."""
+        return self.file_name
+
+    @property
+    def version(self) -> str:
+        """Empty: the run folder's name is the only version there is."""
+        return ""
+
+    @abstractmethod
+    def log_row(self, row: Row, *, timestamp: float) -> None:
+        """Appends a row, at once. The row has `Progress/kimg`; the timestamp is in Unix seconds."""
+
+    @abstractmethod
+    def truncate_after(self, images: int) -> None:
+        """Drops the rows past `images` images seen, and a last row that a kill cut short.
+
+        A run that goes on from a checkpoint trains the steps after it again: their rows would appear twice.
+        """
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Does nothing: single values (`self.log`) lack the count and the standard deviation of a row."""
+
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Does nothing: `config.yaml` in the run folder holds them."""
+
+    def append(self, text: str) -> None:
+        """Appends text in one write, so that a kill leaves at most one unfinished line, the last."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.path, "a", encoding="utf-8", newline="") as file:
+            file.write(text)
+
+
+def images_of(kimg: float) -> int:
+    """Images seen from a row's `Progress/kimg` = images / 1000; the rounding undoes the division exactly."""
+    return round(kimg * 1000)
+
+
+def replace_file(path: Path, lines: Iterable[str]) -> None:
+    """Rewrites a file so that at every moment either all of the old or all of the new text is there."""
+    temporary = path.with_name(f"{path.name}.tmp.{os.getpid()}")
+    try:
+        with open(temporary, "w", encoding="utf-8", newline="") as file:
+            file.writelines(lines)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,135 @@
+"""Row files: what is written can be read back by independent readers, and is cut back without loss."""
+
+import csv
+import json
+import math
+import os
+
+import pytest
+
+from stylegan.loggers import CsvLogger, JsonlLogger
+
+
+def row(kimg: float, **more: tuple[int, float, float]) -> dict:
+    return {"Progress/kimg": (1, kimg, 0.0), "Loss/G/loss": (64, kimg * 2 + 0.1, 0.5), **more}
+
+
+def write(logger, *kimgs: float) -> None:
+    for kimg in kimgs:
+        logger.log_row(row(kimg), timestamp=1000 + kimg)
+
+
+def kimgs(logger) -> list[float]:
+    with open(logger.path, newline="") as file:
+        if isinstance(logger, JsonlLogger):
+            return [json.loads(line)["Progress/kimg"]["mean"] for line in file]
+        return [float(r["Progress/kimg"]) for r in csv.DictReader(file)]
+
+
+@pytest.fixture(params=[JsonlLogger, CsvLogger])
+def logger(request, tmp_path):
+    return request.param(folder=tmp_path / "run")
+
+
+def test_jsonl_row_has_count_mean_and_deviation(tmp_path):
+    logger = JsonlLogger(folder=tmp_path)
+    logger.log_row({"Loss/G/loss": (3, 0.1, 1 / 3), "Progress/kimg": (1, 12.8, 0.0)}, timestamp=5.25)
+    assert json.loads((tmp_path / "stats.jsonl").read_text()) == {
+        "Loss/G/loss": {"num": 3, "mean": 0.1, "std": 1 / 3},
+        "Progress/kimg": {"num": 1, "mean": 12.8, "std": 0.0},
+        "timestamp": 5.25,
+    }
+
+
+def test_jsonl_stays_json_when_a_loss_breaks(tmp_path):
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON")
+
+    logger = JsonlLogger(folder=tmp_path)
+    logger.log_row(row(4.0, bad=(2, math.nan, math.inf)), timestamp=0)
+    read = json.loads((tmp_path / "stats.jsonl").read_text(), parse_constant=refuse)
+    assert read["bad"] == {"num": 2, "mean": None, "std": None}
+
+
+def test_csv_has_the_means_bit_for_bit(tmp_path):
+    logger = CsvLogger(folder=tmp_path)
+    logger.log_row(row(0.1, x=(2, math.nan, 0.0)), timestamp=5.25)
+    lines = (tmp_path / "stats.csv").read_text().splitlines()
+    assert lines == ["timestamp,Progress/kimg,Loss/G/loss,x", "5.25,0.1,0.30000000000000004,nan"]
+
+
+def test_csv_widens_for_new_columns_and_leaves_missing_ones_empty(tmp_path):
+    write(CsvLogger(folder=tmp_path), 4.0)
+    logger = CsvLogger(folder=tmp_path)  # another process goes on
+    logger.log_row(row(8.0, **{"Loss/r1_penalty": (1, 7.0, 0.0)}), timestamp=1008)
+    write(logger, 12.0)
+    with open(logger.path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["timestamp", "Progress/kimg", "Loss/G/loss", "Loss/r1_penalty"]
+    assert [r["Loss/r1_penalty"] for r in rows] == ["", "7.0", ""]
+    assert [float(r["Loss/G/loss"]) for r in rows] == [k * 2 + 0.1 for k in (4.0, 8.0, 12.0)]
+    assert os.listdir(tmp_path) == ["stats.csv"]
+
+
+def test_rows_past_the_position_go_the_others_keep_their_bytes(logger):
+    write(logger, 4.0, 8.0, 12.8)
+    before = logger.path.read_bytes()
+    write(logger, 12.801, 16.0)
+    logger.truncate_after(12_800)
+    assert logger.path.read_bytes() == before
+    write(logger, 16.0)
+    assert kimgs(logger) == [4.0, 8.0, 12.8, 16.0]
+
+
+def test_a_row_exactly_at_the_position_stays_for_any_number_of_images(logger):
+    # images / 1000 is not exact in binary: 2.007 * 1000 is above 2007, and so are the next ones.
+    for images in [2007, 4001, 2_097_148, 16_777_217, 25_000_000]:
+        logger.path.unlink(missing_ok=True)
+        write(logger, images / 1000)
+        logger.truncate_after(images)
+        assert kimgs(logger) == [images / 1000]
+        logger.truncate_after(images - 1)
+        assert kimgs(logger) == []
+
+
+@pytest.mark.parametrize("cut", [1, 5, 12])
+def test_a_row_cut_short_by_a_kill_is_dropped(logger, cut):
+    write(logger, 4.0, 8.0)
+    whole = logger.path.read_bytes()
+    write(logger, 12.0)
+    logger.path.write_bytes(logger.path.read_bytes()[:-cut])
+    logger.truncate_after(100_000)
+    assert logger.path.read_bytes() == whole
+    write(logger, 12.0)
+    assert kimgs(logger) == [4.0, 8.0, 12.0]
+
+
+def test_nothing_to_cut_leaves_the_file_alone_and_no_file_is_fine(logger):
+    logger.truncate_after(0)
+    assert not logger.path.exists()
+    write(logger, 4.0)
+    inode = os.stat(logger.path).st_ino
+    logger.truncate_after(4000)
+    assert os.stat(logger.path).st_ino == inode
+
+
+def test_a_failing_rewrite_loses_nothing(logger, monkeypatch):
+    write(logger, 4.0, 8.0)
+    before = logger.path.read_bytes()
+
+    def full(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space"):
+        logger.truncate_after(4000)
+    assert logger.path.read_bytes() == before
+    assert os.listdir(logger.path.parent) == [logger.path.name]
+
+
+def test_single_values_of_lightning_write_nothing(logger):
+    logger.log_metrics({"lr": 1.0}, step=3)
+    logger.log_hyperparams({"a": 1})
+    logger.save()
+    logger.finalize("success")
+    assert not logger.path.exists()
