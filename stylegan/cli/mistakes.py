@@ -1,0 +1,160 @@
+"""Users' mistakes as one line and exit code 2; anything else is a bug and keeps its traceback."""
+
+import difflib
+import re
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from importlib import resources
+
+from hydra.errors import (
+    HydraException,
+    InstantiationException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+EXIT_MISTAKE = 2
+EXIT_INTERRUPTED = 128 + signal.SIGINT
+
+
+class UserMistake(Exception):
+    """Something the user can mend, in one line that says how."""
+
+
+@contextmanager
+def from_input() -> Iterator[None]:
+    """While settings and data are being read, a wrong value or a missing file is the user's, not ours."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        if isinstance(error, HydraException | OmegaConfBaseException):
+            raise
+        raise UserMistake(_in_one_line(str(error))) from error
+
+
+def exit_code_of(
+    command: Callable[[], int], *, program: str, keys: Callable[[], Iterable[str]] = tuple
+) -> int:
+    """Runs `command` and turns mistakes, Ctrl-C and SystemExit into an exit code.
+
+    Args: keys: gives the keys of the configuration, from which the nearest right one is suggested.
+    Raises: whatever is no mistake.
+    """
+    try:
+        return command()
+    except KeyboardInterrupt:
+        print(f"{program}: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+    except Exception as error:
+        line = explain(error, keys)
+        if line is None:
+            raise
+        print(f"{program}: {line}", file=sys.stderr)
+        return EXIT_MISTAKE
+
+
+def explain(error: Exception, keys: Callable[[], Iterable[str]] = tuple) -> str | None:
+    """What the user did wrong, in one line; None where the error is not the user's."""
+    if isinstance(error, UserMistake):
+        return str(error)
+    if isinstance(error, InstantiationException):
+        return _explain_constructor(error)
+    if isinstance(error, MissingConfigException) and error.options is not None:
+        return _explain_option(error)
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: cannot be read ({str(error).splitlines()[0]}); quote special characters"
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return _explain_composition(error, keys)
+    # Hydra raises bare ValueErrors for flags that do not go together.
+    if isinstance(error, ValueError) and _innermost_package(error) in ("hydra", "omegaconf"):
+        return _in_one_line(str(error))
+    return None
+
+
+def _explain_composition(error: Exception, keys: Callable[[], Iterable[str]]) -> str:
+    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+    text = f"{error}\n{cause}"
+    found = re.search(r"full_key: (\S+)", text)
+    asked = re.search(r"Could not override '([^']+)'", text)
+    key = asked[1] if asked else found[1] if found else None
+    if "not in struct" in text or re.search(r"Key '.*' not in '\w+'", text):
+        place = re.search(r"In '([^']+)'", text)
+        return (f"in {place[1]}.yaml: " if place else "") + f"there is no key {key}" + _hint(key, keys())
+    message = _in_one_line(re.sub(r"(full_key: |object_type=|reference_type=).*", "", str(cause)))
+    return f"{key}: {message}" if key and key not in message else message
+
+
+def _explain_option(error: MissingConfigException) -> str:
+    group, _, option = (error.missing_cfg_file or "").rpartition("/")
+    hint = _nearest(option, error.options or ())
+    return f"{group}={option}: there is no such file; there are {', '.join(error.options or ())}" + hint
+
+
+def _explain_constructor(error: InstantiationException) -> str | None:
+    """Wrong values and names of arguments are the user's; errors from inside a constructor are ours."""
+    cause = error.__cause__ or error.__context__
+    key = re.search(r"full_key: (\S+)", str(error))
+    prefix = f"{key[1]}: " if key else ""
+    if isinstance(cause, ValueError | OSError):
+        return _in_one_line(str(cause))
+    if isinstance(cause, TypeError) and _innermost_package(cause) == "hydra":
+        return prefix + _in_one_line(str(cause))
+    if cause is None or isinstance(cause, ImportError) and _is_unknown_name(cause):
+        return prefix + _in_one_line(re.sub(r"full_key: \S+", "", str(error)).partition(", set env var")[0])
+    return None
+
+
+def _hint(key: str | None, keys: Iterable[str]) -> str:
+    if key is None:
+        return ""
+    group, _, name = key.partition(".")
+    options = [option for option, tree in _options(group) if name in list(tree)]
+    if options:
+        return f" here; it comes with {' or '.join(f'{group}={option}' for option in options)}"
+    keys = list(keys)
+    return " among the groups chosen" if key in keys else _nearest(key, keys)
+
+
+def _nearest(word: str, words: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(words), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _options(group: str) -> list[tuple[str, DictConfig]]:
+    """The files of a group of ours and what is in them; none for a word that is no group."""
+    folder = resources.files("conf").joinpath(group)
+    if not group.isidentifier() or not folder.is_dir():
+        return []
+    files = [file for file in sorted(folder.iterdir(), key=str) if file.name.endswith(".yaml")]
+    return [
+        (file.name.removesuffix(".yaml"), OmegaConf.create(file.read_text(encoding="utf-8")))
+        for file in files
+    ]
+
+
+def _is_unknown_name(error: BaseException) -> bool:
+    """Whether a `_target_` does not exist; a module that exists and fails while it is imported is a bug."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return set(_packages(error)) <= {"hydra", "importlib"}
+
+
+def _innermost_package(error: BaseException) -> str:
+    return next(reversed(_packages(error)), "")
+
+
+def _packages(error: BaseException) -> list[str]:
+    """The top packages of the code that was running, outermost first."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return [frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in frames]
+
+
+def _in_one_line(text: str) -> str:
+    return " ".join(text.split())

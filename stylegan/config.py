@@ -1,0 +1,122 @@
+"""The root of a training's configuration: which keys there are, of which type, and the arithmetic of batches.
+
+Values stand in `conf/train.yaml`; this is only their schema. The settings of parts that are built from
+`_target_` nodes (networks, data, callbacks, ...) stay open here, since their constructors are their schema.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+
+
+@dataclass
+class LossConfig:
+    r1_gamma: float | None = None
+    r1_interval_iterations: int | None = None
+    pl_weight: float | None = None
+    pl_decay: float | None = None
+    pl_batch_shrink: int | None = None
+    pl_interval_iterations: int | None = None
+    style_mixing_prob: float | None = None
+
+
+@dataclass
+class OptimConfig:
+    generator_lr: float | None = None
+    discriminator_lr: float | None = None
+    # Floats by type: torch refuses betas of which one is an int.
+    betas: list[float] | None = None
+    eps: float | None = None
+
+
+@dataclass
+class EmaConfig:
+    half_life_kimg: float | None = None
+    ramp_up: float | None = None
+
+
+@dataclass
+class RunConfig:
+    name: str | None = None
+    runs_dir: str = "runs"
+    run_dir: str | None = None
+    resolution: int | None = None
+    batch_size: int | None = None
+    micro_batch: int | None = None
+    total_kimg: float | None = None
+    seed: int = 0
+    resume: str = "auto"
+    generator: dict[str, Any] = field(default_factory=dict)
+    discriminator: dict[str, Any] = field(default_factory=dict)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    ema: EmaConfig = field(default_factory=EmaConfig)
+    data: dict[str, Any] = field(default_factory=dict)
+    augpipe: dict[str, Any] = field(default_factory=dict)
+    ada: dict[str, Any] = field(default_factory=dict)
+    module: dict[str, Any] = field(default_factory=dict)
+    callbacks: dict[str, Any] = field(default_factory=dict)
+    logger: dict[str, Any] = field(default_factory=dict)
+    trainer: dict[str, Any] = field(default_factory=dict)
+
+
+ConfigStore.instance().store(name="schema", node=RunConfig)
+
+
+def check_resolution(resolution: int | None) -> int:
+    """The resolution in pixels.  Raises: ValueError unless it is a power of two from 8 to 2048."""
+    if resolution is None or not 8 <= resolution <= 2048 or resolution & (resolution - 1):
+        raise ValueError(f"resolution must be a power of two from 8 to 2048, got {resolution}")
+    return resolution
+
+
+def check_scalars(*, batch_size: int | None, micro_batch: int | None, total_kimg: float | None) -> None:
+    """Ranges of the shared scalars, null being derived.  Raises: ValueError naming the key."""
+    for key, value in {
+        "batch_size": batch_size,
+        "micro_batch": micro_batch,
+        "total_kimg": total_kimg,
+    }.items():
+        if value is not None and not value > 0:
+            raise ValueError(f"{key} must be above 0, got {value}")
+
+
+def accumulation(*, batch_size: int, micro_batch: int, devices: int) -> int:
+    """Micro-batches a device runs one after another: batch = devices x micro-batch x accumulation.
+
+    Raises: ValueError where the batch does not come out even.
+    """
+    if batch_size % devices:
+        raise ValueError(
+            f"batch_size {batch_size} cannot be divided among {devices} devices (trainer.devices)"
+        )
+    share = batch_size // devices
+    if share % micro_batch:
+        fitting = ", ".join(str(part) for part in range(1, share + 1) if share % part == 0)
+        raise ValueError(
+            f"micro_batch {micro_batch} does not divide the {share} images a device gets of batch_size"
+            f" {batch_size}; micro_batch can be {fitting}"
+        )
+    return share // micro_batch
+
+
+def effective_group(part: int, group: int) -> int:
+    """The minibatch-std group that a part of the batch can form: the largest divisor of it, at most `group`.
+
+    Args: part: images that pass the discriminator together. group: the size asked for, at least 1.
+    """
+    return next(size for size in range(min(part, group), 0, -1) if part % size == 0)
+
+
+def count_devices(devices: int | str | Sequence[int], num_nodes: int = 1) -> int:
+    """How many devices `trainer.devices` names.
+
+    Raises: ValueError for `auto` and -1: batch and rates are derived from a number that must be known.
+    """
+    if isinstance(devices, Sequence) and not isinstance(devices, str):
+        return len(devices) * num_nodes
+    if not str(devices).isdecimal() or int(devices) < 1:
+        raise ValueError(f"trainer.devices must be a number of devices or a list of them, got {devices}")
+    return int(devices) * num_nodes

@@ -1,0 +1,84 @@
+"""Where a run keeps its files, and what a checkpoint is called.
+
+A run is one folder, `runs_dir/name/`. A checkpoint's name holds the images it has seen, so the newest one is
+found by name alone: copying a folder changes the times of its files, never their names.
+"""
+
+import re
+from pathlib import Path
+
+_CHECKPOINT = re.compile(r"kimg(\d{7,})\.(\d{3})")
+
+
+class RunFolder:
+    """The paths of one run; knows names, makes nothing.
+
+    Args: path: the folder `runs_dir/name`, which need not exist yet.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def snapshots(self) -> Path:
+        return self.path / "snapshots"
+
+    @property
+    def generated(self) -> Path:
+        return self.path / "generated"
+
+    @property
+    def stats_jsonl(self) -> Path:
+        return self.path / "stats.jsonl"
+
+    @property
+    def stats_csv(self) -> Path:
+        return self.path / "stats.csv"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / "tensorboard"
+
+    def newest_checkpoint(self) -> Path | None:
+        """The complete `.ckpt` that has seen most images, by its name; None where there is none."""
+        found = [path for path in self.checkpoints.glob("*.ckpt") if _CHECKPOINT.fullmatch(path.stem)]
+        return max(found, key=images_of, default=None)
+
+
+def checkpoint_name(images: int) -> str:
+    """The stem of a checkpoint's file: 12,800 images -> `kimg0000012.800`."""
+    if images < 0:
+        raise ValueError(f"a checkpoint cannot have seen {images} images")
+    return f"kimg{images // 1000:07d}.{images % 1000:03d}"
+
+
+def images_of(name: str | Path) -> int:
+    """Images seen by a checkpoint, from its name or path, with or without the ending.
+
+    Raises: ValueError where the name is not that of a checkpoint.
+    """
+    match = _CHECKPOINT.match(Path(name).name)
+    if match is None:
+        raise ValueError(f"{name} is not called like a checkpoint, kimg0000012.800.ckpt")
+    return 1000 * int(match[1]) + int(match[2])
+
+
+def newest_run(runs_dir: str | Path) -> Path | None:
+    """The run in `runs_dir` that was started or continued last, among those that have a checkpoint.
+
+    Every start writes `config.yaml`, so its time is that of the last start; runs have no other order.
+    """
+    runs = [
+        folder
+        for folder in Path(runs_dir).glob("*/")
+        if RunFolder(folder).config.exists() and RunFolder(folder).newest_checkpoint()
+    ]
+    return max(runs, key=lambda folder: RunFolder(folder).config.stat().st_mtime_ns, default=None)

@@ -1,0 +1,185 @@
+"""The generate command, from the command line to the pictures."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from stylegan.cli.generate import default_out, main
+from stylegan.images import read_png_text
+from stylegan.interop.checkpoint import save_generator
+from stylegan.networks import Generator
+from stylegan.version import __version__
+
+ROOT = Path(__file__).parents[2]
+SMALL = dict(resolution=8, z_dim=4, w_dim=4, mapping_layers=1, channel_base=32, channel_max=4)
+
+
+def make_generator(seed=0, **options):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Generator(**SMALL, **options)
+
+
+def make_run(folder, seed=0, images=12800):
+    generator = make_generator(seed)
+    (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+    (folder / "config.yaml").touch()
+    content = {
+        "format_version": 1,
+        "generator": generator.options,
+        "state_dict": {f"generator_ema.{name}": value for name, value in generator.state_dict().items()},
+    }
+    path = folder / "checkpoints" / f"kimg{images / 1000:011.3f}.ckpt"
+    torch.save(content, path)
+    return path
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def pixels(path):
+    return np.asarray(Image.open(path))
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def here(tmp_path):
+    return tmp_path
+
+
+def test_without_a_network_the_newest_run_draws_into_its_folder(here, capsys):
+    make_run(here / "runs" / "old", seed=1)
+    make_run(here / "runs" / "new", seed=2)
+    os.utime(here / "runs" / "old" / "config.yaml", (0, 0))
+    assert main(["seeds=0-1,20"]) == 0
+    out = Path("runs/new/generated")
+    assert names(out) == ["grid.png", "seed0000.png", "seed0001.png", "seed0020.png"]
+    assert capsys.readouterr().out.splitlines() == [
+        "network: runs/new/checkpoints/kimg0000012.800.ckpt",
+        f"3 images of 8 px in {out}, together in {out / 'grid.png'}",
+    ]
+    assert names(here) == ["runs"]
+
+
+def test_a_run_folder_a_checkpoint_and_its_generator_draw_the_same(here):
+    path = make_run(here / "runs" / "a")
+    make_run(here / "runs" / "a", seed=1, images=6400)
+    save_generator("lone.safetensors", make_generator())
+    for out, network in {"run": here / "runs" / "a", "file": path, "generator": "lone.safetensors"}.items():
+        assert main([f"network={network}", f"out={out}", "seeds=3", "truncation=0.7"]) == 0
+    seed = "seed0003.png"
+    np.testing.assert_array_equal(pixels(here / "run" / seed), pixels(here / "generator" / seed))
+    np.testing.assert_array_equal(pixels(here / "run" / seed), pixels(here / "file" / seed))
+    common = {"seed": "3", "truncation": "0.7", "noise_mode": "const", "version": __version__}
+    assert read_png_text(here / "run" / seed) == common | {"network": path.name, "kimg": "12.800"}
+    assert read_png_text(here / "generator" / seed) == common | {"network": "lone.safetensors"}
+
+
+def test_where_pictures_go_without_out(here, monkeypatch):
+    path = make_run(here / "runs" / "a")
+    assert default_out(path) == here / "runs" / "a" / "generated"
+    assert default_out(path.relative_to(here)) == Path("runs/a/generated")
+    assert default_out(path.with_suffix(".safetensors")) == here / "runs" / "a" / "generated"
+    assert default_out(Path("lone.safetensors")) == Path("generated")
+    assert default_out(Path("elsewhere/checkpoints/kimg0000001.000.ckpt")) == Path(
+        "elsewhere/checkpoints/generated"
+    )
+    monkeypatch.chdir(path.parent)
+    assert default_out(Path(path.name)) == here / "runs" / "a" / "generated"
+    assert default_out(Path("..") / "checkpoints" / path.name).resolve() == here / "runs" / "a" / "generated"
+
+
+def test_labels_and_noise_reach_the_pictures(here):
+    generator = make_generator(c_dim=3)
+    for name, _ in generator.synthesis.noise_layers:
+        generator.get_submodule(f"synthesis.{name}").noise_strength.data.fill_(1)
+    save_generator("cond.safetensors", generator)
+    for label, noise_mode in [(0, "const"), (2, "const"), (2, "random"), (2, "none")]:
+        out = f"{label}-{noise_mode}"
+        options = [f"label={label}", f"noise_mode={noise_mode}", f"out={out}", "seeds=5", "device=cpu"]
+        assert main(["network=cond.safetensors", *options]) == 0
+    drawn = {path.name: pixels(path / "seed0005.png").tobytes() for path in here.iterdir() if path.is_dir()}
+    assert len(set(drawn.values())) == len(drawn) == 4
+
+
+def test_each_job_of_a_sweep_has_a_folder(here):
+    make_run(here / "runs" / "a")
+    assert main(["-m", "truncation=0.5,1", "seeds=1,2"]) == 0
+    assert names(here / "runs" / "a" / "generated") == ["truncation=0.5", "truncation=1"]
+    for truncation in ("0.5", "1"):
+        out = here / "runs" / "a" / "generated" / f"truncation={truncation}"
+        assert names(out) == ["grid.png", "seed0001.png", "seed0002.png"]
+        assert read_png_text(out / "grid.png")["truncation"] == truncation
+
+
+def test_free_text_through_a_plain_shell_from_any_folder(here):
+    odd = here / "nëtz, [1] = ${x} 'q'"
+    odd.mkdir()
+    save_generator(odd / "a=b, c.safetensors", make_generator())
+    words = [f"network={odd / 'a=b, c.safetensors'}", "seeds=0 - 1, 20", "out=öut, (2) ${y}"]
+    command = [sys.executable, str(ROOT / "generate.py"), *words]
+    result = subprocess.run(command, cwd=here, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert names(here / "öut, (2) ${y}") == ["grid.png", "seed0000.png", "seed0001.png", "seed0020.png"]
+    assert read_png_text(here / "öut, (2) ${y}" / "grid.png")["network"] == "a=b, c.safetensors"
+
+
+@pytest.fixture
+def files(here):
+    make_run(here / "runs" / "a")
+    save_generator("cond.safetensors", make_generator(c_dim=3))
+    Path("empty").mkdir()
+    Path("text.txt").touch()
+    Path("broken.ckpt").write_bytes(b"PK")
+    torch.save({"format_version": 99}, "later.ckpt")
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        ("network=nothing", "network=nothing: there is no such file or folder"),
+        ("network=a", "did you mean network=runs/a?"),
+        ("network=empty", "network=empty: there is no .ckpt in empty/checkpoints"),
+        ("network=text.txt", "text.txt is not a network"),
+        ("network=broken.ckpt", "broken.ckpt cannot be read"),
+        ("network=later.ckpt", "later.ckpt has format_version 99"),
+        ("runs_dir=nowhere", "no run in nowhere has a checkpoint yet: train first"),
+        ("seeds=5-1", "seeds=5-1: 5-1 runs backwards"),
+        ("seeds=${a}", "seeds=${a}: '${a}' is neither a number nor a range"),
+        ("seeds=null", "seeds=None: 'None' is neither a number nor a range"),
+        ("truncation=much", "truncation=much: it must be a number"),
+        ("truncation=null", "truncation=None: it must be a number"),
+        ("noise_mode=some", "noise_mode=some: it must be one of"),
+        ("label=0", "was trained without labels"),
+        ("network=cond.safetensors", "label is missing: cond.safetensors draws 3 classes"),
+        ("network=cond.safetensors label=3", "label=3: cond.safetensors draws 3 classes"),
+        ("out=text.txt", "out=text.txt is a file"),
+        ("out=text.txt/deeper", "the pictures cannot be written"),
+        ("device=toaster", "device=toaster cannot be used here"),
+        ("task=dance", "task=dance: there is no such file"),
+        ("truncaton=1", "there is no key truncaton; did you mean truncation?"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(files, here, capsys, words, message):
+    assert main(words.split(" ")) == 2
+    stderr = capsys.readouterr().err
+    assert message in stderr and stderr.startswith("stylegan-generate: ") and len(stderr.splitlines()) == 1
+    assert not (here / "runs" / "a" / "generated").exists()
+
+
+def test_the_command_itself_needs_no_torch():
+    """What only shows something must not wait for it."""
+    code = "import sys, stylegan.cli.generate as g; print('torch' in sys.modules, 'numpy' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert result.stdout.split() == ["False", "False"], result.stderr

@@ -1,0 +1,157 @@
+"""What is filled in, refused and written before a training starts."""
+
+import pytest
+from omegaconf import OmegaConf
+
+from stylegan.cli.complete import complete, fill_label_width, job_suffix, refuse_other_run, write_config
+from stylegan.cli.compose import Composition, composed
+from stylegan.cli.free_text import quote_free_text
+from stylegan.cli.train import find_checkpoint
+from stylegan.run_folder import RunFolder, checkpoint_name
+
+
+def completed(*arguments, swept=()) -> tuple:
+    composition = composed("train", quote_free_text(arguments))
+    folder = complete(Composition(composition.config, composition.choices, dict(swept)))
+    return composition.config, folder
+
+
+def test_nulls_are_derived_and_values_that_are_set_stay():
+    config, _ = completed("preset=auto", "batch_size=8", "loss.r1_gamma=3", "discriminator.mbstd_group=2")
+    assert (config.batch_size, config.micro_batch, config.total_kimg) == (8, 8, 25000)
+    assert (config.loss.r1_gamma, config.discriminator.mbstd_group) == (3, 2)
+    assert config.ema.half_life_kimg == 2.5
+
+
+def test_a_derived_micro_batch_divides_the_batch():
+    # 28 // 8 = 3 does not; the reference would run 9 parts of 3 and one of 1.
+    assert completed("preset=stylegan2", "batch_size=28")[0].micro_batch == 2
+    assert completed("preset=stylegan2", "batch_size=24")[0].micro_batch == 3
+
+
+@pytest.mark.parametrize("key", ["ema.ramp_up", "generator.conv_clamp", "discriminator.conv_clamp"])
+def test_a_null_that_means_none_stays(key):
+    assert OmegaConf.select(completed(f"{key}=null")[0], key) is None
+    assert OmegaConf.select(completed()[0], key) is not None
+
+
+def test_a_preset_of_the_users_own_is_derived_as_auto(tmp_path):
+    (tmp_path / "preset").mkdir()
+    (tmp_path / "preset" / "mine.yaml").write_text("# @package _global_\nbatch_size: 4\ntotal_kimg: 1\n")
+    composition = composed("train", ["preset=mine"], config_dir=str(tmp_path))
+    complete(composition)
+    assert composition.config.loss.r1_gamma == pytest.approx(0.0002 * 32**2 / 4)
+    assert composition.config.generator.channel_base == 16384
+
+
+def test_the_name_tells_data_resolution_and_preset():
+    config, folder = completed("preset=tiny", "resolution=64", "runs_dir=all, my runs")
+    assert folder.path.as_posix() == "all, my runs/flowers64-tiny"
+    assert config.logger.jsonl.folder == config.run_dir == str(folder.path)
+
+
+def test_text_that_looks_like_an_interpolation_stays_text(tmp_path):
+    config, folder = completed("name=${seed}", f"runs_dir={tmp_path}")
+    config.generator.c_dim = 0
+    write_config(config, folder)
+    assert folder.config.parent.name == "${seed}"
+    assert OmegaConf.load(folder.config).callbacks.checkpoint.folder == str(tmp_path / "${seed}")
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "", "a\\b"])
+def test_a_name_is_one_folder(name):
+    with pytest.raises(ValueError, match="name"):
+        completed(f"name={name}")
+
+
+def test_jobs_of_a_sweep_get_folders_of_their_own():
+    _, first = completed("name=x", swept={"seed": "1", "loss.r1_gamma": "0.5"}.items())
+    _, second = completed("name=x", swept={"seed": "2", "loss.r1_gamma": "0.5"}.items())
+    assert first.path.name == "x-seed=1-loss.r1_gamma=0.5"
+    assert second.path.name == "x-seed=2-loss.r1_gamma=0.5"
+    assert completed("name=x", swept={"name": "x"}.items())[1].path.name == "x"
+
+
+def test_what_cannot_be_in_a_name_does_not_make_two_jobs_one():
+    suffixes = {job_suffix({"data.path": path}) for path in ("a/b", "a b", "a_b", "a" * 200, "a" * 201)}
+    assert len(suffixes) == 5
+    assert all("/" not in suffix and len(suffix) < 200 for suffix in suffixes)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["resolution=48"], "resolution"),
+        (["resolution=null"], "resolution"),
+        (["batch_size=0"], "batch_size"),
+        (["batch_size=6", "micro_batch=4"], "micro_batch can be 1, 2, 3, 6"),
+        (["total_kimg=-1"], "total_kimg"),
+        (["data=folder"], "data.path"),
+        (["trainer.devices=2"], "trainer.devices"),
+        (["trainer.devices=auto"], "trainer.devices"),
+        (["+loss.r1_gama=1"], "loss.r1_gama"),
+        (["+resolutoin=64"], "resolutoin"),
+        (["~data"], "data"),
+    ],
+)
+def test_nonsense_is_refused_by_its_key(arguments, word):
+    with pytest.raises(ValueError, match=word):
+        completed(*arguments)
+
+
+def test_the_players_learn_the_width_of_the_labels():
+    config, _ = completed()
+    fill_label_width(config, 5)
+    assert config.generator.c_dim == config.discriminator.c_dim == 5
+    with pytest.raises(ValueError, match="generator.c_dim"):
+        fill_label_width(config, 4)
+
+
+def test_the_written_configuration_is_resolved(tmp_path):
+    config, folder = completed(f"runs_dir={tmp_path}", "resolution=64")
+    fill_label_width(config, 0)
+    write_config(config, folder)
+    text = folder.config.read_text()
+    assert "${" not in text and "???" not in text
+    written = OmegaConf.load(folder.config)
+    assert written.generator.resolution == written.data.resolution == 64
+    assert written.module.micro_batch == config.micro_batch
+
+
+@pytest.fixture
+def begun(tmp_path) -> RunFolder:
+    """A run folder with a configuration and two checkpoints, empty ones."""
+    config, folder = completed(f"runs_dir={tmp_path}", "name=run", "data=folder", "data.path=a.zip")
+    fill_label_width(config, 0)
+    write_config(config, folder)
+    folder.checkpoints.mkdir()
+    for images in (800, 12800):
+        (folder.checkpoints / f"{checkpoint_name(images)}.ckpt").touch()
+    return folder
+
+
+def test_a_run_goes_on_with_other_rates_but_not_with_other_players_or_data(begun):
+    same = [f"runs_dir={begun.path.parent}", "name=run", "data=folder", "data.path=./a.zip"]
+    refuse_other_run(completed(*same, "total_kimg=9", "loss.r1_gamma=9")[0], begun)
+    for other in ("generator.z_dim=64", "discriminator.freeze_layers=1", "data.path=b.zip", "resolution=64"):
+        with pytest.raises(ValueError, match=other.partition("=")[0].rpartition(".")[2]):
+            refuse_other_run(completed(*same, other)[0], begun)
+
+
+def test_resume_finds_the_checkpoint_it_is_asked_for(begun, tmp_path):
+    fresh = RunFolder(tmp_path / "fresh")
+    newest = begun.checkpoints / "kimg0000012.800.ckpt"
+    assert find_checkpoint("auto", begun) == newest
+    assert find_checkpoint("auto", fresh) is None
+    assert find_checkpoint("never", fresh) is None
+    assert find_checkpoint(str(begun.path), fresh) == newest
+    older = begun.checkpoints / "kimg0000000.800.ckpt"
+    assert find_checkpoint(str(older), begun) == older
+
+
+def test_resume_refuses_what_is_not_there_and_what_would_be_mixed(begun, tmp_path):
+    with pytest.raises(ValueError, match="resume=never"):
+        find_checkpoint("never", begun)
+    for path in (tmp_path / "nowhere", tmp_path):
+        with pytest.raises(ValueError, match="no such checkpoint"):
+            find_checkpoint(str(path), begun)

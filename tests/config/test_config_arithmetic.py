@@ -1,0 +1,61 @@
+"""Batch = devices x micro-batch x accumulation, and the minibatch-std group that a part can form."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stylegan.config import accumulation, check_resolution, check_scalars, count_devices, effective_group
+
+
+@given(devices=st.integers(1, 8), micro_batch=st.integers(1, 16), rounds=st.integers(1, 16))
+def test_accumulation_undoes_the_product(devices, micro_batch, rounds):
+    batch_size = devices * micro_batch * rounds
+    assert accumulation(batch_size=batch_size, micro_batch=micro_batch, devices=devices) == rounds
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "micro_batch", "devices", "word"),
+    [(10, 4, 1, "1, 2, 5, 10"), (9, 3, 2, "trainer.devices"), (4, 8, 1, "micro_batch 8")],
+)
+def test_a_batch_that_does_not_come_out_even_is_refused(batch_size, micro_batch, devices, word):
+    with pytest.raises(ValueError, match=word):
+        accumulation(batch_size=batch_size, micro_batch=micro_batch, devices=devices)
+
+
+@given(part=st.integers(1, 64), group=st.integers(1, 64))
+def test_the_group_is_the_largest_divisor_that_was_not_asked_too_much(part, group):
+    found = effective_group(part, group)
+    assert part % found == 0 and found <= group
+    assert all(part % larger for larger in range(found + 1, min(part, group) + 1))
+
+
+@pytest.mark.parametrize("resolution", [8, 32, 2048])
+def test_powers_of_two_pass(resolution):
+    assert check_resolution(resolution) == resolution
+
+
+@pytest.mark.parametrize("resolution", [None, 0, -32, 4, 33, 4096])
+def test_other_resolutions_do_not(resolution):
+    with pytest.raises(ValueError, match="resolution must be a power of two"):
+        check_resolution(resolution)
+
+
+@pytest.mark.parametrize("key", ["batch_size", "micro_batch", "total_kimg"])
+@pytest.mark.parametrize("value", [0, -1, float("nan")])
+def test_counts_are_above_zero(key, value):
+    scalars = {"batch_size": None, "micro_batch": None, "total_kimg": None}
+    check_scalars(**scalars)
+    with pytest.raises(ValueError, match=key):
+        check_scalars(**{**scalars, key: value})
+
+
+def test_devices_are_counted():
+    assert count_devices(2) == 2
+    assert count_devices("2") == 2
+    assert count_devices([0, 3], num_nodes=2) == 4
+
+
+@pytest.mark.parametrize("devices", ["auto", -1, 0])
+def test_devices_must_be_known(devices):
+    with pytest.raises(ValueError, match="trainer.devices"):
+        count_devices(devices)
