@@ -10,12 +10,13 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
 def prepare_host() -> None:
     """Make CPU work steady.
 
-    Idle OpenMP threads sleep instead of spinning: on a shared or virtual machine a spinning thread takes the core
-    from the one it waits for, and a training beside another busy process slows down tenfold. And freed memory stays
+    Idle OpenMP threads spin for microseconds only and then sleep: beside another busy process a long-spinning thread
+    takes the core from the very thread it waits for, and training slows down to a fraction. And freed memory stays
     with the process: activations are tens of megabytes each, which glibc would hand back to the kernel and fetch
     page by page again, at every operation. What the user has set in the environment is left alone.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     if not sys.platform.startswith("linux") or any(name.startswith("MALLOC_") for name in os.environ):
         return
     try:
