@@ -3,15 +3,22 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylegan.ops.upfirdn2d import Factors, _pads, downsampling_pads, upfirdn2d, upsampling_pads
+from stylegan.ops.upfirdn2d import (
+    Factors,
+    as_pads,
+    as_pair,
+    downsampling_pads,
+    upfirdn2d,
+    upsampling_pads,
+)
 
 
 def conv2d_resample(
     x: Tensor,
     w: Tensor,
     f: Tensor | None = None,
-    up: int = 1,
-    down: int = 1,
+    up: Factors = 1,
+    down: Factors = 1,
     padding: Factors = 0,
     groups: int = 1,
     flip_weight: bool = True,
@@ -23,42 +30,45 @@ def conv2d_resample(
         x: [N,C,H,W].
         w: [C_out, C / groups, kh, kw].
         f: taps of the low-pass filter (`setup_filter`); None = none.
-        up, down: integer factors.
+        up, down: factor, or [x, y].
         padding: of the upsampled image, forms as in `upfirdn2d`.
         flip_weight: True = correlation, as torch's convolution; False = convolution.
         flip_filter: the same for `f`.
-    Returns: [N, C_out, H·up/down, W·up/down] where the padding is half the kernel.
+    Returns: [N, C_out, H·up_y/down_y, W·up_x/down_x] where the padding is half the kernel.
     """
     kh, kw = w.shape[2:]
-    pads = _pads(padding)
-    if up > 1:
-        pads = upsampling_pads(f, (up, up), pads)
-    if down > 1:
-        pads = downsampling_pads(f, (down, down), pads)
+    up, down = as_pair(up, "up"), as_pair(down, "down")
+    upsamples, downsamples = max(up) > 1, max(down) > 1
+    gain = up[0] * up[1]
+    pads = as_pads(padding)
+    if upsamples:
+        pads = upsampling_pads(f, up, pads)
+    if downsamples:
+        pads = downsampling_pads(f, down, pads)
 
-    if (kh, kw) == (1, 1) and up == 1 and down > 1:
+    if (kh, kw) == (1, 1) and not upsamples and downsamples:
         # A 1×1 convolution commutes with the filter: drop the pixels first.
         x = upfirdn2d(x, f, down=down, padding=pads, flip_filter=flip_filter)
         return _convolve(x, w, groups=groups, flip_weight=flip_weight)
-    if (kh, kw) == (1, 1) and up > 1 and down == 1:
+    if (kh, kw) == (1, 1) and upsamples and not downsamples:
         x = _convolve(x, w, groups=groups, flip_weight=flip_weight)
-        return upfirdn2d(x, f, up=up, padding=pads, flip_filter=flip_filter, gain=up**2)
-    if up > 1 and kh >= up and kw >= up:
+        return upfirdn2d(x, f, up=up, padding=pads, flip_filter=flip_filter, gain=gain)
+    if upsamples and kw >= up[0] and kh >= up[1]:
         # Convolution and filter commute: convolve the zero-inserted image (a transposed convolution, which skips
         # the zeros) and filter afterwards. It covers kernel − 1 pixels of padding before and kernel − up after.
         x = _convolve_up(x, w, up=up, groups=groups, flip_weight=flip_weight)
         px0, px1, py0, py1 = pads
-        rest = (px0 - (kw - 1), px1 - (kw - up), py0 - (kh - 1), py1 - (kh - up))
-        x = upfirdn2d(x, f, padding=rest, flip_filter=flip_filter, gain=up**2)
-        return upfirdn2d(x, f, down=down, flip_filter=flip_filter) if down > 1 else x
-    if up == 1 and down > 1:
+        rest = (px0 - (kw - 1), px1 - (kw - up[0]), py0 - (kh - 1), py1 - (kh - up[1]))
+        x = upfirdn2d(x, f, padding=rest, flip_filter=flip_filter, gain=gain)
+        return upfirdn2d(x, f, down=down, flip_filter=flip_filter) if downsamples else x
+    if downsamples and not upsamples:
         x = upfirdn2d(x, f, padding=pads, flip_filter=flip_filter)
-        return _convolve(x, w, stride=down, groups=groups, flip_weight=flip_weight)
-    if up == 1 and down == 1 and pads[0] == pads[1] >= 0 and pads[2] == pads[3] >= 0:
+        return _convolve(x, w, stride=(down[1], down[0]), groups=groups, flip_weight=flip_weight)
+    if not upsamples and pads[0] == pads[1] >= 0 and pads[2] == pads[3] >= 0:
         return _convolve(x, w, padding=(pads[2], pads[0]), groups=groups, flip_weight=flip_weight)
-    x = upfirdn2d(x, f if up > 1 else None, up=up, padding=pads, flip_filter=flip_filter, gain=up**2)
+    x = upfirdn2d(x, f if upsamples else None, up=up, padding=pads, flip_filter=flip_filter, gain=gain)
     x = _convolve(x, w, groups=groups, flip_weight=flip_weight)
-    return upfirdn2d(x, f, down=down, flip_filter=flip_filter) if down > 1 else x
+    return upfirdn2d(x, f, down=down, flip_filter=flip_filter) if downsamples else x
 
 
 def _convolve(x, w, *, groups, flip_weight, stride=1, padding=0):
@@ -74,4 +84,4 @@ def _convolve_up(x, w, *, up, groups, flip_weight):
     # conv_transpose2d wants [C_in, C_out / groups, kh, kw].
     w = w.reshape(groups, out_channels // groups, group_channels, kh, kw).transpose(1, 2)
     w = w.reshape(groups * group_channels, out_channels // groups, kh, kw)
-    return F.conv_transpose2d(x, w, stride=up, groups=groups)
+    return F.conv_transpose2d(x, w, stride=(up[1], up[0]), groups=groups)

@@ -36,7 +36,7 @@ def upfirdn2d(
     Returns: [N, C, (H·up_y + pads_y − kh) // down_y + 1, the same for W].
     Raises: ValueError where the padded image is smaller than the filter, or a factor is below 1.
     """
-    up, down, pads = _pair(up, "up"), _pair(down, "down"), _pads(padding)
+    up, down, pads = as_pair(up, "up"), as_pair(down, "down"), as_pads(padding)
     if f is None:
         f = x.new_ones(1, 1)
     f = f.to(device=x.device, dtype=x.dtype)
@@ -56,7 +56,7 @@ def filter2d(
 ) -> Tensor:
     """Filter [N,C,H,W] to the same size (plus `padding`); zeros outside. Arguments as in `upfirdn2d`."""
     kw, kh = _widths(f)
-    px0, px1, py0, py1 = _pads(padding)
+    px0, px1, py0, py1 = as_pads(padding)
     pads = (px0 + kw // 2, px1 + (kw - 1) // 2, py0 + kh // 2, py1 + (kh - 1) // 2)
     return upfirdn2d(x, f, padding=pads, flip_filter=flip_filter, gain=gain)
 
@@ -65,8 +65,8 @@ def upsample2d(
     x: Tensor, f: Tensor, up: Factors = 2, padding: Factors = 0, flip_filter: bool = False, gain: float = 1
 ) -> Tensor:
     """Upsample [N,C,H,W] by `up`, brightness kept; `padding` refers to the upsampled image."""
-    up_x, up_y = _pair(up, "up")
-    pads = upsampling_pads(f, (up_x, up_y), _pads(padding))
+    up_x, up_y = as_pair(up, "up")
+    pads = upsampling_pads(f, (up_x, up_y), as_pads(padding))
     return upfirdn2d(x, f, up=(up_x, up_y), padding=pads, flip_filter=flip_filter, gain=gain * up_x * up_y)
 
 
@@ -74,8 +74,8 @@ def downsample2d(
     x: Tensor, f: Tensor, down: Factors = 2, padding: Factors = 0, flip_filter: bool = False, gain: float = 1
 ) -> Tensor:
     """Downsample [N,C,H,W] by `down`; `padding` refers to the input."""
-    down_xy = _pair(down, "down")
-    pads = downsampling_pads(f, down_xy, _pads(padding))
+    down_xy = as_pair(down, "down")
+    pads = downsampling_pads(f, down_xy, as_pads(padding))
     return upfirdn2d(x, f, down=down_xy, padding=pads, flip_filter=flip_filter, gain=gain)
 
 
@@ -200,14 +200,16 @@ def _widths(f: Tensor | None) -> tuple[int, int]:
     return (1, 1) if f is None else (f.shape[-1], f.shape[0])
 
 
-def _pair(value: Factors, name: str) -> tuple[int, int]:
+def as_pair(value: Factors, name: str) -> tuple[int, int]:
+    """A factor as (x, y). Raises: ValueError below 1."""
     x, y = (value, value) if isinstance(value, int) else value
     if x < 1 or y < 1:
         raise ValueError(f"{name} must be at least 1, got {value}")
     return int(x), int(y)
 
 
-def _pads(padding: Factors) -> tuple[int, int, int, int]:
+def as_pads(padding: Factors) -> tuple[int, int, int, int]:
+    """Padding as (x_before, x_after, y_before, y_after). Raises: ValueError for another count of numbers."""
     if isinstance(padding, int):
         return (padding,) * 4
     values = tuple(int(p) for p in padding)

@@ -13,8 +13,8 @@ def randn(*shape):
     return torch.randn(*shape, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("up", [1, 2, 3])
-@pytest.mark.parametrize("down", [1, 2])
+@pytest.mark.parametrize("up", [1, 2, 3, (2, 1), (1, 3), (4, 2)])
+@pytest.mark.parametrize("down", [1, 2, (1, 2)])
 @pytest.mark.parametrize("kernel", [1, 3])
 @pytest.mark.parametrize("flip_weight", [True, False])
 def test_conv2d_resample_is_filter_and_convolution(up, down, kernel, flip_weight):
@@ -22,16 +22,17 @@ def test_conv2d_resample_is_filter_and_convolution(up, down, kernel, flip_weight
     x, w, f = randn(2, 4, 6, 8), randn(6, 2, kernel, kernel), TAPS
     pad = kernel // 2
     # Written out: zero-insert and filter, convolve, filter and drop; all paddings taken at once, as one signal.
+    (ux, uy), (dx, dy) = (n if isinstance(n, tuple) else (n, n) for n in (up, down))
     pads = [pad] * 4
-    if up > 1:
-        before, after = (4 + up - 1) // 2, (4 - up) // 2
-        pads = [p + extra for p, extra in zip(pads, [before, after] * 2, strict=True)]
-    if down > 1:
-        before, after = (4 - down + 1) // 2, (4 - down) // 2
-        pads = [p + extra for p, extra in zip(pads, [before, after] * 2, strict=True)]
-    y = upfirdn2d(x, f if up > 1 else None, up=up, padding=pads, gain=up**2)
+    if max(ux, uy) > 1:
+        extra = [(4 + ux - 1) // 2, (4 - ux) // 2, (4 + uy - 1) // 2, (4 - uy) // 2]
+        pads = [p + e for p, e in zip(pads, extra, strict=True)]
+    if max(dx, dy) > 1:
+        extra = [(4 - dx + 1) // 2, (4 - dx) // 2, (4 - dy + 1) // 2, (4 - dy) // 2]
+        pads = [p + e for p, e in zip(pads, extra, strict=True)]
+    y = upfirdn2d(x, f if max(ux, uy) > 1 else None, up=up, padding=pads, gain=ux * uy)
     y = F.conv2d(y, w if flip_weight else w.flip([2, 3]), groups=2)
-    y = upfirdn2d(y, f, down=down) if down > 1 else y
+    y = upfirdn2d(y, f, down=down) if max(dx, dy) > 1 else y
     out = conv2d_resample(x, w, f, up=up, down=down, padding=pad, groups=2, flip_weight=flip_weight)
     torch.testing.assert_close(out, y, rtol=0, atol=1e-12)
 
