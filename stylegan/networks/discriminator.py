@@ -150,8 +150,20 @@ class Discriminator(nn.Module):
             raise ValueError(
                 f"discriminator.architecture must be one of {ARCHITECTURES}, got {architecture!r}"
             )
+        if conv_clamp is not None and conv_clamp <= 0:
+            raise ValueError(f"discriminator.conv_clamp must be above 0, or null for none; got {conv_clamp}")
         if channels not in (1, 3):
             raise ValueError(f"channels must be 1 (grey) or 3 (RGB), got {channels}")
+        if (mbstd_group is not None and mbstd_group < 1) or mbstd_channels < 0 or freeze_layers < 0:
+            raise ValueError(
+                "discriminator.mbstd_group must be at least 1 (or null), mbstd_channels and freeze_layers at least 0; "
+                f"got {mbstd_group}, {mbstd_channels}, {freeze_layers}"
+            )
+        head_channels = block_channels(FIRST_BLOCK_PX, channel_base=channel_base, channel_max=channel_max)
+        if mbstd_channels and head_channels % mbstd_channels:
+            raise ValueError(
+                f"discriminator.mbstd_channels {mbstd_channels} must divide the {head_channels} channels at 4 px"
+            )
         self.resolution, self.channels, self.c_dim = resolution, channels, c_dim
         self.block_names: list[str] = []
         in_channels, frozen = 0, freeze_layers

@@ -51,6 +51,8 @@ class Generator(nn.Module):
         self.options["resample_taps"] = [float(tap) for tap in resample_taps]
         if min(z_dim, w_dim) < 1 or c_dim < 0:
             raise ValueError(f"z_dim and w_dim must be at least 1, c_dim 0; got {z_dim}, {w_dim}, {c_dim}")
+        if conv_clamp is not None and conv_clamp <= 0:
+            raise ValueError(f"generator.conv_clamp must be above 0, or null for none; got {conv_clamp}")
         if channels not in (1, 3):
             raise ValueError(f"channels must be 1 (grey) or 3 (RGB), got {channels}")
         self.resolution, self.channels = resolution, channels

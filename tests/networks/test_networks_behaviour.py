@@ -143,6 +143,11 @@ def test_memory_layout_changes_nothing():
         (lambda: discriminator(architecture="deep"), "discriminator.architecture"),
         (lambda: generator(channel_base=8), "leaves no channel at 16 px"),
         (lambda: generator(z_dim=0), "z_dim and w_dim"),
+        (lambda: generator(conv_clamp=-1), "generator.conv_clamp must be above 0"),
+        (lambda: discriminator(conv_clamp=0), "discriminator.conv_clamp must be above 0"),
+        (lambda: discriminator(mbstd_group=0), "mbstd_group must be at least 1"),
+        (lambda: discriminator(mbstd_channels=3), "mbstd_channels 3 must divide the 4 channels at 4 px"),
+        (lambda: discriminator(freeze_layers=-3), "freeze_layers at least 0"),
         (lambda: generator(mapping_layers=0), "mapping_layers"),
         (
             lambda: generator().mapping(torch.zeros(2, 7)),
