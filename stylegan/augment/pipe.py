@@ -129,7 +129,9 @@ class AugmentPipe(nn.Module):
         """
         draws = draw_tables(n, generator)
         if self.options.noise > 0:
-            draws["noise"] = torch.randn(n, *shape, generator=generator, device=generator.device)
+            draws["noise"] = torch.randn(
+                n, *shape, generator=generator, device=generator.device, dtype=torch.float32
+            )
         return draws
 
     def gates(self, draws: dict[str, Tensor]) -> dict[str, Tensor]:
