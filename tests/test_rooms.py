@@ -24,6 +24,7 @@ MAY_IMPORT = {
         "stylegan.augment",
         "stylegan.losses",
         "stylegan.images",
+        "stylegan.version",
     },
     "stylegan.loggers": {"stylegan.images"},
     "stylegan.latents": {"stylegan.networks", "stylegan.images"},

@@ -23,9 +23,7 @@ from torch import Tensor
 from stylegan.interop.nvidia_names import build_discriminator, build_generator, load_exactly
 from stylegan.networks import Discriminator, Generator
 from stylegan.run_folder import RunFolder
-from stylegan.version import __version__
-
-FORMAT_VERSION = 1
+from stylegan.version import FORMAT_VERSION, __version__
 
 Network = TypeVar("Network", Generator, Discriminator)
 

@@ -19,7 +19,7 @@ class PathLengthPenalty(nn.Module):
 
     def __init__(self, *, weight: float = 2.0, decay: float = 0.01, batch_shrink: int = 2):
         super().__init__()
-        if weight < 0 or not 0 <= decay <= 1 or batch_shrink < 1:
+        if not 0 <= weight < float("inf") or not 0 <= decay <= 1 or batch_shrink < 1:
             raise ValueError(
                 "loss.pl_weight must be 0 (off) or more, loss.pl_decay from 0 to 1, loss.pl_batch_shrink at least 1; "
                 f"got {weight}, {decay}, {batch_shrink}"

@@ -13,7 +13,7 @@ class R1Penalty:
     """
 
     def __init__(self, *, gamma: float):
-        if gamma < 0:
+        if not 0 <= gamma < float("inf"):
             raise ValueError(f"loss.r1_gamma must be 0 (off) or more, got {gamma}")
         self.gamma = gamma
 

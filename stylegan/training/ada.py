@@ -45,11 +45,18 @@ class AdaController(nn.Module):
                 f"ada.p_init must lie from 0 to 1 and not above ada.p_max, got {p_init} and {p_max}"
             )
         self.mode, self.target, self.kimg, self.p_max = mode, target, kimg, p_max
-        self.interval_iterations = interval_iterations
-        self.register_buffer("p", torch.tensor(0.0 if mode == "none" else float(p_init)))
+        self.interval_iterations, self.p_init = interval_iterations, p_init
+        self.register_buffer("p", torch.tensor(float(p_init)))
         self.register_buffer("sign_sum", torch.zeros([]))
         self.register_buffer("sign_count", torch.zeros([]))
         self.register_buffer("sign_mean", torch.zeros([]))
+        self.apply_mode()
+
+    @torch.no_grad()
+    def apply_mode(self) -> None:
+        """Where p does not adapt, set it to what the mode says, whatever a checkpoint restored."""
+        if self.mode != "adaptive":
+            self.p.fill_(0.0 if self.mode == "none" else self.p_init)
 
     @torch.no_grad()
     def update(self, signs: Tensor) -> None:

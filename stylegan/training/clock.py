@@ -33,8 +33,8 @@ class ImageClock(nn.Module):
         """Start at 0. Raises: ValueError for a total or a batch that is not positive."""
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        if total_kimg <= 0:
-            raise ValueError(f"total_kimg must be above 0, got {total_kimg}")
+        if not 0 < total_kimg < float("inf"):
+            raise ValueError(f"total_kimg must be a number above 0, got {total_kimg}")
         self.batch_size, self.total_images = batch_size, images_of_kimg(total_kimg)
         self.register_buffer("images_seen", torch.zeros([], dtype=torch.int64))
         self._images: int | None = None

@@ -65,8 +65,8 @@ def _rows(value, k: int, count: int):
 class KeyedDraws:
     """Draws the numbers of each phase from (seed, phase, purpose, iteration).
 
-    Small draws are made on the CPU, so that their values do not depend on the device; the noise pictures are made
-    where they are used. What has this method `phase` can take its place.
+    Small draws are made on the CPU, so that their values do not depend on the device; the noise of path
+    length and of the synthesis layers is made where it is used. What has this method `phase` can take its place.
 
     Args:
         seed: of the run. z_dim: Z. num_ws: L. noise_layers: [(layer, side in px)]. image_shape: [C,H,W].

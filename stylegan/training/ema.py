@@ -1,7 +1,10 @@
-"""The average generator: what is sampled, scored and shipped."""
+"""The average generator, which is sampled, scored and shipped, and the average w in it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def ema_decay(*, batch_size: int, half_life_kimg: float, ramp_up: float | None, images_seen: int) -> float:
@@ -22,3 +25,20 @@ def update_average(average: nn.Module, source: nn.Module, decay: float) -> None:
     torch._foreach_lerp_(list(average.parameters()), list(source.parameters()), 1 - decay)
     for old, new in zip(average.buffers(), source.buffers(), strict=True):
         old.copy_(new)
+
+
+@contextmanager
+def tracking_w_avg(mapping: nn.Module, samples: int) -> Iterator[Callable[[Tensor], Tensor]]:
+    """Inside, hand each part's ws [n,L,W] to the yielded function, which gives them back.
+
+    At the end `mapping.w_avg` moves once, to the mean over all `samples` of the parts.
+    """
+    sums: list[Tensor] = []
+
+    def track(ws: Tensor) -> Tensor:
+        # The first entry is of the first latent also where two are mixed.
+        sums.append(ws[:, 0].detach().sum(dim=0))
+        return ws
+
+    yield track
+    mapping.track(torch.stack(sums).sum(dim=0) / samples)

@@ -15,13 +15,12 @@ from stylegan.losses import NonSaturatingLogistic, PathLengthPenalty, R1Penalty
 from stylegan.training.ada import AdaController
 from stylegan.training.clock import ImageClock
 from stylegan.training.draws import Draw, KeyedDraws
-from stylegan.training.ema import ema_decay, update_average
+from stylegan.training.ema import ema_decay, tracking_w_avg, update_average
 from stylegan.training.gradients import FlatGradients
 from stylegan.training.lazy import lazy_adam
 from stylegan.training.ranges import check_ranges
 from stylegan.training.stats import RunningStats
-
-FORMAT_VERSION = 1
+from stylegan.version import FORMAT_VERSION
 
 
 class StyleGAN2ADA(ImageClock, pl.LightningModule):
@@ -42,8 +41,7 @@ class StyleGAN2ADA(ImageClock, pl.LightningModule):
         batch_size: images an iteration. micro_batch: images a pass; None = the whole batch. A batch that is split
             gives the same result as one that is not, as long as a part is a multiple of the minibatch-std group.
         total_kimg: where training ends. seed: of every random number.
-    Raises: ValueError for values out of range.
-    Source: Karras et al. 2020 (ADA).
+    Raises: ValueError for values out of range. Source: Karras et al. 2020 (ADA).
     """
 
     def __init__(
@@ -117,7 +115,11 @@ class StyleGAN2ADA(ImageClock, pl.LightningModule):
         ]
 
     def on_train_start(self) -> None:
-        # Here the parameters are on their device and restored.
+        # Here the parameters are on their device and restored. What the configuration sets wins over the checkpoint.
+        self.ada.apply_mode()
+        for restored, fresh in zip(self.optimizers(), self.configure_optimizers(), strict=True):
+            for key in ("lr", "betas", "eps"):
+                restored.param_groups[0][key] = fresh.param_groups[0][key]
         self._gradients = {player: FlatGradients(learning) for player, learning in self._learning.items()}
         self.generator.train()
         self.discriminator.train()
@@ -129,6 +131,13 @@ class StyleGAN2ADA(ImageClock, pl.LightningModule):
                 style_mixing_prob=self.style_mixing_prob,
                 augment=None if self.ada.mode == "none" else self.augment,
                 data=getattr(self.trainer, "datamodule", None),
+            )
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        version = checkpoint.get("format_version")
+        if version != FORMAT_VERSION:
+            raise ValueError(
+                f"format_version {version} of the checkpoint is not known here (this version reads {FORMAT_VERSION})"
             )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -164,7 +173,8 @@ class StyleGAN2ADA(ImageClock, pl.LightningModule):
     def generator_main(self, iteration: int) -> None:
         """G learns to be taken for real."""
         draw = self._draw("Gmain", iteration)
-        with self._learning_step(self.generator, "Gmain"), self._tracking_w_avg(self.batch_size) as track:
+        mapping = self.generator.mapping
+        with self._learning_step(self.generator, "Gmain"), tracking_w_avg(mapping, self.batch_size) as track:
             for part in draw.parts(self.num_parts):
                 ws = track(self._latents(part))
                 fakes = self.generator.synthesis(ws, noise_mode="random", noise=part.noise)
@@ -179,7 +189,8 @@ class StyleGAN2ADA(ImageClock, pl.LightningModule):
         draw = self._draw("Greg", iteration, samples)
         parts = draw.parts(min(self.num_parts, samples))
         gain = self.pl_interval_iterations * self.path_length.weight
-        with self._learning_step(self.generator, "Greg"), self._tracking_w_avg(samples) as track:
+        mapping = self.generator.mapping
+        with self._learning_step(self.generator, "Greg"), tracking_w_avg(mapping, samples) as track:
             if len(parts) == 1:
                 penalty = self.path_length(self._path_lengths(parts[0], track, create_graph=True))
                 self.manual_backward(penalty.mean() * gain)
@@ -197,7 +208,11 @@ class StyleGAN2ADA(ImageClock, pl.LightningModule):
         """D learns to tell reals from fakes."""
         draw = self._draw("Dmain", iteration)
         parts = draw.parts(self.num_parts)
-        with self._learning_step(self.discriminator, "Dmain"), self._tracking_w_avg(self.batch_size) as track:
+        mapping = self.generator.mapping
+        with (
+            self._learning_step(self.discriminator, "Dmain"),
+            tracking_w_avg(mapping, self.batch_size) as track,
+        ):
             for k, part in enumerate(parts):
                 with torch.no_grad():
                     ws = track(self._latents(part))
@@ -271,19 +286,6 @@ class StyleGAN2ADA(ImageClock, pl.LightningModule):
         self.stats.add(f"Gradients/nonfinite/{phase}", gradients.repair())
         generator_adam, discriminator_adam = self.optimizers()
         (generator_adam if player is self.generator else discriminator_adam).step()
-
-    @contextmanager
-    def _tracking_w_avg(self, samples: int) -> Iterator[Any]:
-        """Inside, hand each part's ws to the yielded function: `w_avg` moves once, to the mean over all parts."""
-        sums: list[Tensor] = []
-
-        def track(ws: Tensor) -> Tensor:
-            # The first entry is of the first latent also where two are mixed.
-            sums.append(ws[:, 0].detach().sum(dim=0))
-            return ws
-
-        yield track
-        self.generator.mapping.track(torch.stack(sums).sum(dim=0) / samples)
 
     def _report(self, kind: str, logits: Tensor, losses: dict[str, Tensor]) -> None:
         signs = logits.detach().sign()

@@ -1,5 +1,6 @@
 """Which values a training takes; said in the words of the configuration."""
 
+import math
 from collections.abc import Sequence
 
 
@@ -24,8 +25,8 @@ def check_ranges(
         ("loss.r1_interval_iterations", r1_interval_iterations, r1_interval_iterations >= 1, "at least 1"),
         ("loss.pl_interval_iterations", pl_interval_iterations, pl_interval_iterations >= 1, "at least 1"),
         ("loss.style_mixing_prob", style_mixing_prob, 0 <= style_mixing_prob <= 1, "from 0 to 1"),
-        ("optim.generator_lr", generator_lr, generator_lr > 0, "above 0"),
-        ("optim.discriminator_lr", discriminator_lr, discriminator_lr > 0, "above 0"),
+        ("optim.generator_lr", generator_lr, 0 < generator_lr < math.inf, "above 0"),
+        ("optim.discriminator_lr", discriminator_lr, 0 < discriminator_lr < math.inf, "above 0"),
         ("optim.betas", list(betas), _are_betas(betas), "two numbers from 0 to below 1"),
         ("optim.eps", eps, eps > 0, "above 0"),
         ("ema.half_life_kimg", ema_half_life_kimg, ema_half_life_kimg >= 0, "0 (no average) or more"),

@@ -69,7 +69,7 @@ def params(name: str, cases: Callable[[Fixture], Iterable[tuple[str, object]]]) 
     path = GOLDEN_DIR / name
     if not path.exists():
         return [pytest.param(None, id=name, marks=pytest.mark.skip(reason=f"{GOLDEN_DIR} lacks {name}"))]
-    return [pytest.param(case, id=label) for label, case in cases(fixture(name))]
+    return _collected(name, lambda: cases(fixture(name)))
 
 
 def json_params(name: str, cases: Callable[[dict], Iterable[tuple[str, object]]]) -> list:
@@ -77,7 +77,14 @@ def json_params(name: str, cases: Callable[[dict], Iterable[tuple[str, object]]]
     path = GOLDEN_DIR / name
     if not path.exists():
         return [pytest.param(None, id=name, marks=pytest.mark.skip(reason=f"{GOLDEN_DIR} lacks {name}"))]
-    return [pytest.param(case, id=label) for label, case in cases(json_fixture(name))]
+    return _collected(name, lambda: cases(json_fixture(name)))
+
+
+def _collected(name: str, cases: Callable[[], Iterable[tuple[str, object]]]) -> list:
+    try:
+        return [pytest.param(case, id=label) for label, case in cases()]
+    except KeyError as lacking:
+        return [pytest.param(None, id=name, marks=pytest.mark.skip(reason=f"{name} lacks {lacking}"))]
 
 
 def relative_error(actual: torch.Tensor, expected: torch.Tensor) -> float:

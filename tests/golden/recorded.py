@@ -53,6 +53,8 @@ class FrozenModule(StandaloneModule):
     """Leaves the weights as they are, so that the gradients of one phase can be read."""
 
     class _NoStep:
+        param_groups = ({},)
+
         def step(self):
             pass
 

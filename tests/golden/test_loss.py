@@ -94,6 +94,7 @@ def test_phase(case):
         for name, parameter in player.named_parameters():
             total[name] += parameter.grad
 
+    assert z.keys(f"{out}/report/"), "a case reports something"
     for key in z.keys(f"{out}/report/"):
         expected, name = z.tensor(key), key.removeprefix(f"{out}/report/")
         # In "both" phases the reference makes one pass over the reals where ours are two equal ones.

@@ -138,6 +138,8 @@ def test_trajectory(case):
     networks = {"G": module.generator, "D": module.discriminator, "G_ema": module.generator_ema}
     for letter, network in networks.items():
         state = network.state_dict()
-        for name, tensor in weights(z, run, "end", letter).items():
-            # The trace starts at 1e-30: a tensor of zeros must stay one.
+        end = weights(z, run, "end", letter)
+        if not end:
+            pytest.skip(f"{z.path.name} lacks {run['id']}/end/{letter}")
+        for name, tensor in end.items():
             assert relative_error(state[name], tensor.double()) <= TOLERANCE, (letter, name)

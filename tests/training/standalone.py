@@ -43,8 +43,14 @@ def networks(resolution=16, c_dim=0, **generator_options):
     return generator, Discriminator(**widths)
 
 
-def module(*, batch_size, micro_batch=None, c_dim=0, seed=0, dtype=torch.float32, p=0.5, **options):
+def module(
+    *, batch_size, micro_batch=None, c_dim=0, seed=0, dtype=torch.float32, p=0.5, freeze=(), **options
+):
     generator, discriminator = networks(c_dim=c_dim)
+    for name in freeze:
+        player, _, parameter = name.partition(".")
+        player = generator if player == "generator" else discriminator
+        player.get_parameter(parameter).requires_grad_(False)
     pipe = AugmentPipe(**dict.fromkeys(BGC, 1))
     settings = dict(
         augment=pipe,

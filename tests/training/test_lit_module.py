@@ -5,6 +5,7 @@ import torch
 from standalone import batch, module
 
 from stylegan.losses import PathLengthPenalty, R1Penalty
+from stylegan.training import AdaController
 from stylegan.training.gradients import FlatGradients
 
 
@@ -82,17 +83,36 @@ def test_a_parameter_the_loss_does_not_touch_is_stepped_with_gradient_zero():
 
 
 def test_frozen_parameters_stay():
-    trained = module(batch_size=4)
-    frozen = trained.discriminator.b16.fromrgb.weight
-    frozen.requires_grad_(False)
-    again = type(trained)(
-        generator=trained.generator,
-        discriminator=trained.discriminator,
-        batch_size=4,
-        total_kimg=1,
+    trained = module(
+        batch_size=4, freeze=("discriminator.b16.fromrgb.weight", "generator.synthesis.b4.const")
     )
-    assert all(p is not frozen for p in again._learning[again.discriminator])
-    assert any(p is trained.discriminator.b16.conv0.weight for p in again._learning[again.discriminator])
+    before = {name: value.clone() for name, value in trained.named_parameters()}
+    trained.training_step(batch(4, 0), 0)
+    still = {n for n, p in trained.named_parameters() if torch.equal(p, before[n]) and "_ema" not in n}
+    assert still == {"discriminator.b16.fromrgb.weight", "generator.synthesis.b4.const"}
+
+
+def test_settings_win_over_what_a_checkpoint_restored():
+    trained = module(batch_size=4)
+    adam = trained._own_optimizers[1]
+    adam.param_groups[0].update(lr=7.0, betas=(0.5, 0.5), eps=1.0)
+    trained.on_train_start()
+    assert adam.param_groups[0]["lr"] == pytest.approx(0.0025 * 4 / 5)
+    assert adam.param_groups[0]["betas"] == pytest.approx((0.0, 0.99 ** (4 / 5)))
+    assert adam.param_groups[0]["eps"] == 1e-8
+
+
+@pytest.mark.parametrize(("mode", "p"), [("fixed", 0.25), ("none", 0.0), ("adaptive", 0.75)])
+def test_only_an_adaptive_p_is_taken_from_a_checkpoint(mode, p):
+    trained = module(batch_size=4, ada=AdaController(mode=mode, p_init=0.25))
+    trained.ada.p.fill_(0.75)
+    trained.on_train_start()
+    assert trained.ada.p.item() == p
+
+
+def test_an_unknown_format_is_refused_by_name():
+    with pytest.raises(ValueError, match="format_version 99 of the checkpoint is not known"):
+        module(batch_size=4).on_load_checkpoint({"format_version": 99})
 
 
 def test_broken_gradients_are_repaired_and_counted():
