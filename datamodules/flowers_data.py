@@ -19,7 +19,7 @@ class FlowersData(ImageDataModule):
         labels: str = "none",
         num_items: int = 10000,
         batch_size: int,
-        seed: int,
+        seed: int = 0,
         xflip: bool = False,
         workers: int | None = None,
     ):

@@ -23,7 +23,7 @@ class FolderData(ImageDataModule):
         channels: int = 3,
         labels: str = "none",
         batch_size: int,
-        seed: int,
+        seed: int = 0,
         xflip: bool = False,
         workers: int | None = None,
     ):

@@ -43,7 +43,7 @@ class ImageDataModule(pl.LightningDataModule):
         resolution: int,
         channels: int = 3,
         batch_size: int,
-        seed: int,
+        seed: int = 0,
         xflip: bool = False,
         workers: int | None = None,
     ):

@@ -79,8 +79,8 @@ def check_scalars(*, batch_size: int | None, micro_batch: int | None, total_kimg
         "micro_batch": micro_batch,
         "total_kimg": total_kimg,
     }.items():
-        if value is not None and not value > 0:
-            raise ValueError(f"{key} must be above 0, got {value}")
+        if value is not None and not 0 < value < float("inf"):
+            raise ValueError(f"{key} must be above 0 and finite, got {value}")
 
 
 def accumulation(*, batch_size: int, micro_batch: int, devices: int) -> int:

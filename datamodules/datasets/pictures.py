@@ -75,6 +75,10 @@ def centre_square(image: Image.Image) -> Image.Image:
     return image.crop((left, top, left + side, top + side))
 
 
+class BadPicture(ValueError):
+    """A file of the data set that cannot be read; the message names it and the way out."""
+
+
 class PictureFiles(Protocol):
     """Encoded pictures by name, from wherever they are stored."""
 
@@ -108,7 +112,7 @@ class PictureDataset(ImageDataset):
             reason = f"{type(error).__name__}: {error}"
             if isinstance(error, UnidentifiedImageError):  # its own words name an address in memory
                 reason = f"its content is none of {', '.join(_FORMATS)}"
-            raise ValueError(
+            raise BadPicture(
                 f"cannot read the picture {self.files.where(name)} ({reason}); "
                 f"remove it, or save it anew, as PNG or JPEG"
             ) from error

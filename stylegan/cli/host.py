@@ -11,7 +11,7 @@ def prepare_host() -> None:
     """Make CPU work steady.
 
     Idle OpenMP threads spin for microseconds only and then sleep: beside another busy process a long-spinning thread
-    takes the core from the very thread it waits for, and training slows down to a fraction. And freed memory stays
+    takes the core from the very thread it waits for. And freed memory stays
     with the process: activations are tens of megabytes each, which glibc would hand back to the kernel and fetch
     page by page again, at every operation. What the user has set in the environment is left alone.
     """

@@ -64,6 +64,8 @@ def explain(error: Exception, keys: Callable[[], Iterable[str]] = tuple) -> str 
     """What the user did wrong, in one line; None where the error is not the user's."""
     if isinstance(error, UserMistake):
         return str(error)
+    if is_bad_picture(error) or _is_misconfiguration(error):
+        return _in_one_line(str(error))
     if isinstance(error, InstantiationException):
         return _explain_constructor(error)
     if isinstance(error, MissingConfigException) and error.options is not None:
@@ -102,7 +104,7 @@ def _explain_constructor(error: InstantiationException) -> str | None:
     cause = error.__cause__ or error.__context__
     key = re.search(r"full_key: (\S+)", str(error))
     prefix = f"{key[1]}: " if key else ""
-    if isinstance(cause, ValueError | OSError):
+    if isinstance(cause, ValueError | OSError) or _is_misconfiguration(cause):
         return _in_one_line(str(cause))
     if isinstance(cause, TypeError) and _innermost_package(cause) == "hydra":
         return prefix + _in_one_line(str(cause))
@@ -158,3 +160,13 @@ def _packages(error: BaseException) -> list[str]:
 
 def _in_one_line(text: str) -> str:
     return " ".join(text.split())
+
+
+def is_bad_picture(error: BaseException) -> bool:
+    """Whether a data set met a file it cannot read. By name: the commands import nothing of the data's."""
+    return any(base.__name__ == "BadPicture" for base in type(error).__mro__)
+
+
+def _is_misconfiguration(error: BaseException | None) -> bool:
+    """Lightning's word for an accelerator that is not there, or settings that do not go together."""
+    return type(error).__name__ == "MisconfigurationException"

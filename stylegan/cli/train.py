@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 from stylegan.cli.complete import complete, fill_label_width, refuse_other_run, write_config
 from stylegan.cli.compose import Composition, run_command
 from stylegan.cli.host import prepare_host
-from stylegan.cli.mistakes import EXIT_INTERRUPTED, UserMistake, from_input
+from stylegan.cli.mistakes import EXIT_INTERRUPTED, UserMistake, from_input, is_bad_picture
 from stylegan.config import effective_group
 from stylegan.run_folder import RunFolder, images_of
 
@@ -57,7 +57,8 @@ def train(composition: Composition) -> int:
     trainer = instantiate(
         config.trainer, callbacks=callbacks, logger=loggers or False, enable_checkpointing=keeps
     )
-    write_config(config, folder)
+    with from_input():
+        write_config(config, folder)
     _say_start(composition, folder, data.num_items, checkpoint)
     return _fit(trainer, module, data, folder, checkpoint)
 
@@ -81,6 +82,11 @@ def find_checkpoint(resume: str, folder: RunFolder) -> Path | None:
     found = RunFolder(path).newest_checkpoint() if path.is_dir() else path
     if found is None or not found.exists():
         raise ValueError(f"resume={resume}: there is no such checkpoint, nor a run folder that holds one")
+    if newest is not None and found.resolve().parent == newest.resolve().parent and found.name != newest.name:
+        raise ValueError(
+            f"resume={resume}: this run has {newest.name}, and two histories in one folder would be mixed;"
+            " set another name= to branch off"
+        )
     return found
 
 
@@ -104,11 +110,12 @@ def _instantiate_each(nodes: Mapping[str, Any], group: str) -> list[Any]:
 def _fit(trainer: Any, module: Any, data: Any, folder: RunFolder, checkpoint: Path | None) -> int:
     try:
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-    except (ValueError, RuntimeError) as error:
+    except Exception as error:
+        if is_bad_picture(error):
+            raise UserMistake(str(error).strip().splitlines()[-1]) from error
         # Before the loader exists nothing but the checkpoint was read; later it is a bug of ours.
         if checkpoint is not None and trainer.train_dataloader is None:
-            reason = str(error).replace("Error(s) in loading state_dict", "it does not fit").splitlines()
-            raise UserMistake(f"{checkpoint}: {' '.join(reason[:2])}") from error
+            raise UserMistake(_unusable(checkpoint, error)) from error
         raise
     except SystemExit:
         # So Lightning leaves after Ctrl-C (with code 1) and after SIGTERM (with code 0).
@@ -125,6 +132,14 @@ def _fit(trainer: Any, module: Any, data: Any, folder: RunFolder, checkpoint: Pa
     say(f"done: kimg {module.kimg:.3f}")
     _say_where_to_look(folder)
     return 0
+
+
+def _unusable(checkpoint: Path, error: Exception) -> str:
+    reason = str(error).replace("Error(s) in loading state_dict", "it does not fit").splitlines()
+    return (
+        f"{checkpoint} cannot be continued from: {' '.join(reason[:2]) or type(error).__name__}; rename it to"
+        f" {checkpoint.name}.bad, and the same command takes the one before it, or begins"
+    )
 
 
 def _say_start(composition: Composition, folder: RunFolder, num_items: int, checkpoint: Path | None) -> None:

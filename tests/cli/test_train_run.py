@@ -1,5 +1,7 @@
 """Real trainings of a few images through the command: what they leave behind, and how they go on."""
 
+import json
+import math
 import os
 import shutil
 import signal
@@ -8,10 +10,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
+from PIL import Image
 
+from stylegan.cli.generate import main as generate
 from stylegan.cli.train import main
 
 ROOT = Path(__file__).parents[2]
@@ -96,6 +101,41 @@ def test_a_run_goes_on_as_if_it_had_not_stopped(here, run, capfd):
         key for key, value in whole["state_dict"].items() if not value.equal(halves["state_dict"][key])
     ]
     assert differing == []
+    assert str(halves["optimizer_states"]) == str(whole["optimizer_states"])
+    for mine, other in zip(halves["optimizer_states"], whole["optimizer_states"], strict=True):
+        for key, state in mine["state"].items():
+            assert all(value.equal(other["state"][key][name]) for name, value in state.items()), key
+
+
+def test_what_was_trained_can_be_drawn(here, run, tmp_path):
+    """From training to pictures through the two commands."""
+    assert generate([f"network={run}", "seeds=3,5", f"out={tmp_path}"]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"seed0003.png", "seed0005.png", "grid.png"}
+    # The grid of the run's end shows the same seeds: cell 3 is row 1, column 1 of 2 x 2 cells of 8 px.
+    snapshot = np.asarray(Image.open(run / "snapshots" / "fakes_kimg0000000.016.png"))
+    assert (snapshot[8:, 8:] == np.asarray(Image.open(tmp_path / "seed0003.png"))).all()
+
+
+@pytest.mark.long
+def test_the_networks_of_the_paper_at_256_px(here):
+    arguments = [
+        "preset=paper256",
+        "resolution=256",
+        "batch_size=2",
+        "total_kimg=0.004",
+        "name=paper",
+        "trainer=cpu",
+    ]
+    assert (
+        main([*arguments, "data.num_items=10", "callbacks.snapshots.columns=1", "callbacks.snapshots.rows=1"])
+        == 0
+    )
+    run = here / "runs" / "paper"
+    last = json.loads((run / "stats.jsonl").read_text().splitlines()[-1])
+    losses = {name: stat["mean"] for name, stat in last.items() if name.startswith("Loss/")}
+    assert len(losses) >= 9 and all(math.isfinite(value) for value in losses.values())
+    assert generate([f"network={run}", "seeds=0"]) == 0
+    assert Image.open(run / "generated" / "seed0000.png").size == (256, 256)
 
 
 def test_a_run_can_begin_from_the_checkpoint_of_another(here, run, capfd):
@@ -195,3 +235,35 @@ def test_a_run_that_is_stopped_goes_on_by_the_same_command(tmp_path, monkeypatch
     kimg = float(newest.removeprefix("kimg"))
     assert main([*arguments, f"total_kimg={kimg + 0.004}"]) == 0
     assert f"continuing from kimg {kimg:.3f} ({newest}.ckpt)" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint at all", None], ids=["empty", "text", "cut off"])
+def test_an_unreadable_checkpoint_is_named_with_the_way_out(here, run, capfd, content):
+    broken = here / "runs" / "broken"
+    shutil.copytree(run, broken, dirs_exist_ok=True)
+    newest = broken / "checkpoints" / "kimg0000000.016.ckpt"
+    newest.write_bytes(newest.read_bytes()[:1000] if content is None else content)
+    assert main([*SMALL, "name=broken", "total_kimg=0.024"]) == 2
+    line = capfd.readouterr().err.strip().splitlines()[-1]
+    assert "kimg0000000.016.ckpt cannot be continued from" in line and "kimg0000000.016.ckpt.bad" in line
+    shutil.rmtree(broken)
+
+
+def test_a_picture_that_cannot_be_read_is_named(here, tmp_path, capfd):
+    for i in range(4):
+        Image.new("RGB", (8, 8), (i, 0, 0)).save(tmp_path / f"{i}.png")
+    (tmp_path / "2.png").write_bytes((tmp_path / "1.png").read_bytes()[:40])
+    arguments = [argument for argument in SMALL if not argument.startswith("data.num_items")]
+    code = main([*arguments, "data=folder", f"data.path={tmp_path}", "name=bad", "total_kimg=0.016"])
+    assert code == 2
+    line = capfd.readouterr().err.strip().splitlines()[-1]
+    assert "2.png" in line and "remove it" in line
+    shutil.rmtree(here / "runs" / "bad", ignore_errors=True)
+
+
+def test_an_older_checkpoint_of_the_same_run_is_refused(here, run, capfd):
+    older = run / "checkpoints" / "kimg0000000.008.ckpt"
+    shutil.copy(run / "checkpoints" / "kimg0000000.016.ckpt", older)
+    assert main([*SMALL, "name=run", "total_kimg=0.024", f"resume={older}"]) == 2
+    assert "two histories in one folder would be mixed" in capfd.readouterr().err
+    older.unlink()
