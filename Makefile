@@ -3,7 +3,7 @@
 #   make test        ruff and the tests      make test-long   the tests that take minutes
 #   make check       formats, then make test
 #   make clean       removes caches and builds; runs/ and .venv stay
-PYTHON ?= python3
+PYTHON ?= $(shell command -v python3.11 || echo python3)
 BIN := .venv/bin
 DEFAULT_RUN := runs/flowers32
 
