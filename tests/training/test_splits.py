@@ -55,7 +55,8 @@ def gradients(trained, phase):
 @pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize("micro_batch", [8, 4])
 def test_first_gradients_in_float32(phase, micro_batch):
-    """Seed 2: with some seeds one unit of a leaky ReLU lies so near to 0 that rounding flips it, a true jump."""
+    """With seed 2: float32 rounding flips a unit near a kink for some seeds, and then the gradient jumps. Seed 0 does
+    so in D-reg by 1e-3, though in float64, where nothing flips, the test above holds it to 1e-9."""
     whole = gradients(module(batch_size=N, seed=2), phase)
     parts = gradients(module(batch_size=N, micro_batch=micro_batch, seed=2), phase)
     assert whole.abs().max() > 0
