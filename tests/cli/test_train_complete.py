@@ -146,7 +146,9 @@ def test_resume_finds_the_checkpoint_it_is_asked_for(begun, tmp_path):
     assert find_checkpoint("never", fresh) is None
     assert find_checkpoint(str(begun.path), fresh) == newest
     older = begun.checkpoints / "kimg0000000.800.ckpt"
-    assert find_checkpoint(str(older), begun) == older
+    assert find_checkpoint(str(older), fresh) == older
+    with pytest.raises(ValueError, match="two histories"):
+        find_checkpoint(str(older), begun)
 
 
 def test_resume_refuses_what_is_not_there_and_what_would_be_mixed(begun, tmp_path):

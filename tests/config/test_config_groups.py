@@ -82,5 +82,5 @@ def test_a_preset_builds_the_module(preset):
     module = instantiate(config.module)
     assert module.batch_size == config.batch_size
     assert module.generator.z_dim == config.generator.z_dim
-    assert module.path_length.weight == config.loss.pl_weight
+    assert (0 if module.path_length is None else module.path_length.weight) == config.loss.pl_weight
     assert type(module.betas) is list
