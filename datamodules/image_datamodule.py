@@ -1,6 +1,7 @@
 """The LightningDataModule: a set of images, dealt from where the training is."""
 
 import signal
+from abc import ABC, abstractmethod
 
 import numpy as np
 import pytorch_lightning as pl
@@ -23,7 +24,7 @@ def check_whole(key: str, value: int, at_least: int) -> None:
         )
 
 
-class ImageDataModule(pl.LightningDataModule):
+class ImageDataModule(pl.LightningDataModule, ABC):
     """Deals batches (uint8 [N,C,H,W], float32 [N,K]) for ever; a subclass says which set in `open_dataset`.
 
     The order is a function of the seed and the images seen, which the training module counts in
@@ -67,9 +68,9 @@ class ImageDataModule(pl.LightningDataModule):
         self.workers = workers
         self.dataset: ImageDataset | None = None
 
+    @abstractmethod
     def open_dataset(self) -> ImageDataset:
         """The set without flips. Raises: ValueError where it cannot be opened."""
-        raise NotImplementedError
 
     def setup(self, stage: str | None = None) -> None:
         if self.dataset is None:

@@ -1,11 +1,13 @@
 """What every set of images offers, and the doubling by left-right flips."""
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 
-class ImageDataset(Dataset):
+class ImageDataset(Dataset, ABC):
     """A set of images of one size. Item: (uint8 [C,H,W] in 0..255, float32 [K]); K = 0 means no labels.
 
     A subclass gives `__len__` and `image`, and with labels also `label_width` and `labels`. Items are read in
@@ -14,12 +16,13 @@ class ImageDataset(Dataset):
 
     label_width = 0
 
+    @abstractmethod
     def __len__(self) -> int:
-        raise NotImplementedError
+        """How many items."""
 
+    @abstractmethod
     def image(self, index: int) -> Tensor:
         """uint8 [C,H,W] of one item."""
-        raise NotImplementedError
 
     def labels(self, indices: Tensor) -> Tensor:
         """Labels of some items, without reading their images: int64 [n] -> float32 [n,K]."""
