@@ -10,8 +10,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from stylegan.cli.arguments import mistyped
 from stylegan.cli.compose import Composition
 from stylegan.cli.free_text import literal
+from stylegan.cli.mistakes import UserMistake
 from stylegan.config import (
     RunConfig,
     accumulation,
@@ -29,7 +31,7 @@ LONGEST_NAME = 150  # characters; file systems take 255 bytes
 def complete(composition: Composition) -> RunFolder:
     """Fills in what is null in `composition.config`, from the preset and the rest; values that are set stay.
 
-    Raises: ValueError, naming the key, for values that make no sense.
+    Raises: ValueError or UserMistake, naming the key, for values that make no sense.
     """
     config = composition.config
     _refuse_unknown(config)
@@ -46,6 +48,9 @@ def complete(composition: Composition) -> RunFolder:
     if micro_batch_is_ours and config.batch_size % devices == 0:
         # 28 // 8 = 3 does not divide a batch of 28: the user did not ask for it, so the next smaller part will do.
         config.micro_batch = effective_group(config.batch_size // devices, config.micro_batch)
+    wrong = mistyped(config, later=("name", "run_dir", "generator.c_dim", "discriminator.c_dim"))
+    if wrong:
+        raise UserMistake("\n".join(wrong))
     accumulation(batch_size=config.batch_size, micro_batch=config.micro_batch, devices=devices)
     missing = sorted(OmegaConf.missing_keys(config))
     if missing:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hydra.utils import instantiate
 
+from stylegan.cli.arguments import mistyped
 from stylegan.cli.compose import Composition, run_command
 from stylegan.cli.host import prepare_host
 from stylegan.cli.mistakes import UserMistake, from_input
@@ -24,6 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def generate(composition: Composition) -> int:
     """Runs the chosen task on one network.  Returns: the exit code.  Raises: UserMistake."""
     config = composition.config
+    wrong = mistyped(config)
+    if wrong:
+        raise UserMistake("\n".join(wrong))
     with from_input():
         network = find_network(config.network, runs_dir=config.runs_dir)
         out = default_out(network) if config.out is None else Path(config.out)

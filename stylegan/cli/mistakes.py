@@ -23,7 +23,7 @@ EXIT_INTERRUPTED = 128 + signal.SIGINT
 
 
 class UserMistake(Exception):
-    """Something the user can mend, in one line that says how."""
+    """Something the user can mend, in one line that says how; several faults are as many lines."""
 
 
 @contextmanager
@@ -56,7 +56,8 @@ def exit_code_of(
         line = explain(error, keys)
         if line is None:
             raise
-        print(f"{program}: {line}", file=sys.stderr)
+        for fault in line.splitlines() or [""]:
+            print(f"{program}: {fault}", file=sys.stderr)
         return EXIT_MISTAKE
 
 

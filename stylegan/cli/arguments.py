@@ -1,0 +1,124 @@
+"""Whether the values of a configuration have the types that the constructors of its parts ask for.
+
+The settings of parts that are built from `_target_` nodes have no schema: the annotations of the constructor
+are it. They are read here, before anything is built, so that a wrong value is told by its key.
+"""
+
+import os
+import re
+import types
+import typing
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
+
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
+
+_TAKEN_OVER = re.compile(r"\$\{([\w.]+)\}")
+_WORDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    type(None): "null",
+}
+
+
+def mistyped(config: DictConfig, *, later: Collection[str] = ()) -> list[str]:
+    """What is wrong with the types of all parts, one line a value, in the order of the configuration.
+
+    Args: later: dotted keys that are null so far, and filled in before anything is built.
+    What cannot be judged passes: arguments without an annotation, and targets that do not exist, which whoever
+    builds them will name.
+    """
+    return list({key: line for key, line in _mistyped(config, "") if key not in later}.values())
+
+
+def _mistyped(node: DictConfig, prefix: str) -> Iterator[tuple[str, str]]:
+    hints = {} if OmegaConf.is_missing(node, "_target_") else _hints(node.get("_target_"))
+    written = OmegaConf.to_container(node)
+    for name in node:
+        # A value that is taken over from elsewhere is told where it stands: that is where to mend it.
+        taken_over = _TAKEN_OVER.fullmatch(str(written[name]))
+        key = taken_over[1] if taken_over else prefix + str(name)
+        if OmegaConf.is_missing(node, name):
+            continue
+        value = node[name]
+        if isinstance(value, DictConfig) and ("_target_" in value or name not in hints):
+            yield from () if taken_over else _mistyped(value, f"{key}.")
+        elif name in hints:
+            plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+            if not _fits(plain, hints[name]):
+                yield key, f"{key} must be {_in_words(hints[name])}, got {_shown(plain)}"
+
+
+def _shown(value: Any) -> str:
+    """A value as it is written in YAML and on the command line."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return repr(value)
+
+
+def _hints(target: Any) -> Mapping[str, Any]:
+    """The annotations of the constructor or function that `_target_` names; none where there is nothing to read."""
+    if not isinstance(target, str):
+        return {}
+    try:
+        found = get_object(target)
+        function: Callable = found.__init__ if isinstance(found, type) else found
+        return typing.get_type_hints(function)
+    except Exception:
+        # Whatever the import of a user's own file raises is told when the part is built.
+        return {}
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, option) for option in inner)
+    if origin is typing.Annotated:
+        return _fits(value, inner[0])
+    if origin is typing.Literal:
+        return any(value == option and type(value) is type(option) for option in inner)
+    if hint is type(None):
+        return value is None
+    if hint in (int, float):
+        return isinstance(value, int | hint) and not isinstance(value, bool)
+    if hint in (bool, str):
+        return isinstance(value, hint)
+    kind = origin or hint
+    if not isinstance(kind, type):
+        return True
+    if issubclass(kind, os.PathLike):
+        return isinstance(value, str)
+    if issubclass(kind, Mapping):
+        return isinstance(value, dict)
+    if issubclass(kind, Collection):
+        one_type = inner and (kind is not tuple or inner[-1] is Ellipsis)
+        return isinstance(value, list) and (not one_type or all(_fits(item, inner[0]) for item in value))
+    # An object of some class: nothing that can be written in a configuration but a part, which has a `_target_`.
+    return True
+
+
+def _in_words(hint: Any) -> str:
+    return " or ".join(dict.fromkeys(_each_in_words(hint)))
+
+
+def _each_in_words(hint: Any) -> Iterator[str]:
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    kind = origin or hint
+    if origin in (typing.Union, types.UnionType):
+        for option in inner:
+            yield from _each_in_words(option)
+    elif origin is typing.Literal:
+        yield from (str(option) for option in inner)
+    elif hint in _WORDS:
+        yield _WORDS[hint]
+    elif isinstance(kind, type) and issubclass(kind, os.PathLike):
+        yield "a path"
+    elif isinstance(kind, type) and issubclass(kind, Mapping):
+        yield "a set of keys"
+    elif isinstance(kind, type) and issubclass(kind, Collection):
+        yield f"a list of {_in_words(inner[0])}" if inner else "a list"
+    else:
+        yield getattr(kind, "__name__", str(kind))
