@@ -10,12 +10,13 @@ ROOT = Path(__file__).parent.parent
 # Room → rooms it may import, besides itself. Leaves first.
 MAY_IMPORT = {
     "stylegan.version": set(),
-    "stylegan.config": set(),
+    "stylegan.sizes": set(),
+    "stylegan.config": {"stylegan.sizes"},
     "stylegan.run_folder": set(),
     "stylegan.images": set(),
     "stylegan.ops": set(),
-    "stylegan.presets": {"stylegan.config"},
-    "stylegan.networks": {"stylegan.ops"},
+    "stylegan.presets": {"stylegan.config", "stylegan.sizes"},
+    "stylegan.networks": {"stylegan.ops", "stylegan.sizes"},
     "stylegan.augment": {"stylegan.ops"},
     "stylegan.losses": {"stylegan.ops"},
     "stylegan.training": {
@@ -27,10 +28,16 @@ MAY_IMPORT = {
         "stylegan.version",
     },
     "stylegan.loggers": {"stylegan.images"},
-    "stylegan.latents": {"stylegan.networks", "stylegan.images"},
+    "stylegan.latents": {"stylegan.networks", "stylegan.images", "stylegan.sizes"},
     "stylegan.interop": {"stylegan.networks", "stylegan.run_folder", "stylegan.version"},
     # The commands know settings and folders; everything that works arrives by `_target_`.
-    "stylegan.cli": {"stylegan.config", "stylegan.presets", "stylegan.run_folder", "stylegan.version"},
+    "stylegan.cli": {
+        "stylegan.config",
+        "stylegan.presets",
+        "stylegan.run_folder",
+        "stylegan.sizes",
+        "stylegan.version",
+    },
     "callbacks": {
         "stylegan.interop",
         "stylegan.images",
