@@ -43,7 +43,7 @@ class FlowersData(ImageDataModule):
         return FlowersDataset(
             seed=self.seed,
             num_items=self.num_flowers,
-            resolution=self.resolution,
+            size=(self.resolution, self.resolution),
             channels=self.channels,
             labelled=self.labelled,
         )

@@ -3,7 +3,7 @@
 import zipfile
 from pathlib import Path
 
-from datamodules.datasets.flowers import FlowersDataset
+from datamodules.datasets.flowers_dataset import FlowersDataset
 from datamodules.datasets.folder import FolderFiles
 from datamodules.datasets.image_dataset import ImageDataset, XFlipped
 from datamodules.datasets.pictures import SUFFIXES, PictureDataset

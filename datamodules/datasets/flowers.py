@@ -1,19 +1,17 @@
-"""Flowers: a procedural picture set of our own, drawn on demand, at any resolution.
+"""Flowers: a procedural picture set of our own, drawn on demand, at any size.
 
 A flower is a rosette of 3 to 8 petals around a disc, seen from above on a soft background; its class is
 the number of petals. All of its numbers follow from (seed, index) and live in continuous coordinates, so
 that one flower looks the same at every resolution, up to sampling.
 
-Coordinates: the picture spans [-1, 1] in x and y, y downwards; lengths are in these units, angles in
-radians, colours RGB in [0, 1]. Arrays are float32, S is the side of the canvas in samples.
+Coordinates: the largest centred square of the picture spans [-1, 1] in x and y, y downwards, and the ground
+goes on around it; lengths are in these units, angles in radians, colours RGB in [0, 1]. Arrays are float32,
+H and W are the sides of the canvas in samples.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-
-from datamodules.datasets.image_dataset import ImageDataset
 
 MIN_PETALS, MAX_PETALS = 3, 8
 NUM_CLASSES = MAX_PETALS - MIN_PETALS + 1
@@ -121,25 +119,55 @@ def grow(seed: int, index: int) -> Flower:
     )
 
 
-def paint(flower: Flower, resolution: int) -> np.ndarray:
-    """Draw a flower. Returns: uint8 [3, resolution, resolution]."""
+def paint(flower: Flower, size: int | tuple[int, int]) -> np.ndarray:
+    """Draw a flower on its ground. Args: size: height and width in px, or both as one. Returns: uint8 [3,H,W]."""
+    return _to_bytes(_draw(flower, size, grounded=True)[:3])
+
+
+def cut_out(flower: Flower, size: int | tuple[int, int]) -> np.ndarray:
+    """Draw a flower without ground. Returns: uint8 [4,H,W], RGB and alpha; white where nothing is visible."""
+    picture = _draw(flower, size, grounded=False)
+    # Colours were laid on black, which is alpha times the colour: dividing leaves no dark rim.
+    alpha = picture[3]
+    colour = np.where(alpha > 1 / 512, picture[:3] / np.maximum(alpha, np.float32(1 / 512)), 1)
+    return _to_bytes(np.concatenate([colour, alpha[None]]))
+
+
+def _to_bytes(picture: np.ndarray) -> np.ndarray:
+    return (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def _draw(flower: Flower, size: int | tuple[int, int], *, grounded: bool) -> np.ndarray:
+    """RGB on the ground, or else on black, and the share that the flower covers: [4,H,W]."""
+    height, width = (size, size) if isinstance(size, int) else size
+    side = min(height, width)
     # Edges are anti-aliased by their distance; where a petal is a few pixels wide that alone is too coarse.
-    finer = 2 if resolution <= 64 else 1
-    size = resolution * finer
-    pixel = np.float32(2 / size)
-    axis = (np.arange(size, dtype=np.float32) + 0.5) * pixel - 1
-    picture = _ground(flower, axis)
-    radius, angle = _polar(flower, axis)
+    finer = 2 if side <= 64 else 1
+    pixel = np.float32(2 / (side * finer))
+    down, across = (
+        (np.arange(length * finer, dtype=np.float32) + 0.5) * pixel - np.float32(length / side)
+        for length in (height, width)
+    )
+    picture = np.zeros((4, height * finer, width * finer), np.float32)
+    if grounded:
+        picture[:3] = _ground(flower, across, down)
+    radius, angle = _polar(flower, across, down)
     _lay_petals(flower, picture, radius, angle, pixel)
     _lay_disc(flower, picture, radius, angle, pixel)
     if finer == 2:
         rows = picture[:, 0::2] + picture[:, 1::2]
         picture = (rows[:, :, 0::2] + rows[:, :, 1::2]) * np.float32(0.25)
-    return (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return picture
+
+
+def _lay(picture: np.ndarray, colour: np.ndarray, cover: np.ndarray) -> None:
+    """Puts a colour [3,H,W] over a picture [4,H,W] where it covers it, [H,W] in [0, 1]."""
+    picture[:3] += (colour - picture[:3]) * cover
+    picture[3] += (1 - picture[3]) * cover
 
 
 def _mix(ends: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Colours [3, S, S] from ends[0] to ends[1] by a share [S, S] in [0, 1]."""
+    """Colours [3,H,W] from ends[0] to ends[1] by a share [H,W] in [0, 1]."""
     first, last = ends[:, :, None, None]
     return first + (last - first) * share
 
@@ -149,16 +177,16 @@ def _cover(distance: np.ndarray, pixel: np.float32) -> np.ndarray:
     return np.clip(distance / pixel + np.float32(0.5), 0, 1)
 
 
-def _ground(flower: Flower, axis: np.ndarray) -> np.ndarray:
-    across, down = np.float32(np.cos(flower.ground_angle)), np.float32(np.sin(flower.ground_angle))
-    along = across * axis[None, :] + down * axis[:, None]
+def _ground(flower: Flower, across: np.ndarray, down: np.ndarray) -> np.ndarray:
+    x, y = np.float32(np.cos(flower.ground_angle)), np.float32(np.sin(flower.ground_angle))
+    along = x * across[None, :] + y * down[:, None]
     return _mix(flower.ground_colours, np.clip(0.5 + 0.4 * along, 0, 1))
 
 
-def _polar(flower: Flower, axis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Radius and angle around the flower's centre with the foreshortening undone: two [S, S]."""
-    dx = axis[None, :] - np.float32(flower.centre[0])
-    dy = axis[:, None] - np.float32(flower.centre[1])
+def _polar(flower: Flower, across: np.ndarray, down: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Radius and angle around the flower's centre with the foreshortening undone: two [H,W]."""
+    dx = across[None, :] - np.float32(flower.centre[0])
+    dy = down[:, None] - np.float32(flower.centre[1])
     c, s = np.float32(np.cos(flower.tilt)), np.float32(np.sin(flower.tilt))
     along = (c * dx + s * dy) * np.float32(1 / flower.squash - 1)
     x, y = dx + c * along, dy + s * along
@@ -178,14 +206,14 @@ def _lay_petals(flower: Flower, picture: np.ndarray, radius, angle, pixel: np.fl
         reached.append(_petal(flower, radius, turned, flower.lengths[which]))
     # A soft round shadow on the ground sets pale flowers off pale grounds.
     span = np.square(radius / flower.lengths.max())
-    picture *= 1 - np.float32(0.22) * np.exp(-np.square(span))
+    picture[:3] *= 1 - np.float32(0.22) * np.exp(-np.square(span))
     fine = max(0.0, 1 - float(pixel) / (0.12 * flower.half_width))
     for distance, along, aside in reached:
         crease = np.exp(-np.square(aside * np.float32(3.5))) * (1 - along)
         veins = np.float32(0.05 * fine) * np.cos(aside * np.float32(7 * np.pi))
         shade = 1 - np.float32(0.30) * crease - np.float32(0.16) * np.square(aside) - veins
         colour = _mix(flower.petal_colours, along) * shade
-        picture += (colour - picture) * _cover(distance, pixel)
+        _lay(picture, colour, _cover(distance, pixel))
 
 
 def _petal(flower: Flower, radius, angle, length) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -212,42 +240,11 @@ def _petal(flower: Flower, radius, angle, length) -> tuple[np.ndarray, np.ndarra
 def _lay_disc(flower: Flower, picture: np.ndarray, radius, angle, pixel: np.float32) -> None:
     rim = np.float32(flower.disc_radius)
     place = radius / rim
-    picture *= 1 - np.clip(np.float32(1.35) - place, 0, np.float32(0.35))  # its shadow on the petals
+    picture[:3] *= 1 - np.clip(np.float32(1.35) - place, 0, np.float32(0.35))  # its shadow on the petals
     # Two families of spirals cross, as seeds do; only where there are pixels enough to show them.
     fine = max(0.0, 1 - float(pixel) / (0.12 * flower.disc_radius))
     turn = np.float32(7) * np.sqrt(place)
     seeds = np.cos(13 * angle + turn) * np.cos(8 * angle - turn)
     share = np.minimum(place * place, 1)
     colour = _mix(flower.disc_colours, share) * (1 + np.float32(0.16 * fine) * seeds)
-    picture += (colour - picture) * _cover(rim - radius, pixel)
-
-
-class FlowersDataset(ImageDataset):
-    """The flowers 0 .. num_items-1 of a seed.
-
-    Args: resolution in px; channels 3, or 1 for luma; labelled: one-hot number of petals, or no label.
-    """
-
-    def __init__(self, *, seed: int, num_items: int, resolution: int, channels: int, labelled: bool):
-        self.seed = seed
-        self.num_items = num_items
-        self.resolution = resolution
-        self.channels = channels
-        self.label_width = NUM_CLASSES if labelled else 0
-
-    def __len__(self) -> int:
-        return self.num_items
-
-    def image(self, index: int) -> torch.Tensor:
-        picture = paint(grow(self.seed, index), self.resolution)
-        if self.channels == 1:
-            # Rec. 601 luma in 16-bit fixed point; the weights sum to 2^16, so white stays white.
-            red, green, blue = picture.astype(np.uint32)
-            picture = ((19595 * red + 38470 * green + 7471 * blue + 32768) >> 16).astype(np.uint8)[None]
-        return torch.from_numpy(picture)
-
-    def labels(self, indices: torch.Tensor) -> torch.Tensor:
-        if not self.label_width:
-            return super().labels(indices)
-        classes = petals_of(indices) - MIN_PETALS
-        return torch.nn.functional.one_hot(classes, NUM_CLASSES).to(torch.float32)
+    _lay(picture, colour, _cover(rim - radius, pixel))

@@ -8,7 +8,19 @@ import torch
 from scipy import ndimage
 
 from datamodules import FlowersData
-from datamodules.datasets.flowers import MAX_PETALS, MIN_PETALS, NUM_CLASSES, Flower, grow, paint, petals_of
+from datamodules.datasets import FlowersDataset
+from datamodules.datasets.flowers import (
+    MAX_PETALS,
+    MIN_PETALS,
+    NUM_CLASSES,
+    Flower,
+    cut_out,
+    grow,
+    paint,
+    petals_of,
+)
+
+ITEMS = dict(seed=0, num_items=9, size=(32, 24), labelled=False)
 
 
 def flowers(**options) -> FlowersData:
@@ -168,3 +180,42 @@ def test_wrong_values_are_refused(wrong):
 
 def test_petals_of_takes_turns():
     assert [petals_of(index) for index in range(7)] == [3, 4, 5, 6, 7, 8, 3]
+
+
+@pytest.mark.parametrize("size", [(32, 64), (80, 32), (96, 40), (100, 128)])
+def test_a_rectangle_holds_the_square_in_its_middle(size):
+    """The flower keeps its size in the shorter side, and the ground goes on around it."""
+    flower = grow(0, 5)
+    side = min(size)
+    top, left = (size[0] - side) // 2, (size[1] - side) // 2
+    picture = paint(flower, size)
+    assert picture.shape == (3, *size)
+    square = picture[:, top : top + side, left : left + side].astype(int)
+    assert np.abs(square - paint(flower, side)).max() <= 1
+
+
+@pytest.mark.parametrize("index", range(NUM_CLASSES))
+def test_a_cut_out_flower_laid_on_its_ground_is_the_flower(index):
+    """On black instead of a ground of its own, whose shadow is black, too: colour times alpha."""
+    flower = replace(grow(0, index), ground_colours=np.zeros((2, 3), np.float32))
+    cut = cut_out(flower, (64, 48)).astype(float)
+    on_black = cut[:3] * cut[3] / 255
+    assert np.abs(on_black - paint(flower, (64, 48))).max() <= 1.5
+    assert cut[3].min() == 0 and cut[3].max() == 255 and ((cut[3] > 20) & (cut[3] < 235)).any()
+    assert (cut[:3, cut[3] == 0] == 255).all()
+
+
+@pytest.mark.parametrize("index", range(NUM_CLASSES))
+def test_alpha_is_the_silhouette(index):
+    flower = replace(grow(0, index), notch=0.0)
+    alpha = cut_out(flower, 256)[3]
+    mask = silhouette(flower)
+    edge = ndimage.binary_dilation(mask, iterations=2) & ~ndimage.binary_erosion(mask, iterations=2)
+    assert (((alpha > 64) == mask) | edge).all()
+
+
+def test_grey_with_alpha_is_the_luma_of_the_cut_out():
+    weights = torch.tensor([0.299, 0.587, 0.114])
+    colour, grey = (FlowersDataset(**ITEMS, channels=channels).image(3) for channels in (4, 2))
+    assert torch.equal(grey[1], colour[3]) and grey.shape == (2, 32, 24)
+    assert (grey[0] - (colour[:3] * weights[:, None, None]).sum(0)).abs().max() <= 0.51
