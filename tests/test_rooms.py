@@ -25,6 +25,7 @@ MAY_IMPORT = {
         "stylegan.augment",
         "stylegan.losses",
         "stylegan.images",
+        "stylegan.sizes",
         "stylegan.version",
     },
     "stylegan.loggers": {"stylegan.images"},

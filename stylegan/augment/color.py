@@ -15,15 +15,24 @@ from torch import Tensor
 from stylegan.augment.parameters import Parameters
 
 
+def colors_of(channels: int) -> int:
+    """How many of the channels are colour: all of grey and RGB, all but the alpha of grey + alpha and RGBA.
+
+    None of more than 4: those are planes of which only their owner knows what they mean.
+    """
+    return {1: 1, 2: 1, 3: 3, 4: 3}.get(channels, 0)
+
+
+def has_alpha(channels: int) -> bool:
+    """Whether the last channel is alpha, which moves and is cut out with its picture, and keeps its values."""
+    return channels in (2, 4)
+
+
 def color_map(parameters: Parameters, channels: int) -> tuple[Tensor, Tensor]:
     """The matrix [N,C,C] and offset [N,C] of each sample.
 
-    Raises: ValueError for other than 1 or 3 channels."""
-    if channels not in (1, 3):
-        raise ValueError(
-            f"colour transforms need 1 or 3 channels, got {channels}; set brightness, contrast, lumaflip, "
-            "hue and saturation to 0, e.g. with augpipe=bg"
-        )
+    Args: channels: colours, 1 or 3.
+    """
     contrast = parameters.contrast.exp2()
     axis = contrast * (1 - 2 * parameters.lumaflip)
     offset = axis * parameters.brightness

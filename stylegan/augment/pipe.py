@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from stylegan.augment.color import color_map, recolor
+from stylegan.augment.color import color_map, colors_of, has_alpha, recolor
 from stylegan.augment.corrupt import add_noise, cut_out
 from stylegan.augment.geometry import inverse_map, warp
 from stylegan.augment.options import COLOR, GEOMETRY, STRENGTHS, Options
@@ -25,7 +25,8 @@ class AugmentPipe(nn.Module):
     """18 random transforms, each applied to a sample with probability strength · p.
 
     Geometry, colour, image filter, noise, cutout, in this order; twice differentiable in the images. The
-    options are those of the public implementation; `Options` says what each means.
+    options are those of the public implementation; `Options` says what each means. Of 2 or 4 channels the last
+    is alpha: it is moved and cut out with the picture, and nothing else. More than 4 get no colour transforms.
 
     Buffers: `p` float32 [], what the adaptive controller sets; assign a number or a tensor to it.
         `Hz_geom` [12], the filter of geometric resampling; `Hz_fbank` [4,43], the bands of the image filter.
@@ -172,8 +173,8 @@ class AugmentPipe(nn.Module):
             noise: [N,C,H,W], the unit-normal picture of the additive noise; None = that of the draws.
             draws: N rows of what `draw` returned; None = drawn from the global generator, for use by hand.
         Returns: [N,C,H,W].
-        Raises: ValueError for images or draws of a wrong shape, a channel count that the colour transforms do
-            not know, percentile and draws together, or additive noise without its picture.
+        Raises: ValueError for images or draws of a wrong shape, percentile and draws together, or additive
+            noise without its picture.
         """
         if images.ndim != 4 or not images.is_floating_point() or min(images.shape[2:]) < 2:
             raise ValueError(
@@ -204,17 +205,28 @@ class AugmentPipe(nn.Module):
         if options.any_of(GEOMETRY):
             inverse = inverse_map(parameters, *images.shape[2:])
             images = warp(images, inverse, self.Hz_geom.to(images))
-        if options.any_of(COLOR):
-            matrix, offset = color_map(parameters, images.shape[1])
+        if has_alpha(images.shape[1]):
+            colors, alpha = images[:, :-1], images[:, -1:]
+            images = torch.cat([self._revalue(colors, parameters, noise), alpha], dim=1)
+        else:
+            images = self._revalue(images, parameters, noise)
+        if options.cutout > 0:
+            size, center = _moved(parameters.cutout, images), _moved(parameters.cutout_center, images)
+            images = cut_out(images, size, center)
+        return images
+
+    def _revalue(self, images: Tensor, parameters: Parameters, noise: Tensor | None) -> Tensor:
+        """The transforms that give pixels new values: [N,C,H,W] without alpha, and as much of the noise."""
+        options, channels = self.options, images.shape[1]
+        if options.any_of(COLOR) and colors_of(channels) == channels:
+            matrix, offset = color_map(parameters, channels)
             images = recolor(images, _moved(matrix, images), _moved(offset, images))
         if options.imgfilter > 0:
             gains = _moved(band_gains(parameters), images)
             images = amplify_bands(images, gains, self.Hz_fbank.to(images))
         if options.noise > 0:
-            images = add_noise(images, _moved(parameters.noise, images), _moved(noise, images))
-        if options.cutout > 0:
-            size, center = _moved(parameters.cutout, images), _moved(parameters.cutout_center, images)
-            images = cut_out(images, size, center)
+            noise = _moved(noise, images)[:, :channels]
+            images = add_noise(images, _moved(parameters.noise, images), noise)
         return images
 
 

@@ -7,15 +7,16 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from stylegan.latents.seeds import latents_of, noise_of
+from stylegan.sizes import Size
 
 
-def chunk_size(resolution: int) -> int:
-    """How many images a network of this resolution always draws together: 16, 8 or 4.
+def chunk_size(size: Size) -> int:
+    """How many images a network of this size always draws together: 16, 8 or 4.
 
     A multiple of 4, since matrix kernels take the rows of a remainder another way and round them otherwise.
     Fewer at high resolutions, since a single seed costs a whole chunk.
     """
-    return 4 * min(4, max(1, 256 // resolution))
+    return 4 * min(4, max(1, 256 // max(size)))
 
 
 class Sampler:
@@ -29,7 +30,7 @@ class Sampler:
 
     def __init__(self, generator: nn.Module):
         self.generator = generator
-        self.chunk = chunk_size(generator.resolution)
+        self.chunk = chunk_size(generator.size)
         self.device = next(generator.parameters()).device
 
     @torch.no_grad()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from stylegan.images import save_png, tile, to_uint8
 from stylegan.latents.sampling import Sampler
 from stylegan.latents.seeds import parse_seeds
+from stylegan.sizes import size_text
 
 NOISE_MODES = ("const", "random", "none")
 
@@ -70,8 +71,8 @@ class SeedImages:
     def run(self) -> None:
         """Draw, write and say where. Raises: OSError where a file cannot be written."""
         self.out.mkdir(parents=True, exist_ok=True)
-        side = self.sampler.generator.resolution
-        in_grid = max(1, min(len(self.seeds), MAX_GRID_PX // side**2))
+        height, width = self.sampler.generator.size
+        in_grid = max(1, min(len(self.seeds), MAX_GRID_PX // (height * width)))
         kept: list[Tensor] = []
         chunks = self.sampler.of_seeds(
             self.seeds, label=self.label, truncation=self.truncation, noise_mode=self.noise_mode
@@ -86,7 +87,7 @@ class SeedImages:
         save_png(self.out / "grid.png", grid, self.text | {"seeds": in_grid_text})
         total = f"{len(self.seeds):,} image" + "s" * (len(self.seeds) > 1)
         part = f", the first {in_grid:,} together in" if in_grid < len(self.seeds) else ", together in"
-        print(f"{total} of {side} px in {self.out}{part} {self.out / 'grid.png'}")
+        print(f"{total} of {size_text((height, width))} px in {self.out}{part} {self.out / 'grid.png'}")
 
 
 def _number(key: str, value: object) -> float:

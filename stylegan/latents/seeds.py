@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stylegan.sizes import Size
+
 MAX_SEED = 2**32 - 1
 # Far more than anyone draws at once; a slip such as 0-4000000000 must not fill the memory with numbers.
 MAX_SEEDS = 1_000_000
@@ -47,21 +49,21 @@ def latents_of(seeds: Sequence[int], z_dim: int) -> Tensor:
     return torch.from_numpy(np.concatenate(rows).astype(np.float32))
 
 
-def noise_of(seeds: Sequence[int], noise_layers: Sequence[tuple[str, int]]) -> dict[str, Tensor]:
+def noise_of(seeds: Sequence[int], noise_layers: Sequence[tuple[str, Size]]) -> dict[str, Tensor]:
     """Unit normal noise of each seed, {layer: float32 [N,1,H,W]}, for `noise_mode="random"`.
 
     A function of the seed and the layer's place in the network alone: the same beside other seeds.
-    `noise_layers`: [(name, side in px), ...].
+    `noise_layers`: [(name, (height, width)), ...].
     """
     return {
-        name: torch.stack([_noise(seed, layer, side) for seed in seeds])
-        for layer, (name, side) in enumerate(noise_layers)
+        name: torch.stack([_noise(seed, layer, size) for seed in seeds])
+        for layer, (name, size) in enumerate(noise_layers)
     }
 
 
-def _noise(seed: int, layer: int, side: int) -> Tensor:
+def _noise(seed: int, layer: int, size: Size) -> Tensor:
     random = np.random.default_rng([_NOISE_STREAM, layer, seed])
-    return torch.from_numpy(random.standard_normal((1, side, side), dtype=np.float32))
+    return torch.from_numpy(random.standard_normal((1, *size), dtype=np.float32))
 
 
 def _seed(text: str | int, digits: str) -> int:

@@ -5,16 +5,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from stylegan.networks.channels import FIRST_BLOCK_PX, block_channels, block_resolutions
+from stylegan.networks.channels import FIRST_BLOCK_PX, block_channels, blocks_of, check_channels
 from stylegan.networks.layers import Conv2dLayer, FullyConnected
 from stylegan.networks.mapping import MappingNetwork
 from stylegan.ops import downsample2d, minibatch_std, setup_filter
+from stylegan.sizes import Size, parse_size, plain_size
 
 ARCHITECTURES = ("orig", "skip", "resnet")
 
 
 class DiscriminatorBlock(nn.Module):
-    """All layers of one resolution above 4×4; halves the side.
+    """All layers of one resolution above the lowest; halves the sides.
 
     `freeze`: how many of its layers fromrgb, conv0, conv1, skip, in this order, do not learn.
     """
@@ -68,12 +69,13 @@ class DiscriminatorBlock(nn.Module):
 
 
 class DiscriminatorHead(nn.Module):
-    """The 4×4 block: minibatch standard deviation, convolution, and two fully connected layers."""
+    """The lowest block: minibatch standard deviation, convolution, and two fully connected layers."""
 
     def __init__(
         self,
         in_channels: int,
         *,
+        size: Size,
         cmap_dim: int,
         img_channels: int,
         architecture: str,
@@ -89,11 +91,11 @@ class DiscriminatorHead(nn.Module):
         self.conv = Conv2dLayer(
             in_channels + mbstd_channels, in_channels, 3, activation=activation, conv_clamp=conv_clamp
         )
-        self.fc = FullyConnected(in_channels * FIRST_BLOCK_PX**2, in_channels, activation=activation)
+        self.fc = FullyConnected(in_channels * size[0] * size[1], in_channels, activation=activation)
         self.out = FullyConnected(in_channels, cmap_dim or 1)
 
     def forward(self, x: Tensor, img: Tensor | None, cmap: Tensor | None) -> Tensor:
-        """x [N,C,4,4], img where the architecture is skip, cmap [N,cmap_dim] or None → logits [N,1]."""
+        """x [N,C,H,W] of the lowest block, img where the architecture is skip, cmap [N,cmap_dim] or None → logits [N,1]."""
         if img is not None:
             x = x + self.fromrgb(img)
         if self.mbstd_channels:
@@ -108,13 +110,14 @@ class Discriminator(nn.Module):
     """image [N,C,H,W] and c [N,K] → logits [N,1].
 
     Args:
-        resolution: side in px, a power of two from 8 to 2048. channels: 1 or 3. c_dim: width of the label, 0 = none.
-        channel_base, channel_max: a block of r px has min(channel_base / r, channel_max) channels.
+        resolution: side in px, or (height, width) as in `stylegan.sizes`. channels: 1 to 64.
+        c_dim: width of the label, 0 = none.
+        channel_base, channel_max: block b<r> has min(channel_base / r, channel_max) channels.
         architecture: "resnet", "skip" or "orig". conv_clamp: limit of activations; None = none.
         mbstd_group: samples a group of the minibatch standard deviation; None = the whole batch.
         mbstd_channels: its maps; 0 = off.
         freeze_layers: so many of the layers nearest to the image do not learn (Freeze-D).
-        cmap_dim: width of the projected label; None = the channels of the 4×4 block.
+        cmap_dim: width of the projected label; None = the channels of the lowest block.
         The rest as published. `options` holds all of them.
     Parameter names are those of the public implementation.
     Source: Karras et al. 2020 (StyleGAN2); class projection, Miyato and Koyama 2018.
@@ -123,7 +126,7 @@ class Discriminator(nn.Module):
     def __init__(
         self,
         *,
-        resolution: int,
+        resolution: int | Sequence[int],
         channels: int = 3,
         c_dim: int = 0,
         channel_base: int = 32768,
@@ -152,8 +155,6 @@ class Discriminator(nn.Module):
             )
         if conv_clamp is not None and conv_clamp <= 0:
             raise ValueError(f"discriminator.conv_clamp must be above 0, or null for none; got {conv_clamp}")
-        if channels not in (1, 3):
-            raise ValueError(f"channels must be 1 (grey) or 3 (RGB), got {channels}")
         if (mbstd_group is not None and mbstd_group < 1) or mbstd_channels < 0 or freeze_layers < 0:
             raise ValueError(
                 "discriminator.mbstd_group must be at least 1 (or null), mbstd_channels and freeze_layers at least 0; "
@@ -162,14 +163,16 @@ class Discriminator(nn.Module):
         head_channels = block_channels(FIRST_BLOCK_PX, channel_base=channel_base, channel_max=channel_max)
         if mbstd_channels and head_channels % mbstd_channels:
             raise ValueError(
-                f"discriminator.mbstd_channels {mbstd_channels} must divide the {head_channels} channels at 4 px"
+                f"discriminator.mbstd_channels {mbstd_channels} must divide the {head_channels} channels of b4"
             )
-        self.resolution, self.channels, self.c_dim = resolution, channels, c_dim
+        self.size, self.channels, self.c_dim = parse_size(resolution), check_channels(channels), c_dim
+        self.options["resolution"] = plain_size(self.size)
+        lowest, *higher = blocks_of(self.size)
         self.block_names: list[str] = []
         in_channels, frozen = 0, freeze_layers
-        for side in reversed(block_resolutions(resolution)[1:]):
-            mid = block_channels(side, channel_base=channel_base, channel_max=channel_max)
-            out = block_channels(side // 2, channel_base=channel_base, channel_max=channel_max)
+        for place in reversed(higher):
+            mid = block_channels(place.level, channel_base=channel_base, channel_max=channel_max)
+            out = block_channels(place.level // 2, channel_base=channel_base, channel_max=channel_max)
             block = DiscriminatorBlock(
                 in_channels,
                 mid,
@@ -181,8 +184,8 @@ class Discriminator(nn.Module):
                 conv_clamp=conv_clamp,
                 freeze=frozen,
             )
-            self.add_module(f"b{side}", block)
-            self.block_names.append(f"b{side}")
+            self.add_module(place.name, block)
+            self.block_names.append(place.name)
             frozen -= block.num_layers
             in_channels = out
         cmap_dim = (in_channels if cmap_dim is None else cmap_dim) if c_dim else 0
@@ -201,6 +204,7 @@ class Discriminator(nn.Module):
             )
         self.b4 = DiscriminatorHead(
             in_channels,
+            size=lowest.size,
             cmap_dim=cmap_dim,
             img_channels=channels,
             architecture=architecture,
@@ -215,7 +219,7 @@ class Discriminator(nn.Module):
 
         Raises: ValueError where the image has other channels or another size.
         """
-        expected = (self.channels, self.resolution, self.resolution)
+        expected = (self.channels, *self.size)
         if img.ndim != 4 or img.shape[1:] != expected:
             raise ValueError(
                 f"images must have the shape [N, {', '.join(map(str, expected))}], got {list(img.shape)}"

@@ -4,15 +4,17 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from stylegan.networks.channels import check_channels
 from stylegan.networks.mapping import MappingNetwork
 from stylegan.networks.synthesis import SynthesisNetwork
+from stylegan.sizes import parse_size, plain_size
 
 
 class Generator(nn.Module):
     """z [N,Z] and c [N,K] → image [N,C,H,W], nominally in [-1, 1].
 
     Args:
-        resolution: side in px, a power of two from 8 to 2048. channels: 1 or 3.
+        resolution: side in px, or (height, width) as in `stylegan.sizes`. channels: 1 to 64.
         z_dim, c_dim, w_dim: widths of latent, label (0 = none) and intermediate latent.
         mapping_layers: depth of the mapping network.
         channel_base, channel_max: a block of r px has min(channel_base / r, channel_max) channels.
@@ -26,7 +28,7 @@ class Generator(nn.Module):
     def __init__(
         self,
         *,
-        resolution: int,
+        resolution: int | Sequence[int],
         channels: int = 3,
         z_dim: int = 512,
         c_dim: int = 0,
@@ -53,9 +55,8 @@ class Generator(nn.Module):
             raise ValueError(f"z_dim and w_dim must be at least 1, c_dim 0; got {z_dim}, {w_dim}, {c_dim}")
         if conv_clamp is not None and conv_clamp <= 0:
             raise ValueError(f"generator.conv_clamp must be above 0, or null for none; got {conv_clamp}")
-        if channels not in (1, 3):
-            raise ValueError(f"channels must be 1 (grey) or 3 (RGB), got {channels}")
-        self.resolution, self.channels = resolution, channels
+        self.size, self.channels = parse_size(resolution), check_channels(channels)
+        self.options["resolution"] = plain_size(self.size)
         self.z_dim, self.c_dim, self.w_dim = z_dim, c_dim, w_dim
         self.synthesis = SynthesisNetwork(
             w_dim=w_dim,

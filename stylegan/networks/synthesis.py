@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from stylegan.networks.channels import FIRST_BLOCK_PX, block_channels, block_resolutions
+from stylegan.networks.channels import block_channels, blocks_of
 from stylegan.networks.layers import Conv2dLayer, FullyConnected
 from stylegan.ops import bias_act, modulated_conv2d, setup_filter, upsample2d
 from stylegan.ops.bias_act import ACTIVATIONS
+from stylegan.sizes import Size
 
 ARCHITECTURES = ("orig", "skip", "resnet")
 
@@ -22,7 +23,7 @@ class SynthesisLayer(nn.Module):
         out_channels: int,
         *,
         w_dim: int,
-        resolution: int,
+        size: Size,
         up: int = 1,
         use_noise: bool = True,
         activation: str = "lrelu",
@@ -35,7 +36,7 @@ class SynthesisLayer(nn.Module):
         self.register_buffer("resample_filter", setup_filter(resample_taps))
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
         if use_noise:
-            self.register_buffer("noise_const", torch.randn(resolution, resolution))
+            self.register_buffer("noise_const", torch.randn(*size))
             self.noise_strength = nn.Parameter(torch.zeros([]))
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.affine = FullyConnected(w_dim, in_channels, bias_init=1.0)
@@ -84,7 +85,7 @@ class SynthesisBlock(nn.Module):
         out_channels: int,
         *,
         w_dim: int,
-        resolution: int,
+        size: Size,
         img_channels: int,
         is_last: bool,
         architecture: str,
@@ -98,13 +99,13 @@ class SynthesisBlock(nn.Module):
         self.register_buffer("resample_filter", setup_filter(resample_taps))
         layer = dict(
             w_dim=w_dim,
-            resolution=resolution,
+            size=size,
             use_noise=use_noise,
             activation=activation,
             conv_clamp=conv_clamp,
         )
         if self.is_first:
-            self.const = nn.Parameter(torch.randn(out_channels, resolution, resolution))
+            self.const = nn.Parameter(torch.randn(out_channels, *size))
         else:
             # Only layers that resample take the taps; the others hold the default ones unused, as published.
             self.conv0 = SynthesisLayer(in_channels, out_channels, up=2, resample_taps=resample_taps, **layer)
@@ -141,7 +142,7 @@ class SynthesisBlock(nn.Module):
 
 
 class SynthesisNetwork(nn.Module):
-    """ws [N,L,W] → image [N,C,H,W], nominally in [-1, 1]; blocks b4, b8, ... up to the resolution.
+    """ws [N,L,W] → image [N,C,H,W], nominally in [-1, 1]; blocks b4, b8, ... by index.
 
     Source: Karras et al. 2020 (StyleGAN2), figures 2 and 7.
     """
@@ -150,7 +151,7 @@ class SynthesisNetwork(nn.Module):
         self,
         *,
         w_dim: int,
-        resolution: int,
+        resolution: int | Sequence[int],
         channels: int,
         channel_base: int,
         channel_max: int,
@@ -165,28 +166,29 @@ class SynthesisNetwork(nn.Module):
             raise ValueError(f"generator.architecture must be one of {ARCHITECTURES}, got {architecture!r}")
         self.w_dim, self.use_noise = w_dim, use_noise
         self.block_names: list[str] = []
-        # [layer, side in px] in the order in which noise is drawn.
-        self.noise_layers: list[tuple[str, int]] = []
+        # [layer, its size] in the order in which noise is drawn.
+        self.noise_layers: list[tuple[str, Size]] = []
         in_channels = 0
-        for side in block_resolutions(resolution):
-            out_channels = block_channels(side, channel_base=channel_base, channel_max=channel_max)
+        blocks = blocks_of(resolution)
+        for place in blocks:
+            out_channels = block_channels(place.level, channel_base=channel_base, channel_max=channel_max)
             block = SynthesisBlock(
                 in_channels,
                 out_channels,
                 w_dim=w_dim,
-                resolution=side,
+                size=place.size,
                 img_channels=channels,
-                is_last=side == resolution,
+                is_last=place is blocks[-1],
                 architecture=architecture,
                 use_noise=use_noise,
                 activation=activation,
                 resample_taps=resample_taps,
                 conv_clamp=conv_clamp,
             )
-            self.add_module(f"b{side}", block)
-            self.block_names.append(f"b{side}")
-            layers = ["conv1"] if side == FIRST_BLOCK_PX else ["conv0", "conv1"]
-            self.noise_layers += [(f"b{side}.{layer}", side) for layer in layers if use_noise]
+            self.add_module(place.name, block)
+            self.block_names.append(place.name)
+            layers = ["conv1"] if block.is_first else ["conv0", "conv1"]
+            self.noise_layers += [(f"{place.name}.{layer}", place.size) for layer in layers if use_noise]
             in_channels = out_channels
         # One entry a convolution, and the one that the last torgb takes.
         self.num_ws = sum(getattr(self, name).num_convs for name in self.block_names) + 1
@@ -235,9 +237,7 @@ class SynthesisNetwork(nn.Module):
                 raise ValueError(
                     "noise_mode random needs the drawn noise in training: pass noise={layer: [N,1,H,W]}"
                 )
-            return {
-                n: torch.randn(ws.shape[0], 1, side, side, device=ws.device) for n, side in self.noise_layers
-            }
+            return {n: torch.randn(ws.shape[0], 1, *size, device=ws.device) for n, size in self.noise_layers}
         missing = [name for name, _ in self.noise_layers if name not in noise]
         if missing:
             raise ValueError(f"noise lacks the layers {', '.join(missing)}")

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from stylegan.augment import AugmentPipe
+from stylegan.sizes import Size
 
 
 def key(*parts: object) -> int:
@@ -69,7 +70,7 @@ class KeyedDraws:
     length and of the synthesis layers is made where it is used. What has this method `phase` can take its place.
 
     Args:
-        seed: of the run. z_dim: Z. num_ws: L. noise_layers: [(layer, side in px)]. image_shape: [C,H,W].
+        seed: of the run. z_dim: Z. num_ws: L. noise_layers: [(layer, (height, width))]. image_shape: [C,H,W].
         style_mixing_prob: chance of a second latent in a phase.
         augment: the pipe that will use the draws, or None.
         labels: indices [n] of the data set → labels [n,K]; None = no labels. num_items: how many items it has.
@@ -81,7 +82,7 @@ class KeyedDraws:
         seed: int,
         z_dim: int,
         num_ws: int,
-        noise_layers: Sequence[tuple[str, int]],
+        noise_layers: Sequence[tuple[str, Size]],
         image_shape: Sequence[int],
         style_mixing_prob: float,
         augment: AugmentPipe | None = None,
@@ -109,7 +110,7 @@ class KeyedDraws:
             z_dim=generator.z_dim,
             num_ws=generator.num_ws,
             noise_layers=generator.synthesis.noise_layers,
-            image_shape=(generator.channels, generator.resolution, generator.resolution),
+            image_shape=(generator.channels, *generator.size),
             style_mixing_prob=style_mixing_prob,
             augment=augment,
             labels=data.labels if conditional else None,
@@ -147,8 +148,8 @@ class KeyedDraws:
             cutoff = int(torch.randint(1, self.num_ws, [], generator=generator("cutoff")))
             mixing_z = _normal((n, self.z_dim), generator("mixing z")).to(like, non_blocking=True)
         noise = {
-            layer: self._picture((n, 1, side, side), like, phase, layer, iteration)
-            for layer, side in self.noise_layers
+            layer: self._picture((n, 1, *size), like, phase, layer, iteration)
+            for layer, size in self.noise_layers
         }
         return Draw(z=z, c=c, mixing_z=mixing_z, mixing_cutoff=cutoff, noise=noise)
 

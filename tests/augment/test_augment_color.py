@@ -77,9 +77,18 @@ def test_positive_hue_turns_red_towards_green():
 
 @pytest.mark.parametrize("channels", [2, 4])
 @pytest.mark.parametrize("name", COLOR)
-def test_other_channel_counts_are_refused(name, channels):
-    with pytest.raises(ValueError, match=f"1 or 3 channels, got {channels}.*augpipe=bg"):
-        AugmentPipe(**{name: 1})(torch.zeros(1, channels, 8, 8))
+def test_alpha_is_no_colour(name, channels):
+    images = torch.randn(3, channels, 8, 8, generator=torch.Generator().manual_seed(1))
+    pipe = AugmentPipe(**{name: 1})
+    out, colors = pipe(images, percentile=0.9), pipe(images[:, :-1], percentile=0.9)
+    assert torch.equal(out, torch.cat([colors, images[:, -1:]], dim=1))
+    changes = name not in ("hue", "saturation") or channels == 4  # grey has neither
+    assert torch.equal(colors, images[:, :-1]) != changes
+
+
+def test_planes_that_are_no_colours_keep_their_values():
+    images = torch.randn(3, 5, 8, 8, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(AugmentPipe(**dict.fromkeys(COLOR, 1))(images, percentile=0.9), images)
 
 
 def test_other_channel_counts_are_fine_without_colour():

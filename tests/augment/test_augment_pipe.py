@@ -57,6 +57,31 @@ def test_parts_of_a_batch_give_what_the_batch_gives(parts, channels):
         torch.testing.assert_close(grad[part], whole_grad[part], rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("channels", [2, 4])
+def test_alpha_is_moved_and_cut_out_with_its_picture_and_else_left_alone(channels):
+    images = torch.randn(8, channels, 16, 20, generator=seeded(1), dtype=torch.float64)
+    everything = pipe_at(0.9, torch.float64, **EVERYTHING)
+    draws = everything.draw(8, images.shape[1:], seeded(3))
+    out = everything(images, draws=draws)
+    moves = {name: EVERYTHING[name] for name in (*GEOMETRY, "cutout")}
+    moved = pipe_at(0.9, torch.float64, **moves)(images, draws=draws)
+    torch.testing.assert_close(out[:, -1], moved[:, -1], rtol=0, atol=1e-12)
+    assert not torch.equal(out[:, :-1], moved[:, :-1])
+    without = draws | {"noise": draws["noise"][:, :-1]}
+    colors = everything(images[:, :-1], draws=without)
+    torch.testing.assert_close(out[:, :-1], colors, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [(6, 6), (48, 32), (9, 16)])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5])
+def test_everything_at_once_on_any_size_and_number_of_channels(size, channels):
+    shape = (channels, *size)
+    images = torch.rand(4, *shape, generator=seeded(1)) * 2 - 1
+    pipe = pipe_at(1, torch.float32, **EVERYTHING)
+    out = pipe(images, draws=pipe.draw(4, shape, seeded(2)))
+    assert out.shape == images.shape and out.isfinite().all()
+
+
 @pytest.mark.parametrize("names", [GEOMETRY, COLOR, ("imgfilter",), ("noise", "cutout")], ids=lambda n: n[0])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_twice_differentiable(names, channels):

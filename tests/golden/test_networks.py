@@ -50,7 +50,7 @@ def test_state_dict_has_exactly_the_published_names(z):
         expected = {name: value.shape for name, value in weights(z, letter).items()}
         assert {name: value.shape for name, value in network.state_dict().items()} == expected
     assert g.num_ws == z.meta["num_ws"]
-    assert [list(layer) for layer in g.synthesis.noise_layers] == z.meta["noise_layers"]
+    assert [[name, height] for name, (height, _) in g.synthesis.noise_layers] == z.meta["noise_layers"]
 
 
 @pytest.mark.parametrize("key", ["out/w", "out/w_psi07", "out/w_psi07_cutoff"])

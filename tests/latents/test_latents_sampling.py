@@ -24,20 +24,23 @@ def pictures(generator, seeds, **options):
     return torch.cat([images for _, images in Sampler(generator).of_seeds(seeds, **options)])
 
 
-@pytest.mark.parametrize("resolution", [8, 16, 32, 64, 128, 256, 512, 1024, 2048])
-def test_chunks_are_a_multiple_of_four(resolution):
-    assert chunk_size(resolution) in (4, 8, 12, 16)
+@pytest.mark.parametrize("height", [8, 16, 32, 64, 128, 256, 512, 1024, 2048])
+@pytest.mark.parametrize("width", [6, 48, 2048])
+def test_chunks_are_a_multiple_of_four(height, width):
+    assert chunk_size((height, width)) in (4, 8, 12, 16)
 
 
 CONDITIONAL = {"c_dim": 5, "channels": 1, "architecture": "resnet"}
 
 
 # Two threads split the rows in another way than one; slow where the machine is busy, hence small.
-@pytest.mark.parametrize("threads, options", [(1, {}), (1, CONDITIONAL), (2, {"resolution": 8})])
+@pytest.mark.parametrize(
+    "threads, options", [(1, {}), (1, CONDITIONAL), (2, {"resolution": 8}), (2, {"resolution": (48, 32)})]
+)
 def test_a_seed_gives_the_same_bits_at_every_place(threads, options):
     generator, before = fresh_generator(**options), torch.get_num_threads()
     drawn = dict(label=2 if generator.c_dim else None, truncation=0.7, noise_mode="random")
-    chunk = chunk_size(generator.resolution)
+    chunk = chunk_size(generator.size)
     torch.set_num_threads(threads)
     try:
         alone = pictures(generator, [1000], **drawn)[0]

@@ -92,7 +92,7 @@ def test_a_grid_that_would_be_too_large_shows_the_first(tmp_path, monkeypatch, c
     assert printed == [
         "16 of 41 images",
         "32 of 41 images",
-        f"41 images of 16 px in {tmp_path / 'out'}, the first 5 together in {tmp_path / 'out' / 'grid.png'}",
+        f"41 images of 16x16 px in {tmp_path / 'out'}, the first 5 together in {tmp_path / 'out' / 'grid.png'}",
     ]
 
 

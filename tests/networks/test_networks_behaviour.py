@@ -33,6 +33,36 @@ def test_sizes(resolution, channels, architecture):
     assert g.num_ws == 2 * blocks
 
 
+@pytest.mark.parametrize(
+    ("size", "names", "constant"),
+    [
+        ((48, 32), ["b4", "b8", "b16", "b32"], (6, 4)),
+        ((24, 40), ["b4", "b8", "b16", "b32"], (3, 5)),
+        ((96, 96), ["b4", "b8", "b16", "b32", "b64", "b128"], (3, 3)),
+        ((6, 16), ["b4", "b8"], (3, 8)),
+    ],
+)
+@pytest.mark.parametrize("channels", [2, 4, 5])
+@pytest.mark.parametrize("architecture", ["skip", "resnet", "orig"])
+def test_rectangles_grow_from_their_constant(size, names, constant, channels, architecture):
+    options = dict(resolution=size, channels=channels, architecture=architecture, channel_base=512)
+    g, d = generator(**options), discriminator(**options)
+    assert g.synthesis.block_names == names
+    assert g.synthesis.b4.const.shape[1:] == constant
+    images = g(torch.randn(2, 6))
+    assert images.shape == (2, channels, *size)
+    assert d(images).shape == (2, 1)
+    again = Generator(**json.loads(json.dumps(g.options)))
+    assert again.size == size
+
+
+def test_blocks_of_one_name_have_the_same_channels_at_every_shape():
+    square, tall = (discriminator(resolution=size, channel_base=64) for size in (32, (48, 32)))
+    for (name, a), (other, b) in zip(square.named_parameters(), tall.named_parameters(), strict=True):
+        assert name == other
+        assert a.shape == b.shape or name == "b4.fc.weight"
+
+
 def test_the_largest_size():
     g = generator(resolution=2048, channel_base=2048, channel_max=2)
     assert g(torch.randn(1, 6)).shape == (1, 3, 2048, 2048)
@@ -87,7 +117,7 @@ def test_noise_modes():
     for name, _ in g.synthesis.noise_layers:
         g.synthesis.get_submodule(name).noise_strength.data.fill_(0.5)
     ws = torch.randn(2, g.num_ws, 5)
-    zeros = {name: torch.zeros(2, 1, side, side) for name, side in g.synthesis.noise_layers}
+    zeros = {name: torch.zeros(2, 1, *size) for name, size in g.synthesis.noise_layers}
     constant = {
         name: g.synthesis.get_submodule(name).noise_const.expand(2, 1, -1, -1)
         for name, _ in g.synthesis.noise_layers
@@ -134,19 +164,19 @@ def test_memory_layout_changes_nothing():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: generator(resolution=48), "resolution must be a power of two from 8 to 2048, got 48"),
-        (lambda: generator(resolution=4), "got 4"),
-        (lambda: generator(resolution=4096), "got 4096"),
-        (lambda: generator(channels=2), "channels must be 1"),
-        (lambda: discriminator(channels=2), "channels must be 1"),
+        (lambda: generator(resolution=50), "no network draws 50x50.*nearest"),
+        (lambda: generator(resolution=4), "no network draws 4x4"),
+        (lambda: generator(resolution=4096), "no network draws 4096x4096.*at most 2048 px"),
+        (lambda: generator(channels=0), "channels must be between 1 and 64, got 0"),
+        (lambda: discriminator(channels=65), "channels must be between 1 and 64, got 65"),
         (lambda: generator(architecture="deep"), "generator.architecture"),
         (lambda: discriminator(architecture="deep"), "discriminator.architecture"),
-        (lambda: generator(channel_base=8), "leaves no channel at 16 px"),
+        (lambda: generator(channel_base=8), "leaves no channel in block b16"),
         (lambda: generator(z_dim=0), "z_dim and w_dim"),
         (lambda: generator(conv_clamp=-1), "generator.conv_clamp must be above 0"),
         (lambda: discriminator(conv_clamp=0), "discriminator.conv_clamp must be above 0"),
         (lambda: discriminator(mbstd_group=0), "mbstd_group must be at least 1"),
-        (lambda: discriminator(mbstd_channels=3), "mbstd_channels 3 must divide the 4 channels at 4 px"),
+        (lambda: discriminator(mbstd_channels=3), "mbstd_channels 3 must divide the 4 channels of b4"),
         (lambda: discriminator(freeze_layers=-3), "freeze_layers at least 0"),
         (lambda: generator(mapping_layers=0), "mapping_layers"),
         (

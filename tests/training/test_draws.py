@@ -20,7 +20,7 @@ def draws(seed=0, mixing=0.9, labels=None, augment=True):
         seed=seed,
         z_dim=8,
         num_ws=6,
-        noise_layers=[("b4.conv1", 4), ("b8.conv0", 8)],
+        noise_layers=[("b4.conv1", (4, 4)), ("b8.conv0", (8, 8))],
         image_shape=(3, 8, 8),
         style_mixing_prob=mixing,
         augment=AugmentPipe(**dict.fromkeys([*BGC, "noise"], 1)) if augment else None,
