@@ -50,8 +50,6 @@ _GROUNDS = np.array(
     [
         [(0.44, 0.64, 0.32), (0.19, 0.40, 0.22)],  # meadow
         [(0.60, 0.74, 0.44), (0.30, 0.50, 0.36)],  # leaf
-        [(0.84, 0.93, 0.98), (0.56, 0.77, 0.93)],  # sky
-        [(0.98, 0.94, 0.85), (0.90, 0.80, 0.64)],  # cream
     ],
     dtype=np.float32,
 )
@@ -88,22 +86,22 @@ def grow(seed: int, index: int) -> Flower:
     """The flower of (seed, index), whatever was grown before."""
     rng = np.random.default_rng([seed, _STREAM, index])
     petals = petals_of(index)
-    length = rng.uniform(0.66, 0.88)
-    slack = 0.94 - length  # keeps the tips inside the picture
+    length = rng.uniform(0.78, 0.9)
+    slack = 0.3 * (0.94 - length)  # keeps the tips inside the picture
 
     def colours(palette: np.ndarray, wobble: float) -> np.ndarray:
         chosen = palette[rng.integers(len(palette))]
         return np.clip(chosen + rng.uniform(-wobble, wobble, (1, 3)), 0, 1).astype(np.float32)
 
     # Many petals must be narrow; few would be fans without the second bound.
-    crowding = rng.uniform(0.45, 0.68)
+    crowding = rng.uniform(0.45, 0.6)
     half_width = length * min(crowding * np.tan(np.pi / petals), 0.40)
     return Flower(
         petals=petals,
         centre=(rng.uniform(-slack, slack), rng.uniform(-slack, slack)),
         tilt=rng.uniform(0, np.pi),
-        squash=rng.uniform(0.84, 1.0),
-        rotation=rng.uniform(0, 2 * np.pi),
+        squash=rng.uniform(0.94, 1.0),
+        rotation=-np.pi / 2 + rng.uniform(-0.1, 0.1),  # the first petal stands up
         lengths=(length * rng.uniform(0.94, 1.0, petals)).astype(np.float32),
         angles=(rng.uniform(-0.12, 0.12, petals) / petals).astype(np.float32),
         half_width=half_width,
