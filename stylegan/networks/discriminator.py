@@ -95,7 +95,7 @@ class DiscriminatorHead(nn.Module):
         self.out = FullyConnected(in_channels, cmap_dim or 1)
 
     def forward(self, x: Tensor, img: Tensor | None, cmap: Tensor | None) -> Tensor:
-        """x [N,C,H,W] of the lowest block, img where the architecture is skip, cmap [N,cmap_dim] or None → logits [N,1]."""
+        """x [N,C,H,W] of the lowest block, img for architecture skip, cmap [N,cmap_dim] or None → logits [N,1]."""
         if img is not None:
             x = x + self.fromrgb(img)
         if self.mbstd_channels:
