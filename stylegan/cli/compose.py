@@ -31,6 +31,7 @@ class Composition:
     config: DictConfig
     choices: Mapping[str, str | None]  # group -> the file that was chosen
     swept: Mapping[str, str] = field(default_factory=dict)  # with --multirun: key -> this job's value
+    overrides: Sequence[str] = ()  # what it was composed with, in Hydra's grammar
 
 
 def run_command(
@@ -66,13 +67,17 @@ def composed(
     if config_dir is not None:
         if not Path(config_dir).is_dir():
             raise UserMistake(f"--config-dir {config_dir}: there is no such folder")
-        overrides.append(f"hydra.searchpath=[{quote('file://' + os.path.abspath(config_dir))}]")
+        overrides.append(_searchpath(config_dir))
     with initialize_config_module("conf", version_base=VERSION_BASE):
         config = compose(config_name, overrides, return_hydra_config=True)
     choices = OmegaConf.to_container(config.hydra.runtime.choices)
     with open_dict(config):
         del config["hydra"]
-    return Composition(config, choices)
+    return Composition(config, choices, overrides=tuple(overrides))
+
+
+def _searchpath(config_dir: str) -> str:
+    return f"hydra.searchpath=[{quote('file://' + os.path.abspath(config_dir))}]"
 
 
 def keys_of(config_name: str) -> list[str]:
@@ -129,7 +134,8 @@ def _run_by_hydra(config_name: str, task: Callable[[Composition], int], line: _C
             for override in parser.parse_overrides(list(settings.overrides.task))
         }
         swept = {key: value for key, value in values.items() if key in swept_keys or key in by_config}
-        code = task(Composition(config, dict(settings.runtime.choices), swept))
+        overrides = [*settings.overrides.task, *([_searchpath(line.config_dir)] if line.config_dir else [])]
+        code = task(Composition(config, dict(settings.runtime.choices), swept, tuple(overrides)))
         if code > 128:
             # A signal is meant for the sweep, not for one of its jobs.
             raise SystemExit(code)
