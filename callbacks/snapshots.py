@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from callbacks.cadence import check_every_kimg
 from callbacks.maintenance import maintenance
-from stylegan.images import save_png, tile, to_uint8
+from stylegan.images import save_png, tile, to_uint8, visible
 from stylegan.latents import Sampler, latents_of
 from stylegan.loggers import define_kimg_axis, log_image
 from stylegan.run_folder import RunFolder, checkpoint_name
@@ -98,7 +98,7 @@ class SnapshotGrid(pl.Callback):
         text: dict[str, str],
     ) -> None:
         """Writes images, uint8 [N,C,H,W], as a grid and shows it in the loggers."""
-        grid = tile(images, self.columns)
+        grid = tile(visible(images), self.columns)
         self.folder.snapshots.mkdir(parents=True, exist_ok=True)
         save_png(self.folder.snapshots / name, grid, text)
         for logger in trainer.loggers:

@@ -45,6 +45,19 @@ def tile(images: Tensor, columns: int) -> Tensor:
     return cells.permute(2, 0, 3, 1, 4).reshape(channels, rows * height, columns * width)
 
 
+def visible(images: Tensor) -> Tensor:
+    """What can be looked at: uint8 [...,C,H,W] → the same, but of more than 4 channels the first 3, as RGB."""
+    return images if images.shape[-3] in _PNG_MODES else images[..., :3, :, :]
+
+
+def on_white(image: Tensor) -> Tensor:
+    """uint8 [C,H,W] of 1 to 4 channels → [1,H,W] or [3,H,W], transparency composited on white."""
+    if image.shape[0] not in (2, 4):
+        return image
+    colors, alpha = image[:-1].to(torch.float32), image[-1:].to(torch.float32) / 255
+    return (colors * alpha + 255 * (1 - alpha)).round().to(torch.uint8)
+
+
 def save_png(path: str | os.PathLike, image: Tensor, text: Mapping[str, str] | None = None) -> None:
     """Write a PNG that is whole or not there at all.
 

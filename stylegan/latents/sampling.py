@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
 from stylegan.latents.seeds import latents_of, noise_of
 from stylegan.sizes import Size
@@ -77,19 +76,17 @@ class Sampler:
         self,
         seeds: Sequence[int],
         *,
-        label: int | None = None,
+        label: Tensor | None = None,
         truncation: float = 1.0,
         noise_mode: str = "const",
     ) -> Iterator[tuple[Sequence[int], Tensor]]:
         """The pictures of seeds, a chunk at a time: (n seeds, float32 [n,C,H,W]).
 
-        Args: label: the class, for a generator with labels; None without.
+        Args: label: [K], for a generator with labels; None without.
         """
         for rows in self._chunks(len(seeds)):
             some = seeds[rows]
-            labels = None
-            if label is not None:
-                labels = one_hot(torch.tensor([label] * len(some)), self.generator.c_dim).float()
+            labels = None if label is None else label.expand(len(some), -1)
             ws = self.map(latents_of(some, self.generator.z_dim), labels, truncation=truncation)
             yield some, self.draw(ws, noise_mode, noise_seeds=some)
 

@@ -5,11 +5,13 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from rich.progress import Progress
 from torch import Tensor, nn
 
-from stylegan.images import save_png, tile, to_uint8
+from stylegan.images import save_png, tile, to_uint8, visible
+from stylegan.latents.labels import parse_label
 from stylegan.latents.sampling import Sampler
 from stylegan.latents.seeds import parse_seeds
 from stylegan.sizes import size_text
@@ -19,11 +21,16 @@ NOISE_MODES = ("const", "random", "none")
 # The grid shows the first images that fit in: 1,024 of 256 px, 64 of 1024 px. Few viewers open more.
 MAX_GRID_PX = 64 * 2**20
 
+# Far beyond any picture, and near enough for float32.
+LARGEST_PSI = 100
+
 Chunks = Iterator[tuple[Sequence[int], Tensor]]
 
 
 class SeedImages:
     """Draws seeds into a folder: `seed0000.png`, numbered by seed, and `grid.png`.
+
+    More than 4 channels go into `seed0000.npy`, uint8 [H,W,C], and the PNG shows the first three.
 
     Args:
         load: path → generator in evaluation mode.
@@ -31,7 +38,7 @@ class SeedImages:
         out: folder for the pictures, made where it is missing; files of the same names are replaced.
         seeds: as in `parse_seeds`.
         truncation: psi, 1 = none.
-        label: class index, as text or number; None for a network without labels.
+        label: as in `parse_label`; None for a network without labels.
         noise_mode: "const", "random" (each seed its own) or "none".
         device: "auto" (CUDA where there is one), "cpu", "cuda", "cuda:1", ...
         provenance: text stored in every picture beside seed, truncation, label and noise mode.
@@ -46,7 +53,7 @@ class SeedImages:
         out: Path,
         seeds: str | int,
         truncation: float = 1.0,
-        label: str | int | None = None,
+        label: str | float | None = None,
         noise_mode: str = "const",
         device: str = "auto",
         provenance: Mapping[str, str] | None = None,
@@ -62,11 +69,13 @@ class SeedImages:
             raise ValueError(f"out={out} is a file; it must be a folder for the pictures")
         chosen = _device(device)
         generator = load(network)
-        self.label = _label(label, num_classes=generator.c_dim, network=network)
+        self.label = parse_label(
+            label, width=generator.c_dim, names=generator.label_names, network=str(network)
+        )
         self.sampler = Sampler(generator.to(chosen))
         self.text = dict(provenance or {}) | {"truncation": f"{self.truncation:g}", "noise_mode": noise_mode}
         if self.label is not None:
-            self.text["label"] = str(self.label)
+            self.text["label"] = str(label)
 
     def run(self) -> None:
         """Draw, write and say where. Raises: OSError where a file cannot be written."""
@@ -80,8 +89,12 @@ class SeedImages:
         for seeds, images in _with_progress(chunks, total=len(self.seeds)):
             pixels = to_uint8(images).cpu()
             for seed, image in zip(seeds, pixels, strict=True):
-                save_png(self.out / f"seed{seed:04d}.png", image, self.text | {"seed": str(seed)})
-            kept.append(pixels[: max(0, in_grid - sum(map(len, kept)))])
+                text = self.text | {"seed": str(seed)}
+                save_png(self.out / f"seed{seed:04d}.png", visible(image), text)
+                if visible(image) is not image:
+                    # No picture format holds so many; the PNG shows the first three.
+                    np.save(self.out / f"seed{seed:04d}.npy", image.movedim(0, -1).numpy())
+            kept.append(visible(pixels)[: max(0, in_grid - sum(map(len, kept)))])
         grid = tile(torch.cat(kept), columns=math.ceil(math.sqrt(in_grid)))
         in_grid_text = ",".join(map(str, self.seeds[:in_grid]))
         save_png(self.out / "grid.png", grid, self.text | {"seeds": in_grid_text})
@@ -97,22 +110,9 @@ def _number(key: str, value: object) -> float:
         number = math.nan
     if not math.isfinite(number):
         raise ValueError(f"{key}={value}: it must be a number, as in {key}=0.7")
+    if abs(number) > LARGEST_PSI:
+        raise ValueError(f"{key}={value}: it must be between -{LARGEST_PSI} and {LARGEST_PSI}")
     return number
-
-
-def _label(value: str | int | None, *, num_classes: int, network: Path) -> int | None:
-    if num_classes == 0:
-        if value is not None:
-            raise ValueError(f"label={value}: {network} was trained without labels; leave label out")
-        return None
-    choices = f"{network} draws {num_classes} classes; say which, label=0 to label={num_classes - 1}"
-    if value is None:
-        raise ValueError(f"label is missing: {choices}")
-    text = str(value).strip()
-    # Nine digits are more than any number of classes, and few enough for int().
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) < num_classes):
-        raise ValueError(f"label={value}: {choices}")
-    return int(text)
 
 
 def _device(name: str) -> torch.device:
@@ -121,6 +121,8 @@ def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
+        if device.type == "meta":
+            raise TypeError("tensors without values")
     # Without CUDA torch fails an assertion, without a device of this number a runtime check.
     except (RuntimeError, AssertionError, TypeError) as error:
         raise ValueError(f"device={name} cannot be used here; device=auto takes what there is") from error

@@ -13,6 +13,8 @@ from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from torch import Tensor
 
+from stylegan.images import on_white
+
 # Dashboards are for a glance; the full grid lies in the run folder.
 LONGEST_SIDE_PX = 1024
 
@@ -50,7 +52,11 @@ def log_means(logger: Logger, means: Mapping[str, float], images: int) -> None:
 
 
 def log_image(logger: Logger, name: str, image: Tensor, images: int) -> None:
-    """Shows a picture, uint8 [C,H,W], in loggers that can (TensorBoard, W&B); others are passed over."""
+    """Shows a picture, uint8 [C,H,W] of 1 to 4 channels, in loggers that can; others are passed over.
+
+    These are TensorBoard and W&B. Alpha is shown on white, which TensorBoard has no better idea of.
+    """
+    image = on_white(image)
     if isinstance(logger, TensorBoardLogger):
         logger.experiment.add_image(name, _shrunk(image), _tensorboard_step(images))
     elif isinstance(logger, WandbLogger):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from stylegan.images import read_png_text, save_png, tile, to_float, to_uint8
+from stylegan.images import on_white, read_png_text, save_png, tile, to_float, to_uint8, visible
 
 
 def test_pixels_survive_the_round_trip():
@@ -138,3 +138,27 @@ def test_what_is_no_picture_is_refused(tmp_path, image):
     with pytest.raises(ValueError, match="uint8 .C,H,W."):
         save_png(tmp_path / "a.png", image)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_what_a_picture_format_holds_is_shown_as_it_is(channels):
+    images = torch.randint(0, 256, (2, channels, 3, 4), dtype=torch.uint8)
+    assert visible(images) is images
+
+
+def test_of_many_channels_the_first_three_are_shown():
+    images = torch.randint(0, 256, (2, 5, 3, 4), dtype=torch.uint8)
+    assert torch.equal(visible(images), images[:, :3])
+    assert torch.equal(visible(images[0]), images[0, :3])
+
+
+def test_transparency_shows_white():
+    image = torch.tensor([10, 20, 30, 255], dtype=torch.uint8).reshape(4, 1, 1)
+    assert on_white(image).flatten().tolist() == [10, 20, 30]
+    image[3] = 0
+    assert on_white(image).flatten().tolist() == [255, 255, 255]
+    image[3] = 51  # a fifth: 51/255
+    assert on_white(image).flatten().tolist() == [206, 208, 210]
+    grey = torch.tensor([0, 128], dtype=torch.uint8).reshape(2, 1, 1)
+    assert on_white(grey).flatten().tolist() == [127]
+    assert torch.equal(on_white(image[:3]), image[:3])

@@ -39,7 +39,7 @@ CONDITIONAL = {"c_dim": 5, "channels": 1, "architecture": "resnet"}
 )
 def test_a_seed_gives_the_same_bits_at_every_place(threads, options):
     generator, before = fresh_generator(**options), torch.get_num_threads()
-    drawn = dict(label=2 if generator.c_dim else None, truncation=0.7, noise_mode="random")
+    drawn = dict(label=torch.eye(5)[2] if generator.c_dim else None, truncation=0.7, noise_mode="random")
     chunk = chunk_size(generator.size)
     torch.set_num_threads(threads)
     try:
@@ -59,7 +59,7 @@ def test_it_is_the_picture_that_the_generator_draws(noise_mode):
     seeds = list(range(21))  # a whole chunk and a part of one
     c = torch.eye(5)[[3]].expand(21, -1)
     expected = generator(latents_of(seeds, 24), c, truncation=0.6, noise_mode=noise_mode)
-    got = pictures(generator, seeds, label=3, truncation=0.6, noise_mode=noise_mode)
+    got = pictures(generator, seeds, label=torch.eye(5)[3], truncation=0.6, noise_mode=noise_mode)
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
 
 

@@ -106,6 +106,8 @@ def test_a_grid_that_would_be_too_large_shows_the_first(tmp_path, monkeypatch, c
         ({"noise_mode": "some"}, "noise_mode=some: it must be one of const, random, none"),
         ({"label": 0}, "was trained without labels; leave label out"),
         ({"device": "cuda:77"}, "device=cuda:77 cannot be used here"),
+        ({"truncation": 1e300}, r"truncation=1e\+300: it must be between -100 and 100"),
+        ({"device": "meta"}, "device=meta cannot be used here"),
         ({"device": "toaster"}, "device=toaster cannot be used here"),
     ],
 )
@@ -115,7 +117,7 @@ def test_a_wrong_value_is_named_before_anything_is_drawn(tmp_path, values, messa
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("label", ["3", "-1", "cat", "1.0", "1" * 5000, "²"])
+@pytest.mark.parametrize("label", ["3", "-1", "cat", "1.0", "²"])
 def test_a_label_that_is_no_class_is_refused_with_the_classes(tmp_path, label):
     with pytest.raises(ValueError, match=f"^label={label}: .*3 classes; say which, label=0 to label=2$"):
         task(tmp_path, make_generator(c_dim=3), label=label)
@@ -130,3 +132,32 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "out").touch()
     with pytest.raises(ValueError, match="is a file"):
         task(tmp_path)
+
+
+def test_a_class_can_be_named(tmp_path):
+    generator = make_generator(c_dim=3, label_names=("corgi", "fox", "owl"))
+    for label in ("fox", 1):
+        task(tmp_path, generator, label=label, out=tmp_path / str(label)).run()
+    named, numbered = (pixels(tmp_path / label / "seed0000.png") for label in ("fox", "1"))
+    np.testing.assert_array_equal(named, numbered)
+    assert read_png_text(tmp_path / "fox" / "seed0000.png")["label"] == "fox"
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_grey_and_alpha_are_kept(tmp_path, channels):
+    generator = make_generator(channels=channels)
+    task(tmp_path, generator).run()
+    ((_, images),) = Sampler(generator).of_seeds((0,))
+    expected = to_uint8(images)[0].permute(1, 2, 0).numpy()
+    np.testing.assert_array_equal(
+        pixels(tmp_path / "out" / "seed0000.png").reshape(16, 16, channels), expected
+    )
+
+
+def test_more_than_four_channels_are_kept_beside_what_can_be_shown(tmp_path):
+    generator = make_generator(channels=5)
+    task(tmp_path, generator, seeds="3").run()
+    ((_, images),) = Sampler(generator).of_seeds((3,))
+    expected = to_uint8(images)[0].permute(1, 2, 0).numpy()
+    np.testing.assert_array_equal(np.load(tmp_path / "out" / "seed0003.npy"), expected)
+    np.testing.assert_array_equal(pixels(tmp_path / "out" / "seed0003.png"), expected[:, :, :3])

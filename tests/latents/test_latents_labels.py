@@ -1,0 +1,70 @@
+"""The text of a label."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stylegan.latents.labels import parse_label
+
+NAMES = ("corgi", "fox", "red fox")
+
+
+@pytest.mark.parametrize(
+    ("value", "width", "names", "label"),
+    [
+        (None, 0, (), None),
+        ("1", 3, (), [0, 1, 0]),
+        (2, 3, NAMES, [0, 0, 1]),
+        ("fox", 3, NAMES, [0, 1, 0]),
+        (" red fox ", 3, NAMES, [0, 0, 1]),
+        ("10", 3, ("1", "10", "2"), [0, 1, 0]),  # the name counts
+        ("0.2,0.7", 2, (), [0.2, 0.7]),
+        ("1, 0,1", 3, NAMES, [1, 0, 1]),
+        (0.5, 1, (), [0.5]),
+        ("0", 1, (), [0]),
+        ("0", 1, ("fox",), [1]),
+    ],
+)
+def test_labels(value, width, names, label):
+    parsed = parse_label(value, width=width, names=names)
+    assert parsed is label if label is None else parsed.tolist() == pytest.approx(label)
+
+
+@pytest.mark.parametrize(
+    ("value", "width", "names", "message"),
+    [
+        ("0", 0, (), "^label=0: the network was trained without labels; leave label out$"),
+        (None, 3, (), "^label is missing: the network draws 3 classes; say which, label=0 to label=2$"),
+        ("3", 3, (), "^label=3: .*label=0 to label=2"),
+        ("-1", 3, (), "^label=-1: "),
+        ("1.0", 3, (), "^label=1.0: "),
+        ("²", 3, (), "^label=²: "),
+        ("1" * 5000, 3, (), r"^label=1{37}\.\.\.: "),
+        ("corgy", 3, NAMES, "^label=corgy: .*0 corgi, 1 fox, 2 red fox; did you mean label=corgi"),
+        (None, 20, tuple(f"kind {n}" for n in range(20)), "11 kind 11 and 8 more$"),
+        ("1,2", 3, (), "takes 3 numbers, as in label=0.5,0.5,0.5$"),
+        ("1,nan", 2, (), "takes 2 numbers"),
+        ("x", 1, (), "takes 1 number, as in label=0.5$"),
+        (None, 1, (), "takes 1 number"),
+    ],
+)
+def test_what_is_no_label_is_refused_with_the_choices(value, width, names, message):
+    with pytest.raises(ValueError, match=message):
+        parse_label(value, width=width, names=names)
+
+
+@given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=2, max_size=9))
+def test_numbers_come_back(numbers):
+    text = ",".join(map(repr, numbers))
+    assert torch.equal(parse_label(text, width=len(numbers)), torch.tensor(numbers))
+
+
+@given(st.text(), st.integers(0, 4))
+def test_any_text_is_a_label_or_a_named_mistake(text, width):
+    try:
+        label = parse_label(text, width=width)
+    except ValueError as error:
+        assert str(error).startswith("label")
+    else:
+        assert label.shape == (width,) and label.isfinite().all()
