@@ -280,12 +280,12 @@ class StyleGAN2ADA(ImageClock, pl.LightningModule):
         for other, parameters in self._learning.items():
             for parameter in parameters:
                 parameter.requires_grad_(other is player)
-        gradients = self._gradients[player]
-        gradients.zero()
-        yield
-        self.stats.add(f"Gradients/nonfinite/{phase}", gradients.repair())
-        generator_adam, discriminator_adam = self.optimizers()
-        (generator_adam if player is self.generator else discriminator_adam).step()
+        with self.stats.measure(f"Timing/{phase}", self.device):
+            gradients = self._gradients[player]
+            gradients.zero()
+            yield
+            self.stats.add(f"Gradients/nonfinite/{phase}", gradients.repair())
+            self.optimizers()[player is self.discriminator].step()
 
     def _report(self, kind: str, logits: Tensor, losses: dict[str, Tensor]) -> None:
         signs = logits.detach().sign()

@@ -4,7 +4,9 @@ A training step reports dozens of values, and to read one makes the host wait fo
 only adds to three sums that stay where the values are, and all of them cross over together at the tick.
 """
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -29,6 +31,25 @@ class RunningStats:
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
+        self._events: dict[str, tuple[torch.cuda.Event, torch.cuda.Event]] = {}
+
+    @contextmanager
+    def measure(self, name: str, device: torch.device) -> Iterator[None]:
+        """Milliseconds that the work inside takes on `device`: all runs, on a GPU the latest of the tick.
+
+        There the host runs ahead of the device, so events mark begin and end, and `take` reads them.
+        """
+        if device.type == "cuda":
+            stream = torch.cuda.current_stream(device)
+            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            start.record(stream)
+            yield
+            end.record(stream)
+            self._events[name] = start, end
+        else:
+            began = time.perf_counter()
+            yield
+            self.add(name, (time.perf_counter() - began) * 1000)
 
     def add(self, name: str, values: Tensor | float) -> None:
         """Adds every element of `values`, any shape, also empty, to the sums of `name`."""
@@ -53,7 +74,13 @@ class RunningStats:
         read = {}
         for names in by_device.values():
             read.update(zip(names, torch.stack([sums[name] for name in names]).tolist(), strict=True))
-        return {name: _stat(*read[name]) for name in sums if read[name][0]}
+        return {name: _stat(*read[name]) for name in sums if read[name][0]} | self._take_events()
+
+    def _take_events(self) -> dict[str, Stat]:
+        events, self._events = self._events, {}
+        for _, end in events.values():
+            end.synchronize()
+        return {name: Stat(1, start.elapsed_time(end), 0.0) for name, (start, end) in events.items()}
 
     def state_dict(self) -> dict[str, Tensor]:
         """Name -> [3] (count, sum, sum of squares): plain tensors, which `weights_only` loading admits."""

@@ -2,6 +2,7 @@
 
 import io
 import math
+import time
 
 import numpy as np
 import pytest
@@ -94,3 +95,15 @@ def test_state_goes_through_weights_only_and_continues_the_sums():
     second.add("x", values[4:])
     assert second.take()["x"] == pytest.approx(whole.take()["x"], rel=1e-12)
     assert first.take()["x"].num == 4  # the state was a copy
+
+
+def test_work_is_measured_in_milliseconds(monkeypatch):
+    now = 5.0
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+    stats = RunningStats()
+    for milliseconds in (4, 8):
+        with stats.measure("Timing/Gmain", torch.device("cpu")):
+            now += milliseconds / 1000
+    taken = stats.take()["Timing/Gmain"]
+    assert (taken.num, taken.mean, taken.std) == pytest.approx((2, 6, 2))
+    assert stats.take() == {}
