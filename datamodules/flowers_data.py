@@ -1,23 +1,28 @@
 """The set that needs no download."""
 
+from collections.abc import Sequence
+
 from datamodules.datasets import FlowersDataset, ImageDataset
-from datamodules.image_datamodule import ImageDataModule, check_whole
+from datamodules.image_datamodule import ImageDataModule
+from datamodules.option_checks import check_whole
 
 
 class FlowersData(ImageDataModule):
-    """Drawn flowers of 3 to 8 petals, at any resolution.
+    """Drawn flowers of 3 to 8 petals, at any size.
 
-    Args: labels: "none", or "own" = one-hot number of petals; num_items: how many there are before flips;
+    Args: channels: 1 = grey, 3 = RGB; 2 and 4 = the same, cut out with a soft alpha; labels: "none", or "own" =
+      one-hot number of petals; num_items: how many there are before flips;
       the others as in `ImageDataModule`. The seed chooses the flowers, too.
     """
 
     def __init__(
         self,
         *,
-        resolution: int,
+        resolution: int | Sequence[int],
         channels: int = 3,
         labels: str = "none",
         num_items: int = 10000,
+        val_fraction: float = 0.0,
         batch_size: int,
         seed: int = 0,
         xflip: bool = False,
@@ -26,11 +31,19 @@ class FlowersData(ImageDataModule):
         super().__init__(
             resolution=resolution,
             channels=channels,
+            val_fraction=val_fraction,
             batch_size=batch_size,
             seed=seed,
             xflip=xflip,
             workers=workers,
         )
+        if resolution is None:
+            raise ValueError("resolution=null needs pictures to take it from; try resolution=32")
+        if channels > 4:
+            raise ValueError(
+                f"data.channels={channels}: flowers have 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGB and "
+                f"alpha); try data.channels=3"
+            )
         if labels not in ("none", "own"):
             raise ValueError(
                 f"data.labels={labels} is not known for data=flowers; use none, or own (the number of petals)"
@@ -43,7 +56,7 @@ class FlowersData(ImageDataModule):
         return FlowersDataset(
             seed=self.seed,
             num_items=self.num_flowers,
-            size=(self.resolution, self.resolution),
+            size=self.size,
             channels=self.channels,
             labelled=self.labelled,
         )

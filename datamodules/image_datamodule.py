@@ -1,7 +1,8 @@
 """The LightningDataModule: a set of images, dealt from where the training is."""
 
-import signal
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 import pytorch_lightning as pl
@@ -10,18 +11,18 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from datamodules.datasets import ImageDataset, XFlipped
+from datamodules.datasets.choice import split
+from datamodules.option_checks import check_fraction, check_true_or_false, check_whole
 from datamodules.sampler import ResumableSampler
+from datamodules.worker import start_worker
+from stylegan.sizes import Size, parse_size
 
 # Keeps the choice of pictures to show apart from other draws under the same seed.
 _PREVIEW_STREAM = int.from_bytes(b"show", "big")
 
-
-def check_whole(key: str, value: int, at_least: int) -> None:
-    """Raises ValueError unless the option `key` is a whole number and large enough."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
-        raise ValueError(
-            f"{key} must be a whole number of at least {at_least}, got {value!r}; try {key}={at_least}"
-        )
+# Fewer than these, and a discriminator learns them by heart unless something is done about it.
+_FEW_PICTURES = 1000
+_LABELS_AT_ONCE = 4096
 
 
 class ImageDataModule(pl.LightningDataModule, ABC):
@@ -31,33 +32,37 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     `images_seen`: with the same seed a resumed run is dealt what an uninterrupted one would be, with any
     number of workers.
 
-    Args: resolution in px; channels: 3 = RGB, 1 = grey; batch_size: of all devices together;
-      xflip: double the set by left-right flips; workers: processes that read, 0 = none,
+    Args: resolution: px a side, or [height, width]; None where the set says it itself;
+      channels: 1 = grey, 2 = grey and alpha, 3 = RGB, 4 = RGB and alpha, or more; batch_size: of all devices
+      together; xflip: double the set by left-right flips; balanced: deal each class equally often;
+      val_fraction: share of the items that are held out; workers: processes that read, 0 = none,
       None = 0 on a CPU and 3 beside a GPU.
-    After `setup`: `dataset`, `num_items` (flips included), `label_width` (0 = no labels).
+    After `setup`: `dataset`, `num_items` (flips included), `size`, `label_width` (0 = no labels), `label_kind`,
+      `label_names`, `fingerprint`, `validation` (the items held out, without flips, or None) and `notes`,
+      each a line that a person should read before training.
     Raises: ValueError for values out of range; `setup` for a set that cannot be opened.
     """
 
     def __init__(
         self,
         *,
-        resolution: int,
+        resolution: int | Sequence[int] | None,
         channels: int = 3,
         batch_size: int,
         seed: int = 0,
         xflip: bool = False,
+        balanced: bool = False,
+        val_fraction: float = 0.0,
         workers: int | None = None,
     ):
         super().__init__()
-        check_whole("resolution", resolution, at_least=8)
-        if channels not in (1, 3):
-            raise ValueError(
-                f"data.channels must be 3 (RGB) or 1 (grey), got {channels!r}; try data.channels=3"
-            )
+        self._size = None if resolution is None else _sized(resolution)
+        check_whole("data.channels", channels, at_least=1)
         check_whole("batch_size", batch_size, at_least=1)
         check_whole("seed", seed, at_least=0)
-        if not isinstance(xflip, bool):
-            raise ValueError(f"data.xflip must be true or false, got {xflip!r}; try data.xflip=true")
+        check_true_or_false("data.xflip", xflip)
+        check_true_or_false("data.balanced", balanced)
+        check_fraction("data.val_fraction", val_fraction)
         if workers is not None:
             check_whole("data.workers", workers, at_least=0)
         self.resolution = resolution
@@ -65,17 +70,41 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         self.batch_size = batch_size
         self.seed = seed
         self.xflip = xflip
+        self.balanced = balanced
+        self.val_fraction = val_fraction
         self.workers = workers
+        self.notes: list[str] = []
         self.dataset: ImageDataset | None = None
+        self.validation: ImageDataset | None = None
 
     @abstractmethod
     def open_dataset(self) -> ImageDataset:
         """The set without flips. Raises: ValueError where it cannot be opened."""
 
     def setup(self, stage: str | None = None) -> None:
-        if self.dataset is None:
-            dataset = self.open_dataset()
-            self.dataset = XFlipped(dataset) if self.xflip else dataset
+        if self.dataset is not None:
+            return
+        dataset = self.open_dataset()
+        validation = None
+        if self.val_fraction:
+            dataset, validation = self._hold_out(dataset)
+        if self.balanced and dataset.label_kind != "classes":
+            raise ValueError(
+                f"data.balanced=true needs exactly one class for each picture, and the labels are "
+                f"{dataset.label_kind}; use data.balanced=false"
+            )
+        if len(dataset) < _FEW_PICTURES:
+            self.notes.append(_few_pictures(len(dataset), self.xflip))
+        # Last, so that what failed is not taken for set up.
+        self.validation = validation
+        self.dataset = XFlipped(dataset) if self.xflip else dataset
+
+    @property
+    def size(self) -> Size:
+        """Height and width in px."""
+        if self._size is None:
+            raise RuntimeError("the size follows from the pictures; call setup() first")
+        return self._size
 
     @property
     def num_items(self) -> int:
@@ -85,9 +114,36 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     def label_width(self) -> int:
         return self._set_up().label_width
 
+    @property
+    def label_kind(self) -> str:
+        """ "none", "classes" (exactly one class an item), "multi" or "vector"."""
+        return self._set_up().label_kind
+
+    @property
+    def label_names(self) -> list[str]:
+        """Names of the K classes; [] where there are none."""
+        return list(self._set_up().label_names)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Digest, as hex digits, of the contents and labels of the items to train on, in order, without flips."""
+        dataset = self._set_up()
+        return (dataset.dataset if isinstance(dataset, XFlipped) else dataset).fingerprint()
+
     def labels(self, indices: Tensor) -> Tensor:
         """Labels of items: int64 [n] -> float32 [n,K]."""
         return self._set_up().labels(indices)
+
+    @cached_property
+    def label_items(self) -> Tensor:
+        """Items whose labels, drawn with equal chances, are as frequent as those dealt: int64 [m].
+
+        All items; with `balanced` one of each class.
+        """
+        groups = self._groups
+        if groups is None:
+            return torch.arange(self.num_items)
+        return torch.tensor([int(members[0]) for members in groups])
 
     def preview(self, count: int) -> tuple[Tensor, Tensor]:
         """Items to look at, the same at every call: uint8 [count,C,H,W], float32 [count,K].
@@ -110,6 +166,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             start=int(getattr(module, "images_seen", 0)),
             rank=self.trainer.global_rank if self.trainer is not None else 0,
             world=self.trainer.world_size if self.trainer is not None else 1,
+            groups=self._groups,
         )
         workers = self.workers
         if workers is None:
@@ -125,16 +182,45 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             generator=torch.Generator(),
         )
 
+    @cached_property
+    def _groups(self) -> list[np.ndarray] | None:
+        """Indices of the items of each class that has any; None where the classes are not balanced."""
+        if not self.balanced:
+            return None
+        places = torch.arange(self.num_items).split(_LABELS_AT_ONCE)
+        classes = torch.cat([self.labels(some).argmax(1) for some in places]).numpy()
+        order = np.argsort(classes, kind="stable")
+        return np.split(order, np.flatnonzero(np.diff(classes[order])) + 1)
+
+    def _hold_out(self, dataset: ImageDataset) -> tuple[ImageDataset, ImageDataset | None]:
+        training, held_out = split(len(dataset), dataset.key, fraction=self.val_fraction, seed=self.seed)
+        if not len(training):
+            raise ValueError(
+                f"data.val_fraction={self.val_fraction} leaves none of {len(dataset)} pictures to train on; "
+                f"use a smaller one"
+            )
+        self.notes.append(f"held out by data.val_fraction: {len(held_out)} of {len(dataset)} pictures")
+        return dataset.choose(training), dataset.choose(held_out) if len(held_out) else None
+
     def _set_up(self) -> ImageDataset:
         if self.dataset is None:
             raise RuntimeError("the data module is not open yet; call setup() first")
         return self.dataset
 
 
-def start_worker(worker: int) -> None:
-    """Makes a worker process a quiet helper: the main process alone decides when to stop."""
-    # A terminal's Ctrl-C, `timeout` and cluster schedulers signal the whole group. A worker that dies of it
-    # takes down the main process before that has saved; without the main process workers end by themselves.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    torch.set_num_threads(1)
+def _sized(resolution: int | Sequence[int]) -> Size:
+    if isinstance(resolution, bool):
+        raise ValueError(f"resolution={resolution} is no size; try resolution=64")
+    listed = isinstance(resolution, Sequence) and not isinstance(resolution, str)
+    try:
+        return parse_size(list(resolution) if listed else resolution)
+    except ValueError as error:
+        raise ValueError(f"resolution={resolution} does not work: {error}") from error
+
+
+def _few_pictures(count: int, xflip: bool) -> str:
+    flips = "" if xflip else ", data.xflip=true where mirrored pictures are right"
+    return (
+        f"{count} pictures are fewer than {_FEW_PICTURES}: expect variations of them rather than new ones, and watch "
+        f"for copies; what helps: more pictures, ada=adaptive (the default){flips}"
+    )

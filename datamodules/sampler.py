@@ -1,12 +1,13 @@
 """The order in which items are dealt: infinite, and a pure function of (seed, position)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from torch.utils.data import Sampler
 
-# Keeps the order's random numbers apart from other draws under the same seed.
+# Keep the orders' random numbers apart from other draws under the same seed.
 _STREAM = int.from_bytes(b"ordr", "big")
+_BALANCED_STREAM = int.from_bytes(b"bala", "big")
 
 
 class ResumableSampler(Sampler[list[int]]):
@@ -17,12 +18,24 @@ class ResumableSampler(Sampler[list[int]]):
     to be saved. With several ranks, rank r takes the positions r, r + world, ... of every batch, so that the
     ranks together deal what one alone would.
 
-    Args: num_items n; batch_size: of all ranks together; start: the first position (images seen).
+    With `groups` the stream is dealt in rounds: each takes one item of every group, in an order of its own, and
+    round r takes item r mod m of a permutation of the group's m items keyed by r // m.
+
+    Args: num_items n; batch_size: of all ranks together; start: the first position (images seen);
+      groups: indices of the items of each group, none empty; None = no groups.
     Raises: ValueError for a batch that the ranks cannot share equally.
     """
 
     def __init__(
-        self, *, num_items: int, batch_size: int, seed: int, start: int = 0, rank: int = 0, world: int = 1
+        self,
+        *,
+        num_items: int,
+        batch_size: int,
+        seed: int,
+        start: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        groups: Sequence[np.ndarray] | None = None,
     ):
         if batch_size % world:
             raise ValueError(
@@ -34,8 +47,9 @@ class ResumableSampler(Sampler[list[int]]):
         self.start = start
         self.rank = rank
         self.world = world
-        self._epoch = -1
-        self._permutation = np.empty(0, dtype=np.int64)
+        self.groups = groups
+        # The latest permutation of each kind: for a million items one takes longer than a batch.
+        self._latest: dict[tuple[int, ...], tuple[int, np.ndarray]] = {}
 
     def __iter__(self) -> Iterator[list[int]]:
         position = self.start
@@ -46,16 +60,26 @@ class ResumableSampler(Sampler[list[int]]):
 
     def indices(self, positions: np.ndarray) -> np.ndarray:
         """Indices dealt at ascending positions: int64 [n] -> int64 [n]."""
+        if self.groups is not None:
+            return np.array([self._in_turn(int(position)) for position in positions], dtype=np.int64)
         epochs, places = np.divmod(positions, self.num_items)
         dealt = np.empty_like(places)
         for epoch in range(epochs[0], epochs[-1] + 1):
             here = epochs == epoch
-            dealt[here] = self._order(epoch)[places[here]]
+            dealt[here] = self._order((_STREAM,), epoch, self.num_items)[places[here]]
         return dealt
 
-    def _order(self, epoch: int) -> np.ndarray:
-        """The epoch's permutation. The latest is kept: for a million items one takes longer than a batch."""
-        if epoch != self._epoch:
-            rng = np.random.default_rng([self.seed, _STREAM, epoch])
-            self._epoch, self._permutation = epoch, rng.permutation(self.num_items)
-        return self._permutation
+    def _in_turn(self, position: int) -> int:
+        """The index dealt at a position, where the groups take turns."""
+        turn, place = divmod(position, len(self.groups))
+        group = int(self._order((_BALANCED_STREAM,), turn, len(self.groups))[place])
+        members = self.groups[group]
+        epoch, place = divmod(turn, len(members))
+        return int(members[self._order((_BALANCED_STREAM, group), epoch, len(members))[place]])
+
+    def _order(self, stream: tuple[int, ...], epoch: int, count: int) -> np.ndarray:
+        """The epoch's permutation of a stream."""
+        if stream not in self._latest or self._latest[stream][0] != epoch:
+            rng = np.random.default_rng([self.seed, *stream, epoch])
+            self._latest[stream] = epoch, rng.permutation(count)
+        return self._latest[stream][1]

@@ -1,7 +1,10 @@
-"""What every set of images offers, and the doubling by left-right flips."""
+"""What every set of images offers, a choice of its items, and the doubling by left-right flips."""
 
+import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -10,11 +13,16 @@ from torch.utils.data import Dataset
 class ImageDataset(Dataset, ABC):
     """A set of images of one size. Item: (uint8 [C,H,W] in 0..255, float32 [K]); K = 0 means no labels.
 
-    A subclass gives `__len__` and `image`, and with labels also `label_width` and `labels`. Items are read in
-    worker processes: keep no open file that a fork would share.
+    A subclass gives `__len__` and `image`, and with labels also `label_width`, `label_kind`, `label_names` and
+    `labels`. Items are read in worker processes: keep no open file that a fork would share.
+
+    label_kind: "none", "classes" (exactly one class an item), "multi" (any number of classes) or "vector"
+      (real numbers); label_names: of the K classes, [] where they have none.
     """
 
     label_width = 0
+    label_kind = "none"
+    label_names: Sequence[str] = ()
 
     @abstractmethod
     def __len__(self) -> int:
@@ -28,29 +36,89 @@ class ImageDataset(Dataset, ABC):
         """Labels of some items, without reading their images: int64 [n] -> float32 [n,K]."""
         return torch.zeros(len(indices), 0)
 
+    def key(self, index: int) -> str:
+        """What an item is called: by it, and not by its place, it is held out or trained on."""
+        return str(index)
+
+    def choose(self, indices: np.ndarray) -> "ImageDataset":
+        """The set of the items `indices`, int64 [n], and of no others."""
+        return Chosen(self, indices)
+
+    def fingerprint(self) -> str:
+        """A digest, as hex digits, that changes with the items and their order.
+
+        This one looks at all labels, and at 64 images spread over the set.
+        """
+        digest = hashlib.blake2b(f"{type(self).__qualname__} {len(self)}".encode(), digest_size=16)
+        digest.update(self.labels(torch.arange(len(self))).numpy().tobytes())
+        for index in np.unique(np.linspace(0, len(self) - 1, 64).astype(int)):
+            digest.update(self.image(int(index)).numpy().tobytes())
+        return digest.hexdigest()
+
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        if not 0 <= index < len(self):
-            raise IndexError(f"item {index} of a set of {len(self)}")
+        self._check(index)
         return self.image(index), self.labels(torch.tensor([index]))[0]
 
+    def _check(self, index: int) -> None:
+        if not 0 <= index < len(self):
+            raise IndexError(f"item {index} of a set of {len(self)}")
 
-class XFlipped(ImageDataset):
+
+class _View(ImageDataset):
+    """Another view of a set, with the same labels."""
+
+    def __init__(self, dataset: ImageDataset):
+        self.dataset = dataset
+        self.label_width = dataset.label_width
+        self.label_kind = dataset.label_kind
+        self.label_names = dataset.label_names
+
+
+class Chosen(_View):
+    """Some items of a set: item i is its item indices[i]."""
+
+    def __init__(self, dataset: ImageDataset, indices: np.ndarray):
+        super().__init__(dataset)
+        self.indices = np.asarray(indices, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def image(self, index: int) -> Tensor:
+        return self.dataset.image(int(self.indices[index]))
+
+    def labels(self, indices: Tensor) -> Tensor:
+        return self.dataset.labels(torch.from_numpy(self.indices)[indices])
+
+    def key(self, index: int) -> str:
+        return self.dataset.key(int(self.indices[index]))
+
+    def fingerprint(self) -> str:
+        digest = hashlib.blake2b(self.dataset.fingerprint().encode(), digest_size=16)
+        digest.update(self.indices.tobytes())
+        return digest.hexdigest()
+
+
+class XFlipped(_View):
     """A set of n items, doubled: item i >= n is item i - n flipped left-right, with the same label.
 
     As in StyleGAN2-ADA, flips are members of the set rather than draws.
     """
 
-    def __init__(self, dataset: ImageDataset):
-        self.dataset = dataset
-        self.label_width = dataset.label_width
-
     def __len__(self) -> int:
         return 2 * len(self.dataset)
 
     def image(self, index: int) -> Tensor:
-        if index < len(self.dataset):
-            return self.dataset.image(index)
-        return self.dataset.image(index - len(self.dataset)).flip(-1)
+        return self[index][0]
 
     def labels(self, indices: Tensor) -> Tensor:
         return self.dataset.labels(indices % len(self.dataset))
+
+    def key(self, index: int) -> str:
+        return self.dataset.key(index % len(self.dataset))
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        self._check(index)
+        # Image and label together: where a file cannot be read both are another item's.
+        image, label = self.dataset[index % len(self.dataset)]
+        return (image if index < len(self.dataset) else image.flip(-1)), label

@@ -1,78 +1,16 @@
-"""From an encoded picture of any size and kind to pixels: upright, on white, square, `resolution` wide."""
+"""A set of encoded pictures, decoded when they are asked for."""
 
-import io
-import struct
-import zipfile
-import zlib
+import hashlib
+import sys
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
 
+from datamodules.datasets.decoding import UNREADABLE, Size, decode_picture, reason_of
 from datamodules.datasets.image_dataset import ImageDataset
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-# Pillow knows more, some of which start other programs; what is not listed is refused by its content.
-_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
-_MODES = {1: "L", 3: "RGB"}
-
-# A damaged file makes Pillow's parsers and the zip reader raise any of these.
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    LookupError,
-    EOFError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-    zipfile.BadZipFile,
-    Image.DecompressionBombError,
-)
-
-
-def is_picture_name(name: str) -> bool:
-    """Whether a POSIX relative name is a picture's by its suffix, and neither hidden nor macOS's shadow."""
-    parts = name.split("/")
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
-    return not hidden and parts[-1].lower().endswith(SUFFIXES)
-
-
-def decode_picture(data: bytes, *, resolution: int, channels: int) -> np.ndarray:
-    """Decode, composite on white, crop to the centre square, resize by Lanczos where the size differs.
-
-    Args: data: an encoded picture; channels: 3 = RGB, 1 = luma.
-    Returns: uint8 [channels, resolution, resolution].  Raises: many kinds, where the data are damaged.
-    """
-    with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-        ImageOps.exif_transpose(image, in_place=True)
-        image = centre_square(on_white(image)).convert(_MODES[channels])
-    if image.width != resolution:
-        image = image.resize((resolution, resolution), Image.Resampling.LANCZOS)
-    pixels = np.array(image).reshape(resolution, resolution, channels)
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
-
-
-def on_white(image: Image.Image) -> Image.Image:
-    """The picture without transparency, in 8 bits a channel."""
-    if image.mode.startswith("I"):
-        # Pillow's own conversion clips 16 bits to 8, which turns such pictures white.
-        wide = np.clip(np.asarray(image).astype(np.float32), 0, 65535)
-        return Image.fromarray((wide / 257 + 0.5).astype(np.uint8))
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    image = image.convert("RGBA")
-    white = Image.new("RGB", image.size, "white")
-    white.paste(image, mask=image.getchannel("A"))
-    return white
-
-
-def centre_square(image: Image.Image) -> Image.Image:
-    """The largest square in the middle; an odd pixel too many is cut at the right or the bottom."""
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    return image.crop((left, top, left + side, top + side))
+from datamodules.datasets.labels import Labels, no_labels
 
 
 class BadPicture(ValueError):
@@ -82,38 +20,111 @@ class BadPicture(ValueError):
 class PictureFiles(Protocol):
     """Encoded pictures by name, from wherever they are stored."""
 
-    names: list[str]
+    stamps: dict[str, tuple[int, int]]
 
     def read(self, name: str) -> bytes: ...
+
+    def checksum(self, name: str) -> int: ...
 
     def where(self, name: str) -> str: ...
 
 
 class PictureDataset(ImageDataset):
-    """Encoded pictures, decoded when asked for.
+    """Pictures by name. One that turns out to be unreadable is named once, and the next readable one, with its
+    label, is shown in its place: for ever the same one, so that the order of the rest stays what it was.
 
-    Raises, from `image`: ValueError naming the file where a picture cannot be read.
+    Args: names: the files, None = all; labels: of these, in their order; max_bad: how many files may be
+      unreadable before it is an error; left_out: how many of these were met before; checksums: CRC-32 of the
+      files, None = ask for them.
+    Raises, from an item: BadPicture naming the file where there are more.
     """
 
-    def __init__(self, files: PictureFiles, *, resolution: int, channels: int):
+    def __init__(
+        self,
+        files: PictureFiles,
+        *,
+        size: Size,
+        channels: int,
+        names: Sequence[str] | None = None,
+        labels: Labels | None = None,
+        max_bad: int = 0,
+        left_out: int = 0,
+        checksums: np.ndarray | None = None,
+    ):
         self.files = files
-        self.resolution = resolution
+        self.names = list(files.stamps if names is None else names)
+        self.size = size
         self.channels = channels
+        self.table = no_labels(len(self.names)) if labels is None else labels
+        self.label_width, self.label_kind = self.table.width, self.table.kind
+        self.label_names = self.table.names
+        self.max_bad, self.left_out = max_bad, left_out
+        self.checksums = checksums
+        # In shared memory: whichever worker finds a file bad, all count it, and the others stay quiet.
+        self._bad = torch.zeros(len(self.names), dtype=torch.bool).share_memory_()
 
     def __len__(self) -> int:
-        return len(self.files.names)
+        return len(self.names)
 
     def image(self, index: int) -> torch.Tensor:
-        name = self.files.names[index]
-        try:
-            data = self.files.read(name)
-            pixels = decode_picture(data, resolution=self.resolution, channels=self.channels)
-        except _UNREADABLE as error:
-            reason = f"{type(error).__name__}: {error}"
-            if isinstance(error, UnidentifiedImageError):  # its own words name an address in memory
-                reason = f"its content is none of {', '.join(_FORMATS)}"
+        return self._readable(index)[0]
+
+    def labels(self, indices: torch.Tensor) -> torch.Tensor:
+        return self.table.rows(indices)
+
+    def key(self, index: int) -> str:
+        return self.names[index]
+
+    def choose(self, indices: np.ndarray) -> "PictureDataset":
+        return PictureDataset(
+            self.files,
+            size=self.size,
+            channels=self.channels,
+            names=[self.names[i] for i in indices],
+            labels=self.table.choose(indices),
+            max_bad=self.max_bad,
+            left_out=self.left_out,
+            checksums=self.checksums[indices] if self.checksums is not None else None,
+        )
+
+    def fingerprint(self) -> str:
+        """Of the contents (CRC-32 and length of each file) and labels, in order; not of the names."""
+        checksums = self.checksums
+        if checksums is None:
+            checksums = np.array([self.files.checksum(name) for name in self.names], dtype=np.int64)
+        lengths = np.array([self.files.stamps[name][0] for name in self.names], dtype="<i8")
+        digest = hashlib.blake2b(checksums.astype("<u4").tobytes(), digest_size=16)
+        digest.update(lengths.tobytes())
+        digest.update(self.table.digest_bytes())
+        return digest.hexdigest()
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        self._check(index)
+        image, shown = self._readable(index)
+        return image, self.labels(torch.tensor([shown]))[0]
+
+    def _readable(self, index: int) -> tuple[torch.Tensor, int]:
+        """The picture of an item, or of the next that can be read, and which one it is."""
+        for step in range(len(self)):
+            shown = (index + step) % len(self)
+            if self._bad[shown]:
+                continue
+            name = self.names[shown]
+            try:
+                pixels = decode_picture(self.files.read(name), size=self.size, channels=self.channels)
+                return torch.from_numpy(pixels), shown
+            except UNREADABLE as error:
+                self._mark_bad(shown, error)
+        raise BadPicture(f"none of the {len(self)} pictures can be read; repair them, or give others")
+
+    def _mark_bad(self, index: int, error: Exception) -> None:
+        self._bad[index] = True
+        count = self.left_out + int(self._bad.sum())
+        problem = f"cannot read the picture {self.files.where(self.names[index])} ({reason_of(error)})"
+        if count > self.max_bad:
+            more = f"; with it {count} were met" if count > 1 else ""
             raise BadPicture(
-                f"cannot read the picture {self.files.where(name)} ({reason}); "
-                f"remove it, or save it anew, as PNG or JPEG"
+                f"{problem}{more}; remove it, or save it anew, as PNG or JPEG, or allow more of them by "
+                f"data.max_bad={max(2 * self.max_bad, count)}"
             ) from error
-        return torch.from_numpy(pixels)
+        print(f"data        {problem}; another is shown in its place", file=sys.stderr, flush=True)

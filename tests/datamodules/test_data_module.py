@@ -184,15 +184,24 @@ def test_a_data_module_travels_to_a_fresh_process():
     "wrong",
     [
         {"resolution": 4},
-        {"resolution": None},
         {"resolution": 32.0},
-        {"channels": 2},
+        {"resolution": True},
+        {"resolution": [1000, 600]},
+        {"channels": 0},
+        {"balanced": 1},
+        {"val_fraction": 1.0},
+        {"val_fraction": "some"},
+        {"subset": 0},
+        {"max_bad": -1},
+        {"include": [1.5]},
+        {"exclude": [""]},
+        {"labels_path": "labels.csv"},
         {"batch_size": 0},
         {"batch_size": True},
         {"seed": -1},
         {"workers": -1},
         {"xflip": "often"},
-        {"labels": "folders"},
+        {"labels": "folder"},
         {"path": None},
         {"path": ""},
     ],
@@ -204,7 +213,11 @@ def test_wrong_values_are_refused_with_key_value_and_way_out(wrong):
     with pytest.raises(ValueError) as caught:
         FolderData(**{**fine, **wrong})
     message = str(caught.value)
-    assert key in message and str(value) in message and ("try " in message or "use " in message)
+    assert (
+        key in message
+        and str(value) in message
+        and any(way in message for way in ("try ", "use ", "nearest", "as in"))
+    )
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create 3 worker processes")

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from datamodules.datasets import FolderFiles, PictureDataset
-from datamodules.datasets.pictures import decode_picture, is_picture_name
+from datamodules.datasets.decoding import decode_picture
+from datamodules.datasets.names import is_picture_name
 
 EMOJI = Path(__file__).parent / "emoji"
 
@@ -32,14 +33,14 @@ def over_white(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 def test_rgba_is_put_on_white():
     pixels = noise(16, 16, 4)
-    result = decode_picture(encoded(Image.fromarray(pixels)), resolution=16, channels=3)
+    result = decode_picture(encoded(Image.fromarray(pixels)), size=(16, 16), channels=3)
     expected = over_white(pixels[..., :3], pixels[..., 3]).transpose(2, 0, 1)
     assert np.abs(result - expected).max() <= 0.5 + 1e-9
 
 
 def test_grey_with_alpha_is_put_on_white():
     pixels = noise(16, 16, 2)
-    result = decode_picture(encoded(Image.fromarray(pixels, "LA")), resolution=16, channels=1)
+    result = decode_picture(encoded(Image.fromarray(pixels, "LA")), size=(16, 16), channels=1)
     expected = over_white(pixels[..., :1], pixels[..., 1]).transpose(2, 0, 1)
     assert np.abs(result - expected).max() <= 0.5 + 1e-9
 
@@ -50,7 +51,7 @@ def test_a_transparent_palette_entry_becomes_white(kind):
     image = Image.fromarray(indices, "P")
     palette = [200, 10, 10, 10, 200, 10, 10, 10, 200, 60, 70, 80]
     image.putpalette(palette)
-    result = decode_picture(encoded(image, kind, transparency=2), resolution=8, channels=3)
+    result = decode_picture(encoded(image, kind, transparency=2), size=(8, 8), channels=3)
     colours = np.array(palette).reshape(4, 3)
     colours[2] = 255
     np.testing.assert_array_equal(result, colours[indices].transpose(2, 0, 1))
@@ -60,7 +61,7 @@ def test_a_transparent_colour_key_becomes_white():
     pixels = np.zeros((8, 8, 3), np.uint8)
     pixels[2:4, 3] = (1, 2, 3)
     data = encoded(Image.fromarray(pixels), transparency=(1, 2, 3))
-    result = decode_picture(data, resolution=8, channels=3)
+    result = decode_picture(data, size=(8, 8), channels=3)
     expected = np.where((pixels == (1, 2, 3)).all(-1), 255, 0)
     np.testing.assert_array_equal(result, np.broadcast_to(expected, (3, 8, 8)))
 
@@ -71,9 +72,9 @@ def test_crop_takes_the_centre_and_resize_is_lanczos(height, width):
     side = min(height, width)
     left, top = (width - side) // 2, (height - side) // 2
     square = image.crop((left, top, left + side, top + side))
-    cropped = decode_picture(encoded(image), resolution=side, channels=3)
+    cropped = decode_picture(encoded(image), size=(side, side), channels=3)
     np.testing.assert_array_equal(cropped, np.asarray(square).transpose(2, 0, 1))
-    resized = decode_picture(encoded(image), resolution=16, channels=3)
+    resized = decode_picture(encoded(image), size=(16, 16), channels=3)
     expected = np.asarray(square.resize((16, 16), Image.Resampling.LANCZOS))
     np.testing.assert_array_equal(resized, expected.transpose(2, 0, 1))
 
@@ -83,7 +84,7 @@ def test_colour_is_blended_before_it_is_resized():
     pixels = np.zeros((32, 32, 4), np.uint8)
     pixels[..., 0] = 255
     pixels[:, 16:, :] = 255
-    result = decode_picture(encoded(Image.fromarray(pixels)), resolution=8, channels=3)
+    result = decode_picture(encoded(Image.fromarray(pixels)), size=(8, 8), channels=3)
     assert (result == 255).all()
 
 
@@ -102,20 +103,20 @@ def test_every_mode_can_be_read(mode, channels):
             if mode in ("L", "1", "P", "F", "LA", "PA")
             else white.convert("RGB").convert(mode)
         )
-    result = decode_picture(encoded(image, "TIFF"), resolution=8, channels=channels)
+    result = decode_picture(encoded(image, "TIFF"), size=(8, 8), channels=channels)
     assert result.shape == (channels, 8, 8) and result.dtype == np.uint8
     assert (result == 255).all()
 
 
 def test_sixteen_bits_keep_their_range():
     ramp = np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)
-    result = decode_picture(encoded(Image.fromarray(ramp)), resolution=8, channels=1)
+    result = decode_picture(encoded(Image.fromarray(ramp)), size=(8, 8), channels=1)
     assert np.abs(result[0] - ramp / 257).max() <= 0.5 + 1e-6
 
 
 def test_grey_is_luma():
     pixels = noise(8, 8, 3)
-    result = decode_picture(encoded(Image.fromarray(pixels)), resolution=8, channels=1)
+    result = decode_picture(encoded(Image.fromarray(pixels)), size=(8, 8), channels=1)
     assert np.abs(result[0] - pixels @ np.array([0.299, 0.587, 0.114])).max() <= 0.51
 
 
@@ -124,12 +125,12 @@ def test_a_picture_lies_as_its_exif_says():
     turned = Image.fromarray(np.rot90(pixels).copy())
     exif = turned.getexif()
     exif[274] = 6  # turn a quarter clockwise to see it upright
-    result = decode_picture(encoded(turned, exif=exif), resolution=16, channels=3)
+    result = decode_picture(encoded(turned, exif=exif), size=(16, 16), channels=3)
     np.testing.assert_array_equal(result, pixels.transpose(2, 0, 1))
 
 
 def test_a_tiny_picture_is_enlarged():
-    result = decode_picture(encoded(Image.new("RGB", (1, 3), (10, 20, 30))), resolution=8, channels=3)
+    result = decode_picture(encoded(Image.new("RGB", (1, 3), (10, 20, 30))), size=(8, 8), channels=3)
     assert (result == np.array([10, 20, 30])[:, None, None]).all()
 
 
@@ -157,9 +158,9 @@ def damaged(kind: str) -> bytes:
 def test_a_damaged_file_is_named_with_a_way_out(tmp_path, kind, reason):
     Image.new("RGB", (8, 8)).save(tmp_path / "a good one.png")
     (tmp_path / "bäd.png").write_bytes(damaged(kind))
-    dataset = PictureDataset(FolderFiles(tmp_path), resolution=8, channels=3)
+    dataset = PictureDataset(FolderFiles(tmp_path), size=(8, 8), channels=3)
     assert dataset[0][0].shape == (3, 8, 8)
-    with pytest.raises(ValueError, match=f"bäd.png .*{reason}.*remove it"):
+    with pytest.raises(ValueError, match=f"bäd.png .*{reason}.*remove it.*data.max_bad=1"):
         dataset[1]
 
 
@@ -175,7 +176,7 @@ def test_emoji_stand_on_white(path):
     """Real files of three modes: corners are white, and the pixels are those of the "over" formula."""
     with Image.open(path) as image:
         rgba = np.asarray(image.convert("RGBA"))
-    pixels = decode_picture(path.read_bytes(), resolution=64, channels=3)
+    pixels = decode_picture(path.read_bytes(), size=(64, 64), channels=3)
     expected = over_white(rgba[..., :3], rgba[..., 3]).transpose(2, 0, 1)
     assert np.abs(pixels - expected).max() <= 0.5 + 1e-9
     assert (pixels[:, [0, 0, -1, -1], [0, -1, 0, -1]] == 255).all()

@@ -1,0 +1,175 @@
+"""From an encoded picture of any kind and size to pixels: upright, cropped, resized, with the channels asked for.
+
+Channels: 1 = grey, 2 = grey and alpha, 3 = RGB, 4 = RGB and alpha; 5 and more come as arrays only.
+"""
+
+import io
+import math
+import struct
+import zipfile
+import zlib
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+Size = tuple[int, int]  # height, width in px
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+ARRAY_SUFFIXES = (".npy",)
+MOST_PICTURE_CHANNELS = 4
+# Pillow knows more, some of which start other programs; what is not listed is refused by its content.
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+_EXIF_ORIENTATION = 274
+_QUARTER_TURNS = (5, 6, 7, 8)
+
+# A damaged file makes Pillow's parsers, numpy's and the zip reader raise any of these.
+UNREADABLE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    LookupError,
+    EOFError,
+    RuntimeError,
+    TypeError,
+    OverflowError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+    zipfile.BadZipFile,
+    Image.DecompressionBombError,
+)
+
+
+def reason_of(error: Exception) -> str:
+    """What is wrong with a file that raised one of `UNREADABLE`, in a few words."""
+    if isinstance(error, UnidentifiedImageError):  # its own words name an address in memory
+        return f"its content is none of {', '.join(_FORMATS)}"
+    words = " ".join(str(error).replace("\0", " ").split())
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
+def suffixes_for(channels: int) -> tuple[str, ...]:
+    """The ends of the names of files that can hold so many channels."""
+    return PICTURE_SUFFIXES if channels <= MOST_PICTURE_CHANNELS else ARRAY_SUFFIXES
+
+
+def decode_picture(data: bytes, *, size: Size, channels: int) -> np.ndarray:
+    """Decode, turn as EXIF says, crop to the centre, resize by Lanczos where the size differs.
+
+    The crop is the largest centred rectangle of the aspect asked for. With channels 1 and 3 transparency is
+    put on white, with 2 and 4 it is kept, and what has none is opaque. 16 bits a channel become 8 over
+    their whole range: 65535 becomes 255. Of several frames or pages the first counts.
+
+    Args: data: an encoded picture, or with 5 channels and more a `.npy` file of uint8 [H,W,C].
+    Returns: uint8 [channels, *size].  Raises: one of `UNREADABLE` where the data are damaged.
+    """
+    if channels > MOST_PICTURE_CHANNELS:
+        return _fit_planes(_read_array(io.BytesIO(data), channels), size)
+    with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        ImageOps.exif_transpose(image, in_place=True)
+        image = _with_channels(_crop(image, size), channels)
+    if image.size != size[::-1]:
+        # Pillow weighs colours by their alpha here, so that invisible ones do not bleed.
+        image = image.resize(size[::-1], Image.Resampling.LANCZOS)
+    pixels = np.array(image).reshape(*size, channels)
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def measure_picture(stream: BinaryIO, *, channels: int, whole: bool) -> Size:
+    """Height and width of an encoded picture once it is upright.
+
+    Args: whole: decode all of it, which finds nearly every damage; else only the header is read.
+    Raises: one of `UNREADABLE` where what was read is damaged.
+    """
+    if channels > MOST_PICTURE_CHANNELS:
+        height, width, _ = _read_array(stream, channels).shape
+        return height, width
+    with Image.open(stream, formats=_FORMATS) as image:
+        if whole:
+            image.load()
+        # A PNG may hold its EXIF behind the pixels; asking for it would decode them.
+        turned = whole or image.format != "PNG" or "exif" in image.info
+        if turned and image.getexif().get(_EXIF_ORIENTATION) in _QUARTER_TURNS:
+            return image.width, image.height
+        return image.height, image.width
+
+
+def _with_channels(image: Image.Image, channels: int) -> Image.Image:
+    """The picture in 8 bits a channel, its transparency on white or kept."""
+    transparent = image.has_transparency_data
+    if image.mode.startswith("I"):
+        image = _narrowed(image)
+    image = image.convert("RGBA" if transparent else "RGB")
+    if channels in (1, 3) and transparent:
+        white = Image.new("RGB", image.size, "white")
+        white.paste(image, mask=image.getchannel("A"))
+        image = white
+    elif channels in (2, 4) and not transparent:
+        image.putalpha(255)
+    return image.convert(_MODES[channels])
+
+
+def _narrowed(image: Image.Image) -> Image.Image:
+    """16-bit grey in 8 bits: Pillow's own conversion clips, which turns such pictures white."""
+    wide = np.asarray(image).astype(np.float32)
+    grey = Image.fromarray((np.clip(wide, 0, 65535) / 257 + 0.5).astype(np.uint8))
+    key = image.info.get("transparency")
+    if isinstance(key, int):
+        grey.putalpha(Image.fromarray(np.where(wide == key, 0, 255).astype(np.uint8)))
+    return grey
+
+
+def _centre(size: Size, target: Size) -> tuple[int, int, int, int]:
+    """Top, left, height, width of the largest centred rectangle of the target's aspect.
+
+    An odd pixel too many is cut at the right or the bottom.
+    """
+    height, width = size
+    if width * target[0] > height * target[1]:
+        kept = height, max(1, round(height * target[1] / target[0]))
+    else:
+        kept = max(1, round(width * target[0] / target[1])), width
+    return (height - kept[0]) // 2, (width - kept[1]) // 2, *kept
+
+
+def _crop(image: Image.Image, target: Size) -> Image.Image:
+    top, left, height, width = _centre((image.height, image.width), target)
+    if (height, width) == (image.height, image.width):
+        return image
+    return image.crop((left, top, left + width, top + height))
+
+
+def _read_array(stream: BinaryIO, channels: int) -> np.ndarray:
+    """uint8 [H,W,channels] from a `.npy` file."""
+    try:
+        version = np.lib.format.read_magic(stream)
+        read_header = {(1, 0): np.lib.format.read_array_header_1_0}.get(
+            version, np.lib.format.read_array_header_2_0
+        )
+        shape, in_columns, dtype = read_header(stream)
+    except ValueError as error:
+        raise ValueError("it is no .npy file") from error
+    if dtype != np.uint8 or len(shape) != 3 or shape[2] != channels or min(shape) < 1:
+        raise ValueError(f"it is {dtype} {list(shape)}, and must be uint8 [H,W,{channels}]")
+    if math.prod(shape[:2]) > (Image.MAX_IMAGE_PIXELS or math.inf):
+        raise ValueError(f"{shape[0]}x{shape[1]} is above {Image.MAX_IMAGE_PIXELS} pixels")
+    data = stream.read(math.prod(shape))
+    if len(data) < math.prod(shape):
+        raise ValueError("it is cut short")
+    return np.frombuffer(data, np.uint8).reshape(shape, order="F" if in_columns else "C")
+
+
+def _fit_planes(pixels: np.ndarray, size: Size) -> np.ndarray:
+    """Crops and resizes uint8 [H,W,C], each channel by itself, to [C,*size]."""
+    top, left, height, width = _centre(pixels.shape[:2], size)
+    planes = pixels[top : top + height, left : left + width].transpose(2, 0, 1)
+    if (height, width) != size:
+        across, down = size[1], size[0]
+        resized = [
+            Image.fromarray(np.ascontiguousarray(plane)).resize((across, down), Image.Resampling.LANCZOS)
+            for plane in planes
+        ]
+        planes = np.stack([np.asarray(plane) for plane in resized])
+    return np.ascontiguousarray(planes)
