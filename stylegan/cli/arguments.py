@@ -11,8 +11,10 @@ import typing
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
-from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
+
+from stylegan.cli.nearest import nearest
+from stylegan.cli.own_files import part_named, taken_by
 
 _TAKEN_OVER = re.compile(r"\$\{([\w.]+)\}")
 _WORDS = {
@@ -25,8 +27,9 @@ _WORDS = {
 
 
 def mistyped(config: DictConfig, *, later: Collection[str] = ()) -> list[str]:
-    """What is wrong with the types of all parts, one line a value, in the order of the configuration.
+    """What is wrong with the arguments of all parts, one line a value, in the order of the configuration.
 
+    Wrong are values of another type than the constructor asks for, and keys that it does not take.
     Args: later: dotted keys that are null so far, and filled in before anything is built.
     What cannot be judged passes: arguments without an annotation, and targets that do not exist, which whoever
     builds them will name.
@@ -35,9 +38,16 @@ def mistyped(config: DictConfig, *, later: Collection[str] = ()) -> list[str]:
 
 
 def _mistyped(node: DictConfig, prefix: str) -> Iterator[tuple[str, str]]:
-    hints = {} if OmegaConf.is_missing(node, "_target_") else _hints(node.get("_target_"))
+    target = None if OmegaConf.is_missing(node, "_target_") else node.get("_target_")
+    hints, taken = _asked_by(target)
     written = OmegaConf.to_container(node)
     for name in node:
+        if taken is not None and name not in taken and not str(name).startswith("_"):
+            yield (
+                f"{prefix}{name}",
+                f"there is no key {prefix}{name}" + _nearest_argument(prefix, name, taken),
+            )
+            continue
         # A value that is taken over from elsewhere is told where it stands: that is where to mend it.
         taken_over = _TAKEN_OVER.fullmatch(str(written[name]))
         key = taken_over[1] if taken_over else prefix + str(name)
@@ -49,27 +59,35 @@ def _mistyped(node: DictConfig, prefix: str) -> Iterator[tuple[str, str]]:
         elif name in hints:
             plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
             if not _fits(plain, hints[name]):
-                yield key, f"{key} must be {_in_words(hints[name])}, got {_shown(plain)}"
+                yield key, f"{key} must be {_in_words(hints[name])}, got {shown(plain)}"
 
 
-def _shown(value: Any) -> str:
+def _nearest_argument(prefix: str, name: str, taken: Collection[str]) -> str:
+    hint = nearest(prefix + name, [prefix + argument for argument in taken])
+    return hint or f"; {prefix.rstrip('.')} takes {', '.join(sorted(taken)) or 'none'}"
+
+
+def shown(value: Any) -> str:
     """A value as it is written in YAML and on the command line."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return repr(value)
 
 
-def _hints(target: Any) -> Mapping[str, Any]:
-    """The annotations of the constructor or function that `_target_` names; none where there is nothing to read."""
+def _asked_by(target: Any) -> tuple[Mapping[str, Any], Collection[str] | None]:
+    """The annotations and the names of the arguments of the constructor or function that `_target_` names.
+
+    No annotations, and None for names, where there is nothing to read or any name is taken.
+    """
     if not isinstance(target, str):
-        return {}
+        return {}, None
     try:
-        found = get_object(target)
+        found = part_named(target)
         function: Callable = found.__init__ if isinstance(found, type) else found
-        return typing.get_type_hints(function)
+        return typing.get_type_hints(function), taken_by(found)
     except Exception:
         # Whatever the import of a user's own file raises is told when the part is built.
-        return {}
+        return {}, None
 
 
 def _fits(value: Any, hint: Any) -> bool:

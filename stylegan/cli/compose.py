@@ -13,13 +13,17 @@ from pathlib import Path
 
 import hydra
 from hydra import compose, initialize_config_module
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 import stylegan.config  # noqa: F401  (registers the schema that train.yaml begins with)
-from stylegan.cli.free_text import quote, quote_free_text
-from stylegan.cli.mistakes import UserMistake, exit_code_of
+from stylegan.cli.command_line import CommandLine
+from stylegan.cli.free_text import quote
+from stylegan.cli.mistakes import UserMistake, exit_code_of, explain
+from stylegan.cli.nearest import options_of
+from stylegan.cli.own_files import importable, leave_out_unasked
 
 VERSION_BASE = "1.3"
 
@@ -43,16 +47,25 @@ def run_command(
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
 
+    def keys() -> list[str]:
+        return keys_of(config_name)
+
     def guarded(composition: Composition) -> int:
-        return exit_code_of(lambda: task(composition), program=program)
+        return exit_code_of(lambda: task(composition), program=program, keys=keys)
 
     def command() -> int:
-        line = _CommandLine(arguments)
-        if line.for_hydra:
-            return _run_by_hydra(config_name, guarded, line)
-        return task(composed(config_name, line.overrides, config_dir=line.config_dir))
+        line = CommandLine(arguments)
+        refuse_empty_groups(line.overrides)
+        with importable(line.config_dir):
+            if line.for_hydra:
+                return _run_by_hydra(config_name, guarded, line)
+            try:
+                composition = composed(config_name, line.overrides, config_dir=line.config_dir)
+            except Exception as error:
+                raise UserMistake("\n".join(_all_faults(config_name, line, error))) from error
+            return task(composition)
 
-    return exit_code_of(command, program=program, keys=lambda: keys_of(config_name))
+    return exit_code_of(command, program=program, keys=keys)
 
 
 def composed(
@@ -68,21 +81,79 @@ def composed(
         if not Path(config_dir).is_dir():
             raise UserMistake(f"--config-dir {config_dir}: there is no such folder")
         overrides.append(_searchpath(config_dir))
-    with initialize_config_module("conf", version_base=VERSION_BASE):
+    with conf_at_hand():
         config = compose(config_name, overrides, return_hydra_config=True)
     choices = OmegaConf.to_container(config.hydra.runtime.choices)
     with open_dict(config):
         del config["hydra"]
+    leave_out_unasked(config, lambda: _without_the_users(config_name, choices))
     return Composition(config, choices, overrides=tuple(overrides))
+
+
+@contextmanager
+def conf_at_hand() -> Iterator[None]:
+    """Hydra over our files; also inside a job of --multirun, where Hydra is busy with the sweep."""
+    outer = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_module("conf", version_base=VERSION_BASE):
+            yield
+    finally:
+        if outer is not None:
+            GlobalHydra.instance().initialize(outer)
+
+
+def _without_the_users(config_name: str, choices: Mapping[str, str | None]) -> DictConfig:
+    """The configuration of our files alone: the groups that are chosen, and no value set anywhere else."""
+    chosen = [f"{group}={option}" for group, option in choices.items() if option in options_of(group)]
+    return composed(config_name, [word for word in chosen if not word.startswith("experiment=")]).config
+
+
+def refuse_empty_groups(overrides: Sequence[str]) -> None:
+    """`data=null` chooses no file.  Raises: UserMistake with the files there are, one line a group."""
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    empty = [override for override in parsed if override.key_or_group == ""]
+    faults = [f"{override.input_line}: the key before = is missing" for override in empty]
+    for override in parsed:
+        options = options_of(override.key_or_group)
+        chosen = isinstance(override.value(), str | list | dict) or override.is_sweep_override()
+        if options and not chosen and not override.is_delete():
+            faults.append(f"{override.input_line}: choose one of {', '.join(options)}")
+    if faults:
+        raise UserMistake("\n".join(faults))
+
+
+def _all_faults(config_name: str, line: CommandLine, first: Exception) -> list[str]:
+    """All that is wrong with the words of a command line, not only what Hydra met first.
+
+    Raises: `first`, or another one that is no mistake of the user's.
+    """
+    groups = [word for word in line.overrides if options_of(word.partition("=")[0])]
+    accepted: list[str] = []
+    faults: list[str] = []
+    # What a key may be depends on the groups chosen, so these are judged before.
+    for word in groups + [word for word in line.overrides if word not in groups]:
+        try:
+            composed(config_name, [*accepted, word], config_dir=line.config_dir)
+            accepted.append(word)
+        except Exception as error:
+            chosen = [word for word in groups if word in accepted]
+            fault = explain(error, lambda: keys_of(config_name, chosen, config_dir=line.config_dir))  # noqa: B023
+            if fault is None:
+                raise
+            faults.append(fault)
+    if not faults:
+        raise first
+    return faults
 
 
 def _searchpath(config_dir: str) -> str:
     return f"hydra.searchpath=[{quote('file://' + os.path.abspath(config_dir))}]"
 
 
-def keys_of(config_name: str) -> list[str]:
-    """All groups and dotted keys of a configuration as it is without a command line."""
-    composition = composed(config_name)
+def keys_of(config_name: str, overrides: Sequence[str] = (), *, config_dir: str | None = None) -> list[str]:
+    """All groups and dotted keys of a configuration; without overrides, of the one nobody has changed."""
+    composition = composed(config_name, overrides, config_dir=config_dir)
     groups = [group for group in composition.choices if not group.startswith("hydra/")]
     return groups + list(_dotted(OmegaConf.to_container(composition.config)))
 
@@ -94,31 +165,7 @@ def _dotted(tree: Mapping, prefix: str = "") -> Iterator[str]:
             yield from _dotted(value, f"{prefix}{key}.")
 
 
-class _CommandLine:
-    """The command line, free text quoted, and whether it asks for more than a plain run."""
-
-    def __init__(self, arguments: Sequence[str]):
-        flags = [argument for argument in arguments if argument in ("-m", "--multirun")]
-        self.multirun = bool(flags)
-        # Hydra's parser loses what follows a flag in the midst of overrides, so the flag goes first.
-        rest = [argument for argument in arguments if argument not in flags]
-        self.arguments = flags + quote_free_text(rest, multirun=self.multirun)
-        self.config_dir: str | None = None
-        self.overrides: list[str] = []
-        self.for_hydra = False
-        rest = iter(self.arguments)
-        for argument in rest:
-            if argument in ("--config-dir", "-cd"):
-                self.config_dir = next(rest, "")
-            elif argument.startswith("--config-dir="):
-                self.config_dir = argument.partition("=")[2]
-            elif argument.startswith("-"):
-                self.for_hydra = True
-            else:
-                self.overrides.append(argument)
-
-
-def _run_by_hydra(config_name: str, task: Callable[[Composition], int], line: _CommandLine) -> int:
+def _run_by_hydra(config_name: str, task: Callable[[Composition], int], line: CommandLine) -> int:
     codes = [0]
     parser = OverridesParser.create()
     swept_keys = set()
@@ -128,14 +175,16 @@ def _run_by_hydra(config_name: str, task: Callable[[Composition], int], line: _C
 
     def job(config: DictConfig) -> None:
         settings = HydraConfig.get()
+        choices = dict(settings.runtime.choices)
         by_config = settings.sweeper.get("params") or {}
         values = {
             override.get_key_element(): str(override.value())
             for override in parser.parse_overrides(list(settings.overrides.task))
         }
         swept = {key: value for key, value in values.items() if key in swept_keys or key in by_config}
+        leave_out_unasked(config, lambda: _without_the_users(config_name, choices))
         overrides = [*settings.overrides.task, *([_searchpath(line.config_dir)] if line.config_dir else [])]
-        code = task(Composition(config, dict(settings.runtime.choices), swept, tuple(overrides)))
+        code = task(Composition(config, choices, swept, tuple(overrides)))
         if code > 128:
             # A signal is meant for the sweep, not for one of its jobs.
             raise SystemExit(code)

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hydra.utils import instantiate
+from omegaconf import DictConfig
 
-from stylegan.cli.arguments import mistyped
-from stylegan.cli.compose import Composition, run_command
+from stylegan.cli.arguments import mistyped, shown
+from stylegan.cli.compose import Composition, keys_of, run_command
 from stylegan.cli.host import prepare_host
 from stylegan.cli.mistakes import UserMistake, from_input
+from stylegan.cli.nearest import nearest_key
 from stylegan.run_folder import RunFolder, images_of, newest_run
 from stylegan.version import __version__
 
@@ -25,9 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def generate(composition: Composition) -> int:
     """Runs the chosen task on one network.  Returns: the exit code.  Raises: UserMistake."""
     config = composition.config
-    wrong = mistyped(config)
-    if wrong:
-        raise UserMistake("\n".join(wrong))
+    _refuse_nonsense(config)
     with from_input():
         network = find_network(config.network, runs_dir=config.runs_dir)
         out = default_out(network) if config.out is None else Path(config.out)
@@ -46,6 +46,19 @@ def generate(composition: Composition) -> int:
     except OSError as error:
         raise UserMistake(f"the pictures cannot be written: {error}") from error
     return 0
+
+
+def _refuse_nonsense(config: DictConfig) -> None:
+    """Raises: UserMistake, one line a fault. `+key=value` adds any key, the misspelt too."""
+    known = keys_of("generate")
+    faults = [f"there is no key {key}" + nearest_key(key, known) for key in config if key not in known]
+    if not isinstance(config.runs_dir, str) or config.runs_dir == "":
+        faults.append(f"runs_dir must be a folder, got {shown(config.runs_dir)}; leave it out for runs in `runs`")
+    if config.network == "":
+        faults.append("network is empty; leave it out for the newest run")
+    faults += mistyped(config)
+    if faults:
+        raise UserMistake("\n".join(faults))
 
 
 def find_network(network: str | None, *, runs_dir: str) -> Path:

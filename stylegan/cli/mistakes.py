@@ -1,22 +1,22 @@
 """Users' mistakes as one line and exit code 2; anything else is a bug and keeps its traceback."""
 
-import difflib
 import re
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from importlib import resources
 
+import yaml
 from hydra.errors import (
     HydraException,
     InstantiationException,
     MissingConfigException,
     OverrideParseException,
 )
-from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+
+from stylegan.cli.nearest import nearest, nearest_key
 
 EXIT_MISTAKE = 2
 EXIT_INTERRUPTED = 128 + signal.SIGINT
@@ -72,7 +72,9 @@ def explain(error: Exception, keys: Callable[[], Iterable[str]] = tuple) -> str 
     if isinstance(error, MissingConfigException) and error.options is not None:
         return _explain_option(error)
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: cannot be read ({str(error).splitlines()[0]}); quote special characters"
+        return _explain_word(error)
+    if isinstance(error, yaml.MarkedYAMLError):
+        return _explain_yaml(error)
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _explain_composition(error, keys)
     # Hydra raises bare ValueErrors for flags that do not go together.
@@ -87,17 +89,68 @@ def _explain_composition(error: Exception, keys: Callable[[], Iterable[str]]) ->
     found = re.search(r"full_key: (\S+)", text)
     asked = re.search(r"Could not override '([^']+)'", text)
     key = asked[1] if asked else found[1] if found else None
+    if deleted := re.search(r"Could not delete from config. '([^']+)'", text):
+        return f"~{deleted[1]}: there is no key {deleted[1]}" + nearest_key(deleted[1], keys())
     if "not in struct" in text or re.search(r"Key '.*' not in '\w+'", text):
-        place = re.search(r"In '([^']+)'", text)
-        return (f"in {place[1]}.yaml: " if place else "") + f"there is no key {key}" + _hint(key, keys())
-    message = _in_one_line(re.sub(r"(full_key: |object_type=|reference_type=).*", "", str(cause)))
+        place = re.search(r"In '(\w+)/[^']+'", text)
+        if place and place[1] == key:
+            return (
+                _where(text)
+                + "a recipe begins with the line `# @package _global_`, and below it keys: values"
+            )
+        return _where(text) + f"there is no key {key}" + nearest_key(key or "", keys())
+    if several := re.search(r"Ambiguous value for argument '((\w[^=]*)=(.*))'", text):
+        whole, name, values = several.groups()
+        return (
+            f"{whole}: these are several values; --multirun trains each of them, {name}=[{values}] is a list"
+        )
+    if "No match in the defaults list" in text and key:
+        return _where(text) + f"there is no group {key}" + nearest(key, keys())
+    message = re.sub(r"(full_key: |object_type=|reference_type=).*", "", str(cause))
+    message = _in_one_line(re.sub(r"In '[^']+': \w+ raised while composing config:", "", message))
+    wrong = re.fullmatch(r"Value (.*?)(?: of type '.*')? could not be converted to (\w+)", message)
+    if key and wrong and wrong[2] in _KINDS:
+        return _where(text) + f"{key} must be {_KINDS[wrong[2]]}, got {wrong[1]}"
+    if key and "is not a ListConfig, list or tuple" in message:
+        return _where(text) + f"{key} must be a list, as in {key}=[0.5,1]"
     return f"{key}: {message}" if key and key not in message else message
+
+
+_KINDS = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false", "String": "text"}
+
+
+def _where(text: str) -> str:
+    """The file that a key stands in, where it is not the command line's."""
+    place = re.search(r"In '([^']+)'", text)
+    return f"in {place[1]}.yaml: " if place else ""
 
 
 def _explain_option(error: MissingConfigException) -> str:
     group, _, option = (error.missing_cfg_file or "").rpartition("/")
-    hint = _nearest(option, error.options or ())
-    return f"{group}={option}: there is no such file; there are {', '.join(error.options or ())}" + hint
+    options = ", ".join(error.options or ())
+    return f"{group}={option}: there is no such file; there are {options}" + nearest(
+        option, error.options or ()
+    )
+
+
+def _explain_word(error: OverrideParseException) -> str:
+    """A word of the command line that Hydra's grammar does not know."""
+    word = error.override
+    if "=" not in word and not word.startswith("~"):
+        return (
+            f"{word}: every word is key=value, as in seed=1; a value that holds blanks wants quotes,"
+            " as in 'name=two words'"
+        )
+    reason = str(error).splitlines()[0]
+    return (
+        f"{word}: the value cannot be read ({reason}); brackets must be closed, and special characters quoted"
+    )
+
+
+def _explain_yaml(error: yaml.MarkedYAMLError) -> str:
+    mark = error.problem_mark or error.context_mark
+    place = f"{mark.name}, line {mark.line + 1}" if mark else "a configuration file"
+    return f"{place}: this is no YAML ({error.problem or error.context}); mend the line, or the one before it"
 
 
 def _explain_constructor(error: InstantiationException) -> str | None:
@@ -112,34 +165,6 @@ def _explain_constructor(error: InstantiationException) -> str | None:
     if cause is None or isinstance(cause, ImportError) and _is_unknown_name(cause):
         return prefix + _in_one_line(re.sub(r"full_key: \S+", "", str(error)).partition(", set env var")[0])
     return None
-
-
-def _hint(key: str | None, keys: Iterable[str]) -> str:
-    if key is None:
-        return ""
-    group, _, name = key.partition(".")
-    options = [option for option, tree in _options(group) if name in list(tree)]
-    if options:
-        return f" here; it comes with {' or '.join(f'{group}={option}' for option in options)}"
-    keys = list(keys)
-    return " among the groups chosen" if key in keys else _nearest(key, keys)
-
-
-def _nearest(word: str, words: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(words), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]}?" if close else ""
-
-
-def _options(group: str) -> list[tuple[str, DictConfig]]:
-    """The files of a group of ours and what is in them; none for a word that is no group."""
-    folder = resources.files("conf").joinpath(group)
-    if not group.isidentifier() or not folder.is_dir():
-        return []
-    files = [file for file in sorted(folder.iterdir(), key=str) if file.name.endswith(".yaml")]
-    return [
-        (file.name.removesuffix(".yaml"), OmegaConf.create(file.read_text(encoding="utf-8")))
-        for file in files
-    ]
 
 
 def _is_unknown_name(error: BaseException) -> bool:

@@ -67,7 +67,7 @@ def test_without_a_network_the_newest_run_draws_into_its_folder(here, capsys):
     assert names(out) == ["grid.png", "seed0000.png", "seed0001.png", "seed0020.png"]
     assert capsys.readouterr().out.splitlines() == [
         "network: runs/new/checkpoints/kimg0000012.800.ckpt",
-        f"3 images of 8 px in {out}, together in {out / 'grid.png'}",
+        f"3 images of 8x8 px in {out}, together in {out / 'grid.png'}",
     ]
     assert names(here) == ["runs"]
 
@@ -158,8 +158,8 @@ def files(here):
         ("seeds=5-1", "seeds=5-1: 5-1 runs backwards"),
         ("seeds=${a}", "seeds=${a}: '${a}' is neither a number nor a range"),
         ("seeds=null", "seeds=None: 'None' is neither a number nor a range"),
-        ("truncation=much", "truncation=much: it must be a number"),
-        ("truncation=null", "truncation=None: it must be a number"),
+        ("truncation=much", "truncation must be a number, got 'much'"),
+        ("truncation=null", "truncation must be a number, got null"),
         ("noise_mode=some", "noise_mode=some: it must be one of"),
         ("label=0", "was trained without labels"),
         ("network=cond.safetensors", "label is missing: cond.safetensors draws 3 classes"),
@@ -169,6 +169,15 @@ def files(here):
         ("device=toaster", "device=toaster cannot be used here"),
         ("task=dance", "task=dance: there is no such file"),
         ("truncaton=1", "there is no key truncaton; did you mean truncation?"),
+        ("+truncaton=1", "there is no key truncaton; did you mean truncation?"),
+        ("+foo=1", "there is no key foo"),
+        ("+task.nose_mode=const", "there is no key task.nose_mode; did you mean task.noise_mode?"),
+        ("runs_dir=null", "runs_dir must be a folder, got null"),
+        ("runs_dir=", "runs_dir must be a folder, got ''"),
+        ("network=", "network is empty; leave it out for the newest run"),
+        ("task=null", "task=null: choose one of images"),
+        ("device=meta", "device=meta cannot be used here"),
+        ("truncation=1e300", "truncation=1e+300: it must be between -100 and 100"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(files, here, capsys, words, message):

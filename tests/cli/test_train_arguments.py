@@ -33,6 +33,10 @@ class Part:
         pass
 
 
+def takes_anything(**arguments):
+    pass
+
+
 def faults_of(**values) -> list[str]:
     return mistyped(OmegaConf.create({"part": {"_target_": f"{__name__}.Part", **values}}))
 
@@ -43,7 +47,8 @@ def faults_of(**values) -> list[str]:
         {"count": 3, "share": 1, "flag": True, "title": "x", "place": "a/b"},
         {"share": None, "rates": [0, 0.5], "choice": "b", "by_name": {"x": 1}},
         {"untold": {"anything": [1, "two"]}, "other": {"_target_": f"{__name__}.Part"}},
-        {"count": "???", "no_such_argument": "told by whoever builds it"},
+        {"count": "???"},
+        {"_target_": f"{__name__}.takes_anything", "no_such_argument": 1},
         {"_target_": "nowhere.Part", "count": "told by whoever builds it"},
         {},
     ],
@@ -70,6 +75,12 @@ def test_right_values_pass(values):
 )
 def test_a_wrong_value_is_told_by_its_key(name, value, told):
     assert faults_of(**{name: value}) == [f"part.{name} must be {told}"]
+
+
+def test_a_key_that_the_constructor_does_not_take_is_told_with_the_nearest():
+    assert faults_of(cuont=3) == ["there is no key part.cuont; did you mean part.count?"]
+    (line,) = faults_of(qqq=3)
+    assert line.startswith("there is no key part.qqq; part takes by_name, choice, count,")
 
 
 def test_a_part_inside_a_part_is_looked_at():

@@ -3,6 +3,7 @@
 import pytest
 from hydra.utils import instantiate
 
+from stylegan.cli.compose import run_command
 from stylegan.cli.mistakes import UserMistake, exit_code_of, explain, from_input
 
 
@@ -84,3 +85,81 @@ def test_exit_codes(error, code, lines, capsys):
 def test_a_bug_comes_through():
     with pytest.raises(ZeroDivisionError):
         exit_code_of(raising(ZeroDivisionError()), program="test")
+
+
+def lines_of(capsys, *words: str, config_name: str = "train") -> list[str]:
+    """What a command answers to words that do not even compose."""
+
+    def task(composition):
+        raise AssertionError("it composes")
+
+    assert run_command(config_name, task, list(words), program="test") == 2
+    streams = capsys.readouterr()
+    assert streams.out == ""
+    return [line.removeprefix("test: ") for line in streams.err.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("ada=null", "ada=null: choose one of adaptive, fixed, none"),
+        ("data=flower", "there are flowers, folder; did you mean flowers?"),
+        ("loss.r1_gama=1", "there is no key loss.r1_gama; did you mean loss.r1_gamma?"),
+        ("lss.r1_gamma=1", "there is no key lss.r1_gamma; did you mean loss.r1_gamma?"),
+        ("r1_gamma=1", "there is no key r1_gamma; did you mean loss.r1_gamma?"),
+        ("data.path=x", "there is no key data.path here; it comes with data=folder"),
+        ("data.pth=x", "there is no key data.pth; did you mean data.path, which comes with data=folder?"),
+        ("data=folder data.pth=x", "there is no key data.pth; did you mean data.path?"),
+        ("callbacks.mine=1", "callbacks.mine; callbacks has checkpoint, progress, snapshots, stats"),
+        ("seed=abc", "seed must be a whole number, got 'abc'"),
+        ("optim.betas=[0,abc]", "optim.betas[1] must be a number, got 'abc'"),
+        ("optim.betas=3", "optim.betas must be a list, as in optim.betas=[0.5,1]"),
+        ("seed=1,2", "seed=1,2: these are several values; --multirun trains each of them"),
+        ("pictures", "pictures: every word is key=value"),
+        ("=3", "=3: the key before = is missing"),
+        ("loss.r1_gamma=[1", "loss.r1_gamma=[1: the value cannot be read"),
+        ("~sed", "~sed: there is no key sed; did you mean seed?"),
+        ("--config-dr=x", "--config-dr: there is no such flag; did you mean --config-dir?"),
+        ("--config-dir", "--config-dir: a folder is missing"),
+        ("--config-dir=nowhere", "--config-dir nowhere: there is no such folder"),
+        ("--cfg", "--cfg: say what to print, as in --cfg job"),
+    ],
+)
+def test_words_that_do_not_compose_are_one_line(capsys, words, line):
+    (told,) = lines_of(capsys, *words.split(" "))
+    assert line in told
+
+
+def test_all_words_that_do_not_compose_are_told_at_once(capsys):
+    words = ["resolutoin=64", "data.path=a b", "loss.r1_gama=1", "total_kimg=much", "data=folder"]
+    assert lines_of(capsys, *words) == [
+        "there is no key resolutoin; did you mean resolution?",
+        "there is no key loss.r1_gama; did you mean loss.r1_gamma?",
+        "total_kimg must be a number, got 'much'",
+    ]
+    assert lines_of(capsys, "data=null", "preset=null", "seed=abc") == [
+        "data=null: choose one of flowers, folder",
+        "preset=null: choose one of auto, cifar, paper1024, paper256, paper512, stylegan2, tiny",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("# @package _global_\nresolutoin: 16\n", "in experiment/mine.yaml: there is no key resolutoin;"),
+        ("# @package _global_\nseed: abc\n", "seed must be a whole number, got 'abc'"),
+        ("seed: 16\n", "in experiment/mine.yaml: a recipe begins with the line `# @package _global_`"),
+        ("seed: [1\n", "mine.yaml, line 2: this is no YAML"),
+        ("# @package _global_\n\tseed: 1\n", "mine.yaml, line 2: this is no YAML"),
+        (
+            "# @package _global_\ndefaults:\n  - override /prest: tiny\n",
+            "no group prest; did you mean preset?",
+        ),
+        ("# @package _global_\ndefaults:\n  - override /preset: tinny\n", "preset=tinny: there is no such"),
+    ],
+)
+def test_a_mistake_in_a_recipe_is_one_line(capsys, tmp_path, text, line):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text(text)
+    (told,) = lines_of(capsys, "--config-dir", str(tmp_path), "experiment=mine")
+    assert line in told
