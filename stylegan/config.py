@@ -10,6 +10,9 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 
+# What fits into the 64 bits that torch's generators take.
+LARGEST_SEED = 2**63 - 1
+
 
 @dataclass
 class LossConfig:
@@ -42,12 +45,17 @@ class RunConfig:
     name: str | None = None
     runs_dir: str = "runs"
     run_dir: str | None = None
-    resolution: int | None = None
+    # A number, `48x32`, or [48, 32]: no single type says so; `stylegan.sizes` does.
+    resolution: Any = None
     batch_size: int | None = None
     micro_batch: int | None = None
     total_kimg: float | None = None
     seed: int = 0
     resume: str = "auto"
+    overwrite: bool = False
+    explain: bool = False
+    rederive: bool = True
+    data_fingerprint: str | None = None
     generator: dict[str, Any] = field(default_factory=dict)
     discriminator: dict[str, Any] = field(default_factory=dict)
     loss: LossConfig = field(default_factory=LossConfig)
@@ -65,22 +73,19 @@ class RunConfig:
 ConfigStore.instance().store(name="schema", node=RunConfig)
 
 
-def check_resolution(resolution: int | None) -> int:
-    """The resolution in pixels.  Raises: ValueError unless it is a power of two from 8 to 2048."""
-    if resolution is None or not 8 <= resolution <= 2048 or resolution & (resolution - 1):
-        raise ValueError(f"resolution must be a power of two from 8 to 2048, got {resolution}")
-    return resolution
-
-
-def check_scalars(*, batch_size: int | None, micro_batch: int | None, total_kimg: float | None) -> None:
-    """Ranges of the shared scalars, null being derived.  Raises: ValueError naming the key."""
-    for key, value in {
-        "batch_size": batch_size,
-        "micro_batch": micro_batch,
-        "total_kimg": total_kimg,
-    }.items():
-        if value is not None and not 0 < value < float("inf"):
-            raise ValueError(f"{key} must be above 0 and finite, got {value}")
+def scalar_faults(
+    *, batch_size: int | None, micro_batch: int | None, total_kimg: float | None, seed: int
+) -> list[str]:
+    """What is out of range among the shared scalars, one line a key; null is derived and passes."""
+    counts = {"batch_size": batch_size, "micro_batch": micro_batch, "total_kimg": total_kimg}
+    faults = [
+        f"{key} must be above 0 and finite, got {value}"
+        for key, value in counts.items()
+        if value is not None and not 0 < value < float("inf")
+    ]
+    if not 0 <= seed <= LARGEST_SEED:
+        faults.append(f"seed must be from 0 to {LARGEST_SEED} (2^63 - 1), got {seed}")
+    return faults
 
 
 def accumulation(*, batch_size: int, micro_batch: int, devices: int) -> int:

@@ -11,7 +11,7 @@ _CHECKPOINT = re.compile(r"kimg(\d{7,})\.(\d{3})")
 
 
 class RunFolder:
-    """The paths of one run; knows names, makes nothing.
+    """The paths of one run; knows names, makes nothing, and deletes nothing.
 
     Args: path: the folder `runs_dir/name`, which need not exist yet.
     """
@@ -46,6 +46,19 @@ class RunFolder:
     @property
     def tensorboard(self) -> Path:
         return self.path / "tensorboard"
+
+    @property
+    def in_use(self) -> bool:
+        """Whether there is anything in it."""
+        return self.path.is_dir() and any(self.path.iterdir())
+
+    def set_aside(self) -> Path:
+        """Moves the folder to `<name>.old-1` beside it, or the next number that is free.  Returns: the new place."""
+        number = 1
+        while (place := self.path.with_name(f"{self.path.name}.old-{number}")).exists():
+            number += 1
+        # A rename: nothing is copied or lost, however large the run.
+        return self.path.rename(place)
 
     def newest_checkpoint(self) -> Path | None:
         """The complete `.ckpt` that has seen most images, by its name; None where there is none."""

@@ -1,83 +1,144 @@
-"""From a composed configuration to a complete one: nulls derived, name settled, nonsense refused."""
+"""From a composed configuration to a complete one: nonsense refused, nulls derived, name settled."""
 
-import os
+import difflib
 import re
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from stylegan import presets
 from stylegan.cli.arguments import mistyped
 from stylegan.cli.compose import Composition
 from stylegan.cli.free_text import literal
 from stylegan.cli.mistakes import UserMistake
-from stylegan.config import (
-    RunConfig,
-    accumulation,
-    check_resolution,
-    check_scalars,
-    count_devices,
-    effective_group,
-)
-from stylegan.presets import NULL_IS_A_VALUE, derive, names
+from stylegan.cli.origins import origins, users_keys
+from stylegan.config import RunConfig, accumulation, count_devices, scalar_faults
 from stylegan.run_folder import RunFolder
+from stylegan.sizes import parse_size, plain_size, size_text
 
 LONGEST_NAME = 150  # characters; file systems take 255 bytes
 
+# Null so far, and filled in before anything is built.
+FROM_THE_DATA = {"generator.c_dim", "discriminator.c_dim", "data_fingerprint"}
+BY_THE_COMMAND = {
+    "run_dir": "run_dir is runs_dir/name; set runs_dir=... and name=... instead",
+    "data_fingerprint": "data_fingerprint is read from the data; it cannot be set",
+}
 
-def complete(composition: Composition) -> RunFolder:
-    """Fills in what is null in `composition.config`, from the preset and the rest; values that are set stay.
+
+@dataclass(frozen=True)
+class Completed:
+    """Where the run's files belong, and who set each value: {dotted key: origin}."""
+
+    folder: RunFolder
+    origins: dict[str, str]
+
+
+def check(config: DictConfig) -> None:
+    """Refuses what can be told without the data; writes the size as constructors take it.
+
+    Raises: UserMistake naming the keys, one line a fault.
+    """
+    groups = [group for group in ("data", "trainer") if "_target_" not in config[group]]
+    if groups:
+        raise UserMistake("\n".join(f"{group} is empty; choose one: {group}=..." for group in groups))
+    faults = [*_unknown(config)]
+    faults += [line for key, line in BY_THE_COMMAND.items() if config[key] is not None]
+    faults += [f"{key} must be set: {key}=..." for key in sorted(OmegaConf.missing_keys(config))]
+    size_faults = _told(lambda: _settle_size(config))
+    faults += size_faults
+    faults += scalar_faults(
+        batch_size=config.batch_size,
+        micro_batch=config.micro_batch,
+        total_kimg=config.total_kimg,
+        seed=config.seed,
+    )
+    faults += _told(lambda: _one_device(config))
+    if config.overwrite and config.resume != "never":
+        faults.append(
+            f"overwrite=true moves an older run aside and begins, so it goes with resume=never, not {config.resume}"
+        )
+    derived = [key for key in presets.keys() if OmegaConf.select(config, key) is None]
+    later = {"name", "run_dir", "resolution", *FROM_THE_DATA, *derived}
+    if not size_faults and config.resolution is not None:
+        later -= {"resolution"}
+    faults += mistyped(config, later=later)
+    if faults:
+        raise UserMistake("\n".join(faults))
+
+
+def complete(composition: Composition) -> Completed:
+    """Fills in what is null in `composition.config`, from the preset and the rest; what the user set stays.
 
     Raises: ValueError or UserMistake, naming the key, for values that make no sense.
     """
-    config = composition.config
-    _refuse_unknown(config)
-    for group in ("data", "trainer"):
-        if "_target_" not in config[group]:
-            raise ValueError(f"{group} is empty; choose one: {group}=...")
-    check_resolution(config.resolution)
-    check_scalars(batch_size=config.batch_size, micro_batch=config.micro_batch, total_kimg=config.total_kimg)
-    devices = count_devices(config.trainer.devices, config.trainer.get("num_nodes", 1))
-    if devices > 1:
-        raise ValueError(f"trainer.devices: training runs on one device so far, got {devices}")
-    micro_batch_is_ours = config.micro_batch is None
-    fill_nulls(config, composition.choices.get("preset"), devices)
-    if micro_batch_is_ours and config.batch_size % devices == 0:
-        # 28 // 8 = 3 does not divide a batch of 28: the user did not ask for it, so the next smaller part will do.
-        config.micro_batch = effective_group(config.batch_size // devices, config.micro_batch)
-    wrong = mistyped(config, later=("name", "run_dir", "generator.c_dim", "discriminator.c_dim"))
-    if wrong:
-        raise UserMistake("\n".join(wrong))
+    config, choices = composition.config, composition.choices
+    check(config)
+    if config.resolution is None:
+        raise ValueError("resolution must be set, as in resolution=64 or resolution=48x32")
+    found = origins(composition)
+    asked_null = {key for key in presets.keys() if OmegaConf.select(config, key) is None}
+    devices = _one_device(config)
+    found |= fill_nulls(
+        config,
+        choices.get("preset"),
+        devices,
+        users=users_keys(found) - (asked_null - presets.NULL_IS_A_VALUE),
+        rederive=config.rederive,
+    )
     accumulation(batch_size=config.batch_size, micro_batch=config.micro_batch, devices=devices)
-    missing = sorted(OmegaConf.missing_keys(config))
-    if missing:
-        raise ValueError(f"{missing[0]} must be set: {missing[0]}=...")
 
     name = config.name
     if name is None:
-        choices = composition.choices
-        name = f"{choices['data']}{config.resolution}-{choices.get('preset')}"
+        size = parse_size(config.resolution)
+        text = size_text(size) if size[0] != size[1] else str(size[0])
+        name = f"{choices['data']}{text}-{choices.get('preset')}"
+        found["name"] = "formula <data><resolution>-<preset>"
     name = _checked_name(name + job_suffix(composition.swept))
     config.name = literal(name)
     config.run_dir = literal(str(Path(config.runs_dir) / name))
-    return RunFolder(config.run_dir)
+    found["run_dir"] = "formula runs_dir/name"
+    found |= {key: "the data" for key in FROM_THE_DATA}
+    return Completed(RunFolder(config.run_dir), found)
 
 
-def fill_nulls(config: DictConfig, preset: str | None, devices: int) -> None:
-    """Writes the derived value wherever a key of the preset's is null.
+def fill_nulls(
+    config: DictConfig,
+    preset: str | None,
+    devices: int,
+    *,
+    users: Collection[str] = frozenset(),
+    rederive: bool = True,
+) -> dict[str, str]:
+    """Writes the derived value wherever a key of the preset's is null, or was made for another batch.
 
     A preset of the user's own has no formulas; its nulls are derived as those of `auto`.
+
+    Args: users: keys that the user has set; they stay. rederive: False = only nulls are filled in.
+    Returns: {key: origin} of what was written.
     """
-    known = preset if preset in names() else "auto"
-    for key, (value, _) in derive(known, config.resolution, config.batch_size, devices).items():
+    known = preset if preset in presets.names() else "auto"
+    # The numbers of a preset of the user's own stand as they are written.
+    rederive = rederive or known != preset
+    own = presets.derive(known, config.resolution, None, devices)
+    written = {}
+    for key, (value, origin) in presets.derive(
+        known, config.resolution, config.batch_size, devices, rederive=rederive
+    ).items():
         section, _, leaf = key.rpartition(".")
         node = config[section] if section else config
         # A player of the user's own need not have the reference's arguments.
-        if leaf in node and node[leaf] is None and key not in NULL_IS_A_VALUE:
+        if leaf not in node:
+            continue
+        open_null = node[leaf] is None and key not in presets.NULL_IS_A_VALUE
+        made_for_another_batch = key not in users and node[leaf] == own[key][0] != value
+        if open_null or made_for_another_batch and known == preset:
             node[leaf] = value
+            written[key] = origin
+    return written
 
 
 def job_suffix(swept: Mapping[str, str]) -> str:
@@ -92,24 +153,6 @@ def job_suffix(swept: Mapping[str, str]) -> str:
     )
 
 
-def _checked_name(name: str) -> str:
-    if name in ("", ".", "..") or any(character in name for character in "/\\\0"):
-        raise ValueError(
-            f"name is that of one folder inside runs_dir, got {name!r}; set runs_dir for another place"
-        )
-    return name
-
-
-def _refuse_unknown(config: DictConfig) -> None:
-    """`+key=value` adds any key, the misspelt too; where the schema is closed nothing would ever read it."""
-    for field in fields(RunConfig):
-        closed = is_dataclass(field.type) and {inner.name for inner in fields(field.type)}
-        for key in set(config[field.name]) - closed if closed else ():
-            raise ValueError(f"there is no key {field.name}.{key}")
-    for key in set(config) - {field.name for field in fields(RunConfig)}:
-        raise ValueError(f"there is no key {key}")
-
-
 def fill_label_width(config: DictConfig, label_width: int) -> None:
     """Tells both players the width of a label, K, which only the data know."""
     for player in ("generator", "discriminator"):
@@ -122,48 +165,53 @@ def fill_label_width(config: DictConfig, label_width: int) -> None:
             )
 
 
-def write_config(config: DictConfig, folder: RunFolder) -> None:
-    """Writes `config.yaml`: every value resolved, for OmegaConf to read back as it is."""
-    text = OmegaConf.to_yaml(OmegaConf.create(_resolved(config)))
-    folder.path.mkdir(parents=True, exist_ok=True)
-    temporary = folder.config.with_suffix(".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, folder.config)
-
-
-def refuse_other_run(config: DictConfig, folder: RunFolder) -> None:
-    """A run goes on with the players and the data it began with.
-
-    Raises: ValueError naming the first value that differs from the folder's `config.yaml`.
-    """
-    if not folder.config.exists():
+def _settle_size(config: DictConfig) -> None:
+    asked = config.resolution
+    if asked is None:
         return
-    before, now = OmegaConf.to_container(OmegaConf.load(folder.config)), _resolved(config)
-    for section, keys in {
-        "generator": None,
-        "discriminator": None,
-        "data": ("_target_", "path", "labels"),
-    }.items():
-        old, new = before.get(section, {}), now[section]
-        # The width of the labels is not known before the data are read.
-        for key in keys or sorted((old.keys() | new.keys()) - {"c_dim"}):
-            if _comparable(key, old.get(key)) != _comparable(key, new.get(key)):
-                raise ValueError(
-                    f"{folder.path} was begun with {section}.{key}={old.get(key)}, not {new.get(key)};"
-                    " give this run another name=..."
-                )
+    plain = OmegaConf.to_container(asked) if OmegaConf.is_config(asked) else asked
+    try:
+        config.resolution = plain_size(parse_size(plain))
+    except ValueError as error:
+        text = str(error)
+        raise ValueError(text if text.startswith("resolution") else f"resolution: {text}") from error
 
 
-def _comparable(key: str, value: Any) -> Any:
-    return os.path.abspath(value) if key == "path" and value is not None else value
+def _one_device(config: DictConfig) -> int:
+    devices = count_devices(config.trainer.devices, config.trainer.get("num_nodes", 1))
+    if devices > 1:
+        raise ValueError(f"trainer.devices: training runs on one device so far, got {devices}")
+    return devices
 
 
-def _resolved(config: DictConfig) -> Any:
-    def escaped(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: escaped(item) for key, item in value.items()}
-        if isinstance(value, list):
-            return [escaped(item) for item in value]
-        return literal(value) if isinstance(value, str) else value
+def _checked_name(name: str) -> str:
+    if name in ("", ".", "..") or any(character in name for character in "/\\\0"):
+        raise ValueError(
+            f"name is that of one folder inside runs_dir, got {name!r}; set runs_dir for another place"
+        )
+    return name
 
-    return escaped(OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
+
+def _unknown(config: DictConfig) -> Iterator[str]:
+    """`+key=value` adds any key, the misspelt too; where the schema is closed nothing would ever read it."""
+    roots = {field.name for field in fields(RunConfig)}
+    yield from (_no_key(key, roots) for key in config if key not in roots)
+    for field in fields(RunConfig):
+        if is_dataclass(field.type):
+            closed = {f"{field.name}.{inner.name}" for inner in fields(field.type)}
+            keys = (f"{field.name}.{key}" for key in config[field.name])
+            yield from (_no_key(key, closed) for key in keys if key not in closed)
+
+
+def _no_key(key: str, keys: Collection[str]) -> str:
+    near = difflib.get_close_matches(key, sorted(keys), n=1)
+    return f"there is no key {key}" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def _told(step: Callable[[], object]) -> list[str]:
+    """The fault that a step finds, as a list of one line or none."""
+    try:
+        step()
+    except ValueError as error:
+        return [str(error)]
+    return []

@@ -5,7 +5,6 @@ that does the work is named by a `_target_` in `conf/`.
 """
 
 import logging
-import shlex
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -15,12 +14,22 @@ from typing import Any
 from hydra.utils import call, instantiate
 from omegaconf import DictConfig
 
-from stylegan.cli.complete import complete, fill_label_width, refuse_other_run, write_config
+from stylegan.cli.announce import say, say_finished_already, say_start, say_where_to_look
+from stylegan.cli.complete import Completed, check, complete, fill_label_width
 from stylegan.cli.compose import Composition, run_command
+from stylegan.cli.explain import explained
 from stylegan.cli.host import prepare_host
 from stylegan.cli.mistakes import EXIT_INTERRUPTED, UserMistake, from_input, is_bad_picture
-from stylegan.config import effective_group
-from stylegan.run_folder import RunFolder, images_of
+from stylegan.cli.runs import (
+    find_checkpoint,
+    is_done,
+    refuse_other_run,
+    refuse_unwritable,
+    stored_config,
+    write_config,
+)
+from stylegan.run_folder import RunFolder
+from stylegan.sizes import parse_size, plain_size
 
 EXIT_TERMINATED = 128 + 15
 
@@ -35,17 +44,23 @@ def train(composition: Composition) -> int:
     """One run, from its configuration to its last checkpoint.  Returns: the exit code."""
     config = composition.config
     with from_input():
-        folder = complete(composition)
-        checkpoint = find_checkpoint(config.resume, folder)
+        completed = _complete(composition)
+        folder = completed.folder
+        if config.explain:
+            for line in explained(composition, completed.origins):
+                say(line)
+            return 0
+        checkpoint = find_checkpoint(config.resume, folder, overwrite=config.overwrite)
         if checkpoint is not None:
             refuse_other_run(config, folder)
-        if checkpoint is not None and _is_done(config, checkpoint):
-            say(f"{folder.path} has reached total_kimg={config.total_kimg:g} already ({checkpoint.name})")
-            _say_where_to_look(folder)
+        if checkpoint is not None and is_done(config, checkpoint):
+            say_finished_already(folder, checkpoint, config.total_kimg)
             return 0
-        data = instantiate(config.data)
+        refuse_unwritable(folder)
+        data = instantiate(config.data, _convert_="all")
         data.setup("fit")
         fill_label_width(config, data.label_width)
+        notes = [*getattr(data, "notes", ()), *_settle_fingerprint(config, folder, data, checkpoint)]
     quiet_lightning()
     # The first weights are drawn from torch's own generator, and nothing later is.
     call({"_target_": "torch.manual_seed", "seed": config.seed})
@@ -58,45 +73,54 @@ def train(composition: Composition) -> int:
         config.trainer, callbacks=callbacks, logger=loggers or False, enable_checkpointing=keeps
     )
     with from_input():
+        # Not before everything is built: a mistake leaves the older run where it was.
+        if config.overwrite and folder.in_use:
+            notes.append(f"the older run is now {folder.set_aside()}")
         write_config(config, folder)
-    _say_start(composition, folder, data.num_items, checkpoint)
+    say_start(composition, folder, num_items=data.num_items, notes=notes, checkpoint=checkpoint)
     return _fit(trainer, module, data, folder, checkpoint)
 
 
-def find_checkpoint(resume: str, folder: RunFolder) -> Path | None:
-    """The checkpoint that `resume` asks to go on from; None = begin.
+def _complete(composition: Composition) -> Completed:
+    """The complete configuration; where there is no `resolution` yet, the data are asked for it first."""
+    config = composition.config
+    if config.resolution is not None:
+        return complete(composition)
+    check(config)
+    config.resolution = size_of_data(composition)
+    completed = complete(composition)
+    completed.origins["resolution"] = "the data, for resolution=null"
+    return completed
 
-    Args: resume: `auto`, `never`, or the path of a checkpoint or of a run folder.
-    Raises: ValueError where the path leads to none, or where a beginning would be mixed with an older run.
+
+def size_of_data(composition: Composition) -> int | list[int]:
+    """The size that all pictures of the data have.
+
+    Raises: ValueError where they have none of their own, or one that no network draws.
     """
-    newest = folder.newest_checkpoint()
-    if resume == "auto":
-        return newest
-    if resume == "never":
-        if newest is not None:
-            raise ValueError(
-                f"resume=never, but {folder.path} holds a run already ({newest.name}); set another name="
-            )
-        return None
-    path = Path(resume)
-    found = RunFolder(path).newest_checkpoint() if path.is_dir() else path
-    if found is None or not found.exists():
-        raise ValueError(f"resume={resume}: there is no such checkpoint, nor a run folder that holds one")
-    if newest is not None and found.resolve().parent == newest.resolve().parent and found.name != newest.name:
+    node = composition.config.data
+    # The batch follows from the size; nothing is dealt before it is known.
+    placeholder = {"batch_size": 1} if "batch_size" in node and node.batch_size is None else {}
+    data = instantiate(node, **placeholder, _convert_="all")
+    data.setup("fit")
+    size = getattr(data, "size", None)
+    if size is None:
         raise ValueError(
-            f"resume={resume}: this run has {newest.name}, and two histories in one folder would be mixed;"
-            " set another name= to branch off"
+            f"resolution=null takes the size of the pictures, but data={composition.choices['data']} has none of its"
+            " own; set resolution=64 or resolution=48x32"
         )
-    return found
+    return plain_size(parse_size(size))
 
 
-def _is_done(config: DictConfig, checkpoint: Path) -> bool:
-    try:
-        seen = images_of(checkpoint)
-    except ValueError:
-        # A file that the user renamed; the module knows once it is loaded.
-        return False
-    return seen >= round(config.total_kimg * 1000)
+def _settle_fingerprint(
+    config: DictConfig, folder: RunFolder, data: Any, checkpoint: Path | None
+) -> list[str]:
+    """Keeps the data's fingerprint; a note where the run was last started with other data."""
+    config.data_fingerprint = getattr(data, "fingerprint", None)
+    before = stored_config(folder).get("data_fingerprint") if checkpoint is not None else None
+    if before is None or before == config.data_fingerprint:
+        return []
+    return ["the data have changed since this run was last started; it goes on with them as they are now"]
 
 
 def _instantiate_each(nodes: Mapping[str, Any], group: str) -> list[Any]:
@@ -130,7 +154,7 @@ def _fit(trainer: Any, module: Any, data: Any, folder: RunFolder, checkpoint: Pa
             # Else the next job of a sweep would write into this job's run.
             sys.modules["wandb"].finish()
     say(f"done: kimg {module.kimg:.3f}")
-    _say_where_to_look(folder)
+    say_where_to_look(folder)
     return 0
 
 
@@ -140,50 +164,6 @@ def _unusable(checkpoint: Path, error: Exception) -> str:
         f"{checkpoint} cannot be continued from: {' '.join(reason[:2]) or type(error).__name__}; rename it to"
         f" {checkpoint.name}.bad, and the same command takes the one before it, or begins"
     )
-
-
-def _say_start(composition: Composition, folder: RunFolder, num_items: int, checkpoint: Path | None) -> None:
-    config, choices = composition.config, composition.choices
-    say(f"run folder  {folder.path}")
-    say(f"data        {choices['data']}: {num_items} images at {config.resolution}x{config.resolution}")
-    say(
-        f"preset      {choices.get('preset')}: batch {config.batch_size}, micro-batches of {config.micro_batch},"
-        f" {config.total_kimg:g} kimg"
-    )
-    asked = config.discriminator.get("mbstd_group")
-    group = asked and effective_group(config.micro_batch, asked)
-    if group != asked:
-        say(
-            f"note        discriminator.mbstd_group: groups of {group}, not {asked}, to fit micro-batches of"
-            f" {config.micro_batch}; the result is not quite that of other splits"
-        )
-    if config.ada.get("mode") == "fixed" and config.ada.get("p_init") == 0:
-        say("note        ada.mode is fixed and ada.p_init 0: nothing is augmented")
-    if checkpoint is not None:
-        try:
-            say(f"continuing from kimg {images_of(checkpoint) / 1000:.3f} ({checkpoint.name})")
-        except ValueError:
-            say(f"continuing from {checkpoint}")
-
-
-def _say_where_to_look(folder: RunFolder) -> None:
-    program = "python generate.py" if Path(sys.argv[0]).name == "train.py" else "stylegan-generate"
-    newest = folder.newest_checkpoint()
-    grids = sorted(folder.snapshots.glob("fakes_*.png"))
-    for title, path in {
-        "pictures": grids[-1] if grids else None,
-        "checkpoint": newest,
-        "statistics": folder.stats_csv if folder.stats_csv.exists() else None,
-    }.items():
-        if path is not None:
-            say(f"  {title:<11} {path}")
-    if newest is not None:
-        say(f"  {'next':<11} {program} {shlex.quote(f'network={folder.path}')} seeds=0-15")
-
-
-def say(line: str) -> None:
-    """Prints at once: into a log file, too, where Python would keep it back."""
-    print(line, flush=True)
 
 
 def quiet_lightning() -> None:

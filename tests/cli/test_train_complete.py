@@ -1,19 +1,22 @@
 """What is filled in, refused and written before a training starts."""
 
+from dataclasses import replace
+
 import pytest
 from omegaconf import OmegaConf
 
-from stylegan.cli.complete import complete, fill_label_width, job_suffix, refuse_other_run, write_config
-from stylegan.cli.compose import Composition, composed
+from stylegan.cli.complete import complete, fill_label_width, job_suffix
+from stylegan.cli.compose import composed
 from stylegan.cli.free_text import quote_free_text
-from stylegan.cli.train import find_checkpoint
+from stylegan.cli.mistakes import UserMistake
+from stylegan.cli.runs import find_checkpoint, refuse_other_run, write_config
 from stylegan.run_folder import RunFolder, checkpoint_name
 
 
 def completed(*arguments, swept=()) -> tuple:
     composition = composed("train", quote_free_text(arguments))
-    folder = complete(Composition(composition.config, composition.choices, dict(swept)))
-    return composition.config, folder
+    completed = complete(replace(composition, swept=dict(swept)))
+    return composition.config, completed.folder
 
 
 def test_nulls_are_derived_and_values_that_are_set_stay():
@@ -23,10 +26,36 @@ def test_nulls_are_derived_and_values_that_are_set_stay():
     assert config.ema.half_life_kimg == 2.5
 
 
-def test_a_derived_micro_batch_divides_the_batch():
-    # 28 // 8 = 3 does not; the reference would run 9 parts of 3 and one of 1.
-    assert completed("preset=stylegan2", "batch_size=28")[0].micro_batch == 2
-    assert completed("preset=stylegan2", "batch_size=24")[0].micro_batch == 3
+def test_another_batch_changes_what_depends_on_it():
+    config, _ = completed("preset=stylegan2", "batch_size=2")
+    assert (config.loss.r1_gamma, config.ema.half_life_kimg) == (160, 10 * 2 / 32)
+    assert (config.discriminator.mbstd_group, config.micro_batch) == (2, 2)
+
+
+def test_what_the_user_names_stays_even_where_it_equals_the_presets(tmp_path):
+    config, _ = completed("preset=stylegan2", "batch_size=16", "loss.r1_gamma=10")
+    assert (config.loss.r1_gamma, config.ema.half_life_kimg) == (10, 5)
+    config, _ = completed("preset=stylegan2", "batch_size=16", "loss={r1_gamma: 10}")
+    assert config.loss.r1_gamma == 10
+    (tmp_path / "experiment").mkdir()
+    text = "# @package _global_\nbatch_size: 16\nema: {half_life_kimg: 10}\n"
+    (tmp_path / "experiment" / "mine.yaml").write_text(text)
+    composition = composed("train", ["preset=stylegan2", "experiment=mine"], config_dir=str(tmp_path))
+    complete(composition)
+    assert (composition.config.ema.half_life_kimg, composition.config.loss.r1_gamma) == (10, 20)
+
+
+def test_without_rederiving_the_presets_numbers_stay():
+    config, _ = completed("preset=stylegan2", "batch_size=16", "rederive=false")
+    assert (config.loss.r1_gamma, config.ema.half_life_kimg, config.discriminator.mbstd_group) == (10, 10, 4)
+    config, _ = completed("preset=auto", "batch_size=2", "rederive=false")
+    assert (config.loss.r1_gamma, config.ema.half_life_kimg) == (pytest.approx(0.0064), 10)
+    assert config.discriminator.mbstd_group == 4
+
+
+def test_a_value_that_is_set_to_null_is_derived():
+    config, _ = completed("preset=stylegan2", "loss.r1_gamma=null", "discriminator.mbstd_group=null")
+    assert (config.loss.r1_gamma, config.discriminator.mbstd_group) == (10, 4)
 
 
 @pytest.mark.parametrize("key", ["ema.ramp_up", "generator.conv_clamp", "discriminator.conv_clamp"])
@@ -81,22 +110,54 @@ def test_what_cannot_be_in_a_name_does_not_make_two_jobs_one():
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        (["resolution=48"], "resolution"),
-        (["resolution=null"], "resolution"),
+        (["resolution=50"], "resolution: no network draws 50x50"),
+        (["resolution=big"], "resolution must be pixels a side"),
+        (["resolution=[32]"], "resolution must be pixels a side"),
+        (["resolution=null"], "resolution must be set"),
         (["batch_size=0"], "batch_size"),
         (["batch_size=6", "micro_batch=4"], "micro_batch can be 1, 2, 3, 6"),
         (["total_kimg=-1"], "total_kimg"),
+        (["seed=-1"], "seed must be from 0 to"),
         (["data=folder"], "data.path"),
         (["trainer.devices=2"], "trainer.devices"),
         (["trainer.devices=auto"], "trainer.devices"),
-        (["+loss.r1_gama=1"], "loss.r1_gama"),
-        (["+resolutoin=64"], "resolutoin"),
+        (["+loss.r1_gama=1"], "loss.r1_gama; did you mean loss.r1_gamma"),
+        (["+resolutoin=64"], "resolutoin; did you mean resolution"),
         (["~data"], "data"),
+        (["run_dir=here"], "set runs_dir=... and name=..."),
+        (["data_fingerprint=x"], "data_fingerprint"),
+        (["overwrite=true"], "resume=never"),
     ],
 )
 def test_nonsense_is_refused_by_its_key(arguments, word):
-    with pytest.raises(ValueError, match=word):
+    with pytest.raises((ValueError, UserMistake), match=word.replace(".", "\\.")) as caught:
         completed(*arguments)
+    assert str(caught.value).count("\n") == 0
+
+
+def test_faults_are_told_together():
+    with pytest.raises(UserMistake) as caught:
+        completed(
+            "batch_size=0", "seed=-1", "generator.z_dim=wide", "+loss.gamma=1", "resolution=7", "data=folder"
+        )
+    told = str(caught.value).splitlines()
+    for key in ("batch_size", "seed", "generator.z_dim", "loss.gamma", "resolution", "data.path"):
+        assert sum(key in line for line in told) == 1, key
+    assert len(told) == 6
+
+
+@pytest.mark.parametrize(
+    ("text", "stored", "name"),
+    [
+        ("48x32", [48, 32], "flowers48x32-auto"),
+        ("[48,32]", [48, 32], "flowers48x32-auto"),
+        ("64x64", 64, "flowers64-auto"),
+        ("96", 96, "flowers96-auto"),
+    ],
+)
+def test_a_size_is_stored_as_constructors_take_it(text, stored, name):
+    config, folder = completed(f"resolution={text}")
+    assert (config.resolution, config.generator.resolution, folder.path.name) == (stored, stored, name)
 
 
 def test_the_players_learn_the_width_of_the_labels():
@@ -152,8 +213,18 @@ def test_resume_finds_the_checkpoint_it_is_asked_for(begun, tmp_path):
 
 
 def test_resume_refuses_what_is_not_there_and_what_would_be_mixed(begun, tmp_path):
-    with pytest.raises(ValueError, match="resume=never"):
+    with pytest.raises(ValueError, match="overwrite=true"):
         find_checkpoint("never", begun)
+    assert find_checkpoint("never", begun, overwrite=True) is None
     for path in (tmp_path / "nowhere", tmp_path):
         with pytest.raises(ValueError, match="no such checkpoint"):
             find_checkpoint(str(path), begun)
+
+
+@pytest.mark.parametrize("text", ["a: [", "- 1", "\x00", "just words"])
+def test_a_configuration_that_cannot_be_read_is_named(begun, text):
+    begun.config.write_text(text)
+    same = completed(f"runs_dir={begun.path.parent}", "name=run", "data=folder", "data.path=a.zip")[0]
+    with pytest.raises(ValueError, match="config.yaml cannot be read") as caught:
+        refuse_other_run(same, begun)
+    assert "\n" not in str(caught.value)

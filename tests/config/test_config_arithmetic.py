@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stylegan.config import accumulation, check_resolution, check_scalars, count_devices, effective_group
+from stylegan.config import LARGEST_SEED, accumulation, count_devices, effective_group, scalar_faults
 
 
 @given(devices=st.integers(1, 8), micro_batch=st.integers(1, 16), rounds=st.integers(1, 16))
@@ -29,24 +29,27 @@ def test_the_group_is_the_largest_divisor_that_was_not_asked_too_much(part, grou
     assert all(part % larger for larger in range(found + 1, min(part, group) + 1))
 
 
-@pytest.mark.parametrize("resolution", [8, 32, 2048])
-def test_powers_of_two_pass(resolution):
-    assert check_resolution(resolution) == resolution
-
-
-@pytest.mark.parametrize("resolution", [None, 0, -32, 4, 33, 4096])
-def test_other_resolutions_do_not(resolution):
-    with pytest.raises(ValueError, match="resolution must be a power of two"):
-        check_resolution(resolution)
+NOTHING_SET = {"batch_size": None, "micro_batch": None, "total_kimg": None, "seed": 0}
 
 
 @pytest.mark.parametrize("key", ["batch_size", "micro_batch", "total_kimg"])
-@pytest.mark.parametrize("value", [0, -1, float("nan")])
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf")])
 def test_counts_are_above_zero(key, value):
-    scalars = {"batch_size": None, "micro_batch": None, "total_kimg": None}
-    check_scalars(**scalars)
-    with pytest.raises(ValueError, match=key):
-        check_scalars(**{**scalars, key: value})
+    assert scalar_faults(**NOTHING_SET) == []
+    (line,) = scalar_faults(**{**NOTHING_SET, key: value})
+    assert line.startswith(f"{key} must be above 0") and line.endswith(f"got {value}")
+
+
+@pytest.mark.parametrize(
+    ("seed", "good"), [(0, True), (LARGEST_SEED, True), (-1, False), (LARGEST_SEED + 1, False)]
+)
+def test_a_seed_fits_into_63_bits(seed, good):
+    assert (scalar_faults(**{**NOTHING_SET, "seed": seed}) == []) is good
+
+
+def test_several_faults_are_told_together():
+    lines = scalar_faults(batch_size=0, micro_batch=-2, total_kimg=None, seed=-1)
+    assert [line.split()[0] for line in lines] == ["batch_size", "micro_batch", "seed"]
 
 
 def test_devices_are_counted():

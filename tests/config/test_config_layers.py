@@ -132,7 +132,6 @@ def test_a_typo_at_the_root_of_a_preset_is_refused(own):
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("resolution", "big"),
         ("batch_size", "1.5"),
         ("seed", "one"),
         ("total_kimg", "[1]"),

@@ -99,25 +99,89 @@ def test_tiny_is_auto_with_small_networks():
     }
 
 
-def test_a_given_batch_enters_the_formulas_of_auto_and_leaves_the_papers_numbers():
-    auto, paper = derived("auto", 32, 16, 1), derived("paper256", 256, 16, 1)
-    assert (auto["loss.r1_gamma"], auto["ema.half_life_kimg"]) == (pytest.approx(0.0128), 5)
-    assert (paper["loss.r1_gamma"], paper["ema.half_life_kimg"], paper["micro_batch"]) == (1, 20, 2)
+@pytest.mark.parametrize("resolution", [32, 256, 1024])
+@pytest.mark.parametrize("name", ["auto", "tiny"])
+def test_a_given_batch_enters_the_formulas(name, resolution):
+    values = derived(name, resolution, 16, 1)
+    assert values["loss.r1_gamma"] == pytest.approx(0.0002 * resolution**2 / 16, rel=1e-12)
+    assert (values["ema.half_life_kimg"], values["discriminator.mbstd_group"]) == (5, 4)
+    assert derived(name, resolution, 3, 1)["discriminator.mbstd_group"] == 3
 
 
-def test_the_micro_batch_is_the_share_of_a_reference_device():
-    assert derived("paper256", 256, None, 2)["micro_batch"] == 8
-    assert derived("paper256", 256, 2, 1)["micro_batch"] == 1
+@pytest.mark.parametrize("resolution", [32, 256, 1024])
+@pytest.mark.parametrize("batch", [4, 16, 128])
+@pytest.mark.parametrize("name", TABLE)
+def test_a_given_batch_scales_a_fixed_preset(name, batch, resolution):
+    _, _, own, group, _, _, gamma, half_life, _, _ = TABLE[name]
+    values = derived(name, resolution, batch, 1)
+    assert values["loss.r1_gamma"] == pytest.approx(gamma * own / batch, rel=1e-12)
+    assert values["ema.half_life_kimg"] == pytest.approx(half_life * batch / own, rel=1e-12)
+    assert values["discriminator.mbstd_group"] == min(group, batch)
+    changed = {key for key, value in derived(name, resolution, None, 1).items() if values[key] != value}
+    assert changed <= {"batch_size", "micro_batch", *presets.FOLLOW_THE_BATCH}
+
+
+@pytest.mark.parametrize("resolution", [32, 256, 1024])
+@pytest.mark.parametrize("batch", [4, 16, 128])
+@pytest.mark.parametrize("name", presets.names())
+def test_without_rederiving_only_the_batch_changes(name, batch, resolution):
+    """As in the reference, whose numbers are those of its own batch whatever batch it is told to take."""
+    own = derived(name, resolution, None, 1)
+    values = {
+        key: value for key, (value, _) in presets.derive(name, resolution, batch, 1, rederive=False).items()
+    }
+    assert values["batch_size"] == batch
+    differing = {key for key, value in values.items() if value != own[key]}
+    assert differing <= {"batch_size", "micro_batch"}
+
+
+def test_the_presets_own_batch_changes_nothing():
+    for name in presets.names():
+        own = derived(name, 64, None, 1)
+        assert derived(name, 64, own["batch_size"], 1) == own
+
+
+@pytest.mark.parametrize("name", TABLE)
+@pytest.mark.parametrize("batch", [1, 12, 28, 64])
+def test_a_micro_batch_divides_the_batch_and_is_no_larger_than_a_reference_devices(name, batch):
+    micro_batch = derived(name, 256, batch, 1)["micro_batch"]
+    limit = TABLE[name][2] // TABLE[name][0]
+    assert batch % micro_batch == 0 and micro_batch <= limit
+    assert all(batch % larger for larger in range(micro_batch + 1, min(limit, batch) + 1))
+
+
+def test_the_micro_batch_of_the_others_is_all_that_a_device_gets():
     assert derived("auto", 32, None, 4)["micro_batch"] == 16
+    assert derived("paper256", 256, None, 2)["micro_batch"] == 8
+
+
+@pytest.mark.parametrize("size", ["48x32", [48, 32], (48, 32)])
+def test_rectangles_enter_by_area_or_by_the_longer_side(size):
+    values = derived("auto", size, None, 1)
+    assert values["batch_size"] == 32
+    assert values["loss.r1_gamma"] == pytest.approx(0.0002 * 48 * 32 / 32, rel=1e-12)
+    wide = derived("auto", [256, 1024], None, 1)
+    assert (wide["batch_size"], wide["optim.generator_lr"], wide["generator.channel_base"]) == (
+        4,
+        0.002,
+        32768,
+    )
+    assert wide["loss.r1_gamma"] == pytest.approx(0.0002 * 256 * 1024 / 4, rel=1e-12)
 
 
 def test_every_value_says_where_it_comes_from():
     origins = {key: origin for key, (_, origin) in presets.derive("tiny", 32, None, 1).items()}
-    assert origins["loss.r1_gamma"] == "formula 0.0002*32^2/32"
+    assert origins["loss.r1_gamma"] == "formula 0.0002*32*32/32"
     assert origins["ema.half_life_kimg"] == "formula 32*10/32"
     assert origins["generator.z_dim"] == "preset tiny"
     assert origins["loss.pl_decay"] == "default"
     assert presets.derive("tiny", 32, 8, 1)["batch_size"] == (8, "given")
+    scaled = presets.derive("stylegan2", 32, 16, 1)
+    assert scaled["loss.r1_gamma"] == (20, "formula 10*32/16")
+    assert scaled["ema.half_life_kimg"] == (5, "formula 10*16/32")
+    assert scaled["total_kimg"] == (25000, "preset stylegan2")
+    kept = presets.derive("tiny", 32, 8, 1, rederive=False)["ema.half_life_kimg"]
+    assert kept == (10, "formula 32*10/32, for the preset's own batch")
 
 
 @pytest.mark.parametrize("name", presets.names())
@@ -130,8 +194,8 @@ def test_no_value_is_left_open(name):
     ("arguments", "word"),
     [
         (("huge", 32, None, 1), "paper256"),
-        (("auto", 48, None, 1), "48"),
-        (("auto", 4, None, 1), "4"),
+        (("auto", 50, None, 1), "50x50"),
+        (("auto", 4, None, 1), "4x4"),
         (("auto", 32, 0, 1), "batch_size"),
         (("auto", 32, None, 0), "devices"),
     ],

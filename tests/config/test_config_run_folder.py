@@ -54,3 +54,18 @@ def test_the_newest_run_is_the_one_started_last_that_has_a_checkpoint(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name / "checkpoints" / f"{checkpoint_name(1000)}.ckpt").touch()
     assert newest_run(tmp_path) == tmp_path / "a"
+
+
+def test_a_folder_is_set_aside_under_the_next_free_number(tmp_path):
+    places = []
+    for content in ("first", "second"):
+        folder = RunFolder(tmp_path / "run")
+        assert not folder.in_use
+        folder.path.mkdir()
+        assert not folder.in_use
+        folder.config.write_text(content)
+        assert folder.in_use
+        places.append(folder.set_aside())
+    assert [path.name for path in places] == ["run.old-1", "run.old-2"]
+    assert [RunFolder(path).config.read_text() for path in places] == ["first", "second"]
+    assert not (tmp_path / "run").exists()
