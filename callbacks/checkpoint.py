@@ -10,6 +10,7 @@ from lightning_fabric.plugins import TorchCheckpointIO
 
 from callbacks.cadence import check_every_kimg
 from callbacks.maintenance import maintenance
+from stylegan.atomic import replacing, sweep_partials
 from stylegan.interop.checkpoint import save_generator
 from stylegan.run_folder import RunFolder, checkpoint_name
 
@@ -37,8 +38,7 @@ class KimgCheckpoint(pl.Callback):
             trainer.strategy.checkpoint_io = AtomicCheckpointIO()
         if trainer.is_global_zero:
             # A killed process cannot clean up after itself, and these are as large as checkpoints.
-            for left_over in self.folder.checkpoints.glob(".kimg*.partial"):
-                left_over.unlink()
+            sweep_partials(self.folder.checkpoints, "kimg*")
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         if not module.due(self.every_kimg):
@@ -71,24 +71,5 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             raise TypeError("storage options are for remote files; checkpoints are written to local folders")
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")  # no `.ckpt` yet: nobody takes it for one
-        try:
-            with open(partial, "wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
-        _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Puts the rename itself on the disk; a power cut right after it could otherwise undo it."""
-    if os.name == "nt":  # Windows cannot open folders
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        with replacing(path) as file:
+            torch.save(checkpoint, file)

@@ -1,13 +1,13 @@
 """The pixel convention: uint8 in 0..255 on disk and in batches, float32 in [-1, 1] for the networks."""
 
 import os
-import uuid
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 from PIL import Image, PngImagePlugin
 from torch import Tensor
+
+from stylegan.atomic import replacing
 
 _PNG_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
@@ -78,15 +78,9 @@ def save_png(path: str | os.PathLike, image: Tensor, text: Mapping[str, str] | N
             # Names of files may hold bytes that are no text; they must not keep a picture from being saved.
             chunks.add_itxt(key, value.encode("utf-8", "backslashreplace").decode("utf-8"))
     pixels = image.detach().cpu().permute(1, 2, 0).contiguous()
-    path = Path(path)
-    # In the same folder, since a rename is atomic within one file system only.
-    unfinished = path.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
-        picture = Image.frombytes(_PNG_MODES[image.shape[0]], pixels.shape[1::-1], pixels.numpy().tobytes())
-        picture.save(unfinished, format="PNG", pnginfo=chunks)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    picture = Image.frombytes(_PNG_MODES[image.shape[0]], pixels.shape[1::-1], pixels.numpy().tobytes())
+    with replacing(path, durable=False) as file:
+        picture.save(file, format="PNG", pnginfo=chunks)
 
 
 def read_png_text(path: str | os.PathLike) -> dict[str, str]:

@@ -11,9 +11,11 @@ ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {
     "stylegan.version": set(),
     "stylegan.sizes": set(),
+    "stylegan.atomic": set(),
+    "stylegan.checkpoint_files": {"stylegan.atomic", "stylegan.run_folder"},
     "stylegan.config": {"stylegan.sizes"},
     "stylegan.run_folder": set(),
-    "stylegan.images": set(),
+    "stylegan.images": {"stylegan.atomic"},
     "stylegan.ops": set(),
     "stylegan.presets": {"stylegan.config", "stylegan.sizes"},
     "stylegan.networks": {"stylegan.ops", "stylegan.sizes"},
@@ -28,11 +30,13 @@ MAY_IMPORT = {
         "stylegan.sizes",
         "stylegan.version",
     },
-    "stylegan.loggers": {"stylegan.images"},
+    "stylegan.loggers": {"stylegan.atomic", "stylegan.images"},
     "stylegan.latents": {"stylegan.networks", "stylegan.images", "stylegan.sizes"},
-    "stylegan.interop": {"stylegan.networks", "stylegan.run_folder", "stylegan.version"},
+    "stylegan.interop": {"stylegan.atomic", "stylegan.networks", "stylegan.run_folder", "stylegan.version"},
     # The commands know settings and folders; everything that works arrives by `_target_`.
     "stylegan.cli": {
+        "stylegan.atomic",
+        "stylegan.checkpoint_files",
         "stylegan.config",
         "stylegan.presets",
         "stylegan.run_folder",
@@ -40,6 +44,8 @@ MAY_IMPORT = {
         "stylegan.version",
     },
     "callbacks": {
+        "stylegan.atomic",
+        "stylegan.checkpoint_files",
         "stylegan.interop",
         "stylegan.images",
         "stylegan.latents",
@@ -47,7 +53,7 @@ MAY_IMPORT = {
         "stylegan.run_folder",
         "stylegan.training",
     },
-    "datamodules": set(),
+    "datamodules": {"stylegan.sizes"},
     "conf": set(),
     # The package's face: loads lazily what a notebook wants.
     "stylegan": {"stylegan.version", "stylegan.networks", "stylegan.interop"},

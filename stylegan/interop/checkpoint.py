@@ -9,7 +9,6 @@ What a file must hold:
 """
 
 import json
-import os
 import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from stylegan.atomic import replacing
 from stylegan.interop.nvidia_names import build_discriminator, build_generator, load_exactly
 from stylegan.networks import Discriminator, Generator
 from stylegan.run_folder import RunFolder
@@ -88,17 +88,9 @@ def save_generator(path: str | Path, generator: Generator, metadata: Mapping[str
         raise ValueError(f"metadata of a generator's file may not hold {', '.join(taken)}")
     weights = {name: value.detach().cpu().contiguous() for name, value in generator.state_dict().items()}
     content = save(weights, metadata={**metadata, **own})
-    # In the same folder: a rename then replaces the file. Without the ending: no one opens it early.
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        # Written here, since safetensors' own writer makes files that nobody else may read.
-        with open(partial, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    # Written here, since safetensors' own writer makes files that nobody else may read.
+    with replacing(path) as file:
+        file.write(content)
 
 
 def _load(

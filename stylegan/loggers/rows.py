@@ -12,6 +12,8 @@ from typing import Any
 
 from pytorch_lightning.loggers import Logger
 
+from stylegan.atomic import replacing
+
 # A row: name -> (num, mean, std), e.g. stylegan.training.stats.Stat. A scalar is (1, value, 0).
 Row = Mapping[str, tuple[int, float, float]]
 KIMG = "Progress/kimg"
@@ -72,12 +74,5 @@ def images_of(kimg: float) -> int:
 
 def replace_file(path: Path, lines: Iterable[str]) -> None:
     """Rewrites a file so that at every moment either all of the old or all of the new text is there."""
-    temporary = path.with_name(f"{path.name}.tmp.{os.getpid()}")
-    try:
-        with open(temporary, "w", encoding="utf-8", newline="") as file:
-            file.writelines(lines)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as file:
+        file.writelines(line.encode() for line in lines)

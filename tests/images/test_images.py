@@ -120,7 +120,7 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatc
     before = (tmp_path / "a.png").read_bytes()
 
     def full_disk(self, target, **_):
-        target.write_bytes(b"half a picture")
+        target.write(b"half a picture")
         raise OSError("no space left on device")
 
     monkeypatch.setattr(Image.Image, "save", full_disk)

@@ -1,0 +1,48 @@
+"""Files that are whole or not there."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from stylegan.atomic import replacing, sweep_partials
+
+
+def test_a_file_takes_the_place_of_the_old_one_when_it_is_complete(tmp_path):
+    path = tmp_path / "a.ckpt"
+    path.write_bytes(b"old")
+    with replacing(path) as file:
+        file.write(b"new")
+        file.flush()
+        assert path.read_bytes() == b"old"
+        assert [p.name for p in tmp_path.glob("*.ckpt")] == ["a.ckpt"]
+    assert path.read_bytes() == b"new"
+    assert os.listdir(tmp_path) == ["a.ckpt"]
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path, durable):
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    with pytest.raises(RuntimeError, match="disk"), replacing(path, durable=durable) as file:
+        file.write(b"half")
+        raise RuntimeError("disk full")
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_a_killed_process_leaves_a_file_that_is_swept_away(tmp_path):
+    code = (
+        "import os; from stylegan.atomic import replacing\n"
+        "with replacing('kimg1.ckpt') as file:\n    file.write(b'half'); file.flush(); os._exit(9)"
+    )
+    root = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+    environment = {**os.environ, "PYTHONPATH": root}
+    assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment).returncode == 9
+    (left_over,) = os.listdir(tmp_path)
+    assert left_over.startswith(".kimg1.ckpt.") and left_over.endswith(".partial")
+    sweep_partials(tmp_path, "other*")
+    assert os.listdir(tmp_path) == [left_over]
+    sweep_partials(tmp_path, "kimg*")
+    assert os.listdir(tmp_path) == []
