@@ -7,55 +7,58 @@ from stylegan.cli.mistakes import UserMistake
 from stylegan.cli.nearest import nearest
 
 # Of Hydra's own parser, which answers a flag it does not know with half a page.
+FLAGS_WITH_VALUE = {
+    **{"--cfg": "job", "-c": "job", "--package": "generator", "-p": "generator"},
+    **{"--config-dir": "my_conf", "-cd": "my_conf", "--config-path": "my_conf", "-cp": "my_conf"},
+    **{"--config-name": "train", "-cn": "train", "--experimental-rerun": "config.pickle"},
+}
 FLAGS = (
-    *(
-        "--help",
-        "-h",
-        "--hydra-help",
-        "--version",
-        "--cfg",
-        "-c",
-        "--resolve",
-        "--package",
-        "-p",
-        "--run",
-        "-r",
-    ),
-    *("--multirun", "-m", "--shell-completion", "-sc", "--config-path", "-cp", "--config-name", "-cn"),
-    *("--config-dir", "-cd", "--experimental-rerun", "--info", "-i"),
+    *("--help", "-h", "--hydra-help", "--version", "--resolve", "--run", "-r", "--multirun", "-m"),
+    *("--shell-completion", "-sc", "--info", "-i", *FLAGS_WITH_VALUE),
 )
+SHOWN_BY_INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 
 
 class CommandLine:
     """What a command line asks for.
 
-    arguments: all words, as Hydra reads them. overrides: those that set or choose something.
-    config_dir: the folder given by --config-dir, None = none. multirun: one run a value.
-    for_hydra: it asks for several runs, or only to be shown something.
-    Raises: UserMistake for a flag that there is not, or one without its folder.
+    flags, overrides: its words, free text quoted. config_dir: the folder given by --config-dir, None = none.
+    multirun: one run a value. for_hydra: it asks for several runs, or only to be shown something.
+    Raises: UserMistake for a flag that there is not, or one without its value.
     """
 
     def __init__(self, arguments: Sequence[str]):
-        flags = [argument for argument in arguments if argument in ("-m", "--multirun")]
-        self.multirun = bool(flags)
-        # Hydra's parser loses what follows a flag in the midst of overrides, so the flag goes first.
-        rest = [argument for argument in arguments if argument not in flags]
-        self.arguments = flags + quote_free_text(rest, multirun=self.multirun)
+        self.multirun = any(argument in ("-m", "--multirun") for argument in arguments)
         self.config_dir: str | None = None
+        self.flags: list[str] = []
         self.overrides: list[str] = []
         self.for_hydra = False
-        words = iter(self.arguments)
-        for word in words:
-            flag, _, value = word.partition("=")
-            if flag in ("--config-dir", "-cd"):
-                self.config_dir = value or next(words, "")
-                if not self.config_dir:
-                    raise UserMistake(f"{flag}: a folder is missing, as in {flag} my_conf")
-            elif word.startswith("-"):
-                if flag not in FLAGS:
-                    raise UserMistake(f"{flag}: there is no such flag" + nearest(flag, FLAGS))
-                if flag in ("--cfg", "-c") and (value or next(words, "")) not in ("job", "hydra", "all"):
-                    raise UserMistake(f"{flag}: say what to print, as in {flag} job")
-                self.for_hydra = True
-            else:
+        words = list(quote_free_text(arguments, multirun=self.multirun))
+        while words:
+            word = words.pop(0)
+            if not word.startswith("-"):
                 self.overrides.append(word)
+                continue
+            flag, _, value = word.partition("=")
+            if flag not in FLAGS:
+                raise UserMistake(f"{flag}: there is no such flag" + nearest(flag, FLAGS))
+            if flag in FLAGS_WITH_VALUE:
+                value = value or (words.pop(0) if words else "")
+                self._check_value(flag, value)
+            elif flag in ("--info", "-i") and not value and words and words[0] in SHOWN_BY_INFO:
+                value = words.pop(0)
+            if flag in ("--config-dir", "-cd"):
+                self.config_dir = value
+            else:
+                self.for_hydra = True
+            self.flags += [flag, value] if value else [flag]
+
+    @property
+    def for_parser(self) -> list[str]:
+        """All words in the order that Hydra's parser wants: it loses what follows a flag amid overrides."""
+        return self.flags + self.overrides
+
+    @staticmethod
+    def _check_value(flag: str, value: str) -> None:
+        if not value or flag in ("--cfg", "-c") and value not in ("job", "hydra", "all"):
+            raise UserMistake(f"{flag}: a word is missing, as in {flag} {FLAGS_WITH_VALUE[flag]}")

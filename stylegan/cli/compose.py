@@ -81,26 +81,13 @@ def composed(
         if not Path(config_dir).is_dir():
             raise UserMistake(f"--config-dir {config_dir}: there is no such folder")
         overrides.append(_searchpath(config_dir))
-    with conf_at_hand():
+    with initialize_config_module("conf", version_base=VERSION_BASE):
         config = compose(config_name, overrides, return_hydra_config=True)
     choices = OmegaConf.to_container(config.hydra.runtime.choices)
     with open_dict(config):
         del config["hydra"]
     leave_out_unasked(config, lambda: _without_the_users(config_name, choices))
     return Composition(config, choices, overrides=tuple(overrides))
-
-
-@contextmanager
-def conf_at_hand() -> Iterator[None]:
-    """Hydra over our files; also inside a job of --multirun, where Hydra is busy with the sweep."""
-    outer = GlobalHydra.instance().hydra
-    GlobalHydra.instance().clear()
-    try:
-        with initialize_config_module("conf", version_base=VERSION_BASE):
-            yield
-    finally:
-        if outer is not None:
-            GlobalHydra.instance().initialize(outer)
 
 
 def _without_the_users(config_name: str, choices: Mapping[str, str | None]) -> DictConfig:
@@ -165,6 +152,18 @@ def _dotted(tree: Mapping, prefix: str = "") -> Iterator[str]:
             yield from _dotted(value, f"{prefix}{key}.")
 
 
+@contextmanager
+def _sweep_at_rest() -> Iterator[None]:
+    """Inside a job of --multirun: lets the job compose for itself, which Hydra allows but one at a time."""
+    sweep = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        yield
+    finally:
+        GlobalHydra.instance().clear()
+        GlobalHydra.instance().initialize(sweep)
+
+
 def _run_by_hydra(config_name: str, task: Callable[[Composition], int], line: CommandLine) -> int:
     codes = [0]
     parser = OverridesParser.create()
@@ -182,15 +181,16 @@ def _run_by_hydra(config_name: str, task: Callable[[Composition], int], line: Co
             for override in parser.parse_overrides(list(settings.overrides.task))
         }
         swept = {key: value for key, value in values.items() if key in swept_keys or key in by_config}
-        leave_out_unasked(config, lambda: _without_the_users(config_name, choices))
         overrides = [*settings.overrides.task, *([_searchpath(line.config_dir)] if line.config_dir else [])]
-        code = task(Composition(config, choices, swept, tuple(overrides)))
+        with _sweep_at_rest():
+            leave_out_unasked(config, lambda: _without_the_users(config_name, choices))
+            code = task(Composition(config, choices, swept, tuple(overrides)))
         if code > 128:
             # A signal is meant for the sweep, not for one of its jobs.
             raise SystemExit(code)
         codes.append(code)
 
-    with _as_command_line(line.arguments):
+    with _as_command_line(line.for_parser):
         hydra.main(version_base=VERSION_BASE, config_path="pkg://conf", config_name=config_name)(job)()
     return next((code for code in codes if code), 0)
 

@@ -8,6 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from stylegan.cli.command_line import CommandLine
 from stylegan.cli.compose import composed, run_command
 from stylegan.cli.free_text import FREE_TEXT_KEYS, literal, quote, quote_free_text
 
@@ -131,3 +132,25 @@ def test_quoting_what_was_quoted_brings_through_the_quotes():
 def test_names_that_are_no_unicode_come_through():
     text = b"caf\xe9 \x80".decode(errors="surrogateescape")
     assert composed("train", quote_free_text([f"name={text}"])).config.name == text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["seed=1", "-m", "name=a, b", "--config-dir", "my conf", "resolution=8"],
+        ["--config-dir=my conf", "seed=1", "name=a, b", "resolution=8", "--multirun"],
+        ["seed=1", "-cd", "my conf", "name='a, b'", "-m", "resolution=8"],
+    ],
+)
+def test_flags_may_stand_anywhere(words):
+    line = CommandLine(words)
+    assert (line.multirun, line.for_hydra, line.config_dir) == (True, True, "my conf")
+    assert line.overrides == ["seed=1", "name='a, b'", "resolution=8"]
+    assert line.for_parser[-3:] == line.overrides and "my conf" in line.for_parser[:3]
+
+
+def test_only_what_needs_hydras_own_program_goes_there():
+    assert not CommandLine(["seed=1", "--config-dir", "x"]).for_hydra
+    for flags in (["--cfg", "job"], ["--cfg=job"], ["--help"], ["-m"], ["--info", "searchpath"], ["--info"]):
+        line = CommandLine([*flags, "seed=1"])
+        assert line.for_hydra and line.overrides == ["seed=1"]

@@ -120,9 +120,9 @@ def lines_of(capsys, *words: str, config_name: str = "train") -> list[str]:
         ("loss.r1_gamma=[1", "loss.r1_gamma=[1: the value cannot be read"),
         ("~sed", "~sed: there is no key sed; did you mean seed?"),
         ("--config-dr=x", "--config-dr: there is no such flag; did you mean --config-dir?"),
-        ("--config-dir", "--config-dir: a folder is missing"),
+        ("--config-dir", "--config-dir: a word is missing, as in --config-dir my_conf"),
         ("--config-dir=nowhere", "--config-dir nowhere: there is no such folder"),
-        ("--cfg", "--cfg: say what to print, as in --cfg job"),
+        ("--cfg", "--cfg: a word is missing, as in --cfg job"),
     ],
 )
 def test_words_that_do_not_compose_are_one_line(capsys, words, line):
