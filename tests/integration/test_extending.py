@@ -1,0 +1,126 @@
+"""The files of docs/extending.md train as they stand there, and none of ours is touched."""
+
+import csv
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from docs_blocks import blocks_of, commands_of
+from PIL import Image
+
+from stylegan.cli.generate import main as generate
+from stylegan.cli.train import main as train
+
+PAGE = "extending.md"
+SMALL = [
+    *("preset=tiny", "resolution=8", "batch_size=4", "total_kimg=0.016", "trainer=cpu", "ada.p_init=0.5"),
+    *("generator.channel_max=8", "data.num_items=10", "augpipe=bg", "logger=default"),
+    *("callbacks.snapshots.columns=2", "callbacks.snapshots.rows=2"),
+]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    """A folder with the page's `my_conf` in it, and the working folder."""
+    for block in blocks_of(PAGE):
+        if block.path:
+            path = tmp_path / block.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block.text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def arguments_of(command: str) -> list[str]:
+    return [*SMALL, *shlex.split(command)]
+
+
+def state_of(run: Path) -> dict:
+    (path,) = (run / "checkpoints").glob("*.ckpt")
+    return torch.load(path, weights_only=True)
+
+
+@pytest.mark.parametrize("command", list(dict.fromkeys(commands_of(PAGE, "train.py"))))
+def test_a_command_of_the_page_trains_and_its_run_draws(here, command, capfd):
+    assert train(arguments_of(command)) == 0, capfd.readouterr().err
+    runs = sorted((here / "runs").glob("*/"))
+    runs = [run for run in runs if not run.name.startswith(".")]
+    assert len(runs) == (2 if "-m" in command.split() else 1)
+    for run in runs:
+        assert state_of(run)["state_dict"]["images_seen"] == 16
+        assert generate([f"network={run}", "seeds=1"]) == 0
+    assert str(here / "my_conf") not in sys.path
+    assert not {"my_loss", "my_critic", "my_data", "my_metric"} & set(sys.modules)
+
+
+def test_the_parts_are_those_of_the_page(here):
+    """Not ours: each leaves something that only it can have done."""
+    assert (
+        train(arguments_of("--config-dir my_conf experiment=critic data=boards callbacks=with_brightness"))
+        == 0
+    )
+    run = here / "runs" / "critic"
+    state = state_of(run)
+    assert state["discriminator"] == {"resolution": 8, "channels": 3, "c_dim": 0, "width": 32}
+    assert {name.split(".")[1] for name in state["state_dict"] if name.startswith("discriminator.")} == {
+        *("layers", "out")
+    }
+    with open(run / "stats.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    (column,) = (name for name in rows[-1] if name.startswith("Metrics/brightness"))
+    assert 0 < float(rows[-1][column]) < 1
+
+
+def test_a_wrong_value_for_a_part_of_ones_own_is_one_line(here, capfd):
+    wrong = {
+        "experiment=hinge module.adversarial_loss.margin=0": "module.adversarial_loss.margin must be above 0, got 0",
+        "experiment=hinge module.adversarial_loss.margin=wide": "module.adversarial_loss.margin must be a number",
+        "experiment=critic discriminator.width=wide": "discriminator.width must be a whole number, got 'wide'",
+        "experiment=critic discriminator.mbstd_group=2": "there is no key discriminator.mbstd_group",
+        "callbacks=with_brightness callbacks.brightness.every_kimg=0": "callbacks.brightness.every_kimg must be a",
+        "data=boards data.num_item=3": "there is no key data.num_item; did you mean data.num_items?",
+        "experiment=hing": "experiment=hing: there is no such file",
+    }
+    small = [word for word in SMALL if not word.startswith("data.")]
+    for words, message in wrong.items():
+        assert train([*small, "--config-dir", "my_conf", *words.split()]) == 2
+        (line,) = capfd.readouterr().err.splitlines()
+        assert message in line
+    assert not (here / "runs").exists()
+
+
+def smaller(text: str, **changes: str) -> str:
+    """The page's text with its sizes replaced, each of which must be there."""
+    for old, new in changes.values():
+        assert old in text
+        text = text.replace(old, new)
+    return text
+
+
+def run_python(text: str, folder: Path, monkeypatch) -> None:
+    monkeypatch.syspath_prepend(folder)
+    exec(compile(text, "page", "exec"), {})
+
+
+def test_the_python_of_the_page_trains(here, monkeypatch):
+    (text,) = (block.text for block in blocks_of(PAGE) if block.language == "python" and not block.path)
+    text = smaller(text, px=("=32", "=8"), batch=("batch_size=16", "batch_size=4"), kimg=("=100,", "=0.016,"))
+    run_python(text, here / "my_conf", monkeypatch)
+    state = state_of(here / "runs" / "python")
+    assert state["state_dict"]["images_seen"] == 16
+    assert state["discriminator"]["width"] == 64
+    assert generate(["network=runs/python", "seeds=1"]) == 0
+
+
+def test_the_python_of_the_training_page_trains(here, monkeypatch):
+    Path("foxes").mkdir()
+    for i in range(6):
+        Image.new("RGB", (10, 10), (40 * i, 0, 0)).save(f"foxes/{i}.png")
+    (text,) = (block.text for block in blocks_of("training.md") if block.language == "python")
+    text = smaller(
+        text, px=("=64", "=8"), batch=("batch_size=32", "batch_size=4"), kimg=("=1000,", "=0.004,")
+    )
+    run_python(text, here, monkeypatch)
+    assert state_of(here / "runs" / "foxes")["state_dict"]["images_seen"] == 4
