@@ -25,7 +25,7 @@ FOLLOW_THE_BATCH = ("loss.r1_gamma", "ema.half_life_kimg", "discriminator.mbstd_
 
 _SECTIONS = ("generator", "discriminator", "loss", "optim", "ema")
 # Set by interpolation or from the data, not by presets.
-_WIRING = frozenset({"_target_", "resolution", "channels", "c_dim"})
+_WIRING = frozenset({"_target_", "resolution", "channels", "c_dim", "label_names"})
 
 Settled = tuple[Any, str]  # value, origin
 

@@ -1,28 +1,29 @@
 """From a composed configuration to a complete one: nonsense refused, nulls derived, name settled."""
 
-import difflib
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from hashlib import blake2b
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from stylegan import presets
 from stylegan.cli.arguments import mistyped
 from stylegan.cli.compose import Composition
 from stylegan.cli.free_text import literal
 from stylegan.cli.mistakes import UserMistake
+from stylegan.cli.nearest import nearest
 from stylegan.cli.origins import origins, users_keys
 from stylegan.config import RunConfig, accumulation, count_devices, scalar_faults
+from stylegan.presets import NULL_IS_A_VALUE, derive, names
+from stylegan.presets import keys as preset_keys
 from stylegan.run_folder import RunFolder
 from stylegan.sizes import parse_size, plain_size, size_text
 
 LONGEST_NAME = 150  # characters; file systems take 255 bytes
 
 # Null so far, and filled in before anything is built.
-FROM_THE_DATA = {"generator.c_dim", "discriminator.c_dim", "data_fingerprint"}
+FROM_THE_DATA = {"generator.c_dim", "generator.label_names", "discriminator.c_dim", "data_fingerprint"}
 BY_THE_COMMAND = {
     "run_dir": "run_dir is runs_dir/name; set runs_dir=... and name=... instead",
     "data_fingerprint": "data_fingerprint is read from the data; it cannot be set",
@@ -61,7 +62,7 @@ def check(config: DictConfig) -> None:
         faults.append(
             f"overwrite=true moves an older run aside and begins, so it goes with resume=never, not {config.resume}"
         )
-    derived = [key for key in presets.keys() if OmegaConf.select(config, key) is None]
+    derived = [key for key in preset_keys() if OmegaConf.select(config, key) is None]
     later = {"name", "run_dir", "resolution", *FROM_THE_DATA, *derived}
     if not size_faults and config.resolution is not None:
         later -= {"resolution"}
@@ -80,13 +81,13 @@ def complete(composition: Composition) -> Completed:
     if config.resolution is None:
         raise ValueError("resolution must be set, as in resolution=64 or resolution=48x32")
     found = origins(composition)
-    asked_null = {key for key in presets.keys() if OmegaConf.select(config, key) is None}
+    asked_null = {key for key in preset_keys() if OmegaConf.select(config, key) is None}
     devices = _one_device(config)
     found |= fill_nulls(
         config,
         choices.get("preset"),
         devices,
-        users=users_keys(found) - (asked_null - presets.NULL_IS_A_VALUE),
+        users=users_keys(found) - (asked_null - NULL_IS_A_VALUE),
         rederive=config.rederive,
     )
     accumulation(batch_size=config.batch_size, micro_batch=config.micro_batch, devices=devices)
@@ -120,12 +121,12 @@ def fill_nulls(
     Args: users: keys that the user has set; they stay. rederive: False = only nulls are filled in.
     Returns: {key: origin} of what was written.
     """
-    known = preset if preset in presets.names() else "auto"
+    known = preset if preset in names() else "auto"
     # The numbers of a preset of the user's own stand as they are written.
     rederive = rederive or known != preset
-    own = presets.derive(known, config.resolution, None, devices)
+    own = derive(known, config.resolution, None, devices)
     written = {}
-    for key, (value, origin) in presets.derive(
+    for key, (value, origin) in derive(
         known, config.resolution, config.batch_size, devices, rederive=rederive
     ).items():
         section, _, leaf = key.rpartition(".")
@@ -133,7 +134,7 @@ def fill_nulls(
         # A player of the user's own need not have the reference's arguments.
         if leaf not in node:
             continue
-        open_null = node[leaf] is None and key not in presets.NULL_IS_A_VALUE
+        open_null = node[leaf] is None and key not in NULL_IS_A_VALUE
         made_for_another_batch = key not in users and node[leaf] == own[key][0] != value
         if open_null or made_for_another_batch and known == preset:
             node[leaf] = value
@@ -153,8 +154,10 @@ def job_suffix(swept: Mapping[str, str]) -> str:
     )
 
 
-def fill_label_width(config: DictConfig, label_width: int) -> None:
-    """Tells both players the width of a label, K, which only the data know."""
+def fill_labels(config: DictConfig, label_width: int, label_names: Sequence[str] = ()) -> None:
+    """Tells the players what only the data know: the width of a label, K, and the names of the classes."""
+    if "label_names" in config.generator and config.generator.label_names is None:
+        config.generator.label_names = [literal(name) for name in label_names]
     for player in ("generator", "discriminator"):
         node = config[player]
         if "c_dim" in node and node.c_dim is None:
@@ -204,8 +207,7 @@ def _unknown(config: DictConfig) -> Iterator[str]:
 
 
 def _no_key(key: str, keys: Collection[str]) -> str:
-    near = difflib.get_close_matches(key, sorted(keys), n=1)
-    return f"there is no key {key}" + (f"; did you mean {near[0]}?" if near else "")
+    return f"there is no key {key}" + nearest(key, sorted(keys))
 
 
 def _told(step: Callable[[], object]) -> list[str]:

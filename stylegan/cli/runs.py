@@ -7,6 +7,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
+from stylegan.atomic import replacing
 from stylegan.cli.free_text import literal
 from stylegan.run_folder import RunFolder, images_of
 
@@ -98,8 +99,8 @@ def refuse_other_run(config: DictConfig, folder: RunFolder) -> None:
         "data": ("_target_", "path", "labels"),
     }.items():
         old, new = before.get(section) or {}, now[section]
-        # The width of the labels is not known before the data are read.
-        for key in keys or sorted((old.keys() | new.keys()) - {"c_dim"}):
+        # The labels are not known before the data are read.
+        for key in keys or sorted((old.keys() | new.keys()) - {"c_dim", "label_names"}):
             if _comparable(key, old.get(key)) != _comparable(key, new.get(key)):
                 raise ValueError(
                     f"{folder.path} was begun with {section}.{key}={old.get(key)}, not {new.get(key)};"
@@ -113,11 +114,10 @@ def write_config(config: DictConfig, folder: RunFolder) -> None:
     Raises: ValueError where the folder cannot be written.
     """
     text = OmegaConf.to_yaml(OmegaConf.create(_resolved(config)))
-    temporary = folder.config.with_suffix(".tmp")
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, folder.config)
+        with replacing(folder.config) as file:
+            file.write(text.encode())
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise ValueError(f"{folder.path} cannot be written ({reason}); set runs_dir=...") from error

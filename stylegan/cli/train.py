@@ -15,7 +15,7 @@ from hydra.utils import call, instantiate
 from omegaconf import DictConfig
 
 from stylegan.cli.announce import say, say_finished_already, say_start, say_where_to_look
-from stylegan.cli.complete import Completed, check, complete, fill_label_width
+from stylegan.cli.complete import Completed, check, complete, fill_labels
 from stylegan.cli.compose import Composition, run_command
 from stylegan.cli.explain import explained
 from stylegan.cli.host import prepare_host
@@ -59,7 +59,7 @@ def train(composition: Composition) -> int:
         refuse_unwritable(folder)
         data = instantiate(config.data, _convert_="all")
         data.setup("fit")
-        fill_label_width(config, data.label_width)
+        fill_labels(config, data.label_width, getattr(data, "label_names", ()))
         notes = [*getattr(data, "notes", ()), *_settle_fingerprint(config, folder, data, checkpoint)]
     quiet_lightning()
     # The first weights are drawn from torch's own generator, and nothing later is.

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from omegaconf import OmegaConf
 
-from stylegan.cli.complete import complete, fill_label_width, job_suffix
+from stylegan.cli.complete import complete, fill_labels, job_suffix
 from stylegan.cli.compose import composed
 from stylegan.cli.free_text import quote_free_text
 from stylegan.cli.mistakes import UserMistake
@@ -162,15 +162,15 @@ def test_a_size_is_stored_as_constructors_take_it(text, stored, name):
 
 def test_the_players_learn_the_width_of_the_labels():
     config, _ = completed()
-    fill_label_width(config, 5)
+    fill_labels(config, 5)
     assert config.generator.c_dim == config.discriminator.c_dim == 5
     with pytest.raises(ValueError, match="generator.c_dim"):
-        fill_label_width(config, 4)
+        fill_labels(config, 4)
 
 
 def test_the_written_configuration_is_resolved(tmp_path):
     config, folder = completed(f"runs_dir={tmp_path}", "resolution=64")
-    fill_label_width(config, 0)
+    fill_labels(config, 0)
     write_config(config, folder)
     text = folder.config.read_text()
     assert "${" not in text and "???" not in text
@@ -183,7 +183,7 @@ def test_the_written_configuration_is_resolved(tmp_path):
 def begun(tmp_path) -> RunFolder:
     """A run folder with a configuration and two checkpoints, empty ones."""
     config, folder = completed(f"runs_dir={tmp_path}", "name=run", "data=folder", "data.path=a.zip")
-    fill_label_width(config, 0)
+    fill_labels(config, 0)
     write_config(config, folder)
     folder.checkpoints.mkdir()
     for images in (800, 12800):
@@ -228,3 +228,9 @@ def test_a_configuration_that_cannot_be_read_is_named(begun, text):
     with pytest.raises(ValueError, match="config.yaml cannot be read") as caught:
         refuse_other_run(same, begun)
     assert "\n" not in str(caught.value)
+
+
+def test_the_names_of_the_classes_reach_the_generator():
+    config, _ = completed()
+    fill_labels(config, 2, ["corgi", "${seed}"])
+    assert OmegaConf.to_container(config.generator, resolve=True)["label_names"] == ["corgi", "${seed}"]
