@@ -1,6 +1,8 @@
 """Checkpoints named and timed by the images seen, which are whole or not there at all."""
 
+import errno
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,25 +11,48 @@ import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 
 from callbacks.cadence import check_every_kimg
+from callbacks.full_disk import is_full_disk, say
 from callbacks.maintenance import maintenance
-from stylegan.atomic import replacing, sweep_partials
+from stylegan.atomic import sweep_partials
+from stylegan.checkpoint_files import delete, expendable, write_checkpoint
 from stylegan.interop.checkpoint import save_generator
 from stylegan.run_folder import RunFolder, checkpoint_name
 
 
 class KimgCheckpoint(pl.Callback):
-    """Writes `checkpoints/kimg0000012.800.ckpt`, and beside it the EMA generator as safetensors.
+    """Writes `checkpoints/kimg0000012.800.ckpt`, and beside it the EMA generator as safetensors and a checksum.
 
-    At every multiple of `every_kimg` and after the last iteration; never before the first one, and never for
-    an iteration that an exception or Ctrl-C cut in two. It is no subclass of Lightning's `Checkpoint`: with
-    `enable_checkpointing=false` the trainer has this one or none, never Lightning's own.
+    At every multiple of `every_kimg`, after the last iteration, and when training is asked to stop; never before
+    the first one, and never for an iteration that an exception cut in two. Older ones go by the policy. Where the
+    disk has no room, training goes on, and each `retry_every_kimg` says so and tries again.
 
-    Args: every_kimg: cadence in thousands of images, > 0. folder: the run folder.
+    It is no subclass of Lightning's `Checkpoint`: with `enable_checkpointing=false` the trainer has this one or
+    none, never Lightning's own.
+
+    Args: every_kimg, retry_every_kimg: cadences in thousands of images, > 0. folder: the run folder.
+        keep_last, keep_every_kimg: as in `stylegan.checkpoint_files.expendable`.
     """
 
-    def __init__(self, *, every_kimg: float, folder: str | os.PathLike) -> None:
+    def __init__(
+        self,
+        *,
+        every_kimg: float,
+        folder: str | os.PathLike,
+        keep_last: int | None = 3,
+        keep_every_kimg: float | None = 200.0,
+        retry_every_kimg: float = 4.0,
+    ) -> None:
         self.every_kimg = check_every_kimg("callbacks.checkpoint.every_kimg", every_kimg)
+        self.retry_every_kimg = check_every_kimg("callbacks.checkpoint.retry_every_kimg", retry_every_kimg)
+        if keep_every_kimg is not None:
+            check_every_kimg("callbacks.checkpoint.keep_every_kimg", keep_every_kimg)
+        if keep_last is not None and keep_last < 1:
+            raise ValueError(
+                f"callbacks.checkpoint.keep_last must be at least 1, or null for all; got {keep_last}"
+            )
+        self.keep_last, self.keep_every_kimg = keep_last, keep_every_kimg
         self.folder = RunFolder(folder)
+        self._owed = False  # a checkpoint that found no room
 
     def setup(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
         # Last: a checkpoint must hold what the other callbacks did at its iteration. A new list, since
@@ -41,18 +66,60 @@ class KimgCheckpoint(pl.Callback):
             sweep_partials(self.folder.checkpoints, "kimg*")
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
-        if not module.due(self.every_kimg):
-            return
-        with maintenance(module):
-            path = self.folder.checkpoints / checkpoint_name(module.images)
+        asked = module.due(self.every_kimg) or trainer.should_stop
+        if asked or (self._owed and module.due(self.retry_every_kimg)):
+            with maintenance(module):
+                self._owed = not self._save(trainer, module)
+
+    def _save(self, trainer: pl.Trainer, module: pl.LightningModule) -> bool:
+        """Whether the checkpoint is on the disk."""
+        path = self.folder.checkpoints / f"{checkpoint_name(module.images)}.ckpt"
+        try:
             if trainer.is_global_zero:
                 path.parent.mkdir(parents=True, exist_ok=True)
+                self._make_room(path, _bytes_of(module))
                 # The generator first: where there is a checkpoint, its generator is there, too.
                 images = {"images": str(module.images)}
-                save_generator(path.with_name(f"{path.name}.safetensors"), module.generator_ema, images)
+                save_generator(path.with_suffix(".safetensors"), module.generator_ema, images)
             # weights_only=False: optimisers and callbacks, too. The file is readable with torch's
             # weights_only=True.
-            trainer.save_checkpoint(path.with_name(f"{path.name}.ckpt"), weights_only=False)
+            trainer.save_checkpoint(path, weights_only=False)
+        except (OSError, RuntimeError) as error:
+            if not is_full_disk(error):
+                raise
+            if not path.exists():
+                path.with_suffix(".safetensors").unlink(missing_ok=True)
+            say(f"no checkpoint at kimg {module.kimg:.3f}: {error}; free some space, it is tried again")
+            return False
+        if trainer.is_global_zero:
+            self._thin(path)
+        return True
+
+    def _make_room(self, coming: Path, need_bytes: int) -> None:
+        """Raises: OSError (ENOSPC) where the checkpoint to come does not fit, also after thinning."""
+        if shutil.disk_usage(coming.parent).free < need_bytes:
+            self._thin(coming)
+        free = shutil.disk_usage(coming.parent).free
+        if free < need_bytes:
+            room = f"{need_bytes / 2**20:.0f} MiB are needed, {free / 2**20:.0f} MiB are free in"
+            raise OSError(errno.ENOSPC, f"{room} {coming.parent}")
+
+    def _thin(self, newest: Path) -> None:
+        there = {*self.folder.checkpoints.glob("kimg*.ckpt"), newest}
+        for path in expendable(there, keep_last=self.keep_last, keep_every_kimg=self.keep_every_kimg):
+            delete(path)
+
+
+def _bytes_of(module: pl.LightningModule) -> int:
+    """What a checkpoint and its generator take: all tensors, Adam's two moments of those that learn, a margin."""
+    state = sum(tensor.nbytes for tensor in module.state_dict().values())
+    moments = sum(
+        2 * parameter.nbytes
+        for optimizer in module.trainer.optimizers
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    )
+    return int(1.5 * state + moments) + 2**20
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -71,5 +138,4 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             raise TypeError("storage options are for remote files; checkpoints are written to local folders")
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as file:
-            torch.save(checkpoint, file)
+        write_checkpoint(path, lambda file: torch.save(checkpoint, file))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from callbacks.cadence import check_every_kimg
+from callbacks.full_disk import going_on_without
 from callbacks.maintenance import maintenance
 from stylegan.images import save_png, tile, to_uint8, visible
 from stylegan.latents import Sampler, latents_of
@@ -99,10 +100,12 @@ class SnapshotGrid(pl.Callback):
     ) -> None:
         """Writes images, uint8 [N,C,H,W], as a grid and shows it in the loggers."""
         grid = tile(visible(images), self.columns)
-        self.folder.snapshots.mkdir(parents=True, exist_ok=True)
-        save_png(self.folder.snapshots / name, grid, text)
+        with going_on_without(name):
+            self.folder.snapshots.mkdir(parents=True, exist_ok=True)
+            save_png(self.folder.snapshots / name, grid, text)
         for logger in trainer.loggers:
-            log_image(logger, title, grid, module.images)
+            with going_on_without(f"the {title} in {type(logger).__name__}"):
+                log_image(logger, title, grid, module.images)
 
 
 def grid_labels(preview: Tensor | None, count: int, width: int) -> Tensor:

@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 
 from callbacks.cadence import check_every_kimg
+from callbacks.full_disk import going_on_without
 from callbacks.maintenance import MAINTENANCE
 from stylegan.loggers import RowLogger, define_kimg_axis, forget_after, log_means
 from stylegan.training.stats import Stat
@@ -122,10 +123,11 @@ def _hand_out(loggers: list[pl.loggers.Logger], row: dict[str, Stat], images: in
     timestamp = time.time()
     means = {name: stat.mean for name, stat in row.items()}
     for logger in loggers:
-        if isinstance(logger, RowLogger):
-            logger.log_row(row, timestamp=timestamp)
-        else:
-            log_means(logger, means, images)
+        with going_on_without(f"a row of {type(logger).__name__}"):
+            if isinstance(logger, RowLogger):
+                logger.log_row(row, timestamp=timestamp)
+            else:
+                log_means(logger, means, images)
 
 
 def _resources(device: torch.device) -> dict[str, float]:

@@ -32,6 +32,7 @@ class RowLogger(Logger):
     def __init__(self, *, folder: str | os.PathLike) -> None:
         super().__init__()
         self.path = Path(folder) / self.file_name
+        self._waiting = ""  # what found no room
 
     @property
     def name(self) -> str:
@@ -61,10 +62,22 @@ class RowLogger(Logger):
         """Does nothing: `config.yaml` in the run folder holds them."""
 
     def append(self, text: str) -> None:
-        """Appends text in one write, so that a kill leaves at most one unfinished line, the last."""
+        """Appends text in one write, so that a kill leaves at most one unfinished line, the last.
+
+        Raises: OSError, as where the disk is full; the text comes with that of the next call then.
+        """
+        self._waiting += text
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with open(self.path, "a", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with open(self.path, "ab", buffering=0) as file:
+            whole, rest = file.tell(), memoryview(self._waiting.encode())
+            try:
+                while rest:
+                    rest = rest[file.write(rest) :]
+            except OSError:
+                # What got through of it would join the next row.
+                os.ftruncate(file.fileno(), whole)
+                raise
+        self._waiting = ""
 
 
 def images_of(kimg: float) -> int:

@@ -2,7 +2,9 @@
 
 import errno
 import os
-from pathlib import Path
+import re
+import resource
+import shutil
 
 import pytest
 import pytorch_lightning as pl
@@ -11,8 +13,11 @@ from callbacks_fakes import FakeModule, fit
 from lightning_fabric.plugins import TorchCheckpointIO
 
 from callbacks import AtomicCheckpointIO, KimgCheckpoint, StatsTicks
+from stylegan.checkpoint_files import damage_of
 from stylegan.interop.checkpoint import load_generator
 from stylegan.run_folder import RunFolder
+
+KINDS = ("ckpt", "ckpt.sha256", "safetensors")
 
 
 def names(folder) -> list[str]:
@@ -22,7 +27,7 @@ def names(folder) -> list[str]:
 def test_due_ones_and_the_end_each_with_its_generator(tmp_path):
     fit(FakeModule(total_images=28), [KimgCheckpoint(every_kimg=0.010, folder=tmp_path)])
     stems = ["kimg0000000.012", "kimg0000000.020", "kimg0000000.028"]
-    assert names(tmp_path) == sorted(f"{stem}.{kind}" for stem in stems for kind in ("ckpt", "safetensors"))
+    assert names(tmp_path) == sorted(f"{stem}.{kind}" for stem in stems for kind in KINDS)
     assert RunFolder(tmp_path).newest_checkpoint().name == "kimg0000000.028.ckpt"
 
 
@@ -63,7 +68,7 @@ def test_half_an_iteration_is_never_saved(tmp_path, monkeypatch, error):
 
     with pytest.raises((error, SystemExit)):
         fit(Failing(total_images=40), [KimgCheckpoint(every_kimg=0.012, folder=tmp_path)])
-    assert names(tmp_path) == ["kimg0000000.012.ckpt", "kimg0000000.012.safetensors"]
+    assert names(tmp_path) == [f"kimg0000000.012.{kind}" for kind in KINDS]
 
 
 def test_a_checkpoint_continues_to_the_weights_of_an_uninterrupted_run(tmp_path):
@@ -88,7 +93,7 @@ class TestAtomicCheckpointIO:
         monkeypatch.setattr(torch, "save", observed)
         AtomicCheckpointIO().save_checkpoint({"x": torch.ones(3)}, path)
         assert len(seen) == 1 and not seen[0].endswith(".ckpt")
-        assert os.listdir(path.parent) == [path.name]
+        assert sorted(os.listdir(path.parent)) == [path.name, f"{path.name}.sha256"]
         assert torch.equal(torch.load(path, weights_only=True)["x"], torch.ones(3))
 
     @pytest.mark.parametrize(
@@ -105,7 +110,7 @@ class TestAtomicCheckpointIO:
         monkeypatch.setattr(torch, "save", fail)
         with pytest.raises(type(error)):
             AtomicCheckpointIO().save_checkpoint({"x": 2}, path)
-        assert os.listdir(tmp_path) == [path.name]
+        assert sorted(os.listdir(tmp_path)) == [path.name, f"{path.name}.sha256"]
         assert torch.load(path, weights_only=True) == {"x": 1}
 
     def test_file_and_folder_reach_the_disk_in_order(self, tmp_path, monkeypatch):
@@ -115,9 +120,8 @@ class TestAtomicCheckpointIO:
         if not os.path.exists("/proc/self/fd"):
             pytest.skip("needs /proc to tell which file a descriptor is")
         AtomicCheckpointIO().save_checkpoint({}, tmp_path / "a.ckpt")
-        partial, *rest = calls
-        assert Path(partial).match(str(tmp_path / ".a.ckpt.*.partial"))
-        assert rest == ["replace", str(tmp_path)]
+        shown = [re.sub(r"\.\w{12}\.partial", "", call.removeprefix(str(tmp_path))) for call in calls]
+        assert shown == ["/.a.ckpt", "replace", "", "/.a.ckpt.sha256", "replace", ""]
 
     def test_it_is_used_unless_the_user_chose_another(self, tmp_path):
         class Chosen(TorchCheckpointIO):
@@ -143,3 +147,61 @@ def test_what_a_killed_writer_left_is_swept_up_and_nothing_else(tmp_path):
 def test_a_cadence_without_sense_is_refused_by_name(tmp_path):
     with pytest.raises(ValueError, match=r"callbacks\.checkpoint\.every_kimg.*0"):
         KimgCheckpoint(every_kimg=0, folder=tmp_path)
+
+
+@pytest.mark.parametrize("options", [{"keep_last": 0}, {"keep_every_kimg": 0}, {"retry_every_kimg": -1}])
+def test_a_policy_without_sense_is_refused_by_name(tmp_path, options):
+    (key,) = options
+    with pytest.raises(ValueError, match=rf"callbacks\.checkpoint\.{key}"):
+        KimgCheckpoint(every_kimg=1, folder=tmp_path, **options)
+
+
+def test_older_checkpoints_go_with_all_that_is_theirs(tmp_path):
+    policy = KimgCheckpoint(every_kimg=0.004, folder=tmp_path, keep_last=2, keep_every_kimg=0.012)
+    fit(FakeModule(total_images=36), [policy])
+    stems = [f"kimg0000000.0{images}" for images in (12, 24, 32, 36)]
+    assert names(tmp_path) == sorted(f"{stem}.{kind}" for stem in stems for kind in KINDS)
+
+
+def test_training_that_is_asked_to_stop_is_saved(tmp_path):
+    class Stopping(pl.Callback):
+        def on_train_batch_end(self, trainer, module, *_):
+            trainer.should_stop = module.images == 8
+
+    fit(FakeModule(total_images=40), [KimgCheckpoint(every_kimg=1, folder=tmp_path), Stopping()])
+    assert RunFolder(tmp_path).newest_checkpoint().name == "kimg0000000.008.ckpt"
+
+
+def test_without_room_training_goes_on_says_so_and_tries_again(tmp_path, monkeypatch, capsys):
+    """The disk is full from image 8 to image 20; a checkpoint is due every 8, a new attempt every 4."""
+    module = FakeModule(total_images=28)
+    usage = shutil.disk_usage(tmp_path)
+    full = lambda _: usage._replace(free=0 if 8 < module.images <= 20 else usage.free)  # noqa: E731
+    monkeypatch.setattr(shutil, "disk_usage", full)
+    fit(module, [KimgCheckpoint(every_kimg=0.008, folder=tmp_path, retry_every_kimg=0.004)])
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning")]
+    assert [line.split(":")[0] for line in said] == [
+        "warning     no checkpoint at kimg 0.016",
+        "warning     no checkpoint at kimg 0.020",
+    ]
+    stems = [f"kimg0000000.0{images}" for images in ("08", 24, 28)]
+    assert names(tmp_path) == sorted(f"{stem}.{kind}" for stem in stems for kind in KINDS)
+
+
+def test_a_write_that_fails_half_way_harms_nothing_saved(tmp_path, capsys):
+    """A limit on the size of files stands in for a full disk: real writes fail, in torch and in Python."""
+    module = FakeModule(total_images=12)
+
+    class Limit(pl.Callback):
+        def on_train_batch_end(self, trainer, module, *_):
+            limit = 2000 if module.images == 8 else resource.RLIM_INFINITY
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+
+    try:
+        fit(module, [Limit(), KimgCheckpoint(every_kimg=0.004, folder=tmp_path)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+    assert "no checkpoint at kimg 0.008" in capsys.readouterr().out
+    stems = [f"kimg0000000.0{images}" for images in ("04", 12)]
+    assert names(tmp_path) == sorted(f"{stem}.{kind}" for stem in stems for kind in KINDS)
+    assert all(damage_of(path) is None for path in (tmp_path / "checkpoints").glob("*.ckpt"))

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+import resource
 
 import pytest
 
@@ -133,3 +134,18 @@ def test_single_values_of_lightning_write_nothing(logger):
     logger.save()
     logger.finalize("success")
     assert not logger.path.exists()
+
+
+def test_a_row_that_finds_the_disk_full_comes_with_the_next(logger):
+    """A limit on the size of files stands in for the disk: part of the row gets through before it fails."""
+    write(logger, 1)
+    whole = logger.path.read_bytes()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 10, resource.RLIM_INFINITY))
+    try:
+        with pytest.raises(OSError):
+            write(logger, 2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+    assert logger.path.read_bytes() == whole
+    write(logger, 3)
+    assert kimgs(logger) == [1, 2, 3]
