@@ -53,7 +53,9 @@ def _refuse_nonsense(config: DictConfig) -> None:
     known = keys_of("generate")
     faults = [f"there is no key {key}" + nearest_key(key, known) for key in config if key not in known]
     if not isinstance(config.runs_dir, str) or config.runs_dir == "":
-        faults.append(f"runs_dir must be a folder, got {shown(config.runs_dir)}; leave it out for runs in `runs`")
+        faults.append(
+            f"runs_dir must be a folder, got {shown(config.runs_dir)}; leave it out for runs in `runs`"
+        )
     if config.network == "":
         faults.append("network is empty; leave it out for the newest run")
     faults += mistyped(config)

@@ -1,0 +1,63 @@
+"""Every file of every group is composed and built whole, as the commands build it.
+
+`tests/config/test_config_groups.py` looks at what single groups promise; here no group and no file can be forgotten,
+since they are read from the folder.
+"""
+
+from pathlib import Path
+
+import pytest
+from hydra.utils import instantiate
+
+from stylegan.cli.complete import complete, fill_labels
+from stylegan.cli.compose import composed
+from stylegan.cli.generate import main as generate
+from stylegan.interop.checkpoint import save_generator
+from stylegan.networks import Generator
+
+CONF = Path(__file__).parents[2] / "conf"
+FILES = sorted(path.relative_to(CONF) for path in CONF.glob("*/**/*.yaml"))
+OF_TRAINING = [file for file in FILES if file.parts[0] != "task"]
+OF_DRAWING = [file for file in FILES if file.parts[0] == "task"]
+# All layers are there, with fewer feature maps: what is built shall not take seconds.
+NARROW = ["generator.channel_max=16", "discriminator.channel_max=16"]
+# What the user must say, where a file leaves it open.
+NEEDED = {"data/folder.yaml": ["data.path=pictures.zip"]}
+
+
+def test_every_group_belongs_to_a_command():
+    groups = {file.parts[0] for file in FILES}
+    chosen = {*composed("train").choices, *composed("generate").choices}
+    assert groups and groups <= chosen
+    assert all(len(file.parts) == 2 for file in FILES), "groups are one level deep"
+
+
+@pytest.mark.parametrize("file", OF_TRAINING, ids=Path.as_posix)
+def test_a_training_with_this_file_can_be_built(file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    composition = composed("train", [f"{file.parent}={file.stem}", *NARROW, *NEEDED.get(file.as_posix(), [])])
+    assert composition.choices[str(file.parent)] == file.stem
+    complete(composition)
+    config = composition.config
+    fill_labels(config, 0, ())
+    instantiate(config.data, _convert_="all")
+    module = instantiate(config.module)
+    assert module.generator.size == module.discriminator.size
+    callbacks = [instantiate(node) for node in config.callbacks.values()]
+    loggers = [instantiate(node) for node in config.logger.values()]
+    config.trainer.accelerator = "cpu"  # a machine without the real one refuses it
+    trainer = instantiate(
+        config.trainer, callbacks=callbacks, logger=loggers or False, enable_checkpointing=False
+    )
+    assert trainer.max_steps == -1 and trainer.max_epochs == -1
+    if "wandb" not in config.logger:  # its logger makes its folder at once
+        assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("file", OF_DRAWING, ids=Path.as_posix)
+def test_a_task_draws(file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    small = dict(z_dim=4, w_dim=4, mapping_layers=1, channel_base=32, channel_max=4)
+    save_generator("small.safetensors", Generator(resolution=8, **small))
+    assert generate([f"task={file.stem}", "network=small.safetensors", "out=out"]) == 0
+    assert any(tmp_path.joinpath("out").iterdir())
