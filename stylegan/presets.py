@@ -135,7 +135,8 @@ def _scaled(kept: Mapping[str, Any], own: int, batch: int, devices: int) -> dict
             f"formula min({group}, {batch}//{devices})",
         ),
     }
-    return {key: rules[key](value) for key, value in kept.items()}
+    scaled = {key: rules[key](value) for key, value in kept.items()}
+    return {key: settled for key, settled in scaled.items() if settled[0] != kept[key]}
 
 
 def _by_resolution(side: int) -> dict[str, Settled]:

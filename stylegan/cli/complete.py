@@ -102,7 +102,7 @@ def complete(composition: Composition) -> Completed:
     config.name = literal(name)
     config.run_dir = literal(str(Path(config.runs_dir) / name))
     found["run_dir"] = "formula runs_dir/name"
-    found |= {key: "the data" for key in FROM_THE_DATA}
+    found |= {key: "the data" for key in FROM_THE_DATA if OmegaConf.select(config, key) is None}
     return Completed(RunFolder(config.run_dir), found)
 
 

@@ -154,16 +154,16 @@ def _known(options: dict[str, Any], layers: Callable[..., Iterator[Layer]]) -> d
 
 
 def memory_line(config: DictConfig) -> str:
-    """The estimate in one line, in gigabytes of 10^9 bytes."""
+    """The estimate in one line, in units of 10^6 or 10^9 bytes."""
     estimate = estimate_memory(config)
     if estimate is None:
         return "not estimated: a player is not ours"
     return (
-        f"about {_gigabytes(estimate.total_bytes)}: {_gigabytes(estimate.state_bytes)} for"
-        f" {(estimate.generator + estimate.discriminator) / 1e6:.1f} million parameters,"
-        f" {_gigabytes(estimate.activation_bytes)} for {config.micro_batch} images at a time; torch itself comes on top"
+        f"about {_in_words(estimate.total_bytes)}: {_in_words(estimate.state_bytes)} for"
+        f" {(estimate.generator + estimate.discriminator) / 1e6:.3g} million parameters,"
+        f" {_in_words(estimate.activation_bytes)} for {config.micro_batch} images at a time; torch itself comes on top"
     )
 
 
-def _gigabytes(count: float) -> str:
-    return f"{count / 1e9:.2g} GB"
+def _in_words(count: float) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
