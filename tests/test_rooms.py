@@ -12,6 +12,7 @@ MAY_IMPORT = {
     "stylegan.version": set(),
     "stylegan.sizes": set(),
     "stylegan.atomic": set(),
+    "stylegan.run_lock": set(),
     "stylegan.checkpoint_files": {"stylegan.atomic", "stylegan.run_folder"},
     "stylegan.config": {"stylegan.sizes"},
     "stylegan.run_folder": set(),

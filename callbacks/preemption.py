@@ -1,0 +1,72 @@
+"""Leaving in good order: between two iterations, with a checkpoint, when a signal or the clock asks for it."""
+
+import os
+import re
+import signal
+import sys
+import threading
+import time
+from types import FrameType
+from typing import Any
+
+import pytorch_lightning as pl
+
+# Of sysexits.h: a temporary failure, to be tried again; the same command goes on.
+EXIT_TIME_IS_UP = 75
+
+# Ctrl-C; `kill` and preempted machines; Slurm's `--signal=USR1@120`. Windows has no SIGUSR1.
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
+
+_UNITS_SEC = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+
+
+class Preemption(pl.Callback):
+    """Ends training after the running iteration, which `KimgCheckpoint` then saves.
+
+    From the first step on it answers SIGINT, SIGTERM and SIGUSR1 in Lightning's place, whose own answer loses the
+    iterations since the last checkpoint. A second SIGINT ends the process at once; nothing saved is harmed.
+
+    Args: max_time: how long this process may train, as in `11h30m`, `90m`, `1d`; None = for ever.
+    After training: `exit_code`, 0 where nothing asked to leave, 128 + signal, or 75 where time was up.
+    Raises: ValueError for a time that cannot be read.
+    """
+
+    def __init__(self, *, max_time: str | None = None) -> None:
+        self._end = None if max_time is None else time.monotonic() + seconds_of(max_time)
+        self._signal: int | None = None
+        self.exit_code = 0
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        # Lightning gives the older handlers back when it is done.
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                signal.signal(number, self._asked)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
+        if module.is_last:
+            return
+        if self._signal is not None:
+            self.exit_code = 128 + self._signal
+        elif self._end is not None and time.monotonic() >= self._end:
+            self.exit_code = EXIT_TIME_IS_UP
+        if self.exit_code:
+            trainer.should_stop = True
+
+    def _asked(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and self._signal is not None:
+            os._exit(128 + number)
+        self._signal = number
+        # Not print: the signal may have come while something else was being printed.
+        more = " (once more to leave at once)" if number == signal.SIGINT else ""
+        os.write(
+            sys.__stderr__.fileno(), f"{signal.Signals(number).name}: saving after this step{more}\n".encode()
+        )
+
+
+def seconds_of(text: str) -> float:
+    """`1d`, `11h30m`, `90m`, `45s` → seconds.  Raises: ValueError for anything else, and for no time at all."""
+    parts = re.findall(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([dhms])", str(text))
+    seconds = sum(float(number) * _UNITS_SEC[unit] for number, unit in parts)
+    if "".join(map("".join, parts)) != str(text) or seconds <= 0:
+        raise ValueError(f"max_time={text}: it must be a time above 0, as in 11h30m, 90m or 1d")
+    return seconds

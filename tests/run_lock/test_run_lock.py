@@ -1,0 +1,122 @@
+"""One process a run folder."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from stylegan import run_lock
+from stylegan.run_lock import RunLock, RunLocked
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+HOLD = (
+    "import sys, time; from stylegan.run_lock import RunLock\n"
+    "with RunLock(sys.argv[1]): print('held', flush=True); sys.stdin.read()"
+)
+
+
+def holder_of(folder) -> subprocess.Popen:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_it_is_there_while_it_is_held_and_gone_afterwards(tmp_path):
+    with RunLock(tmp_path / "run") as lock:
+        assert json.loads(lock.path.read_text())["pid"] == os.getpid()
+        assert lock.taken_over is None
+        assert [path.name for path in (tmp_path / "run").iterdir()] == ["run.lock"]
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_second_process_is_told_who_holds_it_and_a_dead_ones_lock_is_taken_over(tmp_path):
+    process = holder_of(tmp_path)
+    try:
+        who = rf"in use by process {process.pid} on {platform.node()}; .*another name="
+        with pytest.raises(RunLocked, match=who), RunLock(tmp_path):
+            pass
+        process.kill()
+        process.wait()
+        assert (tmp_path / "run.lock").exists()
+        with RunLock(tmp_path) as lock:
+            assert f"process {process.pid}" in lock.taken_over
+    finally:
+        process.kill()
+        process.communicate()
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_process_that_got_a_dead_ones_number_does_not_hold_its_lock(tmp_path):
+    process = holder_of(tmp_path)
+    try:
+        lock = tmp_path / "run.lock"
+        other = json.loads(lock.read_text())
+        assert other["began"] is not None
+        other["began"] = "another boot:1"
+        lock.write_text(json.dumps(other))
+        with RunLock(tmp_path) as taken:
+            assert taken.taken_over
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("text", ['{"pid": 1, "host": "elsewhere"}', "", "[]", "nonsense"])
+def test_another_machines_lock_counts_as_long_as_it_is_renewed(tmp_path, text):
+    lock = tmp_path / "run.lock"
+    lock.write_text(text)
+    with pytest.raises(RunLocked, match="in use by process"), RunLock(tmp_path):
+        pass
+    future = time.time() + 10**6  # a clock that was set back
+    os.utime(lock, (future, future))
+    with pytest.raises(RunLocked), RunLock(tmp_path):
+        pass
+    past = time.time() - run_lock.STALE_AFTER_SEC - 5
+    os.utime(lock, (past, past))
+    with RunLock(tmp_path) as taken:
+        assert "left its lock behind" in taken.taken_over
+
+
+def test_it_is_renewed(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_lock, "RENEWED_EVERY_SEC", 0.01)
+    with RunLock(tmp_path) as lock:
+        os.utime(lock.path, (1, 1))
+        deadline = time.monotonic() + 5
+        while lock.path.stat().st_mtime < 10 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert lock.path.stat().st_mtime > 10
+
+
+def test_of_many_that_find_a_stale_lock_one_gets_it(tmp_path):
+    (tmp_path / "run.lock").write_text('{"pid": 1, "host": "elsewhere"}')
+    os.utime(tmp_path / "run.lock", (1, 1))
+
+    def attempt(_) -> bool:
+        try:
+            RunLock(tmp_path).__enter__()
+        except RunLocked:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(attempt, range(8))) == 1
+
+
+def test_without_hard_links_it_works_too(tmp_path, monkeypatch):
+    def no_links(*_):
+        raise PermissionError("this file system has none")
+
+    monkeypatch.setattr(os, "link", no_links)
+    with RunLock(tmp_path), pytest.raises(RunLocked), RunLock(tmp_path):
+        pass
