@@ -59,7 +59,7 @@ def estimate_memory(config: DictConfig) -> MemoryEstimate | None:
     )
     phases = [4 * a_g + 3 * a_d]
     if config.loss.pl_weight:
-        phases.append(5 * a_g / config.loss.pl_batch_shrink)
+        phases.append(5 * a_g / max(config.loss.pl_batch_shrink, 1))
     if config.loss.r1_gamma:
         phases.append(6 * a_d)
     an_image = max(phases) + augmented
