@@ -26,15 +26,18 @@ _WORDS = {
 }
 
 
-def mistyped(config: DictConfig, *, later: Collection[str] = ()) -> list[str]:
+def mistyped(
+    config: DictConfig, *, later: Collection[str] = (), only: Collection[str] | None = None
+) -> list[str]:
     """What is wrong with the arguments of all parts, one line a value, in the order of the configuration.
 
     Wrong are values of another type than the constructor asks for, and keys that it does not take.
-    Args: later: dotted keys that are null so far, and filled in before anything is built.
+    Args: later: dotted keys that are null so far, and filled in before anything is built. only: look at these alone.
     What cannot be judged passes: arguments without an annotation, and targets that do not exist, which whoever
     builds them will name.
     """
-    return list({key: line for key, line in _mistyped(config, "") if key not in later}.values())
+    wrong = {key: line for key, line in _mistyped(config, "") if key not in later}
+    return [line for key, line in wrong.items() if only is None or key in only]
 
 
 def _mistyped(node: DictConfig, prefix: str) -> Iterator[tuple[str, str]]:

@@ -19,6 +19,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 import stylegan.config  # noqa: F401  (registers the schema that train.yaml begins with)
+from stylegan.cli.arguments import mistyped
 from stylegan.cli.command_line import CommandLine
 from stylegan.cli.free_text import quote
 from stylegan.cli.mistakes import UserMistake, exit_code_of, explain
@@ -131,6 +132,10 @@ def _all_faults(config_name: str, line: CommandLine, first: Exception) -> list[s
             faults.append(fault)
     if not faults:
         raise first
+    # The constructors are read for the rest only where something is said to them: their import takes seconds.
+    keys = {word.partition("=")[0].lstrip("+") for word in accepted if "." in word.partition("=")[0]}
+    if keys:
+        faults += mistyped(composed(config_name, accepted, config_dir=line.config_dir).config, only=keys)
     return faults
 
 

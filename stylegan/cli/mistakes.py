@@ -158,12 +158,17 @@ def _explain_constructor(error: InstantiationException) -> str | None:
     cause = error.__cause__ or error.__context__
     key = re.search(r"full_key: (\S+)", str(error))
     prefix = f"{key[1]}: " if key else ""
+    if _is_misconfiguration(cause) and re.search(r"backend found|accelerator", str(cause)):
+        return f"{prefix}{_in_one_line(str(cause))} trainer=auto takes the device that there is"
     if isinstance(cause, ValueError | OSError) or _is_misconfiguration(cause):
         return _in_one_line(str(cause))
     if isinstance(cause, TypeError) and _innermost_package(cause) == "hydra":
         return prefix + _in_one_line(str(cause))
     if cause is None or isinstance(cause, ImportError) and _is_unknown_name(cause):
-        return prefix + _in_one_line(re.sub(r"full_key: \S+", "", str(error)).partition(", set env var")[0])
+        reason = re.sub(r"full_key: \S+", "", str(error)).partition(", set env var")[0]
+        return (
+            f"{prefix}{_in_one_line(reason)}; a file of your own is looked for in the folder of --config-dir"
+        )
     return None
 
 

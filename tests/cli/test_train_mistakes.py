@@ -33,6 +33,19 @@ def test_an_unknown_argument_is_a_mistake():
     assert "'sise'" in explain(error_of(sise=1))
 
 
+class MisconfigurationException(Exception):
+    """Lightning's is told by its name, since the commands do not import Lightning."""
+
+
+def part_without_a_device():
+    raise MisconfigurationException("No supported gpu backend found!")
+
+
+def test_a_device_that_is_not_there_is_a_mistake_with_a_way_out():
+    line = explain(error_of(_target_=f"{__name__}.part_without_a_device"))
+    assert line == "No supported gpu backend found! trainer=auto takes the device that there is"
+
+
 @pytest.mark.parametrize("target", ["nowhere.Part", f"{__name__}.Prat"])
 def test_an_unknown_target_is_a_mistake(target):
     assert target in explain(error_of(_target_=target))
@@ -136,6 +149,11 @@ def test_all_words_that_do_not_compose_are_told_at_once(capsys):
         "there is no key resolutoin; did you mean resolution?",
         "there is no key loss.r1_gama; did you mean loss.r1_gamma?",
         "total_kimg must be a number, got 'much'",
+    ]
+    assert lines_of(capsys, "ada.targt=1", "generator.z_dim=abc", "data.xflip=often", "name=x") == [
+        "there is no key ada.targt; did you mean ada.target?",
+        "generator.z_dim must be a whole number, got 'abc'",
+        "data.xflip must be true or false, got 'often'",
     ]
     assert lines_of(capsys, "data=null", "preset=null", "seed=abc") == [
         "data=null: choose one of flowers, folder",

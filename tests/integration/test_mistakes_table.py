@@ -1,0 +1,62 @@
+"""docs/mistakes.md shows what the commands answer today."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the script's alarm needs a Unix")
+
+# The quick ones, of every kind; `python docs/make_mistakes.py` makes them all.
+MADE_HERE = (
+    *("train.py resolutoin=64", "train.py data=null", "train.py batch_size=32 micro_batch=12"),
+    *("train.py --config-dir my_conf experiment=typo", "train.py data=folder data.path=empty"),
+    *("train.py ada.targt=0.5 generator.z_dim=abc data.xflip=often", "train.py runs_dir=notes.txt"),
+    *("generate.py network=runs/done seeds=15-0", "generate.py network=runs/done label=2"),
+)
+
+
+def load_script():
+    spec = importlib.util.spec_from_file_location("make_mistakes", DOCS / "make_mistakes.py")
+    script = importlib.util.module_from_spec(spec)
+    sys.modules["make_mistakes"] = script  # dataclasses look their module up
+    spec.loader.exec_module(script)
+    return script
+
+
+script = load_script()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("place").resolve()
+    script.prepare(folder)
+    return folder
+
+
+def rows_of_page() -> list[str]:
+    return [line for line in script.PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| `")][
+        1:
+    ]
+
+
+def test_the_page_has_all_mistakes_of_the_script_in_order():
+    assert len(script.MISTAKES) == 30
+    commands = [row.split("`")[1] for row in rows_of_page()]
+    assert commands == [mistake.command for mistake in script.MISTAKES]
+
+
+@pytest.mark.parametrize("command", MADE_HERE)
+def test_a_mistake_is_answered_as_the_page_says(place, command):
+    (mistake,) = (mistake for mistake in script.MISTAKES if mistake.command == command)
+    row = script.table([(mistake, script.lines_of(mistake, place))]).splitlines()[-1]
+    assert row in rows_of_page()
+
+
+def test_the_script_fails_where_a_command_is_not_refused(place):
+    with pytest.raises(SystemExit, match="exit code 0, 1 lines expected"):
+        script.lines_of(script.Mistake("train.py --config-dir my_conf experiment=small name=done"), place)
+    with pytest.raises(SystemExit, match="2 lines expected"):
+        script.lines_of(script.Mistake("train.py resolutoin=64", faults=2), place)
