@@ -118,7 +118,7 @@ def _fits(value: Any, hint: Any) -> bool:
         one_type = inner and (kind is not tuple or inner[-1] is Ellipsis)
         return isinstance(value, list) and (not one_type or all(_fits(item, inner[0]) for item in value))
     # An object of some class: nothing that can be written in a configuration but a part, which has a `_target_`.
-    return True
+    return value is not None
 
 
 def _in_words(hint: Any) -> str:

@@ -106,7 +106,7 @@ def refuse_empty_groups(overrides: Sequence[str]) -> None:
         options = options_of(override.key_or_group)
         chosen = isinstance(override.value(), str | list | dict) or override.is_sweep_override()
         if options and not chosen and not override.is_delete():
-            faults.append(f"{override.input_line}: choose one of {', '.join(options)}")
+            faults.append(f"{override.input_line}: choose one of {', '.join(options)}, or leave it out")
     if faults:
         raise UserMistake("\n".join(faults))
 

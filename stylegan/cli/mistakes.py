@@ -113,6 +113,8 @@ def _explain_composition(error: Exception, keys: Callable[[], Iterable[str]]) ->
         return _where(text) + f"{key} must be {_KINDS[wrong[2]]}, got {wrong[1]}"
     if key and "is not a ListConfig, list or tuple" in message:
         return _where(text) + f"{key} must be a list, as in {key}=[0.5,1]"
+    if key and "is not Optional" in message:
+        return _where(text) + f"{key} cannot be null; leave it out for the default"
     return f"{key}: {message}" if key and key not in message else message
 
 
@@ -158,7 +160,7 @@ def _explain_constructor(error: InstantiationException) -> str | None:
     cause = error.__cause__ or error.__context__
     key = re.search(r"full_key: (\S+)", str(error))
     prefix = f"{key[1]}: " if key else ""
-    if _is_misconfiguration(cause) and re.search(r"backend found|accelerator", str(cause)):
+    if re.search(r"backend found|invalid accelerator", str(cause)):
         return f"{prefix}{_in_one_line(str(cause))} trainer=auto takes the device that there is"
     if isinstance(cause, ValueError | OSError) or _is_misconfiguration(cause):
         return _in_one_line(str(cause))

@@ -28,6 +28,7 @@ class Part:
         rates: typing.Sequence[float] = (),
         choice: typing.Literal["a", "b"] = "a",
         by_name: dict[str, int] | None = None,
+        maker: typing.Callable = print,
         other: "pathlib.PurePath | Part | None" = None,
     ):
         pass
@@ -70,6 +71,7 @@ def test_right_values_pass(values):
         ("rates", 0.5, "a list of a number, got 0.5"),
         ("rates", ["x"], "a list of a number, got ['x']"),
         ("choice", "c", "a or b, got 'c'"),
+        ("maker", None, "Callable, got null"),
         ("by_name", 4, "a set of keys or null, got 4"),
     ],
 )

@@ -115,7 +115,7 @@ def lines_of(capsys, *words: str, config_name: str = "train") -> list[str]:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ("ada=null", "ada=null: choose one of adaptive, fixed, none"),
+        ("ada=null", "ada=null: choose one of adaptive, fixed, none, or leave it out"),
         ("data=flower", "there are flowers, folder; did you mean flowers?"),
         ("loss.r1_gama=1", "there is no key loss.r1_gama; did you mean loss.r1_gamma?"),
         ("lss.r1_gamma=1", "there is no key lss.r1_gamma; did you mean loss.r1_gamma?"),
@@ -127,6 +127,7 @@ def lines_of(capsys, *words: str, config_name: str = "train") -> list[str]:
         ("seed=abc", "seed must be a whole number, got 'abc'"),
         ("optim.betas=[0,abc]", "optim.betas[1] must be a number, got 'abc'"),
         ("optim.betas=3", "optim.betas must be a list, as in optim.betas=[0.5,1]"),
+        ("runs_dir=null", "runs_dir cannot be null; leave it out for the default"),
         ("seed=1,2", "seed=1,2: these are several values; --multirun trains each of them"),
         ("pictures", "pictures: every word is key=value"),
         ("=3", "=3: the key before = is missing"),
@@ -156,8 +157,8 @@ def test_all_words_that_do_not_compose_are_told_at_once(capsys):
         "data.xflip must be true or false, got 'often'",
     ]
     assert lines_of(capsys, "data=null", "preset=null", "seed=abc") == [
-        "data=null: choose one of flowers, folder",
-        "preset=null: choose one of auto, cifar, paper1024, paper256, paper512, stylegan2, tiny",
+        "data=null: choose one of flowers, folder, or leave it out",
+        "preset=null: choose one of auto, cifar, paper1024, paper256, paper512, stylegan2, tiny, or leave it out",
     ]
 
 
