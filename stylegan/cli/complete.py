@@ -154,6 +154,15 @@ def job_suffix(swept: Mapping[str, str]) -> str:
     )
 
 
+def refuse_too_few(batch_size: int, num_items: int) -> None:
+    """Raises: ValueError where a batch would show the same picture twice."""
+    if num_items < batch_size:
+        raise ValueError(
+            f"batch_size={batch_size} is more than the {num_items} pictures there are; set"
+            f" batch_size={num_items} or less, or add pictures"
+        )
+
+
 def fill_labels(config: DictConfig, label_width: int, label_names: Sequence[str] = ()) -> None:
     """Tells the players what only the data know: the width of a label, K, and the names of the classes."""
     if "label_names" in config.generator and config.generator.label_names is None:

@@ -15,7 +15,7 @@ from hydra.utils import call, instantiate
 from omegaconf import DictConfig
 
 from stylegan.cli.announce import say, say_finished_already, say_start, say_where_to_look
-from stylegan.cli.complete import Completed, check, complete, fill_labels
+from stylegan.cli.complete import Completed, check, complete, fill_labels, refuse_too_few
 from stylegan.cli.compose import Composition, run_command
 from stylegan.cli.explain import explained
 from stylegan.cli.host import prepare_host
@@ -59,6 +59,7 @@ def train(composition: Composition) -> int:
         refuse_unwritable(folder)
         data = instantiate(config.data, _convert_="all")
         data.setup("fit")
+        refuse_too_few(config.batch_size, data.num_items)
         fill_labels(config, data.label_width, getattr(data, "label_names", ()))
         notes = [*getattr(data, "notes", ()), *_settle_fingerprint(config, folder, data, checkpoint)]
     quiet_lightning()
@@ -126,7 +127,7 @@ def _settle_fingerprint(
 def _instantiate_each(nodes: Mapping[str, Any], group: str) -> list[Any]:
     """The parts of a group, those that are null being switched off."""
     for key, node in nodes.items():
-        if node is not None and "_target_" not in node:
+        if node is not None and not (isinstance(node, Mapping) and "_target_" in node):
             raise UserMistake(f"{group}.{key} has no _target_; the keys of {group} are {', '.join(nodes)}")
     return [instantiate(node) for node in nodes.values() if node is not None]
 
@@ -161,7 +162,7 @@ def _fit(trainer: Any, module: Any, data: Any, folder: RunFolder, checkpoint: Pa
 def _unusable(checkpoint: Path, error: Exception) -> str:
     reason = str(error).replace("Error(s) in loading state_dict", "it does not fit").splitlines()
     return (
-        f"{checkpoint} cannot be continued from: {' '.join(reason[:2]) or type(error).__name__}; rename it to"
+        f"{checkpoint} cannot be continued from: {' '.join(reason[:2]).split('. ')[0] or type(error).__name__}; rename it to"
         f" {checkpoint.name}.bad, and the same command takes the one before it, or begins"
     )
 

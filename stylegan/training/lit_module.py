@@ -143,7 +143,7 @@ class StyleGAN2ADA(ImageClock, pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["format_version"] = FORMAT_VERSION
         checkpoint["generator"] = dict(self.generator.options)
-        checkpoint["discriminator"] = dict(self.discriminator.options)
+        checkpoint["discriminator"] = dict(getattr(self.discriminator, "options", {}))
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """One iteration on reals uint8 [N,C,H,W] (or floats in [-1, 1]) and labels [N,K]."""
