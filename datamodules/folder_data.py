@@ -109,7 +109,7 @@ class FolderData(ImageDataModule):
             self._size = agreed_size(self.path, [facts[name].size for name in good])
         labels = labels.choose(np.array([place_of[name] for name in good]))
         self.notes += folder_notes.about_files(files, facts, bad, source)
-        self.notes += folder_notes.about_choices(idle, labels)
+        self.notes += folder_notes.about_choices(idle, labels, subset=self.subset)
         self.notes += folder_notes.about_sizes({name: facts[name].size for name in good}, self.size)
         return PictureDataset(
             files,

@@ -30,9 +30,12 @@ def about_files(
     return notes
 
 
-def about_choices(idle: Sequence[str], labels: Labels) -> list[str]:
-    """Patterns that fit nothing, and classes without a picture."""
+def about_choices(idle: Sequence[str], labels: Labels, *, subset: int | None) -> list[str]:
+    """Patterns that fit nothing, a subset that is larger than the set, and classes without a picture."""
     notes = [f"data.exclude: nothing is called {pattern}" for pattern in idle]
+    count = len(labels.values)
+    if subset is not None and count < subset:
+        notes.append(f"data.subset={subset} asks for more pictures than there are: {count}")
     if labels.kind == "classes":
         seen = set(labels.values.tolist())
         empty = [name for number, name in enumerate(labels.names) if number not in seen]

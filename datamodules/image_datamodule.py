@@ -12,9 +12,9 @@ from torch.utils.data import DataLoader
 
 from datamodules.datasets import ImageDataset, XFlipped
 from datamodules.datasets.choice import split
+from datamodules.loader import make_loader
 from datamodules.option_checks import check_fraction, check_true_or_false, check_whole
 from datamodules.sampler import ResumableSampler
-from datamodules.worker import start_worker
 from stylegan.sizes import Size, parse_size
 
 # Keeps the choice of pictures to show apart from other draws under the same seed.
@@ -171,15 +171,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         workers = self.workers
         if workers is None:
             workers = 3 if torch.cuda.is_available() else 0
-        return DataLoader(
-            self._set_up(),
-            batch_sampler=sampler,
-            num_workers=workers,
-            worker_init_fn=start_worker,
-            prefetch_factor=2 if workers else None,
-            pin_memory=torch.cuda.is_available(),
-            # Without one, each loader would draw its workers' seeds from the global generator.
-            generator=torch.Generator(),
+        return make_loader(
+            self._set_up(), sampler=sampler, workers=workers, pin_memory=torch.cuda.is_available()
         )
 
     @cached_property

@@ -47,7 +47,10 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):  # its own words name an address in memory
         return f"its content is none of {', '.join(_FORMATS)}"
     words = " ".join(str(error).replace("\0", " ").split())
-    return f"{type(error).__name__}: {words}" if words else type(error).__name__
+    if isinstance(error, Image.DecompressionBombError):
+        return words.split(", could be")[0]
+    # Numpy's and our own say what is wrong; the names of other kinds are half of what they say.
+    return words if type(error) is ValueError and words else f"{type(error).__name__}: {words}".rstrip(": ")
 
 
 def suffixes_for(channels: int) -> tuple[str, ...]:

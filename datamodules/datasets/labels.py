@@ -106,7 +106,8 @@ def _by_columns(names: Sequence[str], labels: Sequence[tuple], source: str, colu
             )
         if not all(map(math.isfinite, label)):
             raise ValueError(f"{source}: the label of {name} is {_text(label)}; give numbers that are finite")
-    values = np.array(labels, dtype=np.float32)
+    with np.errstate(over="ignore"):
+        values = np.array(labels, dtype=np.float32)
     if not np.isfinite(values).all():
         name = names[int(np.argwhere(~np.isfinite(values))[0, 0])]
         raise ValueError(f"{source}: the label of {name} holds a number too large; scale the labels")

@@ -1,6 +1,7 @@
 """One picture from bytes to pixels, against formulas and against Pillow's own steps."""
 
 import io
+import struct
 import zlib
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 from datamodules.datasets import FolderFiles, PictureDataset
-from datamodules.datasets.decoding import decode_picture
+from datamodules.datasets.decoding import decode_picture, measure_picture
 from datamodules.datasets.names import is_picture_name
 
 EMOJI = Path(__file__).parent / "emoji"
@@ -185,3 +186,159 @@ def test_emoji_stand_on_white(path):
 def test_emoji_cover_the_three_modes():
     modes = [Image.open(path).mode for path in EMOJI.glob("*.png")]
     assert sorted(modes) == ["LA", "LA", "P", "P", "RGBA", "RGBA"]
+
+
+def sixteen_bit_png(pixels: np.ndarray) -> bytes:
+    """A PNG of uint16 [H,W,C], written by hand: Pillow writes such only in grey."""
+    height, width, channels = pixels.shape
+    kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    whole = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + whole
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_sixteen_bits_of_every_kind_become_eight(channels):
+    pixels = noise(8, 8, channels, high=65536, dtype=np.uint16)
+    result = decode_picture(sixteen_bit_png(pixels), size=(8, 8), channels=channels)
+    # The high byte, or the nearest: between them lies one step at most.
+    assert np.abs(result - pixels.transpose(2, 0, 1) / 257).max() < 1
+
+
+def test_sixteen_bits_with_a_transparent_value():
+    ramp = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000
+    data = encoded(Image.fromarray(ramp), transparency=5000)
+    alpha = decode_picture(data, size=(8, 8), channels=2)[1]
+    np.testing.assert_array_equal(alpha, np.where(ramp == 5000, 0, 255))
+    assert decode_picture(data, size=(8, 8), channels=1)[0, 0, 5] == 255
+
+
+@pytest.mark.parametrize(("height", "width"), [(40, 40), (30, 70), (70, 30), (210, 141), (48, 32)])
+@pytest.mark.parametrize("size", [(48, 32), (32, 48), (24, 96)])
+def test_the_crop_is_the_largest_of_its_aspect_in_the_centre(height, width, size):
+    """A ramp to the right and one to the bottom say where the edges of the crop lay."""
+    rows, columns = np.indices((height, width), dtype=np.float64)
+    ramps = np.stack([rows / height * 255, columns / width * 255, rows * 0], -1).astype(np.uint8)
+    result = decode_picture(encoded(Image.fromarray(ramps)), size=size, channels=3)
+    assert result.shape == (3, *size)
+    scale = min(height / size[0], width / size[1])
+    for channel, (length, kept) in enumerate([(height, size[0] * scale), (width, size[1] * scale)]):
+        plane = result[channel].astype(float).mean(1 - channel)
+        middle = 127.5 * (length - 1) / length
+        assert abs(plane.mean() - middle) < 255 / length * 0.75 + 1
+        # Lanczos bends the ends of a ramp; its middle has the slope of the crop.
+        inner = slice(len(plane) // 4, -(len(plane) // 4))
+        slope = np.polyfit(np.arange(len(plane))[inner], plane[inner], 1)[0]
+        assert slope == pytest.approx(255 * kept / length / len(plane), rel=0.08)
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_alpha_is_kept(channels):
+    pixels = noise(16, 24, channels)
+    data = encoded(Image.fromarray(pixels, {2: "LA", 4: "RGBA"}[channels]))
+    result = decode_picture(data, size=(16, 24), channels=channels)
+    np.testing.assert_array_equal(result, pixels.transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "CMYK"])
+@pytest.mark.parametrize("channels", [2, 4])
+def test_what_has_no_alpha_is_opaque(mode, channels):
+    data = encoded(Image.new("L", (8, 8), 255).convert(mode), "TIFF")
+    assert (decode_picture(data, size=(8, 8), channels=channels) == 255).all()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF"])
+def test_alpha_of_a_palette(kind):
+    indices = noise(8, 8, high=4)
+    image = Image.fromarray(indices, "P")
+    image.putpalette([200, 10, 10, 10, 200, 10, 10, 10, 200, 60, 70, 80])
+    alpha = decode_picture(encoded(image, kind, transparency=2), size=(8, 8), channels=4)[3]
+    np.testing.assert_array_equal(alpha, np.where(indices == 2, 0, 255))
+
+
+def test_invisible_colours_do_not_bleed_when_alpha_is_kept():
+    """Red but invisible at the left, white at the right: what is visible of the edge is white."""
+    pixels = np.zeros((32, 30, 4), np.uint8)
+    pixels[..., 0] = 255
+    pixels[:, 11:, :] = 255
+    result = decode_picture(encoded(Image.fromarray(pixels)), size=(8, 8), channels=4)
+    visible = result[3] > 16
+    assert visible.any() and not visible.all() and result[:3, visible].min() >= 250
+
+
+def test_cmyk_as_photo_programs_write_it():
+    """A flat colour; JPEG stores such inks inverted."""
+    image = Image.new("RGB", (16, 16), (200, 100, 50)).convert("CMYK")
+    result = decode_picture(encoded(image, "JPEG", quality=95), size=(16, 16), channels=3)
+    assert np.abs(result.astype(int) - np.array([200, 100, 50])[:, None, None]).max() <= 4
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_of_exif(orientation):
+    """The eight ways a camera may lie, against the standard's own words: where row 0 and column 0 are."""
+    upright = np.arange(48, dtype=np.uint8).reshape(6, 8)
+    stored = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.T,
+        6: np.rot90(upright, 1),
+        7: upright[::-1, ::-1].T,
+        8: np.rot90(upright, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[274] = orientation
+    data = encoded(Image.fromarray(np.ascontiguousarray(stored)), exif=exif)
+    np.testing.assert_array_equal(decode_picture(data, size=(6, 8), channels=1)[0], upright)
+    assert measure_picture(io.BytesIO(data), channels=1, whole=False) == (6, 8)
+
+
+def npy(pixels: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, pixels)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_arrays_of_many_channels(order):
+    pixels = np.asarray(noise(12, 8, 5), order=order)
+    np.testing.assert_array_equal(
+        decode_picture(npy(pixels), size=(12, 8), channels=5), pixels.transpose(2, 0, 1)
+    )
+    assert measure_picture(io.BytesIO(npy(pixels)), channels=5, whole=True) == (12, 8)
+
+
+def test_channels_of_arrays_are_cropped_and_resized_each_like_a_grey_picture():
+    pixels = noise(20, 33, 6)
+    result = decode_picture(npy(pixels), size=(24, 16), channels=6)
+    for channel in range(6):
+        alone = encoded(Image.fromarray(np.ascontiguousarray(pixels[..., channel])))
+        np.testing.assert_array_equal(result[channel], decode_picture(alone, size=(24, 16), channels=1)[0])
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (npy(noise(8, 8, 4)), r"uint8 \[8, 8, 4\], and must be uint8 \[H,W,5\]"),
+        (npy(np.zeros((8, 8, 5), np.float32)), "float32"),
+        (npy(np.zeros((8, 5), np.uint8)), r"\[8, 5\]"),
+        (npy(np.zeros((0, 8, 5), np.uint8)), r"\[0, 8, 5\]"),
+        (npy(noise(8, 8, 5))[:-1], "cut short"),
+        (npy(np.array([{}], dtype=object)), "object"),
+        (b"", "no .npy file"),
+        (b"\x93NUMPY\x09\x00junk", "no .npy file"),
+        (npy(noise(8, 8, 5)).replace(b"(8, 8, 5)", b"(9**9,1,5)"), "no .npy file"),
+        (npy(noise(8, 10, 5)).replace(b"(8, 10, 5), } ", b"(99999999, 99999999, 5), }"), "above|no .npy"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_told_apart(data, words):
+    with pytest.raises(ValueError, match=words):
+        decode_picture(data, size=(8, 8), channels=5)
+    with pytest.raises(ValueError, match=words):
+        measure_picture(io.BytesIO(data), channels=5, whole=True)

@@ -87,3 +87,45 @@ def test_an_epoch_is_permuted_once(monkeypatch):
 def test_a_batch_that_ranks_cannot_share_is_refused():
     with pytest.raises(ValueError, match="batch_size 10 cannot be shared by 4 devices"):
         ResumableSampler(num_items=5, batch_size=10, seed=0, world=4)
+
+
+def groups_of(*counts: int) -> list[np.ndarray]:
+    """Groups of so many items each, whose indices are mixed up."""
+    order = np.random.default_rng(0).permutation(sum(counts))
+    return np.split(order, np.cumsum(counts)[:-1])
+
+
+COUNTS = st.lists(st.integers(1, 9), min_size=1, max_size=6)
+
+
+@settings(deadline=None, max_examples=25)
+@given(counts=COUNTS, batch=st.integers(1, 50), seed=st.integers(0, 2**40), start=st.integers(0, 99))
+def test_a_restart_continues_the_balanced_stream(counts, batch, seed, start):
+    common = dict(num_items=sum(counts), seed=seed, groups=groups_of(*counts))
+    whole = dealt(start + 40, batch_size=7, **common)
+    assert dealt(40, batch_size=batch, start=start, **common) == whole[start:]
+
+
+@settings(deadline=None, max_examples=25)
+@given(counts=COUNTS, share=st.integers(1, 9), world=st.integers(1, 5))
+def test_ranks_share_the_balanced_stream(counts, share, world):
+    common = dict(num_items=sum(counts), batch_size=share * world, seed=5, groups=groups_of(*counts))
+    alone = list(islice(ResumableSampler(**common), 4))
+    ranks = [list(islice(ResumableSampler(**common, rank=r, world=world), 4)) for r in range(world)]
+    for number, batch in enumerate(alone):
+        assert [rank[number] for rank in ranks] == [batch[r::world] for r in range(world)]
+
+
+@settings(deadline=None, max_examples=25)
+@given(counts=COUNTS, seed=st.integers(0, 2**40))
+def test_each_group_is_dealt_equally_often_and_each_item_of_it(counts, seed):
+    groups = groups_of(*counts)
+    rounds = int(np.lcm.reduce(counts))
+    stream = dealt(rounds * len(counts), num_items=sum(counts), batch_size=5, seed=seed, groups=groups)
+    times = np.bincount(stream, minlength=sum(counts))
+    for members in groups:
+        assert (times[members] == rounds // len(members)).all()
+    # One of each group a round, in an order of its own.
+    group_of = {int(item): number for number, members in enumerate(groups) for item in members}
+    in_rounds = np.array([group_of[item] for item in stream]).reshape(rounds, len(counts))
+    assert (np.sort(in_rounds, axis=1) == np.arange(len(counts))).all()

@@ -1,0 +1,78 @@
+"""Reading in worker processes, which must neither stop early nor stay behind."""
+
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch._utils import ExceptionWrapper
+from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_info
+
+
+class ImageLoader(DataLoader):
+    """A loader whose workers outlive signals to the group, and end with it, also after a failure."""
+
+    def __iter__(self) -> Iterator[Any]:
+        for batch in super().__iter__():
+            if isinstance(batch, _Failure):
+                batch.error.reraise()
+            yield batch
+
+
+def make_loader(dataset: Dataset, *, sampler, workers: int, pin_memory: bool) -> ImageLoader:
+    """The loader of batches of a set. Args: sampler: yields lists of indices; workers: processes, 0 = none."""
+    return ImageLoader(
+        _Guarded(dataset),
+        batch_sampler=sampler,
+        collate_fn=_collate,
+        num_workers=workers,
+        worker_init_fn=_start_worker,
+        prefetch_factor=2 if workers else None,
+        pin_memory=pin_memory,
+        # Without one, each loader would draw its workers' seeds from the global generator.
+        generator=torch.Generator(),
+    )
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """What a worker sends in place of a batch that it could not read."""
+
+    error: ExceptionWrapper
+
+
+class _Guarded(Dataset):
+    """A set whose failures in a worker come as values: once one raises, torch cannot stop its workers but by
+    SIGTERM, which these ignore, and the program would wait for them at its end."""
+
+    def __init__(self, dataset: Dataset):
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.dataset[index]
+
+    def __getitems__(self, indices: list[int]) -> list | _Failure:
+        worker = get_worker_info()
+        if worker is None:
+            return [self.dataset[index] for index in indices]
+        try:
+            return [self.dataset[index] for index in indices]
+        except Exception:
+            return _Failure(ExceptionWrapper(where=f"in worker process {worker.id}"))
+
+
+def _collate(items: list | _Failure) -> Any:
+    return items if isinstance(items, _Failure) else default_collate(items)
+
+
+def _start_worker(worker: int) -> None:
+    """Makes a worker process a quiet helper: the main process alone decides when to stop."""
+    # A terminal's Ctrl-C, `timeout` and cluster schedulers signal the whole group. A worker that dies of it
+    # takes down the main process before that has saved; without the main process workers end by themselves.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    torch.set_num_threads(1)
