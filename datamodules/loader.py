@@ -3,11 +3,13 @@
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch._utils import ExceptionWrapper
 from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_info
+
+from datamodules.datasets import BadPicture
 
 
 class ImageLoader(DataLoader):
@@ -16,7 +18,7 @@ class ImageLoader(DataLoader):
     def __iter__(self) -> Iterator[Any]:
         for batch in super().__iter__():
             if isinstance(batch, _Failure):
-                batch.error.reraise()
+                batch.reraise()
             yield batch
 
 
@@ -39,7 +41,12 @@ def make_loader(dataset: Dataset, *, sampler, workers: int, pin_memory: bool) ->
 class _Failure:
     """What a worker sends in place of a batch that it could not read."""
 
-    error: ExceptionWrapper
+    error: BadPicture | ExceptionWrapper
+
+    def reraise(self) -> NoReturn:
+        if isinstance(self.error, BadPicture):
+            raise self.error
+        self.error.reraise()
 
 
 class _Guarded(Dataset):
@@ -61,6 +68,9 @@ class _Guarded(Dataset):
             return [self.dataset[index] for index in indices]
         try:
             return [self.dataset[index] for index in indices]
+        except BadPicture as error:
+            # Its words are for the user, without the worker's traceback.
+            return _Failure(error)
         except Exception:
             return _Failure(ExceptionWrapper(where=f"in worker process {worker.id}"))
 

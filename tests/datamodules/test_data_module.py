@@ -227,3 +227,25 @@ def test_workers_default_to_none_on_a_cpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     loader = flowers().train_dataloader()
     assert loader.num_workers == 3 and loader.pin_memory and loader.prefetch_factor == 2
+
+
+class Faulty(FlowersData):
+    """A set of a user's own with a mistake in it."""
+
+    def open_dataset(self):
+        dataset = super().open_dataset()
+        dataset.image = lambda index: {}["missing"]
+        return dataset
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_mistake_in_a_set_is_raised_where_it_is_read_from(workers):
+    """With the worker's own traceback, and without leaving the worker behind."""
+    data = Faulty(resolution=8, batch_size=2, workers=workers)
+    data.setup()
+    batches = iter(data.train_dataloader())
+    with pytest.raises(KeyError, match="missing") as caught:
+        next(batches)
+    assert workers == 0 or "open_dataset" in str(caught.value) or "lambda" in str(caught.value)
+    del batches
+    assert multiprocessing.active_children() == []
