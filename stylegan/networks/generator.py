@@ -21,7 +21,7 @@ class Generator(nn.Module):
         architecture: "skip", "resnet" or "orig". conv_clamp: limit of activations; None = none.
         mapping_features, embed_features: widths inside the mapping network; None = w_dim.
         mapping_activation, mapping_lr_multiplier, w_avg_decay, resample_taps, activation, use_noise: as published.
-        label_names: of the classes, for whoever draws from the network; the network makes no use of them.
+        label_names: of the classes, None = none; for whoever draws from the network; the network makes no use of them.
     `options` holds all of them: `Generator(**g.options)` builds the same network again.
     Parameter names are those of the public implementation. Source: Karras et al. 2020 (StyleGAN2).
     """
@@ -47,7 +47,7 @@ class Generator(nn.Module):
         resample_taps: Sequence[float] = (1, 3, 3, 1),
         activation: str = "lrelu",
         use_noise: bool = True,
-        label_names: Sequence[str] = (),
+        label_names: Sequence[str] | None = None,
     ):
         super().__init__()
         # Taken first, while the constructor's arguments are the only local names.
@@ -59,7 +59,7 @@ class Generator(nn.Module):
             raise ValueError(f"generator.conv_clamp must be above 0, or null for none; got {conv_clamp}")
         if label_names and len(label_names) != c_dim:
             raise ValueError(f"generator.label_names are {len(label_names)}, its labels {c_dim} wide (c_dim)")
-        self.label_names = self.options["label_names"] = list(label_names)
+        self.label_names = self.options["label_names"] = list(label_names or ())
         self.size, self.channels = parse_size(resolution), check_channels(channels)
         self.options["resolution"] = plain_size(self.size)
         self.z_dim, self.c_dim, self.w_dim = z_dim, c_dim, w_dim

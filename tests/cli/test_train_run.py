@@ -250,14 +250,16 @@ def test_an_unreadable_checkpoint_is_named_with_the_way_out(here, run, capfd, co
 
 
 def test_a_picture_that_cannot_be_read_is_named(here, tmp_path, capfd):
-    for i in range(4):
+    for i in range(6):
         Image.new("RGB", (8, 8), (i, 0, 0)).save(tmp_path / f"{i}.png")
     (tmp_path / "2.png").write_bytes((tmp_path / "1.png").read_bytes()[:40])
     arguments = [argument for argument in SMALL if not argument.startswith("data.num_items")]
-    code = main([*arguments, "data=folder", f"data.path={tmp_path}", "name=bad", "total_kimg=0.016"])
-    assert code == 2
+    command = [*arguments, "data=folder", f"data.path={tmp_path}", "name=bad", "total_kimg=0.016"]
+    assert main([*command, "data.max_bad=0"]) == 2
     line = capfd.readouterr().err.strip().splitlines()[-1]
-    assert "2.png" in line and "remove it" in line
+    assert "2.png" in line and "data.max_bad" in line
+    assert main(command) == 0
+    assert "2.png" in capfd.readouterr().out
     shutil.rmtree(here / "runs" / "bad", ignore_errors=True)
 
 
