@@ -57,7 +57,7 @@ MISTAKES = (
     Mistake("train.py data=folder data.path=empty"),
     Mistake("train.py data=folder data.path=damaged"),
     Mistake("train.py data=folder data.path=foxes resolution=null"),
-    Mistake("train.py data=folder data.path=foxes data.val_fraction=2"),
+    Mistake("train.py data=folder data.path=foxes batch_size=64"),
     Mistake("train.py data=folder data.path=foxes data.labels=json"),
     # Runs
     Mistake("train.py runs_dir=notes.txt"),

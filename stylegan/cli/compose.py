@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import hydra
 from hydra import compose, initialize_config_module
@@ -195,9 +196,20 @@ def _run_by_hydra(config_name: str, task: Callable[[Composition], int], line: Co
             raise SystemExit(code)
         codes.append(code)
 
-    with _as_command_line(line.for_parser):
+    with TemporaryDirectory() as scratch, _as_command_line(_sweeping_in(scratch, line)):
         hydra.main(version_base=VERSION_BASE, config_path="pkg://conf", config_name=config_name)(job)()
     return next((code for code in codes if code), 0)
+
+
+def _sweeping_in(scratch: str, line: CommandLine) -> list[str]:
+    """The command line with Hydra's own notes on a sweep sent to `scratch`: the runs' folders hold all of ours.
+
+    A launcher of the user's choice may need a folder that other machines see, and keeps the configured one.
+    """
+    chosen = any(word.lstrip("+").startswith(("hydra.sweep", "hydra/launcher")) for word in line.overrides)
+    if not line.multirun or chosen:
+        return line.for_parser
+    return [*line.for_parser, f"hydra.sweep.dir={quote(scratch)}"]
 
 
 @contextmanager

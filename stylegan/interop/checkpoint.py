@@ -121,7 +121,8 @@ def _read(file: Path, kind: str) -> _Stored:
     try:
         return readers[file.suffix](file, kind)
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, SafetensorError) as error:
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        # torch adds a paragraph for whoever reads its source.
+        first_line = (str(error).splitlines() or [type(error).__name__])[0].split(". ")[0]
         raise ValueError(f"{file} cannot be read, it may be incomplete: {first_line}") from error
 
 

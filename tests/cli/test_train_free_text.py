@@ -71,7 +71,6 @@ def swept_values(arguments, capture) -> list:
 
 def test_nasty_text_comes_through_a_sweep(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    # One sweep a text would take a minute; runs_dir is where Hydra puts its own file, so it stays plain.
     arguments = ["runs_dir=runs", "data=folder", "seed=1,2"]
     for text in ("a, b=[c] (d)", "it's \\", "'\\${x} é"):
         seen = swept_values(
@@ -79,7 +78,7 @@ def test_nasty_text_comes_through_a_sweep(tmp_path, monkeypatch):
             lambda job: (job.config.seed, job.config.name, job.config.data.path, dict(job.swept)),
         )
         assert seen == [(seed, text, text, {"seed": str(seed)}) for seed in (1, 2)]
-    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_choice_sweeps_free_text(tmp_path, monkeypatch):
