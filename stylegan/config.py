@@ -53,6 +53,8 @@ class RunConfig:
     seed: int = 0
     resume: str = "auto"
     overwrite: bool = False
+    allow_change: list[str] = field(default_factory=list)
+    max_time: str | None = None
     explain: bool = False
     rederive: bool = True
     data_fingerprint: str | None = None

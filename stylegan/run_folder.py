@@ -7,6 +7,8 @@ found by name alone: copying a folder changes the times of its files, never thei
 import re
 from pathlib import Path
 
+LOCK = "run.lock"
+
 _CHECKPOINT = re.compile(r"kimg(\d{7,})\.(\d{3})")
 
 
@@ -44,13 +46,18 @@ class RunFolder:
         return self.path / "stats.csv"
 
     @property
+    def events(self) -> Path:
+        """What happened beside training, one JSON line each."""
+        return self.path / "events.jsonl"
+
+    @property
     def tensorboard(self) -> Path:
         return self.path / "tensorboard"
 
     @property
     def in_use(self) -> bool:
-        """Whether there is anything in it."""
-        return self.path.is_dir() and any(self.path.iterdir())
+        """Whether there is anything in it, but for the lock of whoever asks."""
+        return self.path.is_dir() and any(path.name != LOCK for path in self.path.iterdir())
 
     def set_aside(self) -> Path:
         """Moves the folder to `<name>.old-1` beside it, or the next number that is free.  Returns: the new place."""

@@ -10,7 +10,10 @@ import platform
 import threading
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
+
+from stylegan.run_folder import LOCK
 
 RENEWED_EVERY_SEC = 60.0
 # Another machine's lock. Clocks of machines and of file servers differ by less, and pauses are shorter.
@@ -29,7 +32,7 @@ class RunLock:
     """
 
     def __init__(self, folder: str | os.PathLike):
-        self.path = Path(folder) / "run.lock"
+        self.path = Path(folder) / LOCK
         self.taken_over: str | None = None
         self._mine = json.dumps(
             {
@@ -40,18 +43,37 @@ class RunLock:
             }
         )
         self._done = threading.Event()
+        self._made: list[Path] = []
 
     def __enter__(self) -> "RunLock":
+        self.acquire()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def acquire(self) -> None:
+        folders = [self.path.parent, *self.path.parent.parents]
+        self._made = [folder for folder in folders if not folder.exists()]
         self.path.parent.mkdir(parents=True, exist_ok=True)
         while not self._create():
             self._remove_stale()
         threading.Thread(target=self._renew, daemon=True).start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def release(self) -> None:
         self._done.set()
         if self._text() == self._mine:
             self.path.unlink(missing_ok=True)
+        with suppress(OSError):
+            # Folders that were made for the lock alone go with it.
+            for folder in self._made:
+                folder.rmdir()
+
+    def follow(self, aside: Path) -> None:
+        """Takes the lock back to its place after the folder was moved to `aside` with it."""
+        (aside / self.path.name).unlink(missing_ok=True)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._create()
 
     def _create(self) -> bool:
         # A link of a file that is complete: nobody ever reads half a lock.

@@ -1,6 +1,10 @@
 """A run's folder before the training: whether it can be written, what it goes on from, what is moved aside."""
 
+import json
 import os
+import time
+import uuid
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,20 +12,27 @@ from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
 from stylegan.atomic import replacing
+from stylegan.checkpoint_files import damage_of, newest_good
+from stylegan.cli.drift import Change
 from stylegan.cli.free_text import literal
 from stylegan.run_folder import RunFolder, images_of
+from stylegan.run_lock import RunLock
 
 
-def find_checkpoint(resume: str, folder: RunFolder, *, overwrite: bool = False) -> Path | None:
-    """The checkpoint that `resume` asks to go on from; None = begin.
+def find_checkpoint(
+    resume: str, folder: RunFolder, *, overwrite: bool = False
+) -> tuple[Path | None, list[str]]:
+    """The checkpoint that `resume` asks to go on from, None = begin; and what is to be said about it.
+
+    Of a run's folder it is the newest that is as it was written; a damaged one is set aside as `….ckpt.bad`.
 
     Args: resume: `auto`, `never`, or the path of a checkpoint or of a run folder. overwrite: the folder will be
         moved aside before the run begins.
     Raises: ValueError where the path leads to none, or where a beginning would be mixed with an older run.
     """
-    newest = folder.newest_checkpoint()
     if resume == "auto":
-        return newest
+        return newest_good(folder)
+    newest = folder.newest_checkpoint()
     if resume == "never":
         if folder.in_use and not overwrite:
             holds = f" ({newest.name})" if newest else ""
@@ -29,9 +40,9 @@ def find_checkpoint(resume: str, folder: RunFolder, *, overwrite: bool = False) 
                 f"resume=never, but {folder.path} holds a run already{holds}; set another name=..., or"
                 " overwrite=true, which moves it aside"
             )
-        return None
+        return None, []
     path = Path(resume)
-    found = RunFolder(path).newest_checkpoint() if path.is_dir() else path
+    found, said = newest_good(RunFolder(path)) if path.is_dir() else (path, [])
     if found is None or not found.exists():
         raise ValueError(f"resume={resume}: there is no such checkpoint, nor a run folder that holds one")
     if newest is not None and found.resolve().parent == newest.resolve().parent and found.name != newest.name:
@@ -39,7 +50,12 @@ def find_checkpoint(resume: str, folder: RunFolder, *, overwrite: bool = False) 
             f"resume={resume}: this run has {newest.name}, and two histories in one folder would be mixed;"
             " set another name= to branch off"
         )
-    return found
+    damage = damage_of(found)
+    if damage is not None:
+        raise ValueError(
+            f"resume={resume}: {found.name} cannot be continued from: {damage}; name an older one"
+        )
+    return found, said
 
 
 def is_done(config: DictConfig, checkpoint: Path) -> bool:
@@ -84,28 +100,40 @@ def _unreadable(folder: RunFolder, reason: str) -> str:
     )
 
 
-def refuse_other_run(config: DictConfig, folder: RunFolder) -> None:
-    """A run goes on with the players and the data it began with.
+def locked(folder: RunFolder) -> RunLock:
+    """The lock of a folder, held.  Raises: ValueError where another process has it, or none can be made."""
+    lock = RunLock(folder.path)
+    try:
+        lock.acquire()
+    except OSError as error:
+        raise ValueError(f"{folder.path} cannot be written ({error.strerror}); set runs_dir=...") from error
+    return lock
 
-    Raises: ValueError naming the first value that differs from the folder's `config.yaml`.
-    """
-    before = stored_config(folder)
-    if not before:
-        return
-    now = _resolved(config)
-    for section, keys in {
-        "generator": None,
-        "discriminator": None,
-        "data": ("_target_", "path", "labels"),
-    }.items():
-        old, new = before.get(section) or {}, now[section]
-        # The labels are not known before the data are read.
-        for key in keys or sorted((old.keys() | new.keys()) - {"c_dim", "label_names"}):
-            if _comparable(key, old.get(key)) != _comparable(key, new.get(key)):
-                raise ValueError(
-                    f"{folder.path} was begun with {section}.{key}={old.get(key)}, not {new.get(key)};"
-                    " give this run another name=..."
-                )
+
+def settle_run_id(config: DictConfig, before: Mapping[str, Any]) -> None:
+    """A run keeps its id at Weights & Biases, so that a run that goes on is one curve there, too."""
+    node = config.logger.get("wandb")
+    if node is not None and "id" in node and node.id is None:
+        stored = (before.get("logger") or {}).get("wandb") or {}
+        node.id = stored.get("id") or uuid.uuid4().hex[:8]
+
+
+def record_changes(folder: RunFolder, changes: Iterable[Change], checkpoint: Path | None) -> None:
+    """Appends to `events.jsonl` what was changed under a run that goes on."""
+    lines = [
+        json.dumps(
+            {
+                "timestamp": time.time(),
+                "event": "allow_change",
+                "checkpoint": checkpoint.name if checkpoint else None,
+                **change._asdict(),
+            }
+        )
+        for change in changes
+    ]
+    if lines:
+        with open(folder.events, "a", encoding="utf-8") as file:
+            file.write("".join(f"{line}\n" for line in lines))
 
 
 def write_config(config: DictConfig, folder: RunFolder) -> None:
@@ -121,10 +149,6 @@ def write_config(config: DictConfig, folder: RunFolder) -> None:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise ValueError(f"{folder.path} cannot be written ({reason}); set runs_dir=...") from error
-
-
-def _comparable(key: str, value: Any) -> Any:
-    return os.path.abspath(value) if key == "path" and value is not None else value
 
 
 def _resolved(config: DictConfig) -> Any:

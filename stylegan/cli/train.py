@@ -9,60 +9,104 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hydra.utils import call, instantiate
 from omegaconf import DictConfig
 
 from stylegan.cli.announce import say, say_finished_already, say_start, say_where_to_look
-from stylegan.cli.complete import Completed, check, complete, fill_labels, refuse_too_few
+from stylegan.cli.complete import Completed, check, complete, fill_labels
 from stylegan.cli.compose import Composition, run_command
+from stylegan.cli.drift import refuse_drift
 from stylegan.cli.explain import explained
 from stylegan.cli.host import prepare_host
 from stylegan.cli.mistakes import EXIT_INTERRUPTED, UserMistake, from_input, is_bad_picture
 from stylegan.cli.runs import (
     find_checkpoint,
     is_done,
-    refuse_other_run,
+    locked,
+    record_changes,
     refuse_unwritable,
+    settle_run_id,
     stored_config,
     write_config,
 )
+from stylegan.cli.signals import leaving_at_once
 from stylegan.run_folder import RunFolder
+from stylegan.run_lock import RunLock
 from stylegan.sizes import parse_size, plain_size
-
-EXIT_TERMINATED = 128 + 15
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Trains as the command line says.  Returns: the exit code: 0 done, 2 user's mistake, 128 + signal."""
+    """Trains as the command line says.
+
+    Returns: the exit code: 0 done, 2 user's mistake, 128 + signal, 75 `max_time` is up, 70 trouble given up on.
+    """
     prepare_host()
-    return run_command("train", train, argv, program="stylegan-train")
+    with leaving_at_once():
+        return run_command("train", train, argv, program="stylegan-train")
 
 
 def train(composition: Composition) -> int:
     """One run, from its configuration to its last checkpoint.  Returns: the exit code."""
-    config = composition.config
     with from_input():
         completed = _complete(composition)
-        folder = completed.folder
-        if config.explain:
+        if composition.config.explain:
             for line in explained(composition, completed.origins):
                 say(line)
             return 0
-        checkpoint = find_checkpoint(config.resume, folder, overwrite=config.overwrite)
-        if checkpoint is not None:
-            refuse_other_run(config, folder)
+        refuse_unwritable(completed.folder)
+        lock = locked(completed.folder)
+    try:
+        return _train_alone(composition, completed.folder, lock)
+    finally:
+        lock.release()
+
+
+def _train_alone(composition: Composition, folder: RunFolder, lock: RunLock) -> int:
+    """The run of a folder that nobody else is writing to."""
+    config = composition.config
+    notes = [lock.taken_over] if lock.taken_over else []
+    with from_input():
+        checkpoint, said = find_checkpoint(config.resume, folder, overwrite=config.overwrite)
+        notes += said
+        before = stored_config(folder) if checkpoint is not None else {}
+        refuse_drift(before, config, place=str(folder.path))
         if checkpoint is not None and is_done(config, checkpoint):
             say_finished_already(folder, checkpoint, config.total_kimg)
             return 0
-        refuse_unwritable(folder)
         data = instantiate(config.data, _convert_="all")
         data.setup("fit")
-        refuse_too_few(config.batch_size, data.num_items)
         fill_labels(config, data.label_width, getattr(data, "label_names", ()))
-        notes = [*getattr(data, "notes", ()), *_settle_fingerprint(config, folder, data, checkpoint)]
+        config.data_fingerprint = getattr(data, "fingerprint", None)
+        # Once more, now that the data are known.
+        changes = refuse_drift(before, config, place=str(folder.path))
+        settle_run_id(config, before)
+        notes += getattr(data, "notes", ())
     quiet_lightning()
+    parts = _build(config)
+    with from_input():
+        # Not before everything is built: a mistake leaves the older run where it was.
+        if config.overwrite and folder.in_use:
+            aside = folder.set_aside()
+            lock.follow(aside)
+            notes.append(f"the older run is now {aside}")
+        write_config(config, folder)
+        record_changes(folder, changes, checkpoint)
+    notes += [f"{change}, as allow_change says" for change in changes]
+    say_start(composition, folder, num_items=data.num_items, notes=notes, checkpoint=checkpoint)
+    return _fit(parts, data, folder, checkpoint)
+
+
+class _Parts(NamedTuple):
+    """What a training is made of, beside its data."""
+
+    trainer: Any
+    module: Any
+    callbacks: list[Any]
+
+
+def _build(config: DictConfig) -> _Parts:
     # The first weights are drawn from torch's own generator, and nothing later is.
     call({"_target_": "torch.manual_seed", "seed": config.seed})
     module = instantiate(config.module)
@@ -73,13 +117,7 @@ def train(composition: Composition) -> int:
     trainer = instantiate(
         config.trainer, callbacks=callbacks, logger=loggers or False, enable_checkpointing=keeps
     )
-    with from_input():
-        # Not before everything is built: a mistake leaves the older run where it was.
-        if config.overwrite and folder.in_use:
-            notes.append(f"the older run is now {folder.set_aside()}")
-        write_config(config, folder)
-    say_start(composition, folder, num_items=data.num_items, notes=notes, checkpoint=checkpoint)
-    return _fit(trainer, module, data, folder, checkpoint)
+    return _Parts(trainer, module, callbacks)
 
 
 def _complete(composition: Composition) -> Completed:
@@ -113,17 +151,6 @@ def size_of_data(composition: Composition) -> int | list[int]:
     return plain_size(parse_size(size))
 
 
-def _settle_fingerprint(
-    config: DictConfig, folder: RunFolder, data: Any, checkpoint: Path | None
-) -> list[str]:
-    """Keeps the data's fingerprint; a note where the run was last started with other data."""
-    config.data_fingerprint = getattr(data, "fingerprint", None)
-    before = stored_config(folder).get("data_fingerprint") if checkpoint is not None else None
-    if before is None or before == config.data_fingerprint:
-        return []
-    return ["the data have changed since this run was last started; it goes on with them as they are now"]
-
-
 def _instantiate_each(nodes: Mapping[str, Any], group: str) -> list[Any]:
     """The parts of a group, those that are null being switched off."""
     for key, node in nodes.items():
@@ -132,7 +159,8 @@ def _instantiate_each(nodes: Mapping[str, Any], group: str) -> list[Any]:
     return [instantiate(node) for node in nodes.values() if node is not None]
 
 
-def _fit(trainer: Any, module: Any, data: Any, folder: RunFolder, checkpoint: Path | None) -> int:
+def _fit(parts: _Parts, data: Any, folder: RunFolder, checkpoint: Path | None) -> int:
+    trainer, module, callbacks = parts
     try:
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     except Exception as error:
@@ -142,28 +170,37 @@ def _fit(trainer: Any, module: Any, data: Any, folder: RunFolder, checkpoint: Pa
         if checkpoint is not None and trainer.train_dataloader is None:
             raise UserMistake(_unusable(checkpoint, error)) from error
         raise
-    except SystemExit:
-        # So Lightning leaves after Ctrl-C (with code 1) and after SIGTERM (with code 0).
-        if trainer.received_sigterm or trainer.interrupted:
-            newest = folder.newest_checkpoint()
-            rest = f"the same command goes on from {newest.name}" if newest else "there is no checkpoint yet"
-            say(f"interrupted at kimg {module.kimg:.3f}; {rest}")
-            return EXIT_TERMINATED if trainer.received_sigterm else EXIT_INTERRUPTED
-        raise
+    except SystemExit as leaving:
+        # Lightning turns Ctrl-C into code 1. This early there is nothing to save.
+        code = EXIT_INTERRUPTED if trainer.interrupted and leaving.code == 1 else leaving.code
+        _say_interrupted(module, folder)
+        return code
     finally:
         if "wandb" in sys.modules:
             # Else the next job of a sweep would write into this job's run.
             sys.modules["wandb"].finish()
+    code = next((part.exit_code for part in callbacks if getattr(part, "exit_code", 0)), 0)
+    if code:
+        _say_interrupted(module, folder)
+        return code
     say(f"done: kimg {module.kimg:.3f}")
     say_where_to_look(folder)
     return 0
 
 
+def _say_interrupted(module: Any, folder: RunFolder) -> None:
+    newest = folder.newest_checkpoint()
+    rest = f"the same command goes on from {newest.name}" if newest else "there is no checkpoint yet"
+    say(f"interrupted at kimg {module.kimg:.3f}; {rest}")
+
+
 def _unusable(checkpoint: Path, error: Exception) -> str:
     reason = str(error).replace("Error(s) in loading state_dict", "it does not fit").splitlines()
+    # torch adds a paragraph for whoever reads its source.
+    told = " ".join(reason[:2]).split(". ")[0] or type(error).__name__
     return (
-        f"{checkpoint} cannot be continued from: {' '.join(reason[:2]).split('. ')[0] or type(error).__name__}; rename it to"
-        f" {checkpoint.name}.bad, and the same command takes the one before it, or begins"
+        f"{checkpoint} cannot be continued from: {told}; rename it to {checkpoint.name}.bad, and the same command"
+        " takes the one before it, or begins"
     )
 
 

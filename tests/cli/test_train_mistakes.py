@@ -123,7 +123,10 @@ def lines_of(capsys, *words: str, config_name: str = "train") -> list[str]:
         ("data.path=x", "there is no key data.path here; it comes with data=folder"),
         ("data.pth=x", "there is no key data.pth; did you mean data.path, which comes with data=folder?"),
         ("data=folder data.pth=x", "there is no key data.pth; did you mean data.path?"),
-        ("callbacks.mine=1", "callbacks.mine; callbacks has checkpoint, progress, snapshots, stats"),
+        (
+            "callbacks.mine=1",
+            "callbacks.mine; callbacks has checkpoint, preemption, progress, snapshots, stats",
+        ),
         ("seed=abc", "seed must be a whole number, got 'abc'"),
         ("optim.betas=[0,abc]", "optim.betas[1] must be a number, got 'abc'"),
         ("optim.betas=3", "optim.betas must be a list, as in optim.betas=[0.5,1]"),

@@ -238,14 +238,18 @@ def test_a_run_that_is_stopped_goes_on_by_the_same_command(tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint at all", None], ids=["empty", "text", "cut off"])
-def test_an_unreadable_checkpoint_is_named_with_the_way_out(here, run, capfd, content):
+def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_taken(here, run, capfd, content):
     broken = here / "runs" / "broken"
     shutil.copytree(run, broken, dirs_exist_ok=True)
-    newest = broken / "checkpoints" / "kimg0000000.016.ckpt"
+    train("name=broken", "total_kimg=0.020")
+    newest = broken / "checkpoints" / "kimg0000000.020.ckpt"
     newest.write_bytes(newest.read_bytes()[:1000] if content is None else content)
-    assert main([*SMALL, "name=broken", "total_kimg=0.024"]) == 2
-    line = capfd.readouterr().err.strip().splitlines()[-1]
-    assert "kimg0000000.016.ckpt cannot be continued from" in line and "kimg0000000.016.ckpt.bad" in line
+    train("name=broken", "total_kimg=0.024")
+    out = capfd.readouterr().out
+    assert "kimg0000000.020.ckpt is set aside as kimg0000000.020.ckpt.bad" in out
+    assert "continuing from kimg 0.016 (kimg0000000.016.ckpt)" in out
+    assert newest.with_name(f"{newest.name}.bad").exists()
+    assert checkpoints(broken)[-1] == "kimg0000000.024"
     shutil.rmtree(broken)
 
 

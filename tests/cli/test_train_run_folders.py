@@ -1,5 +1,6 @@
 """Folders of runs: finished, extended, refused, moved aside; and nothing beside them."""
 
+import json
 import os
 from pathlib import Path
 
@@ -160,15 +161,18 @@ def test_the_size_of_the_pictures_is_taken_where_none_is_given(here, pictures, t
     assert "12x8" in capfd.readouterr().out
 
 
-def test_other_data_under_a_run_that_goes_on_are_noted(here, pictures, tmp_path, capfd):
+def test_a_run_goes_on_with_other_data_only_where_that_is_said(here, pictures, tmp_path, capfd):
     data = ["data=folder", f"data.path={pictures}", f"data.cache={tmp_path / 'cache'}", "name=grows"]
+    folder = here / "runs" / "grows"
     assert main([*SMALL, *data, "total_kimg=0.004"]) == 0
-    before = OmegaConf.load(here / "runs" / "grows" / "config.yaml").data_fingerprint
+    before = OmegaConf.load(folder / "config.yaml").data_fingerprint
     Image.new("RGB", (8, 12), (0, 0, 250)).save(pictures / "new.png")
-    capfd.readouterr()
-    assert main([*SMALL, *data, "total_kimg=0.008"]) == 0
-    assert "note        the data have changed" in capfd.readouterr().out
-    after = OmegaConf.load(here / "runs" / "grows" / "config.yaml").data_fingerprint
+    assert main([*SMALL, *data, "total_kimg=0.008"]) == 2
+    assert f"data_fingerprint={before}, not " in capfd.readouterr().err
+    assert main([*SMALL, *data, "total_kimg=0.008", "allow_change=[data_fingerprint]"]) == 0
+    after = OmegaConf.load(folder / "config.yaml").data_fingerprint
     assert isinstance(before, str) and before != after
+    (event,) = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    assert (event["key"], event["before"], event["now"]) == ("data_fingerprint", before, after)
+    assert event["checkpoint"] == "kimg0000000.004.ckpt"
     assert main([*SMALL, *data, "total_kimg=0.012"]) == 0
-    assert "the data have changed" not in capfd.readouterr().out

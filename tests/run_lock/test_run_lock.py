@@ -37,7 +37,13 @@ def test_it_is_there_while_it_is_held_and_gone_afterwards(tmp_path):
         assert json.loads(lock.path.read_text())["pid"] == os.getpid()
         assert lock.taken_over is None
         assert [path.name for path in (tmp_path / "run").iterdir()] == ["run.lock"]
-    assert list((tmp_path / "run").iterdir()) == []
+    assert os.listdir(tmp_path) == []  # the folder was made for the lock alone
+
+
+def test_a_folder_that_holds_anything_stays(tmp_path):
+    with RunLock(tmp_path / "runs" / "run") as lock:
+        (lock.path.parent / "config.yaml").touch()
+    assert os.listdir(tmp_path / "runs" / "run") == ["config.yaml"]
 
 
 def test_a_second_process_is_told_who_holds_it_and_a_dead_ones_lock_is_taken_over(tmp_path):

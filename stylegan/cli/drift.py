@@ -1,0 +1,124 @@
+"""What has changed since a run was last started, and whether it may.
+
+Every value belongs to one of three kinds. Harmless ones do not change what the next step computes, or are meant
+to be changed on the way. Risky ones change it: the run goes on with them only where the user names them. Others
+no run can change, since the weights in its checkpoint would mean something else.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from omegaconf import DictConfig, OmegaConf
+
+from stylegan.cli.complete import FROM_THE_DATA
+from stylegan.cli.mistakes import UserMistake
+
+_HARMLESS = (
+    *(
+        "name",
+        "runs_dir",
+        "run_dir",
+        "resume",
+        "explain",
+        "overwrite",
+        "rederive",
+        "max_time",
+        "allow_change",
+    ),
+    *("total_kimg", "micro_batch", "callbacks", "logger", "trainer", "generator.label_names"),
+    # The pictures themselves are compared, by their digest.
+    *(
+        "data.path",
+        "data.workers",
+        "data.max_bad",
+        "data.cache",
+        "data.resolution",
+        "data.channels",
+        "data.seed",
+    ),
+    "data.batch_size",
+)
+_RISKY = (
+    *("augpipe", "ada", "loss", "optim", "ema", "module", "data", "data_fingerprint"),
+    # Players of the same weights.
+    *("generator.conv_clamp", "discriminator.conv_clamp", "discriminator.mbstd_group"),
+    "discriminator.freeze_layers",
+)
+
+
+class Change(NamedTuple):
+    """A value that is another than before."""
+
+    key: str
+    before: Any
+    now: Any
+
+    def __str__(self) -> str:
+        return f"{self.key}={_shown(self.before)}, not {_shown(self.now)}"
+
+
+def changes(before: Mapping[str, Any], config: DictConfig) -> list[Change]:
+    """The values that differ between a stored configuration and a complete one, but for harmless ones.
+
+    A value that is taken over (`${...}`) is compared where it stands. Not compared are keys that are new, and what
+    the data have not told yet.
+    """
+    now = dict(_flat(OmegaConf.to_container(config, resolve=True)))
+    taken_over = {
+        key
+        for key, value in _flat(OmegaConf.to_container(config))
+        if isinstance(value, str) and "${" in value
+    }
+    old = dict(_flat(before))
+    unknown = {key for key in FROM_THE_DATA if now.get(key) is None}
+    return [
+        Change(key, old[key], now[key])
+        for key in now
+        if key in old and not _is(key, _HARMLESS) and not any(_within(key, other) for other in taken_over)
+        if old[key] != now[key] and key not in unknown
+    ]
+
+
+def refuse_drift(before: Mapping[str, Any], config: DictConfig, *, place: str) -> list[Change]:
+    """Stops a run that would go on as another one.
+
+    Args: place: the run's folder, for the message.
+    Returns: the risky changes that `allow_change` names.
+    Raises: UserMistake with the differences, one a line.
+    """
+    found = changes(before, config)
+    faults = [
+        f"{place} was begun with {change}, which no run can change; set it back, or give this one another name=..."
+        for change in found
+        if not _is(change.key, _RISKY)
+    ]
+    faults += [
+        f"{place} was last started with {change}; set it back, give this run another name=..., or go on all the"
+        f" same with allow_change=[{change.key}]"
+        for change in found
+        if _is(change.key, _RISKY) and not _is(change.key, config.allow_change)
+    ]
+    if faults:
+        raise UserMistake("\n".join(faults))
+    return found
+
+
+def _is(key: str, kinds: Collection[str]) -> bool:
+    return any(_within(key, kind) for kind in kinds)
+
+
+def _within(key: str, other: str) -> bool:
+    return key == other or key.startswith(f"{other}.")
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _shown(value: Any) -> str:
+    text = "null" if value is None else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

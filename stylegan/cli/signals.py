@@ -1,0 +1,28 @@
+"""Signals before the first step: the command leaves at once, with the code of the signal and nothing half-written.
+
+From the first step on `callbacks.Preemption` answers them.
+"""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+@contextmanager
+def leaving_at_once() -> Iterator[None]:
+    """Inside, SIGTERM and SIGUSR1 end the command as SystemExit(128 + signal); SIGINT does by itself."""
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []  # only the main thread may set handlers
+    before = {number: signal.signal(number, _leave) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)

@@ -1,0 +1,89 @@
+"""What a run that goes on may change, with leave, and never."""
+
+import pytest
+from omegaconf import OmegaConf
+
+from stylegan.cli.complete import complete
+from stylegan.cli.compose import composed
+from stylegan.cli.drift import changes, refuse_drift
+from stylegan.cli.mistakes import UserMistake
+
+
+def completed(*arguments):
+    composition = composed("train", ["preset=tiny", "batch_size=8", *arguments])
+    complete(composition)
+    return composition.config
+
+
+def stored(*arguments) -> dict:
+    config = completed(*arguments)
+    config.generator.c_dim = config.discriminator.c_dim = 0
+    config.data_fingerprint = "abc"
+    return OmegaConf.to_container(config, resolve=True)
+
+
+def test_the_same_settings_are_no_change():
+    assert changes(stored(), completed()) == []
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        *("total_kimg=7", "micro_batch=4", "callbacks.checkpoint.every_kimg=3", "logger=none", "trainer=cpu"),
+        *("data.workers=2", "name=other", "runs_dir=elsewhere", "callbacks.snapshots=null", "max_time=1h"),
+    ],
+)
+def test_what_is_harmless_passes(argument):
+    assert refuse_drift(stored(), completed(argument), place="run") == []
+
+
+@pytest.mark.parametrize(
+    ("argument", "key"),
+    [
+        ("loss.r1_gamma=9", "loss.r1_gamma"),
+        ("augpipe=bg", "augpipe.brightness"),
+        ("ada.target=0.5", "ada.target"),
+        ("optim.generator_lr=0.1", "optim.generator_lr"),
+        ("ema.ramp_up=null", "ema.ramp_up"),
+        ("discriminator.mbstd_group=2", "discriminator.mbstd_group"),
+        ("data.xflip=true", "data.xflip"),
+    ],
+)
+def test_what_is_risky_needs_leave(argument, key):
+    before, now = stored(), completed(argument)
+    with pytest.raises(UserMistake) as caught:
+        refuse_drift(before, now, place="run")
+    (line,) = [line for line in str(caught.value).splitlines() if f"with {key}=" in line]
+    assert line.endswith(f"allow_change=[{key}]")
+    now.allow_change = [key.partition(".")[0]]
+    assert key in [change.key for change in refuse_drift(before, now, place="run")]
+
+
+@pytest.mark.parametrize(
+    ("argument", "key"),
+    [
+        *(("seed=3", "seed"), ("resolution=64", "resolution"), ("batch_size=16", "batch_size")),
+        *(
+            ("generator.w_dim=64", "generator.w_dim"),
+            ("discriminator.channel_max=64", "discriminator.channel_max"),
+        ),
+    ],
+)
+def test_what_no_run_can_change_is_refused_even_with_leave(argument, key):
+    now = completed(argument, f"allow_change=[{key}]")
+    with pytest.raises(UserMistake, match=rf"begun with {key}=.*another name="):
+        refuse_drift(stored(), now, place="run")
+
+
+def test_other_pictures_need_leave():
+    before, now = stored(), completed()
+    now.data_fingerprint = "def"
+    with pytest.raises(
+        UserMistake, match=r"data_fingerprint=abc, not def; .*allow_change=\[data_fingerprint\]"
+    ):
+        refuse_drift(before, now, place="run")
+
+
+def test_a_value_that_is_taken_over_is_told_where_it_stands():
+    found = changes(stored(), completed("loss.r1_gamma=9"))
+    assert [change.key for change in found] == ["loss.r1_gamma"]
