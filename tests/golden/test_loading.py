@@ -54,7 +54,8 @@ def test_a_discriminator_is_no_generator(path):
 @pytest.mark.parametrize("path", network_files("G"))
 def test_a_seed_gives_the_same_bits_at_every_place(path):
     sampler = Sampler(load_generator(path))
-    label = 1 if sampler.generator.c_dim else None
+    width = sampler.generator.c_dim
+    label = torch.eye(width)[1] if width else None
 
     def drawn(seeds):
         return torch.cat([images for _, images in sampler.of_seeds(seeds, label=label, truncation=0.7)])
