@@ -162,7 +162,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         sampler = ResumableSampler(
             num_items=self.num_items,
             batch_size=self.batch_size,
-            seed=self.seed,
+            seed=self._seed_of_order(module),
             start=int(getattr(module, "images_seen", 0)),
             rank=self.trainer.global_rank if self.trainer is not None else 0,
             world=self.trainer.world_size if self.trainer is not None else 1,
@@ -174,6 +174,13 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         return make_loader(
             self._set_up(), sampler=sampler, workers=workers, pin_memory=torch.cuda.is_available()
         )
+
+    def _seed_of_order(self, module: pl.LightningModule | None) -> int:
+        """That of the data, or another one after the run went back to an older checkpoint."""
+        rollbacks = module.settle_rollbacks() if hasattr(module, "settle_rollbacks") else 0
+        if not rollbacks:
+            return self.seed
+        return int(np.random.SeedSequence([self.seed, rollbacks]).generate_state(1, np.uint64)[0])
 
     @cached_property
     def _groups(self) -> list[np.ndarray] | None:

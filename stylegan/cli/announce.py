@@ -4,6 +4,7 @@ import shlex
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from stylegan.cli.compose import Composition
 from stylegan.cli.memory import memory_line
@@ -54,6 +55,20 @@ def _notes_on_settings(composition: Composition) -> Iterator[str]:
         )
     if config.ada.get("mode") == "fixed" and config.ada.get("p_init") == 0:
         yield "ada.mode is fixed and ada.p_init 0: nothing is augmented"
+
+
+def told_of_trouble(error: Any, kimg: float, checkpoint: Path | None, rollbacks: int) -> Iterator[str]:
+    """What a run that has gone bad does next. Args: error: has `reason` and `max_rollbacks`."""
+    yield f"trouble     at kimg {kimg:.3f}: {error.reason}"
+    if rollbacks <= error.max_rollbacks:
+        place = f"on from {checkpoint.name}" if checkpoint else "from the beginning"
+        yield f"trouble     {place} with other random numbers (time {rollbacks} of {error.max_rollbacks})"
+        return
+    yield (
+        "trouble     given up; what helps: a larger loss.r1_gamma, lower optim.generator_lr and"
+        " optim.discriminator_lr, a weaker augpipe. Set one of them with allow_change=[loss,optim,augpipe], and the"
+        " run goes on from its newest checkpoint"
+    )
 
 
 def say_finished_already(folder: RunFolder, checkpoint: Path, total_kimg: float) -> None:

@@ -200,6 +200,11 @@ def is_bad_picture(error: BaseException) -> bool:
     return any(base.__name__ == "BadPicture" for base in type(error).__mro__)
 
 
+def is_trouble(error: BaseException) -> bool:
+    """Whether a training has gone bad by itself. By name, as above."""
+    return any(base.__name__ == "TrainingTrouble" for base in type(error).__mro__)
+
+
 def _is_misconfiguration(error: BaseException | None) -> bool:
     """Lightning's word for an accelerator that is not there, or settings that do not go together."""
     return type(error).__name__ == "MisconfigurationException"

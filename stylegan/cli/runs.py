@@ -120,20 +120,22 @@ def settle_run_id(config: DictConfig, before: Mapping[str, Any]) -> None:
 
 def record_changes(folder: RunFolder, changes: Iterable[Change], checkpoint: Path | None) -> None:
     """Appends to `events.jsonl` what was changed under a run that goes on."""
-    lines = [
-        json.dumps(
-            {
-                "timestamp": time.time(),
-                "event": "allow_change",
-                "checkpoint": checkpoint.name if checkpoint else None,
-                **change._asdict(),
-            }
-        )
-        for change in changes
-    ]
-    if lines:
-        with open(folder.events, "a", encoding="utf-8") as file:
-            file.write("".join(f"{line}\n" for line in lines))
+    for change in changes:
+        _record(folder, "allow_change", checkpoint, change._asdict())
+
+
+def record_rollback(
+    folder: RunFolder, reason: str, kimg: float, checkpoint: Path | None, rollbacks: int
+) -> None:
+    """Appends to `events.jsonl` that the run goes back, or would have."""
+    _record(folder, "rollback", checkpoint, {"reason": reason, "kimg": kimg, "rollbacks": rollbacks})
+
+
+def _record(folder: RunFolder, event: str, checkpoint: Path | None, values: Mapping[str, Any]) -> None:
+    name = checkpoint.name if checkpoint else None
+    line = json.dumps({"timestamp": time.time(), "event": event, "checkpoint": name, **values})
+    with open(folder.events, "a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
 
 
 def write_config(config: DictConfig, folder: RunFolder) -> None:

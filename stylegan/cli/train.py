@@ -14,18 +14,20 @@ from typing import Any, NamedTuple
 from hydra.utils import call, instantiate
 from omegaconf import DictConfig
 
-from stylegan.cli.announce import say, say_finished_already, say_start, say_where_to_look
+from stylegan.checkpoint_files import newest_good
+from stylegan.cli.announce import say, say_finished_already, say_start, say_where_to_look, told_of_trouble
 from stylegan.cli.complete import Completed, check, complete, fill_labels
 from stylegan.cli.compose import Composition, run_command
 from stylegan.cli.drift import refuse_drift
 from stylegan.cli.explain import explained
 from stylegan.cli.host import prepare_host
-from stylegan.cli.mistakes import EXIT_INTERRUPTED, UserMistake, from_input, is_bad_picture
+from stylegan.cli.mistakes import EXIT_INTERRUPTED, UserMistake, from_input, is_bad_picture, is_trouble
 from stylegan.cli.runs import (
     find_checkpoint,
     is_done,
     locked,
     record_changes,
+    record_rollback,
     refuse_unwritable,
     settle_run_id,
     stored_config,
@@ -35,6 +37,8 @@ from stylegan.cli.signals import leaving_at_once
 from stylegan.run_folder import RunFolder
 from stylegan.run_lock import RunLock
 from stylegan.sizes import parse_size, plain_size
+
+EXIT_GIVEN_UP = 70  # of sysexits.h: something is wrong inside
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -95,7 +99,22 @@ def _train_alone(composition: Composition, folder: RunFolder, lock: RunLock) -> 
         record_changes(folder, changes, checkpoint)
     notes += [f"{change}, as allow_change says" for change in changes]
     say_start(composition, folder, num_items=data.num_items, notes=notes, checkpoint=checkpoint)
-    return _fit(parts, data, folder, checkpoint)
+    while True:
+        try:
+            return _fit(parts, data, folder, checkpoint)
+        except Exception as error:
+            if not is_trouble(error):
+                raise
+            rollbacks = int(parts.module.rollbacks) + 1
+            checkpoint, said = newest_good(folder)
+            record_rollback(folder, error.reason, parts.module.kimg, checkpoint, rollbacks)
+            for line in (*said, *told_of_trouble(error, parts.module.kimg, checkpoint, rollbacks)):
+                say(line)
+            if rollbacks > error.max_rollbacks:
+                return EXIT_GIVEN_UP
+        # All anew: what a half-finished iteration left in the parts must not come along.
+        parts = _build(config)
+        parts.module.went_back(rollbacks)
 
 
 class _Parts(NamedTuple):

@@ -1,4 +1,4 @@
-"""Images seen is the only clock; these are the questions put to it."""
+"""Where a training is: images seen is the only clock, and how often it went back; and the questions put to them."""
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,7 @@ class ImageClock(nn.Module):
     """
 
     images_seen: Tensor
+    rollbacks: Tensor
 
     def set_clock(self, *, batch_size: int, total_kimg: float) -> None:
         """Start at 0. Raises: ValueError for a total or a batch that is not positive."""
@@ -37,6 +38,13 @@ class ImageClock(nn.Module):
             raise ValueError(f"total_kimg must be a number above 0, got {total_kimg}")
         self.batch_size, self.total_images = batch_size, images_of_kimg(total_kimg)
         self.register_buffer("images_seen", torch.zeros([], dtype=torch.int64))
+        # How often the run went back to an older checkpoint: part of the key of every draw from then on.
+        self.register_buffer("rollbacks", torch.zeros([], dtype=torch.int64))
+        self._rollbacks_to_be: int | None = None
+        # Older checkpoints do not count them.
+        self.register_load_state_dict_pre_hook(
+            lambda module, state, prefix, *_: state.setdefault(f"{prefix}rollbacks", module.rollbacks)
+        )
         self._images: int | None = None
         self.register_load_state_dict_post_hook(lambda module, _: setattr(module, "_images", None))
 
@@ -46,6 +54,17 @@ class ImageClock(nn.Module):
         if self._images is None:
             self._images = int(self.images_seen)
         return self._images
+
+    def went_back(self, times: int) -> None:
+        """From the next start of training on, whatever a checkpoint restores, `rollbacks` is `times`."""
+        self._rollbacks_to_be = times
+
+    def settle_rollbacks(self) -> int:
+        """How often the run went back; to be called when all is restored."""
+        if self._rollbacks_to_be is not None:
+            self.rollbacks.fill_(self._rollbacks_to_be)
+            self._rollbacks_to_be = None
+        return int(self.rollbacks)
 
     @property
     def kimg(self) -> float:

@@ -22,6 +22,11 @@ def key(*parts: object) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
+def key_after(seed: int, rollbacks: int) -> int:
+    """The seed of a run that went back so often: another one, so that the same trouble is not met again."""
+    return key(seed, "rollbacks", rollbacks) if rollbacks else seed
+
+
 def keyed_generator(*parts: object, device: torch.device | str = "cpu") -> torch.Generator:
     """A generator whose numbers depend on the parts alone."""
     return torch.Generator(device).manual_seed(key(*parts))

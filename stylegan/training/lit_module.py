@@ -14,7 +14,7 @@ from stylegan.images import to_float
 from stylegan.losses import NonSaturatingLogistic, PathLengthPenalty, R1Penalty
 from stylegan.training.ada import AdaController
 from stylegan.training.clock import ImageClock
-from stylegan.training.draws import Draw, KeyedDraws
+from stylegan.training.draws import Draw, KeyedDraws, key_after
 from stylegan.training.ema import ema_decay, tracking_w_avg, update_average
 from stylegan.training.gradients import FlatGradients
 from stylegan.training.lazy import lazy_adam
@@ -127,7 +127,7 @@ class StyleGAN2ADA(ImageClock, pl.LightningModule):
         if self.draws is None:
             self.draws = KeyedDraws.for_networks(
                 self.generator,
-                seed=self.seed,
+                seed=key_after(self.seed, self.settle_rollbacks()),
                 style_mixing_prob=self.style_mixing_prob,
                 augment=None if self.ada.mode == "none" else self.augment,
                 data=getattr(self.trainer, "datamodule", None),
@@ -136,9 +136,7 @@ class StyleGAN2ADA(ImageClock, pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         version = checkpoint.get("format_version")
         if version != FORMAT_VERSION:
-            raise ValueError(
-                f"format_version {version} of the checkpoint is not known here (this version reads {FORMAT_VERSION})"
-            )
+            raise ValueError(f"format_version {version} is not known here; this one reads {FORMAT_VERSION}")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["format_version"] = FORMAT_VERSION

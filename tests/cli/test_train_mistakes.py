@@ -124,8 +124,8 @@ def lines_of(capsys, *words: str, config_name: str = "train") -> list[str]:
         ("data.pth=x", "there is no key data.pth; did you mean data.path, which comes with data=folder?"),
         ("data=folder data.pth=x", "there is no key data.pth; did you mean data.path?"),
         (
-            "callbacks.mine=1",
-            "callbacks.mine; callbacks has checkpoint, preemption, progress, snapshots, stats",
+            "callbacks.quux=1",
+            "callbacks.quux; callbacks has checkpoint, machine, preemption, progress, snapshots, stats, trouble",
         ),
         ("seed=abc", "seed must be a whole number, got 'abc'"),
         ("optim.betas=[0,abc]", "optim.betas[1] must be a number, got 'abc'"),

@@ -86,7 +86,9 @@ def test_phase(case):
     letter = case["phase"][0]
     player = module.generator if letter == "G" else module.discriminator
     reported: dict[str, list] = {}
-    module.stats.add = lambda name, values: reported.setdefault(name, []).append(torch.as_tensor(values).detach())
+    module.stats.add = lambda name, values: reported.setdefault(name, []).append(
+        torch.as_tensor(values).detach()
+    )
 
     total = {name: torch.zeros_like(p) for name, p in player.named_parameters()}
     for phase in PHASES.get(case["phase"], (case["phase"],)):

@@ -111,7 +111,7 @@ def test_only_an_adaptive_p_is_taken_from_a_checkpoint(mode, p):
 
 
 def test_an_unknown_format_is_refused_by_name():
-    with pytest.raises(ValueError, match="format_version 99 of the checkpoint is not known"):
+    with pytest.raises(ValueError, match="format_version 99 is not known here"):
         module(batch_size=4).on_load_checkpoint({"format_version": 99})
 
 

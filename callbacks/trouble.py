@@ -1,0 +1,75 @@
+"""A run that has gone bad is noticed before it is saved."""
+
+import math
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from callbacks.cadence import check_every_kimg
+
+LOSSES = ("Loss/G/loss", "Loss/D/loss")
+
+
+class TrainingTrouble(RuntimeError):
+    """Weights or losses are not finite. The train command answers by going back to the last good checkpoint.
+
+    `reason`: in a few words. `max_rollbacks`: how often a run goes back before it is given up.
+    """
+
+    def __init__(self, reason: str, *, max_rollbacks: int):
+        super().__init__(reason)
+        self.reason, self.max_rollbacks = reason, max_rollbacks
+
+
+class TroubleGuard(pl.Callback):
+    """Looks at the weights and losses, and raises TrainingTrouble where they are not finite.
+
+    At every multiple of `every_kimg`, and whenever a checkpoint may be written, so that none holds such weights.
+    A loss counts only where it was not finite at two looks in a row: a single bad batch is repaired by itself.
+
+    Args: every_kimg: cadence in thousands of images, > 0. max_rollbacks: at least 0.
+        checkpoint_every_kimg: that of the checkpoints; None = none are written.
+    """
+
+    def __init__(
+        self,
+        *,
+        every_kimg: float = 4.0,
+        max_rollbacks: int = 3,
+        checkpoint_every_kimg: float | None = None,
+    ) -> None:
+        self.every_kimg = check_every_kimg("callbacks.trouble.every_kimg", every_kimg)
+        if max_rollbacks < 0:
+            raise ValueError(f"callbacks.trouble.max_rollbacks must be at least 0, got {max_rollbacks}")
+        self.max_rollbacks, self.checkpoint_every_kimg = max_rollbacks, checkpoint_every_kimg
+        self._bad_losses = 0
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
+        look = module.due(self.every_kimg)
+        saving = trainer.should_stop or (
+            self.checkpoint_every_kimg is not None and module.due(self.checkpoint_every_kimg)
+        )
+        if not (look or saving):
+            return
+        if not _all_finite(module):
+            raise TrainingTrouble("weights are not finite", max_rollbacks=self.max_rollbacks)
+        if look:
+            stats = module.stats.state_dict()
+            bad = [name for name in LOSSES if name in stats and not math.isfinite(float(stats[name][1]))]
+            self._bad_losses = self._bad_losses + 1 if bad else 0
+            if self._bad_losses >= 2:
+                raise TrainingTrouble(f"{bad[0]} stays non-finite", max_rollbacks=self.max_rollbacks)
+
+    def state_dict(self) -> dict[str, int]:
+        return {"bad_losses": self._bad_losses}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        self._bad_losses = state_dict["bad_losses"]
+
+
+@torch.no_grad()
+def _all_finite(module: pl.LightningModule) -> bool:
+    # Floats alone: counts cannot go bad. One number crosses to the host.
+    tensors = [tensor for tensor in module.state_dict().values() if tensor.is_floating_point()]
+    return bool(torch.stack([tensor.isfinite().all() for tensor in tensors]).all())
