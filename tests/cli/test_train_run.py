@@ -18,6 +18,7 @@ from PIL import Image
 
 from stylegan.cli.generate import main as generate
 from stylegan.cli.train import main
+from stylegan.run_lock import RunLock
 
 ROOT = Path(__file__).parents[2]
 SMALL = [
@@ -215,9 +216,10 @@ def test_a_plain_copy_of_the_tree_works_from_anywhere(tmp_path):
     [
         (signal.SIGINT, 130),
         pytest.param(signal.SIGTERM, 143, marks=pytest.mark.long),
+        pytest.param(signal.SIGUSR1, 138, marks=pytest.mark.long),
         pytest.param(signal.SIGKILL, -9, marks=pytest.mark.long),
     ],
-    ids=["int", "term", "kill"],
+    ids=["int", "term", "usr1", "kill"],
 )
 def test_a_run_that_is_stopped_goes_on_by_the_same_command(tmp_path, monkeypatch, capfd, number, code):
     arguments = [*SMALL, "name=stopped", "total_kimg=100", "callbacks.checkpoint.every_kimg=0.02"]
@@ -235,6 +237,46 @@ def test_a_run_that_is_stopped_goes_on_by_the_same_command(tmp_path, monkeypatch
     kimg = float(newest.removeprefix("kimg"))
     assert main([*arguments, f"total_kimg={kimg + 0.004}"]) == 0
     assert f"continuing from kimg {kimg:.3f} ({newest}.ckpt)" in capfd.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGUSR1, 138), (signal.SIGINT, 130)]
+)
+def test_a_signal_before_the_first_step_leaves_at_once_and_nothing_behind(
+    tmp_path, monkeypatch, number, code
+):
+    monkeypatch.chdir(tmp_path)
+
+    def signalled(*_, **__):
+        os.kill(os.getpid(), number)
+        time.sleep(10)  # the handler does not come back here
+
+    monkeypatch.setattr("stylegan.cli.train._build", signalled)
+    before = signal.getsignal(number)
+    assert main([*SMALL, "name=early"]) == code
+    assert os.listdir(tmp_path) == []
+    assert signal.getsignal(number) is before
+
+
+def test_time_that_is_up_saves_and_leaves_with_its_own_code(here, capfd):
+    assert main([*SMALL, "name=timed", "total_kimg=100", "max_time=0.001s"]) == 75
+    assert (
+        "interrupted at kimg 0.004; the same command goes on from kimg0000000.004.ckpt"
+        in capfd.readouterr().out
+    )
+    assert main([*SMALL, "name=timed", "total_kimg=0.008"]) == 0
+    assert main([*SMALL, "name=timed", "max_time=soon"]) == 2
+    assert "max_time=soon" in capfd.readouterr().err
+
+
+def test_a_folder_that_is_in_use_is_refused_and_left_alone(here, run, capfd):
+    before = sorted(os.listdir(run))
+    with RunLock(run):
+        assert main([*SMALL, "name=run", "total_kimg=9"]) == 2
+    line = capfd.readouterr().err
+    assert f"runs/run is in use by process {os.getpid()} on " in line and line.count("\n") == 1
+    assert sorted(os.listdir(run)) == before
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint at all", None], ids=["empty", "text", "cut off"])
