@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 
 from stylegan.checkpoint_files import newest_good
 from stylegan.cli.announce import say, say_finished_already, say_start, say_where_to_look, told_of_trouble
-from stylegan.cli.complete import Completed, check, complete, fill_labels
+from stylegan.cli.complete import Completed, check, complete, fill_labels, refuse_too_few
 from stylegan.cli.compose import Composition, run_command
 from stylegan.cli.drift import refuse_drift
 from stylegan.cli.explain import explained
@@ -81,6 +81,7 @@ def _train_alone(composition: Composition, folder: RunFolder, lock: RunLock) -> 
             return 0
         data = instantiate(config.data, _convert_="all")
         data.setup("fit")
+        refuse_too_few(config.batch_size, data.num_items)
         fill_labels(config, data.label_width, getattr(data, "label_names", ()))
         config.data_fingerprint = getattr(data, "fingerprint", None)
         # Once more, now that the data are known.

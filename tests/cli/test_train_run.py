@@ -315,3 +315,9 @@ def test_an_older_checkpoint_of_the_same_run_is_refused(here, run, capfd):
     assert main([*SMALL, "name=run", "total_kimg=0.024", f"resume={older}"]) == 2
     assert "two histories in one folder would be mixed" in capfd.readouterr().err
     older.unlink()
+
+
+def test_a_batch_of_more_pictures_than_there_are_is_refused(here, capfd):
+    assert main([*SMALL, "name=few", "data.num_items=3"]) == 2
+    assert "batch_size=4 is more than the 3 pictures there are" in capfd.readouterr().err
+    assert not (here / "runs" / "few").exists()
