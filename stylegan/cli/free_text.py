@@ -17,6 +17,8 @@ FREE_TEXT_KEYS = frozenset(
         "name",
         "runs_dir",
         "data.path",
+        "data.labels_path",
+        "data.cache",
         "transfer.path",
         "resume",
         "network",
