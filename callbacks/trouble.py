@@ -1,6 +1,5 @@
 """A run that has gone bad is noticed before it is saved."""
 
-import math
 from typing import Any
 
 import pytorch_lightning as pl
@@ -55,8 +54,7 @@ class TroubleGuard(pl.Callback):
         if not _all_finite(module):
             raise TrainingTrouble("weights are not finite", max_rollbacks=self.max_rollbacks)
         if look:
-            stats = module.stats.state_dict()
-            bad = [name for name in LOSSES if name in stats and not math.isfinite(float(stats[name][1]))]
+            bad = [name for name in LOSSES if not module.stats.is_finite(name)]
             self._bad_losses = self._bad_losses + 1 if bad else 0
             if self._bad_losses >= 2:
                 raise TrainingTrouble(f"{bad[0]} stays non-finite", max_rollbacks=self.max_rollbacks)

@@ -1,8 +1,9 @@
 """Adaptive discriminator augmentation: how strong the augmentation is."""
 
 import torch
-import torch.distributed
 from torch import Tensor, nn
+
+from stylegan.training.ranks import sum_over_ranks
 
 MODES = ("adaptive", "fixed", "none")
 
@@ -66,13 +67,11 @@ class AdaController(nn.Module):
 
     @torch.no_grad()
     def adjust(self, batch_size: int) -> None:
-        """Move p by one step, from all that was reported since the last move, on all ranks.
+        """Move p by one step, from all that was reported since the last move, on all processes.
 
         The step is batch_size·interval/(1000·kimg). Where nothing was reported the previous mean counts.
         """
-        sums = torch.stack([self.sign_sum, self.sign_count])
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.all_reduce(sums)
+        sums = self.pending()
         # Decided on the device: no host waits for it.
         mean = torch.where(sums[1] > 0, sums[0] / sums[1].clamp_min(1), self.sign_mean)
         self.sign_mean.copy_(mean)
@@ -81,3 +80,8 @@ class AdaController(nn.Module):
         if self.mode == "adaptive":
             step = batch_size * self.interval_iterations / (1000 * self.kimg)
             self.p.add_(torch.sign(mean - self.target) * step).clamp_(min=0, max=self.p_max)
+
+    @torch.no_grad()
+    def pending(self) -> Tensor:
+        """[2]: sum and count of the signs since the last move, of all processes."""
+        return sum_over_ranks(torch.stack([self.sign_sum, self.sign_count]))

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from stylegan.training.ranks import sum_over_ranks
+
 
 def ema_decay(*, batch_size: int, half_life_kimg: float, ramp_up: float | None, images_seen: int) -> float:
     """Factor on the old average: 0.5^(batch / half-life in images).
@@ -31,7 +33,7 @@ def update_average(average: nn.Module, source: nn.Module, decay: float) -> None:
 def tracking_w_avg(mapping: nn.Module, samples: int) -> Iterator[Callable[[Tensor], Tensor]]:
     """Inside, hand each part's ws [n,L,W] to the yielded function, which gives them back.
 
-    At the end `mapping.w_avg` moves once, to the mean over all `samples` of the parts.
+    At the end `mapping.w_avg` moves once, to the mean over all `samples` of the parts, on all processes.
     """
     sums: list[Tensor] = []
 
@@ -41,4 +43,6 @@ def tracking_w_avg(mapping: nn.Module, samples: int) -> Iterator[Callable[[Tenso
         return ws
 
     yield track
-    mapping.track(torch.stack(sums).sum(dim=0) / samples)
+    # A process that had no part adds nothing.
+    total = torch.stack(sums).sum(dim=0) if sums else mapping.fc0.weight.new_zeros(mapping.w_dim)
+    mapping.track(sum_over_ranks(total) / samples)

@@ -1,16 +1,19 @@
-"""The gradients of one player as one flat vector."""
+"""The gradients of one player as one flat vector, and the step that they make."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+
+from stylegan.training.ranks import sum_over_ranks
 
 
 class FlatGradients:
     """Makes every parameter's `.grad` a view of one vector.
 
     So a parameter that the loss does not touch has the gradient 0, not None, and its Adam state moves as in the
-    reference; and clearing, repairing and (later) summing over ranks are one operation each.
+    reference; and clearing, repairing and summing over processes are one operation each.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter]):
@@ -35,3 +38,36 @@ class FlatGradients:
         bad = (~torch.isfinite(self.vector)).sum()
         torch.nan_to_num(self.vector, nan=0.0, posinf=1e5, neginf=-1e5, out=self.vector)
         return bad
+
+
+class LearningSteps:
+    """Steps of several players, of which one alone learns at a time.
+
+    Args: players: what learns is decided here; a parameter that is frozen already stays so.
+    """
+
+    def __init__(self, players: Sequence[nn.Module]):
+        self.learning = {player: [p for p in player.parameters() if p.requires_grad] for player in players}
+        self._gradients: dict[nn.Module, FlatGradients] = {}
+
+    def attach(self) -> None:
+        """To be called once the parameters are on their device."""
+        self._gradients = {player: FlatGradients(learning) for player, learning in self.learning.items()}
+
+    @contextmanager
+    def step(
+        self, player: nn.Module, optimizer: torch.optim.Optimizer, report: Callable[[Tensor], None]
+    ) -> Iterator[None]:
+        """Collects gradients of `player` alone inside; at the end sums them over all processes, and steps.
+
+        Args: report: gets the number of gradients that were not finite, a 0-d tensor.
+        """
+        for other, parameters in self.learning.items():
+            for parameter in parameters:
+                parameter.requires_grad_(other is player)
+        gradients = self._gradients[player]
+        gradients.zero()
+        yield
+        sum_over_ranks(gradients.vector)
+        report(gradients.repair())
+        optimizer.step()

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from typing import Any
+from functools import partial
 
 import pytorch_lightning as pl
 import torch
@@ -13,17 +13,19 @@ from stylegan.augment import AugmentPipe
 from stylegan.images import to_float
 from stylegan.losses import NonSaturatingLogistic, PathLengthPenalty, R1Penalty
 from stylegan.training.ada import AdaController
+from stylegan.training.checkpointed import Checkpointed
 from stylegan.training.clock import ImageClock
+from stylegan.training.deal import Deal
 from stylegan.training.draws import Draw, KeyedDraws, key_after
 from stylegan.training.ema import ema_decay, tracking_w_avg, update_average
-from stylegan.training.gradients import FlatGradients
+from stylegan.training.gradients import LearningSteps
 from stylegan.training.lazy import lazy_adam
 from stylegan.training.ranges import check_ranges
+from stylegan.training.ranks import rank, world
 from stylegan.training.stats import RunningStats
-from stylegan.version import FORMAT_VERSION
 
 
-class StyleGAN2ADA(ImageClock, pl.LightningModule):
+class StyleGAN2ADA(Checkpointed, ImageClock, pl.LightningModule):
     """Generator, discriminator, average generator, augmentation and its controller, and how they learn.
 
     An iteration is one call of `training_step` with a whole batch of `batch_size` reals: G-main, every
@@ -38,8 +40,9 @@ class StyleGAN2ADA(ImageClock, pl.LightningModule):
         r1_interval_iterations, pl_interval_iterations: how lazily. style_mixing_prob: chance of a second latent.
         generator_lr, discriminator_lr, betas, eps: of Adam, before the correction for lazy regularisation.
         ema_half_life_kimg, ema_ramp_up: of the average generator (see `ema_decay`).
-        batch_size: images an iteration. micro_batch: images a pass; None = the whole batch. A batch that is split
-            gives the same result as one that is not, as long as a part is a multiple of the minibatch-std group.
+        batch_size: images an iteration, of all processes. micro_batch: images a pass; None = all of a process. A
+            batch that is split, among passes or processes, gives the same result as one that is not, as long as a
+            part is a multiple of the minibatch-std group.
         total_kimg: where training ends. seed: of every random number.
     Raises: ValueError for values out of range. Source: Karras et al. 2020 (ADA).
     """
@@ -71,10 +74,9 @@ class StyleGAN2ADA(ImageClock, pl.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.set_clock(batch_size=batch_size, total_kimg=total_kimg)
-        micro_batch = batch_size if micro_batch is None else micro_batch
         check_ranges(
             batch_size=batch_size,
-            micro_batch=micro_batch,
+            micro_batch=batch_size if micro_batch is None else micro_batch,
             r1_interval_iterations=r1_interval_iterations,
             pl_interval_iterations=pl_interval_iterations,
             style_mixing_prob=style_mixing_prob,
@@ -98,16 +100,13 @@ class StyleGAN2ADA(ImageClock, pl.LightningModule):
         self.generator_lr, self.discriminator_lr = generator_lr, discriminator_lr
         self.betas, self.eps = betas, eps
         self.ema_half_life_kimg, self.ema_ramp_up = ema_half_life_kimg, ema_ramp_up
-        self.num_parts = batch_size // micro_batch
+        self.micro_batch = micro_batch
         self.stats = RunningStats()
-        # What learns is decided here: a parameter that the user froze stays so.
-        players = (generator, discriminator)
-        self._learning = {player: [p for p in player.parameters() if p.requires_grad] for player in players}
-        self._gradients: dict[nn.Module, FlatGradients] = {}
+        self._steps = LearningSteps((generator, discriminator))
         self.draws: KeyedDraws | None = None
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        g, d = self._learning.values()
+        g, d = self._steps.learning.values()
         shared = dict(betas=self.betas, eps=self.eps)
         return [
             lazy_adam(g, lr=self.generator_lr, interval_iterations=self.pl_interval_iterations, **shared),
@@ -120,7 +119,12 @@ class StyleGAN2ADA(ImageClock, pl.LightningModule):
         for restored, fresh in zip(self.optimizers(), self.configure_optimizers(), strict=True):
             for key in ("lr", "betas", "eps"):
                 restored.param_groups[0][key] = fresh.param_groups[0][key]
-        self._gradients = {player: FlatGradients(learning) for player, learning in self._learning.items()}
+        self._steps.attach()
+        if self._deal(self.batch_size).count % world():
+            raise ValueError(
+                f"batch_size {self.batch_size} in parts of {self.micro_batch} cannot be dealt to {world()} processes;"
+                f" micro_batch can be {self.batch_size // world()} or what divides it"
+            )
         self.generator.train()
         self.discriminator.train()
         self.generator_ema.eval()
@@ -133,21 +137,11 @@ class StyleGAN2ADA(ImageClock, pl.LightningModule):
                 data=getattr(self.trainer, "datamodule", None),
             )
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        version = checkpoint.get("format_version")
-        if version != FORMAT_VERSION:
-            raise ValueError(f"format_version {version} is not known here; this one reads {FORMAT_VERSION}")
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["format_version"] = FORMAT_VERSION
-        checkpoint["generator"] = dict(self.generator.options)
-        checkpoint["discriminator"] = dict(getattr(self.discriminator, "options", {}))
-
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """One iteration on reals uint8 [N,C,H,W] (or floats in [-1, 1]) and labels [N,K]."""
+        """One iteration on this process's share of the reals, uint8 [N,C,H,W] (or floats in [-1, 1]), and labels [N,K]."""
         iteration = self.iteration
         images, labels = batch
-        if len(images) != self.batch_size:
+        if len(images) * world() != self.batch_size:
             raise ValueError(f"the data gave {len(images)} images, batch_size is {self.batch_size}")
         images = self._like_weights(to_float(images) if images.dtype == torch.uint8 else images)
         labels = self._like_weights(labels) if self.discriminator.c_dim else None
@@ -173,7 +167,7 @@ class StyleGAN2ADA(ImageClock, pl.LightningModule):
         draw = self._draw("Gmain", iteration)
         mapping = self.generator.mapping
         with self._learning_step(self.generator, "Gmain"), tracking_w_avg(mapping, self.batch_size) as track:
-            for part in draw.parts(self.num_parts):
+            for part in self._parts(draw):
                 ws = track(self._latents(part))
                 fakes = self.generator.synthesis(ws, noise_mode="random", noise=part.noise)
                 logits = self._judge(fakes, part.c, part.augment_fake)
@@ -185,27 +179,27 @@ class StyleGAN2ADA(ImageClock, pl.LightningModule):
         """Path length, on a part of the batch."""
         samples = self.path_length.samples_of(self.batch_size)
         draw = self._draw("Greg", iteration, samples)
-        parts = draw.parts(min(self.num_parts, samples))
+        deal = self._deal(samples)
+        parts = deal.mine(draw.parts(deal.count))
         gain = self.pl_interval_iterations * self.path_length.weight
         mapping = self.generator.mapping
         with self._learning_step(self.generator, "Greg"), tracking_w_avg(mapping, samples) as track:
-            if len(parts) == 1:
-                penalty = self.path_length(self._path_lengths(parts[0], track, create_graph=True))
-                self.manual_backward(penalty.mean() * gain)
-            else:
-                # The running mean ties all samples together: first all lengths, then their gradients part by part.
-                lengths = [self._path_lengths(part, track, create_graph=False) for part in parts]
-                weights, penalty = self.path_length.coefficients(torch.cat(lengths))
-                for part, weight in zip(parts, weights.split([len(part.z) for part in parts]), strict=True):
-                    again = self._path_lengths(part, None, create_graph=True)
-                    self.manual_backward((weight * again).sum() * gain)
-        self.stats.add("Loss/pl_penalty", penalty)
-        self.stats.add("Loss/G/reg", penalty.detach() * self.path_length.weight)
+            # The running mean ties all samples together: first all lengths, then their gradients part by part.
+            # A single part keeps its graph, of several only one fits at a time.
+            single = len(parts) == 1
+            lengths = [self._path_lengths(part, track, create_graph=single) for part in parts]
+            weights, penalty = self.path_length.coefficients(deal.collect(lengths, like=draw.z))
+            for k, (part, weight) in enumerate(zip(parts, deal.share(weights), strict=True)):
+                again = lengths[k] if single else self._path_lengths(part, None, create_graph=True)
+                self.manual_backward((weight * again).sum() * gain)
+        for values in deal.share(penalty):
+            self.stats.add("Loss/pl_penalty", values)
+            self.stats.add("Loss/G/reg", values * self.path_length.weight)
 
     def discriminator_main(self, iteration: int, images: Tensor, labels: Tensor | None) -> None:
         """D learns to tell reals from fakes."""
         draw = self._draw("Dmain", iteration)
-        parts = draw.parts(self.num_parts)
+        parts = self._parts(draw)
         mapping = self.generator.mapping
         with (
             self._learning_step(self.discriminator, "Dmain"),
@@ -226,7 +220,7 @@ class StyleGAN2ADA(ImageClock, pl.LightningModule):
     def discriminator_regularize(self, iteration: int, images: Tensor, labels: Tensor | None) -> None:
         """R1, with respect to the reals before augmentation."""
         draw = self._draw("Dreg", iteration)
-        parts = draw.parts(self.num_parts)
+        parts = self._parts(draw)
         gain = self.r1_interval_iterations * self.r1.weight
         with self._learning_step(self.discriminator, "Dreg"):
             for k, part in enumerate(parts):
@@ -248,6 +242,15 @@ class StyleGAN2ADA(ImageClock, pl.LightningModule):
             images_seen=self.images,
         )
         update_average(self.generator_ema, self.generator, decay)
+
+    def _deal(self, samples: int) -> Deal:
+        parts = world() if self.micro_batch is None else self.batch_size // self.micro_batch
+        return Deal(samples, min(parts, samples), rank(), world())
+
+    def _parts(self, draw: Draw) -> Sequence[Draw]:
+        """The parts of a whole batch that this process works on; its k-th of n is its reals k, k + n, ..."""
+        deal = self._deal(self.batch_size)
+        return deal.mine(draw.parts(deal.count))
 
     def _draw(self, phase: str, iteration: int, n: int | None = None) -> Draw:
         n = self.batch_size if n is None else n
@@ -275,15 +278,12 @@ class StyleGAN2ADA(ImageClock, pl.LightningModule):
     @contextmanager
     def _learning_step(self, player: nn.Module, phase: str) -> Iterator[None]:
         """Collect gradients of `player` alone inside, and take one step of its optimiser at the end."""
-        for other, parameters in self._learning.items():
-            for parameter in parameters:
-                parameter.requires_grad_(other is player)
-        with self.stats.measure(f"Timing/{phase}", self.device):
-            gradients = self._gradients[player]
-            gradients.zero()
+        optimizer = self.optimizers()[player is self.discriminator]
+        with (
+            self.stats.measure(f"Timing/{phase}", self.device),
+            self._steps.step(player, optimizer, partial(self.stats.add, f"Gradients/nonfinite/{phase}")),
+        ):
             yield
-            self.stats.add(f"Gradients/nonfinite/{phase}", gradients.repair())
-            self.optimizers()[player is self.discriminator].step()
 
     def _report(self, kind: str, logits: Tensor, losses: dict[str, Tensor]) -> None:
         signs = logits.detach().sign()

@@ -165,7 +165,7 @@ def test_state_is_plain(tmp_path):
     module.step()
     torch.save(ticks.state_dict(), tmp_path / "state")
     state = torch.load(tmp_path / "state", weights_only=True)
-    assert state["stats"]["Loss/G/loss"].tolist() == [2, 2, 4]
+    assert state["stats"]["Loss/G/loss"].tolist() == [[2, 2, 4]]  # a row a process
 
 
 @pytest.mark.parametrize("every_kimg", [0, -1, float("nan"), float("inf")])

@@ -4,6 +4,8 @@ import pytest
 import torch
 from standalone import batch, module
 
+from stylegan.training import ranks
+
 N = 16
 
 
@@ -30,7 +32,7 @@ PHASES = ("Gmain", "Greg", "Dmain", "Dreg")
 
 
 def gradients(trained, phase):
-    """Of one phase from the fresh state; the optimiser is kept from stepping."""
+    """Of one phase from the fresh state, of all processes; the optimiser is kept from stepping."""
 
     class NoStep:
         def step(self):
@@ -38,6 +40,7 @@ def gradients(trained, phase):
 
     trained._own_optimizers = (NoStep(), NoStep())
     reals, _ = batch(N, 2)
+    reals = reals[ranks.rank() :: ranks.world()]
     images = trained._like_weights(reals / 127.5 - 1)
     match phase:
         case "Gmain":

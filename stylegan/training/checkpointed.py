@@ -1,0 +1,31 @@
+"""What a module's checkpoint holds beside weights and buffers, and which of them mean all processes together."""
+
+from typing import Any
+
+from stylegan.training.ranks import rank
+from stylegan.version import FORMAT_VERSION
+
+_PENDING = ("ada.sign_sum", "ada.sign_count")
+
+
+class Checkpointed:
+    """For a module with `generator`, `discriminator` and `ada`: a base class, since Lightning calls these methods.
+
+    Rank 0 writes the file, of buffers that are the same on all; only the signs since the last move of p are not. The
+    file holds their sums over all processes, which then count once, for any number of processes that go on.
+    """
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["format_version"] = FORMAT_VERSION
+        checkpoint["generator"] = dict(self.generator.options)
+        checkpoint["discriminator"] = dict(getattr(self.discriminator, "options", {}))
+        checkpoint["state_dict"] |= zip(_PENDING, self.ada.pending(), strict=True)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Raises: ValueError for a format that is not known here."""
+        version = checkpoint.get("format_version")
+        if version != FORMAT_VERSION:
+            raise ValueError(f"format_version {version} is not known here; this one reads {FORMAT_VERSION}")
+        if rank():
+            for name in _PENDING:
+                checkpoint["state_dict"][name].zero_()

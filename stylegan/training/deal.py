@@ -1,0 +1,45 @@
+"""How the samples of a batch are dealt out: to parts that a device works on one after another, and to processes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from torch import Tensor
+
+from stylegan.training.ranks import sum_over_ranks
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Deal:
+    """Sample i goes to part i mod `count`, part k to process k mod `world`; so does the data's sampler deal.
+
+    By stride, for the minibatch standard deviation compares samples by stride: its groups stay whole. And what is
+    computed depends on the parts alone, whichever process works on them.
+
+    Args: samples: of the whole batch. count: parts, on all processes together. rank, world: this process.
+    """
+
+    samples: int
+    count: int
+    rank: int = 0
+    world: int = 1
+
+    def mine(self, parts: Sequence[T]) -> Sequence[T]:
+        """Of all parts, those of this process; there may be none."""
+        return parts[self.rank :: self.world]
+
+    def share(self, values: Tensor) -> list[Tensor]:
+        """Values [samples] of the whole batch → those of each part of this process."""
+        return [values[k :: self.count] for k in range(self.rank, self.count, self.world)]
+
+    def collect(self, values: Sequence[Tensor], like: Tensor) -> Tensor:
+        """Values of each part of this process → [samples], of the whole batch, on all processes.
+
+        Args: like: gives dtype and device.
+        """
+        whole = like.new_zeros(self.samples)
+        for mine, value in zip(self.share(whole), values, strict=True):
+            mine.copy_(value.detach())  # a view of the whole
+        return sum_over_ranks(whole)

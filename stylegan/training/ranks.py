@@ -1,0 +1,136 @@
+"""What the processes of a run do together. Alone, each of these does nothing, and costs nothing.
+
+Every process must call them in the same order; so whatever decides about a call must be the same on all.
+"""
+
+import datetime
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+from torch import distributed as dist
+
+from stylegan.processes import Process
+
+T = TypeVar("T")
+
+# One process may draw pictures or score them while the others wait for it.
+TIMEOUT = datetime.timedelta(hours=1)
+
+
+def world() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """The number of this one, from 0."""
+    return dist.get_rank() if world() > 1 else 0
+
+
+def sum_over_ranks(tensor: Tensor) -> Tensor:
+    """Adds up `tensor`, in place, over all processes; the same bits everywhere.  Returns: it."""
+    if world() > 1:
+        dist.all_reduce(tensor)
+    return tensor
+
+
+def largest_over_ranks(number: int) -> int:
+    """The largest of the numbers that the processes say. On the CPU: no device is waited for."""
+    if world() == 1:
+        return number
+    said = torch.tensor(number, dtype=torch.int64)
+    dist.all_reduce(said, op=dist.ReduceOp.MAX)
+    return int(said)
+
+
+def gather(value: Any) -> list[Any]:
+    """What each process says, in the order of their ranks; plain values, sent as objects between our own processes."""
+    if world() == 1:
+        return [value]
+    said: list[Any] = [None] * world()
+    dist.all_gather_object(said, value)
+    return said
+
+
+def on_rank_zero(work: Callable[[], T]) -> T:
+    """Lets rank 0 alone do something.  Returns: its result, on all.  Raises: what it raises, on all.
+
+    So that a disk that is full for one process stops none of the others in the middle of a collective.
+    """
+    if world() == 1:
+        return work()
+    outcome: list[Any] = [None, None]
+    if rank() == 0:
+        try:
+            outcome[0] = work()
+        except (OSError, RuntimeError, ValueError) as error:
+            outcome[1] = error
+    error, sent = outcome[1], [outcome[0], outcome[1]]
+    dist.broadcast_object_list(sent, src=0)
+    if error is not None:
+        raise error  # with its traceback, where it happened
+    if sent[1] is not None:
+        raise sent[1]
+    return sent[0]
+
+
+def disagreement(tensors: dict[str, Tensor]) -> list[str]:
+    """The names of the tensors whose bits are not the same on all processes."""
+    if world() == 1 or not tensors:
+        return []
+    digest = torch.stack([_sum_of_bits(tensor.detach()) for tensor in tensors.values()])
+    least, most = digest.clone(), digest
+    dist.all_reduce(least, op=dist.ReduceOp.MIN)
+    dist.all_reduce(most, op=dist.ReduceOp.MAX)
+    differ = (least != most).tolist()
+    return [name for name, other in zip(tensors, differ, strict=True) if other]
+
+
+_SAME_WIDTH = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
+def _sum_of_bits(tensor: Tensor) -> Tensor:
+    # As whole numbers: their sum does not depend on the order in which threads add, and NaN equals itself.
+    return tensor.contiguous().view(_SAME_WIDTH[tensor.element_size()]).sum(dtype=torch.int64)
+
+
+def meeting_place(process: Process) -> dist.Store:
+    """Where the processes of a run exchange a few words; made by rank 0, unless torchrun has made it already."""
+    by_agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    store = dist.TCPStore(
+        process.address,
+        process.port,
+        is_master=process.rank == 0 and not by_agent,
+        timeout=TIMEOUT,
+        wait_for_workers=False,
+    )
+    # Where torchrun starts the processes anew, its store still knows the words of those before.
+    return dist.PrefixStore(f"stylegan/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+
+
+def join(process: Process, store: dist.Store | None = None) -> None:
+    """Makes the process one of `process.world` that compute together: gloo for CPUs, NCCL for GPUs.
+
+    Nothing where it is alone, or one of them already.
+    """
+    if process.world == 1 or dist.is_initialized():
+        return
+    # No backend is named: torch then takes one for each kind of device.
+    dist.init_process_group(
+        store=meeting_place(process) if store is None else store,
+        rank=process.rank,
+        world_size=process.world,
+        timeout=TIMEOUT,
+    )
+    if "OMP_NUM_THREADS" not in os.environ:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        torch.set_num_threads(max(1, cores // process.local_world))
+
+
+def part() -> None:
+    """Ends the work together."""
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()

@@ -1,0 +1,31 @@
+"""Several processes on this machine that compute together by gloo, for tests."""
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.multiprocessing
+
+from stylegan.processes import Process
+from stylegan.training import ranks
+
+
+def together(world: int, work: Callable[..., Any], place: Path, *arguments: Any) -> list[Any]:
+    """Runs `work(*arguments)` in each of `world` processes.  Returns: their results, in the order of ranks.
+
+    Args: work: a function of a module; its results are what `torch.load(weights_only=True)` admits.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    torch.multiprocessing.spawn(_one, (world, port, work, place, arguments), nprocs=world)
+    return [torch.load(place / f"{rank}.pt", weights_only=True) for rank in range(world)]
+
+
+def _one(rank: int, world: int, port: int, work: Callable[..., Any], place: Path, arguments: tuple) -> None:
+    torch.set_num_threads(1)
+    ranks.join(Process(rank=rank, world=world, local_rank=rank, local_world=world, port=port))
+    torch.save(work(*arguments), place / f"{rank}.pt")
+    ranks.part()
