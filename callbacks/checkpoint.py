@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from stylegan.atomic import sweep_partials
 from stylegan.checkpoint_files import delete, expendable, write_checkpoint
 from stylegan.interop.checkpoint import save_generator
 from stylegan.run_folder import RunFolder, checkpoint_name
+from stylegan.training.ranks import on_rank_zero
 
 
 class KimgCheckpoint(pl.Callback):
@@ -75,25 +77,28 @@ class KimgCheckpoint(pl.Callback):
         """Whether the checkpoint is on the disk."""
         path = self.folder.checkpoints / f"{checkpoint_name(module.images)}.ckpt"
         try:
-            if trainer.is_global_zero:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                self._make_room(path, _bytes_of(module))
-                # The generator first: where there is a checkpoint, its generator is there, too.
-                images = {"images": str(module.images)}
-                save_generator(path.with_suffix(".safetensors"), module.generator_ema, images)
+            # The generator first: where there is a checkpoint, its generator is there, too.
+            on_rank_zero(partial(self._save_generator, module, path))
             # weights_only=False: optimisers and callbacks, too. The file is readable with torch's
-            # weights_only=True.
+            # weights_only=True. All processes take part: some of the state is theirs.
             trainer.save_checkpoint(path, weights_only=False)
         except (OSError, RuntimeError) as error:
             if not is_full_disk(error):
                 raise
-            if not path.exists():
-                path.with_suffix(".safetensors").unlink(missing_ok=True)
-            say(f"no checkpoint at kimg {module.kimg:.3f}: {error}; free some space, it is tried again")
+            if trainer.is_global_zero:
+                if not path.exists():
+                    path.with_suffix(".safetensors").unlink(missing_ok=True)
+                say(f"no checkpoint at kimg {module.kimg:.3f}: {error}; free some space, it is tried again")
             return False
         if trainer.is_global_zero:
             self._thin(path)
         return True
+
+    def _save_generator(self, module: pl.LightningModule, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._make_room(path, _bytes_of(module))
+        images = {"images": str(module.images)}
+        save_generator(path.with_suffix(".safetensors"), module.generator_ema, images)
 
     def _make_room(self, coming: Path, need_bytes: int) -> None:
         """Raises: OSError (ENOSPC) where the checkpoint to come does not fit, also after thinning."""

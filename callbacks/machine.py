@@ -5,12 +5,14 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from stylegan.training.ranks import world
+
 
 class Machine(pl.Callback):
-    """Keeps the number of threads, the kind of device and torch's version in the checkpoint.
+    """Keeps the numbers of processes and threads, the kind of device and torch's version in the checkpoint.
 
-    Sums are added in another order by another number of threads, and so round otherwise: such a run is as good as
-    before, and no longer the same in its last bits.
+    Sums are added in another order by another number of threads or processes, and so round otherwise: such a run is
+    as good as before, and no longer the same in its last bits.
     """
 
     def __init__(self) -> None:
@@ -26,6 +28,7 @@ class Machine(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._now = {
+            "processes": world(),
             "threads": torch.get_num_threads(),
             "device": module.device.type,
             "torch": str(torch.__version__),

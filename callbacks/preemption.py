@@ -11,6 +11,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from stylegan.training.ranks import largest_over_ranks, rank
+
 # Of sysexits.h: a temporary failure, to be tried again; the same command goes on.
 EXIT_TIME_IS_UP = 75
 
@@ -45,10 +47,13 @@ class Preemption(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         if module.is_last:
             return
+        asked = 0
         if self._signal is not None:
-            self.exit_code = 128 + self._signal
+            asked = 128 + self._signal
         elif self._end is not None and time.monotonic() >= self._end:
-            self.exit_code = EXIT_TIME_IS_UP
+            asked = EXIT_TIME_IS_UP
+        # A signal may reach one process alone; all leave after the same iteration.
+        self.exit_code = largest_over_ranks(asked)
         if self.exit_code:
             trainer.should_stop = True
 
@@ -56,6 +61,8 @@ class Preemption(pl.Callback):
         if number == signal.SIGINT and self._signal is not None:
             os._exit(128 + number)
         self._signal = number
+        if rank():
+            return
         # Not print: the signal may have come while something else was being printed.
         more = " (once more to leave at once)" if number == signal.SIGINT else ""
         os.write(

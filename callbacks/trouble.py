@@ -6,6 +6,7 @@ import pytorch_lightning as pl
 import torch
 
 from callbacks.cadence import check_every_kimg
+from stylegan.training.ranks import disagreement
 
 LOSSES = ("Loss/G/loss", "Loss/D/loss")
 
@@ -22,10 +23,11 @@ class TrainingTrouble(RuntimeError):
 
 
 class TroubleGuard(pl.Callback):
-    """Looks at the weights and losses, and raises TrainingTrouble where they are not finite.
+    """Looks at the weights and losses, and raises TrainingTrouble where they are not finite, or not alike.
 
     At every multiple of `every_kimg`, and whenever a checkpoint may be written, so that none holds such weights.
     A loss counts only where it was not finite at two looks in a row: a single bad batch is repaired by itself.
+    Of several processes it also sees whether they still have the same weights, averages and p.
 
     Args: every_kimg: cadence in thousands of images, > 0. max_rollbacks: at least 0.
         checkpoint_every_kimg: that of the checkpoints; None = none are written.
@@ -53,6 +55,9 @@ class TroubleGuard(pl.Callback):
             return
         if not _all_finite(module):
             raise TrainingTrouble("weights are not finite", max_rollbacks=self.max_rollbacks)
+        if differ := disagreement(_replicated(module)):
+            names = ", ".join(differ[:3]) + (f" and {len(differ) - 3} more" if len(differ) > 3 else "")
+            raise TrainingTrouble(f"not the same on all processes: {names}", max_rollbacks=self.max_rollbacks)
         if look:
             bad = [name for name in LOSSES if not module.stats.is_finite(name)]
             self._bad_losses = self._bad_losses + 1 if bad else 0
@@ -71,3 +76,9 @@ def _all_finite(module: pl.LightningModule) -> bool:
     # Floats alone: counts cannot go bad. One number crosses to the host.
     tensors = [tensor for tensor in module.state_dict().values() if tensor.is_floating_point()]
     return bool(torch.stack([tensor.isfinite().all() for tensor in tensors]).all())
+
+
+def _replicated(module: pl.LightningModule) -> dict[str, torch.Tensor]:
+    """What all processes have alike: everything but the signs since the last move of p."""
+    own = {"ada.sign_sum", "ada.sign_count"}
+    return {name: tensor for name, tensor in module.state_dict().items() if name not in own}

@@ -17,6 +17,7 @@ from stylegan.cli.origins import origins, users_keys
 from stylegan.config import RunConfig, accumulation, count_devices, scalar_faults
 from stylegan.presets import NULL_IS_A_VALUE, derive, names
 from stylegan.presets import keys as preset_keys
+from stylegan.processes import Process, this_process
 from stylegan.run_folder import RunFolder
 from stylegan.sizes import parse_size, plain_size, size_text
 
@@ -57,13 +58,13 @@ def check(config: DictConfig) -> None:
         total_kimg=config.total_kimg,
         seed=config.seed,
     )
-    faults += _told(lambda: _one_device(config))
+    faults += _told(lambda: settle_devices(config, this_process()))
     if config.overwrite and config.resume != "never":
         faults.append(
             f"overwrite=true moves an older run aside and begins, so it goes with resume=never, not {config.resume}"
         )
     derived = [key for key in preset_keys() if OmegaConf.select(config, key) is None]
-    later = {"name", "run_dir", "resolution", *FROM_THE_DATA, *derived}
+    later = {"name", "run_dir", "resolution", "trainer.devices", *FROM_THE_DATA, *derived}
     if not size_faults and config.resolution is not None:
         later -= {"resolution"}
     faults += mistyped(config, later=later)
@@ -82,7 +83,7 @@ def complete(composition: Composition) -> Completed:
         raise ValueError("resolution must be set, as in resolution=64 or resolution=48x32")
     found = origins(composition)
     asked_null = {key for key in preset_keys() if OmegaConf.select(config, key) is None}
-    devices = _one_device(config)
+    devices = settle_devices(config, this_process())
     found |= fill_nulls(
         config,
         choices.get("preset"),
@@ -189,10 +190,35 @@ def _settle_size(config: DictConfig) -> None:
         raise ValueError(text if text.startswith("resolution") else f"resolution: {text}") from error
 
 
-def _one_device(config: DictConfig) -> int:
-    devices = count_devices(config.trainer.devices, config.trainer.get("num_nodes", 1))
-    if devices > 1:
-        raise ValueError(f"trainer.devices: training runs on one device so far, got {devices}")
+def settle_devices(config: DictConfig, process: Process) -> int:
+    """Fills in `trainer.devices` and `num_nodes` where they are null: as many as there are processes.
+
+    Returns: how many devices there are in all.
+    Raises: ValueError where the processes that were started are not those that are asked for.
+    """
+    node = config.trainer
+    if node.get("num_nodes", 1) is None:
+        node.num_nodes = process.num_nodes
+    if node.devices is None:
+        if process.world == 1:
+            raise ValueError(
+                "trainer.devices=null takes the processes that torchrun or Slurm started, and this one is alone; set"
+                " trainer.devices=2, which starts them on this machine, or begin the command with"
+                " torchrun --standalone --nproc_per_node 2"
+            )
+        node.devices = process.local_world
+    num_nodes = node.get("num_nodes", 1)
+    devices = count_devices(node.devices, num_nodes)
+    if process.world > 1 and devices != process.world:
+        raise ValueError(
+            f"{process.starter} started {process.world} processes, trainer.devices={node.devices} and"
+            f" trainer.num_nodes={num_nodes} ask for {devices}; trainer=ddp takes what was started"
+        )
+    if process.world == 1 and num_nodes > 1:
+        raise ValueError(
+            f"trainer.num_nodes={num_nodes}, and this process is alone; start the command on each node by torchrun or"
+            " srun (docs/restarts.md has the lines), with trainer=ddp"
+        )
     return devices
 
 

@@ -20,6 +20,8 @@ from stylegan.cli.nearest import nearest, nearest_key
 
 EXIT_MISTAKE = 2
 EXIT_INTERRUPTED = 128 + signal.SIGINT
+# Of sysexits.h: a temporary failure, to be tried again; the same command goes on.
+EXIT_OTHERS_GONE = 75
 
 
 class UserMistake(Exception):
@@ -208,3 +210,11 @@ def is_trouble(error: BaseException) -> bool:
 def _is_misconfiguration(error: BaseException | None) -> bool:
     """Lightning's word for an accelerator that is not there, or settings that do not go together."""
     return type(error).__name__ == "MisconfigurationException"
+
+
+def is_lost_connection(error: BaseException) -> bool:
+    """Whether another process of the run is gone, by what torch says of it: gloo, NCCL or the meeting place."""
+    if not isinstance(error, RuntimeError):
+        return False
+    words = ("Connection closed by peer", "Connection reset by peer", "gloo", "NCCL", "Broken pipe")
+    return type(error).__name__.startswith("Dist") or any(word in str(error) for word in words)

@@ -143,7 +143,7 @@ def write_config(config: DictConfig, folder: RunFolder) -> None:
 
     Raises: ValueError where the folder cannot be written.
     """
-    text = OmegaConf.to_yaml(OmegaConf.create(_resolved(config)))
+    text = resolved_text(config)
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
         with replacing(folder.config) as file:
@@ -153,7 +153,9 @@ def write_config(config: DictConfig, folder: RunFolder) -> None:
         raise ValueError(f"{folder.path} cannot be written ({reason}); set runs_dir=...") from error
 
 
-def _resolved(config: DictConfig) -> Any:
+def resolved_text(config: DictConfig) -> str:
+    """A complete configuration as YAML, every value resolved, for OmegaConf to read back as it is."""
+
     def escaped(value: Any) -> Any:
         if isinstance(value, dict):
             return {key: escaped(item) for key, item in value.items()}
@@ -161,4 +163,5 @@ def _resolved(config: DictConfig) -> Any:
             return [escaped(item) for item in value]
         return literal(value) if isinstance(value, str) else value
 
-    return escaped(OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
+    plain = escaped(OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
+    return OmegaConf.to_yaml(OmegaConf.create(plain))

@@ -138,7 +138,7 @@ class StyleGAN2ADA(Checkpointed, ImageClock, pl.LightningModule):
             )
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """One iteration on this process's share of the reals, uint8 [N,C,H,W] (or floats in [-1, 1]), and labels [N,K]."""
+        """One iteration on reals uint8 [N,C,H,W] (or floats in [-1, 1]) and labels [N,K], the share of this process."""
         iteration = self.iteration
         images, labels = batch
         if len(images) * world() != self.batch_size:

@@ -4,6 +4,7 @@ Every process must call them in the same order; so whatever decides about a call
 """
 
 import datetime
+import functools
 import os
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -97,8 +98,12 @@ def _sum_of_bits(tensor: Tensor) -> Tensor:
     return tensor.contiguous().view(_SAME_WIDTH[tensor.element_size()]).sum(dtype=torch.int64)
 
 
+@functools.cache
 def meeting_place(process: Process) -> dist.Store:
-    """Where the processes of a run exchange a few words; made by rank 0, unless torchrun has made it already."""
+    """Where the processes of a run exchange a few words; made by rank 0, unless torchrun has made it already.
+
+    Once in a process.
+    """
     by_agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
     store = dist.TCPStore(
         process.address,
@@ -111,7 +116,7 @@ def meeting_place(process: Process) -> dist.Store:
     return dist.PrefixStore(f"stylegan/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
 
 
-def join(process: Process, store: dist.Store | None = None) -> None:
+def join(process: Process) -> None:
     """Makes the process one of `process.world` that compute together: gloo for CPUs, NCCL for GPUs.
 
     Nothing where it is alone, or one of them already.
@@ -120,7 +125,7 @@ def join(process: Process, store: dist.Store | None = None) -> None:
         return
     # No backend is named: torch then takes one for each kind of device.
     dist.init_process_group(
-        store=meeting_place(process) if store is None else store,
+        store=dist.PrefixStore("group", meeting_place(process)),
         rank=process.rank,
         world_size=process.world,
         timeout=TIMEOUT,

@@ -34,6 +34,11 @@ def num_compared(run: Path) -> int:
     return sum(1 for _ in _leaves(_last_checkpoint(run)))
 
 
+def newest_state(run: Path) -> dict[str, torch.Tensor]:
+    """Weights and buffers of a run's last checkpoint."""
+    return _last_checkpoint(run)["state_dict"]
+
+
 def _last_checkpoint(run: Path) -> dict[str, Any]:
     newest = max((run / "checkpoints").glob("*.ckpt"))
     return torch.load(newest, weights_only=True)

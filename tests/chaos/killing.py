@@ -1,5 +1,6 @@
 """Parts for trainings that are to die: named by `_target_`, found beside this file."""
 
+import hashlib
 import os
 import signal
 from pathlib import Path
@@ -8,18 +9,19 @@ import pytorch_lightning as pl
 
 
 class KillAt(pl.Callback):
-    """Kills its own process at the end of the iteration that reaches `at_images`, once a run.
+    """Sends its own process a signal at the end of the iteration that reaches `at_images`, once a run.
 
-    Args: marker: a file that remembers that it has happened.
+    Args: marker: a file that remembers that it has happened. rank: of the process that gets it. number: the signal.
     """
 
-    def __init__(self, *, at_images: int, marker: str) -> None:
-        self.at_images, self.marker = at_images, Path(marker)
+    def __init__(self, *, at_images: int, marker: str, rank: int = 0, number: int = signal.SIGKILL) -> None:
+        self.at_images, self.marker, self.rank, self.number = at_images, Path(marker), rank, number
 
     def on_train_batch_end(self, trainer, module, *_) -> None:
-        if module.images >= self.at_images and not self.marker.exists():
+        mine = trainer.global_rank == self.rank
+        if mine and module.images >= self.at_images and not self.marker.exists():
             self.marker.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self.number)
 
 
 class PoisonAt(pl.Callback):
@@ -33,3 +35,50 @@ class PoisonAt(pl.Callback):
         if module.images >= self.at_images and PoisonAt.left:
             PoisonAt.left -= 1
             next(module.generator.parameters()).data.fill_(float("nan"))
+
+
+class Double(pl.Callback):
+    """Trains in float64."""
+
+    def setup(self, trainer, module, stage) -> None:
+        module.double()
+
+
+class Order(pl.Callback):
+    """Appends to `<file>.<rank>` each real of this process: its position in the stream, and a digest."""
+
+    def __init__(self, *, file: str) -> None:
+        self.file = file
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+        first = module.images - module.batch_size + trainer.global_rank
+        with open(f"{self.file}.{trainer.global_rank}", "a") as file:
+            for place, image in enumerate(batch[0]):
+                digest = hashlib.sha256(image.numpy().tobytes()).hexdigest()[:16]
+                file.write(f"{first + place * trainer.world_size} {digest}\n")
+
+
+class DifferAt(pl.Callback):
+    """Makes a weight of rank 1 slightly another one at the iteration that reaches `at_images`, once."""
+
+    def __init__(self, *, at_images: int) -> None:
+        self.at_images = at_images
+
+    def on_train_batch_end(self, trainer, module, *_) -> None:
+        if module.images == self.at_images and trainer.global_rank == 1 and not hasattr(DifferAt, "done"):
+            DifferAt.done = True
+            next(module.generator.parameters()).data.view(-1)[0] += 1e-6
+
+
+class FullDiskAt(pl.Callback):
+    """From the iteration that reaches `at_images` on rank 0 can write no file of more than some bytes."""
+
+    def __init__(self, *, at_images: int) -> None:
+        self.at_images = at_images
+
+    def on_train_batch_end(self, trainer, module, *_) -> None:
+        if module.images == self.at_images and trainer.global_rank == 0:
+            import resource
+
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))

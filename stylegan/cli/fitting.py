@@ -1,0 +1,108 @@
+"""The parts of a training, built from a complete configuration, and their fit; the same in every process of a run."""
+
+import logging
+import sys
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hydra.utils import call, instantiate
+from omegaconf import DictConfig
+
+from stylegan.cli.mistakes import EXIT_INTERRUPTED, UserMistake, is_bad_picture, is_lost_connection
+from stylegan.config import count_devices
+
+
+class ProcessLost(Exception):
+    """Another process of the run is gone."""
+
+
+class Parts(NamedTuple):
+    """What a training is made of, beside its data."""
+
+    trainer: Any
+    module: Any
+    callbacks: list[Any]
+
+
+def build(config: DictConfig) -> Parts:
+    """Raises: Hydra's InstantiationException; UserMistake for a group's key without a `_target_`."""
+    # The first weights are drawn from torch's own generator, and nothing later is.
+    call({"_target_": "torch.manual_seed", "seed": config.seed})
+    module = instantiate(config.module)
+    callbacks = _instantiate_each(config.callbacks, "callbacks")
+    loggers = _instantiate_each(config.logger, "logger")
+    # Without a callback of this kind Lightning would add its own, with it Lightning must not be told "no".
+    keeps = any(base.__name__ == "Checkpoint" for part in callbacks for base in type(part).__mro__)
+    chosen = {}
+    if config.trainer.strategy == "auto" and devices_of(config) > 1:
+        chosen["strategy"] = instantiate({"_target_": "stylegan.training.strategy.FlatStrategy"})
+    trainer = instantiate(
+        config.trainer, callbacks=callbacks, logger=loggers or False, enable_checkpointing=keeps, **chosen
+    )
+    return Parts(trainer, module, callbacks)
+
+
+def devices_of(config: DictConfig) -> int:
+    """Processes of the run, one a device."""
+    return count_devices(config.trainer.devices, config.trainer.get("num_nodes", 1))
+
+
+def _instantiate_each(nodes: Mapping[str, Any], group: str) -> list[Any]:
+    """The parts of a group, those that are null being switched off."""
+    for key, node in nodes.items():
+        if node is not None and not (isinstance(node, Mapping) and "_target_" in node):
+            raise UserMistake(f"{group}.{key} has no _target_; the keys of {group} are {', '.join(nodes)}")
+    return [instantiate(node) for node in nodes.values() if node is not None]
+
+
+def fit(parts: Parts, data: Any, checkpoint: Path | None) -> int:
+    """Trains.  Returns: the exit code; 0, or that of whoever asked to leave.
+
+    Raises: UserMistake; ProcessLost; trouble of the training itself, and what is no mistake.
+    """
+    trainer, module, callbacks = parts
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    except Exception as error:
+        if is_bad_picture(error):
+            raise UserMistake(str(error).strip().splitlines()[-1]) from error
+        if trainer.world_size > 1 and is_lost_connection(error):
+            raise ProcessLost(str(error).splitlines()[0]) from error
+        # Before the loader exists nothing but the checkpoint was read; later it is a bug of ours.
+        if checkpoint is not None and trainer.train_dataloader is None:
+            raise UserMistake(_unusable(checkpoint, error)) from error
+        raise
+    except SystemExit as leaving:
+        # Lightning turns Ctrl-C into code 1. This early there is nothing to save.
+        return EXIT_INTERRUPTED if trainer.interrupted and leaving.code == 1 else leaving.code
+    finally:
+        if "wandb" in sys.modules:
+            # Else the next job of a sweep would write into this job's run.
+            sys.modules["wandb"].finish()
+    return next((part.exit_code for part in callbacks if getattr(part, "exit_code", 0)), 0)
+
+
+def _unusable(checkpoint: Path, error: Exception) -> str:
+    reason = str(error).replace("Error(s) in loading state_dict", "it does not fit").splitlines()
+    # torch adds a paragraph for whoever reads its source.
+    told = " ".join(reason[:2]).split(". ")[0] or type(error).__name__
+    return (
+        f"{checkpoint} cannot be continued from: {told}; rename it to {checkpoint.name}.bad, and the same command"
+        " takes the one before it, or begins"
+    )
+
+
+def quiet_lightning() -> None:
+    """Silences what Lightning says to its own developers' users, not to ours. The only place that does so."""
+    # "GPU available", "litlogger" and other tips; warnings still come.
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    for message in (
+        ".*does not have many workers.*",  # our own default is the right one for small pictures
+        ".*Checkpoint directory .* exists and is not empty.*",  # a run that goes on
+        ".*in eval mode at the start of training.*",  # the average generator, which never trains
+        ".*isinstance.treespec, LeafSpec.. is deprecated.*",  # between Lightning and torch
+    ):
+        warnings.filterwarnings("ignore", message=message)

@@ -1,0 +1,81 @@
+"""A process of a run that is not the first: it composes nothing, and does what it is told."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from stylegan.cli.command_line import CommandLine
+from stylegan.cli.fitting import ProcessLost, build, fit, quiet_lightning
+from stylegan.cli.mistakes import EXIT_OTHERS_GONE, exit_code_of, is_lost_connection, is_trouble
+from stylegan.cli.own_files import importable
+from stylegan.cli.team import Team, end_with_starter
+from stylegan.processes import Process
+
+
+def follow(process: Process, argv: Sequence[str]) -> int:
+    """Takes part in the runs that rank 0 leads, one after the other.  Returns: the exit code."""
+    end_with_starter()
+    quiet_lightning()
+    return exit_code_of(lambda: _follow(process, argv), program=f"process {process.rank} of {process.world}")
+
+
+def _follow(process: Process, argv: Sequence[str]) -> int:
+    with importable(CommandLine(argv).config_dir):
+        try:
+            team = Team(process)
+            message = team.hear()
+            while "leave" not in message:
+                message = _take_part(team, message)
+            team.leave()
+            return message["leave"]
+        except ProcessLost:
+            return EXIT_OTHERS_GONE  # rank 0 says so, if it is there
+        except RuntimeError as error:
+            if is_lost_connection(error):
+                return EXIT_OTHERS_GONE
+            raise
+
+
+def _take_part(team: Team, message: dict[str, Any]) -> dict[str, Any]:
+    """One run.  Returns: what comes after it."""
+    config = OmegaConf.create(message["config"])
+    checkpoint, data, fault = _path(message), None, None
+    try:
+        data = _opened(config, checkpoint)
+    except (ValueError, OSError) as error:
+        fault = f"{team.name}: {' '.join(str(error).split())}"
+    team.report(fault)
+    while fault is None:
+        parts = build(config)
+        if message["rollbacks"] is not None:
+            parts.module.went_back(message["rollbacks"])
+        try:
+            fit(parts, data, checkpoint)
+        except Exception as error:
+            if not is_trouble(error):
+                raise
+        message = team.hear()
+        if "rollbacks" not in message or "config" in message:
+            return message
+        checkpoint = _path(message)
+    return team.hear()
+
+
+def _opened(config: DictConfig, checkpoint: Path | None) -> Any:
+    """The data.  Raises: ValueError where this process sees other files than rank 0."""
+    if checkpoint is not None and not checkpoint.exists():
+        raise ValueError(f"{checkpoint} is not there; runs_dir must lie on a disk that all nodes share")
+    data = instantiate(config.data, _convert_="all")
+    data.setup("fit")
+    if getattr(data, "fingerprint", None) != config.data_fingerprint:
+        raise ValueError(
+            f"the pictures in {config.data.get('path')} are not those of process 0; copy the same to each node"
+        )
+    return data
+
+
+def _path(message: dict[str, Any]) -> Path | None:
+    return None if message["checkpoint"] is None else Path(message["checkpoint"])
