@@ -252,7 +252,7 @@ def test_a_signal_before_the_first_step_leaves_at_once_and_nothing_behind(
         os.kill(os.getpid(), number)
         time.sleep(10)  # the handler does not come back here
 
-    monkeypatch.setattr("stylegan.cli.train._build", signalled)
+    monkeypatch.setattr("stylegan.cli.train.build", signalled)
     before = signal.getsignal(number)
     assert main([*SMALL, "name=early"]) == code
     assert os.listdir(tmp_path) == []
