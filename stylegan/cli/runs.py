@@ -45,6 +45,8 @@ def find_checkpoint(
     found, said = newest_good(RunFolder(path)) if path.is_dir() else (path, [])
     if found is None or not found.exists():
         raise ValueError(f"resume={resume}: there is no such checkpoint, nor a run folder that holds one")
+    # Asked again: of this very folder a damaged one may have been set aside just now.
+    newest = folder.newest_checkpoint()
     if newest is not None and found.resolve().parent == newest.resolve().parent and found.name != newest.name:
         raise ValueError(
             f"resume={resume}: this run has {newest.name}, and two histories in one folder would be mixed;"

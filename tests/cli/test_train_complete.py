@@ -206,6 +206,13 @@ def test_resume_finds_the_checkpoint_it_is_asked_for(begun, tmp_path):
         find_checkpoint(str(older), begun)
 
 
+def test_resume_by_the_runs_own_folder_passes_over_a_damaged_checkpoint(begun):
+    newest, older = (begun.checkpoints / f"kimg{name}.ckpt" for name in ("0000012.800", "0000000.800"))
+    newest.write_bytes(b"cut")
+    found, said = find_checkpoint(str(begun.path), begun)
+    assert found == older and len(said) == 1 and newest.name in said[0]
+
+
 def test_resume_refuses_what_is_not_there_and_what_would_be_mixed(begun, tmp_path):
     with pytest.raises(ValueError, match="overwrite=true"):
         find_checkpoint("never", begun)
