@@ -32,7 +32,10 @@ def find_checkpoint(
     Raises: ValueError where the path leads to none, or where a beginning would be mixed with an older run.
     """
     if resume == "auto":
-        return newest_good(folder)
+        found, said = newest_good(folder)
+        if said and found is None:
+            said.append("no other checkpoint is there: the run begins anew")
+        return found, said
     newest = folder.newest_checkpoint()
     if resume == "never":
         if folder.in_use and not overwrite:

@@ -213,6 +213,14 @@ def test_resume_by_the_runs_own_folder_passes_over_a_damaged_checkpoint(begun):
     assert found == older and len(said) == 1 and newest.name in said[0]
 
 
+def test_a_run_whose_checkpoints_are_all_damaged_says_that_it_begins_anew(begun):
+    for path in begun.checkpoints.glob("*.ckpt"):
+        path.write_bytes(b"cut")
+    found, said = find_checkpoint("auto", begun)
+    assert found is None and len(said) == 3 and "begins anew" in said[-1]
+    assert find_checkpoint("auto", begun) == (None, [])
+
+
 @pytest.fixture
 def branch(begun, tmp_path) -> RunFolder:
     """A run that began from `begun`, and has a checkpoint of its own."""
