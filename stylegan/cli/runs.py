@@ -111,8 +111,12 @@ def refuse_unwritable(folder: RunFolder) -> None:
     place = next(path for path in (folder.path, *folder.path.absolute().parents) if path.exists())
     if not place.is_dir():
         raise ValueError(f"{folder.path} cannot be made, for {place} is a file; set runs_dir=... or name=...")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise ValueError(f"{folder.path} cannot be written: {place} is read-only to you; set runs_dir=...")
+    # Those within it, too: a checkpoint that cannot be written is noticed after hours.
+    for inner in (place, folder.checkpoints, folder.snapshots):
+        if inner.exists() and not os.access(inner, os.W_OK | os.X_OK):
+            raise ValueError(
+                f"{folder.path} cannot be written: {inner} is read-only to you; set runs_dir=..."
+            )
 
 
 def stored_config(folder: RunFolder) -> dict[str, Any]:

@@ -130,6 +130,14 @@ def test_a_folder_that_is_read_only_is_told_before_the_data_are_read(here, monke
     assert "read-only" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("inner", ["checkpoints", "snapshots"])
+def test_a_folder_within_the_run_that_is_read_only_is_told_at_once(here, monkeypatch, capfd, inner):
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != inner)
+    assert train("name=run", "total_kimg=1") == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert f"runs/run/{inner} is read-only" in line
+
+
 def test_a_configuration_that_is_no_yaml_is_told_in_a_line(here, capfd):
     assert train("name=bad", "total_kimg=0.004") == 0
     (here / "runs" / "bad" / "config.yaml").write_text("a: [\n")
