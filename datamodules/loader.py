@@ -83,6 +83,7 @@ def _start_worker(worker: int) -> None:
     """Makes a worker process a quiet helper: the main process alone decides when to stop."""
     # A terminal's Ctrl-C, `timeout` and cluster schedulers signal the whole group. A worker that dies of it
     # takes down the main process before that has saved; without the main process workers end by themselves.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1"):
+        if hasattr(signal, name):  # Windows has no SIGUSR1
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     torch.set_num_threads(1)

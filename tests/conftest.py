@@ -1,4 +1,4 @@
-"""What all tests share: one thread, the settings of hypothesis, and no network."""
+"""What all tests share: one thread, the settings of hypothesis, no network, and a cache folder of their own."""
 
 import os
 
@@ -7,8 +7,17 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("WANDB_MODE", "offline")
 
+import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
 # The same examples every time: a change is judged by what it changes. A busy machine is no failure.
 settings.register_profile("project", deadline=None, derandomize=True)
 settings.load_profile("project")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """What is found in tests' pictures, also by programs they start, stays out of the user's cache folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield

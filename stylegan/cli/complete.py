@@ -63,6 +63,7 @@ def check(config: DictConfig) -> None:
         faults.append(
             f"overwrite=true moves an older run aside and begins, so it goes with resume=never, not {config.resume}"
         )
+    faults += _runs_among_pictures(config)
     derived = [key for key in preset_keys() if OmegaConf.select(config, key) is None]
     later = {"name", "run_dir", "resolution", "trainer.devices", *FROM_THE_DATA, *derived}
     if not size_faults and config.resolution is not None:
@@ -70,6 +71,20 @@ def check(config: DictConfig) -> None:
     faults += mistyped(config, later=later)
     if faults:
         raise UserMistake("\n".join(faults))
+
+
+def _runs_among_pictures(config: DictConfig) -> Iterator[str]:
+    """A run's grids would be pictures to train on, and the set would be another one whenever the run goes on."""
+    path = config.data.get("path")
+    # Whoever chooses among the pictures may well have left the runs out.
+    everything = "include" in config.data and not config.data.include and not config.data.get("exclude")
+    if not everything or not isinstance(path, str) or not path or not Path(path).expanduser().is_dir():
+        return
+    if Path(config.runs_dir).resolve().is_relative_to(Path(path).expanduser().resolve()):
+        yield (
+            f"runs_dir={config.runs_dir} lies inside data.path={path}, so the run's own pictures would be trained on;"
+            " set runs_dir=... outside of it"
+        )
 
 
 def complete(composition: Composition) -> Completed:

@@ -44,7 +44,9 @@ def generate(composition: Composition) -> int:
     try:
         task.run()
     except OSError as error:
-        raise UserMistake(f"the pictures cannot be written: {error}") from error
+        raise UserMistake(
+            f"the pictures cannot be written: {error}; set out=... for another folder"
+        ) from error
     return 0
 
 

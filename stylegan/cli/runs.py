@@ -25,13 +25,17 @@ def find_checkpoint(
     """The checkpoint that `resume` asks to go on from, None = begin; and what is to be said about it.
 
     Of a run's folder it is the newest that is as it was written; a damaged one is set aside as `….ckpt.bad`.
+    A run that began from another one goes on from its own, once it has any.
 
     Args: resume: `auto`, `never`, or the path of a checkpoint or of a run folder. overwrite: the folder will be
         moved aside before the run begins.
     Raises: ValueError where the path leads to none, or where a beginning would be mixed with an older run.
     """
     if resume == "auto":
-        return newest_good(folder)
+        found, said = newest_good(folder)
+        if said and found is None:
+            said.append("no other checkpoint is there: the run begins anew")
+        return found, said
     newest = folder.newest_checkpoint()
     if resume == "never":
         if folder.in_use and not overwrite:
@@ -41,11 +45,34 @@ def find_checkpoint(
                 " overwrite=true, which moves it aside"
             )
         return None, []
+    return _named_checkpoint(resume, folder, newest)
+
+
+def _named_checkpoint(resume: str, folder: RunFolder, newest: Path | None) -> tuple[Path, list[str]]:
+    """As `find_checkpoint`, for a path. Args: newest: the run's own newest checkpoint, None = it has none."""
     path = Path(resume)
+    aside: list[str] = []
+    other_run = newest is not None and not _holds(folder, path)
+    if other_run and _began_from(folder, path):
+        # The same command again, after an interruption: what was trained since the branch is not trained anew.
+        own, aside = newest_good(folder)
+        if own is not None:
+            return own, [
+                *aside,
+                f"resume={resume}: this run began there, and goes on from its own checkpoint",
+            ]
+        other_run = False
     found, said = newest_good(RunFolder(path)) if path.is_dir() else (path, [])
     if found is None or not found.exists():
         raise ValueError(f"resume={resume}: there is no such checkpoint, nor a run folder that holds one")
-    if newest is not None and found.resolve().parent == newest.resolve().parent and found.name != newest.name:
+    if other_run:
+        raise ValueError(
+            f"resume={resume}: {folder.path} holds a run already ({newest.name}); leave resume out, and it goes on"
+            " from there, or set another name= to branch off"
+        )
+    # Asked again: of this very folder a damaged one may have been set aside just now.
+    newest = folder.newest_checkpoint()
+    if newest is not None and found.name != newest.name:
         raise ValueError(
             f"resume={resume}: this run has {newest.name}, and two histories in one folder would be mixed;"
             " set another name= to branch off"
@@ -55,7 +82,18 @@ def find_checkpoint(
         raise ValueError(
             f"resume={resume}: {found.name} cannot be continued from: {damage}; name an older one"
         )
-    return found, said
+    return found, [*aside, *said]
+
+
+def _holds(folder: RunFolder, path: Path) -> bool:
+    """Whether a path leads to the run itself or to one of its checkpoints."""
+    return path.resolve() in (folder.path.resolve(), folder.checkpoints.resolve() / path.name)
+
+
+def _began_from(folder: RunFolder, path: Path) -> bool:
+    """Whether the folder's run was last started with `resume` leading there."""
+    before = stored_config(folder).get("resume", "auto")
+    return before not in ("auto", "never") and Path(before).resolve() == path.resolve()
 
 
 def is_done(config: DictConfig, checkpoint: Path) -> bool:
@@ -73,8 +111,12 @@ def refuse_unwritable(folder: RunFolder) -> None:
     place = next(path for path in (folder.path, *folder.path.absolute().parents) if path.exists())
     if not place.is_dir():
         raise ValueError(f"{folder.path} cannot be made, for {place} is a file; set runs_dir=... or name=...")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise ValueError(f"{folder.path} cannot be written: {place} is read-only to you; set runs_dir=...")
+    # Those within it, too: a checkpoint that cannot be written is noticed after hours.
+    for inner in (place, folder.checkpoints, folder.snapshots):
+        if inner.exists() and not os.access(inner, os.W_OK | os.X_OK):
+            raise ValueError(
+                f"{folder.path} cannot be written: {inner} is read-only to you; set runs_dir=..."
+            )
 
 
 def stored_config(folder: RunFolder) -> dict[str, Any]:

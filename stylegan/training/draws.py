@@ -78,7 +78,8 @@ class KeyedDraws:
         seed: of the run. z_dim: Z. num_ws: L. noise_layers: [(layer, (height, width))]. image_shape: [C,H,W].
         style_mixing_prob: chance of a second latent in a phase.
         augment: the pipe that will use the draws, or None.
-        labels: indices [n] of the data set → labels [n,K]; None = no labels. num_items: how many items it has.
+        labels: indices [n] of the data set → labels [n,K]; None = no labels.
+        label_items: indices [m] from which the items of labels are drawn, with equal chances.
     """
 
     def __init__(
@@ -92,17 +93,19 @@ class KeyedDraws:
         style_mixing_prob: float,
         augment: AugmentPipe | None = None,
         labels: Callable[[Tensor], Tensor] | None = None,
-        num_items: int = 0,
+        label_items: Tensor | None = None,
     ):
         self.seed, self.z_dim, self.num_ws = seed, z_dim, num_ws
         self.noise_layers, self.image_shape = list(noise_layers), list(image_shape)
         self.style_mixing_prob, self.augment = style_mixing_prob, augment
-        self.labels, self.num_items = labels, num_items
+        self.labels, self.label_items = labels, label_items
 
     @classmethod
     def for_networks(cls, generator, *, seed: int, style_mixing_prob: float, augment, data) -> "KeyedDraws":
         """The draws that `generator` needs. Where it takes labels, `data` has `labels(indices)` and `num_items`.
 
+        Fakes get labels as often as `data` deals them. Where that is not as often as its items have them, `data` has
+        `label_items`, which `ImageDataModule` explains.
         Raises: ValueError for a conditional generator without such data.
         """
         conditional = generator.c_dim > 0
@@ -119,7 +122,7 @@ class KeyedDraws:
             style_mixing_prob=style_mixing_prob,
             augment=augment,
             labels=data.labels if conditional else None,
-            num_items=data.num_items if conditional else 0,
+            label_items=_label_items(data) if conditional else None,
         )
 
     def phase(self, phase: str, iteration: int, n: int, like: Tensor) -> Draw:
@@ -146,8 +149,8 @@ class KeyedDraws:
         z = _normal((n, self.z_dim), generator("z")).to(like, non_blocking=True)
         c = mixing_z = cutoff = None
         if self.labels is not None:
-            items = torch.randint(self.num_items, (n,), generator=generator("labels"))
-            c = self.labels(items).to(like, non_blocking=True)
+            drawn = torch.randint(len(self.label_items), (n,), generator=generator("labels"))
+            c = self.labels(self.label_items[drawn]).to(like, non_blocking=True)
         chance = torch.rand([], generator=generator("mixing"), dtype=torch.float32).item()
         if chance < self.style_mixing_prob and self.num_ws > 1:
             cutoff = int(torch.randint(1, self.num_ws, [], generator=generator("cutoff")))
@@ -164,6 +167,12 @@ class KeyedDraws:
     def _picture(self, shape, like: Tensor, phase: str, purpose: str, iteration: int) -> Tensor:
         generator = keyed_generator(self.seed, phase, purpose, iteration, device=like.device)
         return _normal(shape, generator).to(like.dtype)
+
+
+def _label_items(data) -> Tensor:
+    # Once a run: of a million items it takes longer than the draw of a phase.
+    items = getattr(data, "label_items", None)
+    return torch.arange(data.num_items) if items is None else items
 
 
 def _normal(shape: Sequence[int], generator: torch.Generator) -> Tensor:

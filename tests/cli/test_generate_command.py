@@ -165,7 +165,7 @@ def files(here):
         ("network=cond.safetensors", "label is missing: cond.safetensors draws 3 classes"),
         ("network=cond.safetensors label=3", "label=3: cond.safetensors draws 3 classes"),
         ("out=text.txt", "out=text.txt is a file"),
-        ("out=text.txt/deeper", "the pictures cannot be written"),
+        ("out=text.txt/deeper", "text.txt/deeper'; set out=... for another folder"),
         ("device=toaster", "device=toaster cannot be used here"),
         ("task=dance", "task=dance: there is no such file"),
         ("truncaton=1", "there is no key truncaton; did you mean truncation?"),

@@ -208,6 +208,58 @@ def test_resume_finds_the_checkpoint_it_is_asked_for(begun, tmp_path):
         find_checkpoint(str(older), begun)
 
 
+def test_resume_by_the_runs_own_folder_passes_over_a_damaged_checkpoint(begun):
+    newest, older = (begun.checkpoints / f"kimg{name}.ckpt" for name in ("0000012.800", "0000000.800"))
+    newest.write_bytes(b"cut")
+    found, said = find_checkpoint(str(begun.path), begun)
+    assert found == older and len(said) == 1 and newest.name in said[0]
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_says_that_it_begins_anew(begun):
+    for path in begun.checkpoints.glob("*.ckpt"):
+        path.write_bytes(b"cut")
+    found, said = find_checkpoint("auto", begun)
+    assert found is None and len(said) == 3 and "begins anew" in said[-1]
+    assert find_checkpoint("auto", begun) == (None, [])
+
+
+@pytest.fixture
+def branch(begun, tmp_path) -> RunFolder:
+    """A run that began from `begun`, and has a checkpoint of its own."""
+    config, folder = completed(
+        f"runs_dir={tmp_path}", "name=branch", "data=folder", "data.path=a.zip", f"resume={begun.path}"
+    )
+    fill_labels(config, 0)
+    write_config(config, folder)
+    folder.checkpoints.mkdir()
+    write_checkpoint(folder.checkpoints / "kimg0000012.900.ckpt", lambda file: file.write(b"whole"))
+    return folder
+
+
+def test_a_branch_goes_on_from_its_own_checkpoint(begun, branch, tmp_path, monkeypatch):
+    own = branch.checkpoints / "kimg0000012.900.ckpt"
+    found, said = find_checkpoint(str(begun.path), branch)
+    assert found == own and len(said) == 1 and str(begun.path) in said[0]
+    monkeypatch.chdir(begun.path.parent)
+    assert find_checkpoint("run", branch)[0] == own
+    # Those of the older run may have been thinned out since.
+    (begun.checkpoints / "kimg0000012.800.ckpt").rename(tmp_path / "kept")
+    assert find_checkpoint(str(begun.path), branch)[0] == own
+    (tmp_path / "kept").rename(begun.checkpoints / "kimg0000012.800.ckpt")
+    # Without a whole one of its own it begins once more.
+    own.write_bytes(b"cut")
+    found, said = find_checkpoint(str(begun.path), branch)
+    assert found == begun.checkpoints / "kimg0000012.800.ckpt" and own.name in said[0]
+
+
+def test_a_run_that_began_otherwise_is_no_branch(begun, branch, tmp_path):
+    for folder, start in ((begun, branch.path), (branch, begun.checkpoints / "kimg0000000.800.ckpt")):
+        before = sorted(folder.path.rglob("*"))
+        with pytest.raises(ValueError, match=r"holds a run already \(kimg0000012.*leave resume out"):
+            find_checkpoint(str(start), folder)
+        assert sorted(folder.path.rglob("*")) == before
+
+
 def test_resume_refuses_what_is_not_there_and_what_would_be_mixed(begun, tmp_path):
     with pytest.raises(ValueError, match="overwrite=true"):
         find_checkpoint("never", begun)

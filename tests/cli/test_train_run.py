@@ -143,6 +143,8 @@ def test_a_run_can_begin_from_the_checkpoint_of_another(here, run, capfd):
     train("name=other", f"resume={run}", "total_kimg=0.02")
     assert "continuing from kimg 0.016" in capfd.readouterr().out
     assert checkpoints(here / "runs" / "other") == ["kimg0000000.020"]
+    train("name=other", f"resume={run}", "total_kimg=0.024")
+    assert "continuing from kimg 0.020" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -130,6 +130,14 @@ def test_a_folder_that_is_read_only_is_told_before_the_data_are_read(here, monke
     assert "read-only" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("inner", ["checkpoints", "snapshots"])
+def test_a_folder_within_the_run_that_is_read_only_is_told_at_once(here, monkeypatch, capfd, inner):
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != inner)
+    assert train("name=run", "total_kimg=1") == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert f"runs/run/{inner} is read-only" in line
+
+
 def test_a_configuration_that_is_no_yaml_is_told_in_a_line(here, capfd):
     assert train("name=bad", "total_kimg=0.004") == 0
     (here / "runs" / "bad" / "config.yaml").write_text("a: [\n")
@@ -176,3 +184,24 @@ def test_a_run_goes_on_with_other_data_only_where_that_is_said(here, pictures, t
     assert (event["key"], event["before"], event["now"]) == ("data_fingerprint", before, after)
     assert event["checkpoint"] == "kimg0000000.004.ckpt"
     assert main([*SMALL, *data, "total_kimg=0.012"]) == 0
+
+
+def test_runs_among_the_pictures_are_refused(tmp_path, monkeypatch, capfd):
+    """The grids of the first start would be pictures of the second."""
+    for i in range(6):
+        Image.new("RGB", (8, 8), (i, 0, 0)).save(tmp_path / f"{i}.png")
+    monkeypatch.chdir(tmp_path)
+    data = ["data=folder", "name=run", "total_kimg=0.004"]
+    for place in (["data.path=."], [f"data.path={tmp_path}", "runs_dir=deep/er"]):
+        assert main([*SMALL, *data, *place]) == 2
+        (line,) = capfd.readouterr().err.splitlines()
+        assert "lies inside data.path=" in line and "runs_dir=" in line
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{i}.png" for i in range(6)]
+    beside = tmp_path.with_name(f"{tmp_path.name} runs")
+    for total in (0.004, 0.008):
+        outside = [*SMALL, *data, "data.path=.", f"runs_dir={beside}", f"total_kimg={total}"]
+        assert main(outside) == 0, capfd.readouterr().err
+    # By choice, the user's own care: the second start has the same pictures as the first.
+    for total in (0.004, 0.008):
+        chosen = [*SMALL, *data, "data.path=.", "data.exclude=[runs]", f"total_kimg={total}"]
+        assert main(chosen) == 0, capfd.readouterr().err

@@ -1,6 +1,7 @@
 """The files of docs/extending.md train as they stand there, and none of ours is touched."""
 
 import csv
+import importlib
 import shlex
 import sys
 from pathlib import Path
@@ -52,7 +53,7 @@ def test_a_command_of_the_page_trains_and_its_run_draws(here, command, capfd):
         assert state_of(run)["state_dict"]["images_seen"] == 16
         assert generate([f"network={run}", "seeds=1"]) == 0
     assert str(here / "my_conf") not in sys.path
-    assert not {"my_loss", "my_critic", "my_data", "my_metric"} & set(sys.modules)
+    assert not {"my_loss", "my_told_length", "my_critic", "my_data", "my_metric"} & set(sys.modules)
 
 
 def test_the_parts_are_those_of_the_page(here):
@@ -73,10 +74,39 @@ def test_the_parts_are_those_of_the_page(here):
     assert 0 < float(rows[-1][column]) < 1
 
 
+@pytest.mark.parametrize(
+    ("module", "part"), [("my_told_length", "ToldLength"), ("my_path_length", "SteepestLayer")]
+)
+def test_coefficients_of_the_page_are_the_gradient_of_its_penalty(here, monkeypatch, module, part):
+    """What a batch in parts learns is what it learns at once."""
+    monkeypatch.syspath_prepend(here / "my_conf")
+    made = [
+        getattr(importlib.import_module(module), part)(weight=2.0, decay=0.1, batch_shrink=2) for _ in "ab"
+    ]
+    whole, in_parts = made
+    lengths = torch.tensor([0.2, 1.5, 3.0], requires_grad=True)
+    (expected,) = torch.autograd.grad(whole(lengths).mean(), lengths)
+    coefficients, penalties = in_parts.coefficients(lengths)
+    torch.testing.assert_close(coefficients, expected)
+    assert not coefficients.requires_grad and not penalties.requires_grad
+    assert whole.samples_of(4) == 2 and whole.samples_of(1) == 1
+
+
+@pytest.mark.parametrize("micro_batch", [4, 2])
+def test_a_path_length_of_ones_own_is_what_trains(here, micro_batch):
+    """Lengths of an untrained network are of the order of 1, so the penalty is about 1000², at once and in parts."""
+    words = "experiment=told_length module.path_length.length=1000 total_kimg=0.004"
+    assert train(arguments_of(f"--config-dir my_conf {words} micro_batch={micro_batch}")) == 0
+    with open(here / "runs" / "told_length" / "stats.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert 990**2 < float(rows[-1]["Loss/pl_penalty"]) < 1000**2
+
+
 def test_a_wrong_value_for_a_part_of_ones_own_is_one_line(here, capfd):
     wrong = {
         "experiment=hinge module.adversarial_loss.margin=0": "module.adversarial_loss.margin must be above 0, got 0",
         "experiment=hinge module.adversarial_loss.margin=wide": "module.adversarial_loss.margin must be a number",
+        "experiment=told_length module.path_length.length=0": "module.path_length.length must be above 0, got 0",
         "experiment=critic discriminator.width=wide": "discriminator.width must be a whole number, got 'wide'",
         "experiment=critic discriminator.mbstd_group=2": "there is no key discriminator.mbstd_group",
         "callbacks=with_brightness callbacks.brightness.every_kimg=0": "callbacks.brightness.every_kimg must be a",

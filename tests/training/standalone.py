@@ -79,7 +79,7 @@ def module(
         style_mixing_prob=trained.style_mixing_prob,
         augment=trained.augment,
         labels=(lambda items: torch.eye(c_dim)[items % c_dim]) if c_dim else None,
-        num_items=100,
+        label_items=torch.arange(100),
     )
     trained._own_optimizers = trained.configure_optimizers()
     trained.on_train_start()
