@@ -21,6 +21,7 @@ from stylegan.cli.compose import Composition, run_command
 from stylegan.cli.drift import refuse_drift
 from stylegan.cli.explain import explained
 from stylegan.cli.host import prepare_host
+from stylegan.cli.log_file import outliving_its_log
 from stylegan.cli.mistakes import EXIT_INTERRUPTED, UserMistake, from_input, is_bad_picture, is_trouble
 from stylegan.cli.runs import (
     find_checkpoint,
@@ -47,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns: the exit code: 0 done, 2 user's mistake, 128 + signal, 75 `max_time` is up, 70 trouble given up on.
     """
     prepare_host()
-    with leaving_at_once():
+    with leaving_at_once(), outliving_its_log():
         return run_command("train", train, argv, program="stylegan-train")
 
 
