@@ -25,7 +25,8 @@ def unfinished(run: Path) -> set[tuple[str, str]]:
     names = {path.name for path in (run / "checkpoints").glob("kimg*")}
     for name in names:
         stem, _, ending = name.rpartition(".")
-        if ending == "safetensors" and f"{stem}.ckpt" not in names:
+        # A checkpoint that was set aside leaves its generator where it is.
+        if ending == "safetensors" and not {f"{stem}.ckpt", f"{stem}.ckpt.bad"} & names:
             found.add(("after .safetensors, before .ckpt", name))
         if ending == "ckpt" and f"{name}.sha256" not in names:
             found.add(("after .ckpt, before .ckpt.sha256", name))
