@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -65,9 +66,11 @@ class Preemption(pl.Callback):
             return
         # Not print: the signal may have come while something else was being printed.
         more = " (once more to leave at once)" if number == signal.SIGINT else ""
-        os.write(
-            sys.__stderr__.fileno(), f"{signal.Signals(number).name}: saving after this step{more}\n".encode()
-        )
+        with suppress(OSError):  # a log file on a full disk must not end the iteration
+            os.write(
+                sys.__stderr__.fileno(),
+                f"{signal.Signals(number).name}: saving after this step{more}\n".encode(),
+            )
 
 
 def seconds_of(text: str) -> float:

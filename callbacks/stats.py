@@ -60,7 +60,8 @@ class StatsTicks(pl.Callback):
                 if isinstance(logger, RowLogger):
                     logger.truncate_after(module.images)
                 else:
-                    forget_after(logger, module.images)
+                    with going_on_without(f"the mark of a new start in {type(logger).__name__}"):
+                        forget_after(logger, module.images)
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         if module.due(self.every_kimg):

@@ -27,6 +27,7 @@ class FlowersData(ImageDataModule):
         seed: int = 0,
         xflip: bool = False,
         workers: int | None = None,
+        worker_timeout_sec: float | None = 300.0,
     ):
         super().__init__(
             resolution=resolution,
@@ -36,6 +37,7 @@ class FlowersData(ImageDataModule):
             seed=seed,
             xflip=xflip,
             workers=workers,
+            worker_timeout_sec=worker_timeout_sec,
         )
         if resolution is None:
             raise ValueError("resolution=null needs pictures to take it from; try resolution=32")

@@ -56,6 +56,7 @@ class FolderData(ImageDataModule):
         seed: int = 0,
         xflip: bool = False,
         workers: int | None = None,
+        worker_timeout_sec: float | None = 300.0,
     ):
         super().__init__(
             resolution=resolution,
@@ -66,6 +67,7 @@ class FolderData(ImageDataModule):
             seed=seed,
             xflip=xflip,
             workers=workers,
+            worker_timeout_sec=worker_timeout_sec,
         )
         if not isinstance(path, str | Path) or not str(path):
             raise ValueError(

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from datamodules.datasets import ImageDataset, XFlipped
 from datamodules.datasets.choice import split
 from datamodules.loader import make_loader
-from datamodules.option_checks import check_fraction, check_true_or_false, check_whole
+from datamodules.option_checks import check_fraction, check_seconds, check_true_or_false, check_whole
 from datamodules.sampler import ResumableSampler
 from stylegan.sizes import Size, parse_size
 
@@ -36,7 +36,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
       channels: 1 = grey, 2 = grey and alpha, 3 = RGB, 4 = RGB and alpha, or more; batch_size: of all devices
       together; xflip: double the set by left-right flips; balanced: deal each class equally often;
       val_fraction: share of the items that are held out; workers: processes that read, 0 = none,
-      None = 0 on a CPU and 3 beside a GPU.
+      None = 0 on a CPU and 3 beside a GPU; worker_timeout_sec: how long they may take for a batch before they are
+      started anew, None = for ever.
     After `setup`: `dataset`, `num_items` (flips included), `size`, `label_width` (0 = no labels), `label_kind`,
       `label_names`, `fingerprint`, `validation` (the items held out, without flips, or None) and `notes`,
       each a line that a person should read before training.
@@ -54,6 +55,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         balanced: bool = False,
         val_fraction: float = 0.0,
         workers: int | None = None,
+        worker_timeout_sec: float | None = 300.0,
     ):
         super().__init__()
         self._size = None if resolution is None else _sized(resolution)
@@ -65,6 +67,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         check_fraction("data.val_fraction", val_fraction)
         if workers is not None:
             check_whole("data.workers", workers, at_least=0)
+        check_seconds("data.worker_timeout_sec", worker_timeout_sec)
         self.resolution = resolution
         self.channels = channels
         self.batch_size = batch_size
@@ -73,6 +76,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         self.balanced = balanced
         self.val_fraction = val_fraction
         self.workers = workers
+        self.worker_timeout_sec = worker_timeout_sec
         self.notes: list[str] = []
         self.dataset: ImageDataset | None = None
         self.validation: ImageDataset | None = None
@@ -172,7 +176,11 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         if workers is None:
             workers = 3 if torch.cuda.is_available() else 0
         return make_loader(
-            self._set_up(), sampler=sampler, workers=workers, pin_memory=torch.cuda.is_available()
+            self._set_up(),
+            sampler=sampler,
+            workers=workers,
+            pin_memory=torch.cuda.is_available(),
+            timeout_sec=self.worker_timeout_sec,
         )
 
     def _seed_of_order(self, module: pl.LightningModule | None) -> int:

@@ -1,5 +1,6 @@
 """Ranges of options, each refused in one line with its key, its value and a value that works."""
 
+import math
 from collections.abc import Sequence
 
 
@@ -20,6 +21,14 @@ def check_fraction(key: str, value: float) -> None:
     """Raises ValueError unless the option `key` is at least 0 and below 1."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1:
         raise ValueError(f"{key} must be a number from 0 to less than 1, got {value!r}; try {key}=0.1")
+
+
+def check_seconds(key: str, value: float | None) -> None:
+    """Raises ValueError unless the option `key` is a time above 0, or None for none."""
+    if value is None:
+        return
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
+        raise ValueError(f"{key} must be seconds above 0, or null for no limit, got {value!r}; try {key}=300")
 
 
 def check_patterns(key: str, value: Sequence[str] | str | None) -> list[str]:

@@ -23,6 +23,7 @@ class ResumableSampler(Sampler[list[int]]):
 
     Args: num_items n; batch_size: of all ranks together; start: the first position (images seen);
       groups: indices of the items of each group, none empty; None = no groups.
+    `passed_batches`: so many batches after `start` the next pass begins; 0 unless it is set.
     Raises: ValueError for a batch that the ranks cannot share equally.
     """
 
@@ -50,9 +51,10 @@ class ResumableSampler(Sampler[list[int]]):
         self.groups = groups
         # The latest permutation of each kind: for a million items one takes longer than a batch.
         self._latest: dict[tuple[int, ...], tuple[int, np.ndarray]] = {}
+        self.passed_batches = 0
 
     def __iter__(self) -> Iterator[list[int]]:
-        position = self.start
+        position = self.start + self.passed_batches * self.batch_size
         while True:
             batch = np.arange(position + self.rank, position + self.batch_size, self.world)
             yield self.indices(batch).tolist()

@@ -30,6 +30,7 @@ _HARMLESS = (
     *(
         "data.path",
         "data.workers",
+        "data.worker_timeout_sec",
         "data.max_bad",
         "data.cache",
         "data.resolution",

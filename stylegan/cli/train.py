@@ -21,6 +21,7 @@ from stylegan.cli.explain import explained
 from stylegan.cli.fitting import Parts, ProcessLost, build, devices_of, fit, quiet_lightning
 from stylegan.cli.follow import follow
 from stylegan.cli.host import prepare_host
+from stylegan.cli.log_file import outliving_its_log
 from stylegan.cli.mistakes import UserMistake, exit_code_of, from_input, is_trouble
 from stylegan.cli.runs import (
     find_checkpoint,
@@ -51,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     70 trouble given up on.
     """
     prepare_host()
-    with leaving_at_once():
+    with leaving_at_once(), outliving_its_log():
         return exit_code_of(lambda: _lead_or_follow(argv), program="stylegan-train")
 
 

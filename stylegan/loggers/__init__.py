@@ -4,11 +4,13 @@ from stylegan.loggers.csv import CsvLogger
 from stylegan.loggers.jsonl import JsonlLogger
 from stylegan.loggers.kimg_axis import define_kimg_axis, forget_after, log_image, log_means
 from stylegan.loggers.rows import RowLogger
+from stylegan.loggers.tensorboard import TensorBoardEvents
 
 __all__ = [
     "CsvLogger",
     "JsonlLogger",
     "RowLogger",
+    "TensorBoardEvents",
     "define_kimg_axis",
     "forget_after",
     "log_image",

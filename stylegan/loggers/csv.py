@@ -21,13 +21,15 @@ class CsvLogger(RowLogger):
 
     def log_row(self, row: Row, *, timestamp: float) -> None:
         means = {TIMESTAMP: timestamp} | {name: mean for name, (_, mean, _) in row.items()}
+        self.unwritten.append(means)
         columns = self._columns()
-        widened = columns + [name for name in means if name not in columns]
+        widened = list(dict.fromkeys([*columns, *(name for row in self.unwritten for name in row)]))
         if widened != columns:
             rows = self._rows()
             self.path.parent.mkdir(parents=True, exist_ok=True)
             replace_file(self.path, [_line(widened), *(_cells(old, widened) for old in rows)])
-        self.append(_cells(means, widened))
+        self.append("".join(_cells(row, widened) for row in self.unwritten))
+        self.unwritten.clear()
 
     def truncate_after(self, images: int) -> None:
         if not self.path.exists():

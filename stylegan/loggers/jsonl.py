@@ -19,7 +19,9 @@ class JsonlLogger(RowLogger):
             name: {"num": num, "mean": _finite(mean), "std": _finite(std)}
             for name, (num, mean, std) in row.items()
         }
-        self.append(json.dumps(fields | {"timestamp": timestamp}, allow_nan=False) + "\n")
+        self.unwritten.append(json.dumps(fields | {"timestamp": timestamp}, allow_nan=False) + "\n")
+        self.append("".join(self.unwritten))
+        self.unwritten.clear()
 
     def truncate_after(self, images: int) -> None:
         if not self.path.exists():

@@ -32,7 +32,7 @@ class RowLogger(Logger):
     def __init__(self, *, folder: str | os.PathLike) -> None:
         super().__init__()
         self.path = Path(folder) / self.file_name
-        self._waiting = ""  # what found no room
+        self.unwritten: list[Any] = []  # rows that found no room, and the newest
 
     @property
     def name(self) -> str:
@@ -46,7 +46,10 @@ class RowLogger(Logger):
 
     @abstractmethod
     def log_row(self, row: Row, *, timestamp: float) -> None:
-        """Appends a row, at once. The row has `Progress/kimg`; the timestamp is in Unix seconds."""
+        """Appends a row, at once. The row has `Progress/kimg`; the timestamp is in Unix seconds.
+
+        Raises: OSError, as where the disk is full; the row comes with the next one then.
+        """
 
     @abstractmethod
     def truncate_after(self, images: int) -> None:
@@ -64,12 +67,11 @@ class RowLogger(Logger):
     def append(self, text: str) -> None:
         """Appends text in one write, so that a kill leaves at most one unfinished line, the last.
 
-        Raises: OSError, as where the disk is full; the text comes with that of the next call then.
+        Raises: OSError, as where the disk is full; nothing of it is in the file then.
         """
-        self._waiting += text
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with open(self.path, "ab", buffering=0) as file:
-            whole, rest = file.tell(), memoryview(self._waiting.encode())
+            whole, rest = file.tell(), memoryview(text.encode())
             try:
                 while rest:
                     rest = rest[file.write(rest) :]
@@ -77,7 +79,6 @@ class RowLogger(Logger):
                 # What got through of it would join the next row.
                 os.ftruncate(file.fileno(), whole)
                 raise
-        self._waiting = ""
 
 
 def images_of(kimg: float) -> int:

@@ -1,5 +1,6 @@
 """Whether two runs ended in the same bits."""
 
+import csv
 import json
 import math
 from collections.abc import Iterator
@@ -14,9 +15,17 @@ NOT_COMPARED = {"loops", "tick_sec", "total_sec", "pytorch-lightning_version", "
 
 
 def differences(one: Path, other: Path) -> list[str]:
-    """The names of all tensors, values and rows that differ between the ends of two run folders."""
-    a, b = (_last_checkpoint(run) for run in (one, other))
-    found = [f"checkpoint {name}" for name in _differing(a, b)]
+    """The names of all tensors, values and rows that differ between two run folders that have ended.
+
+    Of the checkpoints the last ones are compared, which must have one name, and all others that both have.
+    """
+    names_a, names_b = ({path.name for path in run.glob("checkpoints/*.ckpt")} for run in (one, other))
+    found = [] if max(names_a) == max(names_b) else [f"last is {max(names_a)} and {max(names_b)}"]
+    for name in sorted(names_a & names_b):
+        a, b = (_checkpoint(run / "checkpoints" / name) for run in (one, other))
+        found += [f"{name} {leaf}" for leaf in _differing(a, b)]
+    if _cells(one) != _cells(other):
+        found.append("rows of stats.csv")
     rows_a, rows_b = (_rows(run) for run in (one, other))
     if len(rows_a) != len(rows_b):
         found.append(f"{len(rows_a)} rows and {len(rows_b)}")
@@ -30,18 +39,23 @@ def differences(one: Path, other: Path) -> list[str]:
 
 
 def num_compared(run: Path) -> int:
-    """How many values of a run's checkpoint are compared."""
-    return sum(1 for _ in _leaves(_last_checkpoint(run)))
+    """How many values of a run's last checkpoint are compared."""
+    return sum(1 for _ in _leaves(_checkpoint(max(run.glob("checkpoints/*.ckpt")))))
 
 
 def newest_state(run: Path) -> dict[str, torch.Tensor]:
     """Weights and buffers of a run's last checkpoint."""
-    return _last_checkpoint(run)["state_dict"]
+    return _checkpoint(max(run.glob("checkpoints/*.ckpt")))["state_dict"]
 
 
-def _last_checkpoint(run: Path) -> dict[str, Any]:
-    newest = max((run / "checkpoints").glob("*.ckpt"))
-    return torch.load(newest, weights_only=True)
+def _checkpoint(path: Path) -> dict[str, Any]:
+    return torch.load(path, weights_only=True)
+
+
+def _cells(run: Path) -> list[dict[str, str]]:
+    with open(run / "stats.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [{name: cell for name, cell in row.items() if not name.startswith(TIMES)} for row in rows]
 
 
 def _rows(run: Path) -> list[dict[str, Any]]:

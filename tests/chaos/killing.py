@@ -1,11 +1,16 @@
 """Parts for trainings that are to die: named by `_target_`, found beside this file."""
 
 import hashlib
+import multiprocessing
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytorch_lightning as pl
+
+from datamodules import FlowersData
+from datamodules.datasets import FlowersDataset
 
 
 class KillAt(pl.Callback):
@@ -82,3 +87,26 @@ class FullDiskAt(pl.Callback):
 
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+
+
+class KillWorkerAt(pl.Callback):
+    """Kills a worker of the data at the end of the iteration that reaches `at_images`, as a system short of memory."""
+
+    def __init__(self, *, at_images: int) -> None:
+        self.at_images, self.done = at_images, False
+
+    def on_train_batch_end(self, trainer, module, *_) -> None:
+        if module.images >= self.at_images and not self.done:
+            self.done = True
+            os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+
+
+class HangingFlowers(FlowersData):
+    """Flowers of which one is never there, as on a network disk that is away."""
+
+    def open_dataset(self):
+        dataset = super().open_dataset()
+        dataset.image = lambda index: (
+            time.sleep(1000) if index == 13 else FlowersDataset.image(dataset, index)
+        )
+        return dataset

@@ -200,6 +200,8 @@ def test_a_data_module_travels_to_a_fresh_process():
         {"batch_size": True},
         {"seed": -1},
         {"workers": -1},
+        {"worker_timeout_sec": 0},
+        {"worker_timeout_sec": True},
         {"xflip": "often"},
         {"labels": "folder"},
         {"path": None},

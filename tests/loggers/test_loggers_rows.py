@@ -136,6 +136,23 @@ def test_single_values_of_lightning_write_nothing(logger):
     assert not logger.path.exists()
 
 
+def test_rows_that_find_no_room_from_the_first_one_on_come_later(logger):
+    """Also those that would bring the header and new columns, for which a file is written anew."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, resource.RLIM_INFINITY))
+    try:
+        for kimg in (1, 2):
+            with pytest.raises(OSError):
+                logger.log_row(row(kimg, **{f"only/{kimg}": (1, kimg / 2, 0.0)}), timestamp=0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+    write(logger, 3)
+    assert kimgs(logger) == [1, 2, 3]
+    if isinstance(logger, CsvLogger):
+        with open(logger.path, newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert [(r["only/1"], r["only/2"]) for r in rows] == [("0.5", ""), ("", "1.0"), ("", "")]
+
+
 def test_a_row_that_finds_the_disk_full_comes_with_the_next(logger):
     """A limit on the size of files stands in for the disk: part of the row gets through before it fails."""
     write(logger, 1)
