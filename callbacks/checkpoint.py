@@ -20,6 +20,9 @@ from stylegan.interop.checkpoint import save_generator
 from stylegan.run_folder import RunFolder, checkpoint_name
 from stylegan.training.ranks import on_rank_zero
 
+# Of sysexits.h: a temporary failure, to be tried again; the same command goes on.
+EXIT_NOT_SAVED = 75
+
 
 class KimgCheckpoint(pl.Callback):
     """Writes `checkpoints/kimg0000012.800.ckpt`, and beside it the EMA generator as safetensors and a checksum.
@@ -33,6 +36,7 @@ class KimgCheckpoint(pl.Callback):
 
     Args: every_kimg, retry_every_kimg: cadences in thousands of images, > 0. folder: the run folder.
         keep_last, keep_every_kimg: as in `stylegan.checkpoint_files.expendable`.
+    After training: `exit_code`, 0, or 75 where the last checkpoint found no room.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class KimgCheckpoint(pl.Callback):
         self.keep_last, self.keep_every_kimg = keep_last, keep_every_kimg
         self.folder = RunFolder(folder)
         self._owed = False  # a checkpoint that found no room
+        self.exit_code = 0
 
     def setup(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
         # Last: a checkpoint must hold what the other callbacks did at its iteration. A new list, since
@@ -72,6 +77,7 @@ class KimgCheckpoint(pl.Callback):
         if asked or (self._owed and module.due(self.retry_every_kimg)):
             with maintenance(module):
                 self._owed = not self._save(trainer, module)
+        self.exit_code = EXIT_NOT_SAVED if self._owed and trainer.should_stop else 0
 
     def _save(self, trainer: pl.Trainer, module: pl.LightningModule) -> bool:
         """Whether the checkpoint is on the disk."""

@@ -17,8 +17,10 @@ from stylegan.training.ranks import largest_over_ranks, rank
 # Of sysexits.h: a temporary failure, to be tried again; the same command goes on.
 EXIT_TIME_IS_UP = 75
 
-# Ctrl-C; `kill` and preempted machines; Slurm's `--signal=USR1@120`. Windows has no SIGUSR1.
-SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
+# Ctrl-C; `kill` and preempted machines; Slurm's `--signal=USR1@120`; a terminal that closes. Windows lacks two.
+SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP") if hasattr(signal, name)
+)
 
 _UNITS_SEC = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
@@ -26,8 +28,8 @@ _UNITS_SEC = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 class Preemption(pl.Callback):
     """Ends training after the running iteration, which `KimgCheckpoint` then saves.
 
-    From the first step on it answers SIGINT, SIGTERM and SIGUSR1 in Lightning's place, whose own answer loses the
-    iterations since the last checkpoint. A second SIGINT ends the process at once; nothing saved is harmed.
+    From the first step on it answers SIGINT, SIGTERM, SIGUSR1 and SIGHUP in Lightning's place, whose own answer loses
+    the iterations since the last checkpoint. A second SIGINT ends the process at once; nothing saved is harmed.
 
     Args: max_time: how long this process may train, as in `11h30m`, `90m`, `1d`; None = for ever.
     After training: `exit_code`, 0 where nothing asked to leave, 128 + signal, or 75 where time was up.
@@ -43,7 +45,9 @@ class Preemption(pl.Callback):
         # Lightning gives the older handlers back when it is done.
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
-                signal.signal(number, self._asked)
+                # One that is ignored already stays so: `nohup` means it.
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    signal.signal(number, self._asked)
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         if module.is_last:

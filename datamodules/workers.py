@@ -165,7 +165,7 @@ def start_worker(worker: int) -> None:
     """Makes a worker process a quiet helper: the main process alone decides when to stop."""
     # A terminal's Ctrl-C, `timeout` and cluster schedulers signal the whole group. A worker that dies of it
     # is missed before the main process has saved; without the main process workers end by themselves.
-    for name in ("SIGINT", "SIGTERM", "SIGUSR1"):
-        if hasattr(signal, name):  # Windows has no SIGUSR1
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP"):
+        if hasattr(signal, name):  # Windows lacks some
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     torch.set_num_threads(1)

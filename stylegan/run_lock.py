@@ -21,7 +21,14 @@ STALE_AFTER_SEC = 900.0
 
 
 class RunLocked(ValueError):
-    """Another process trains in this folder."""
+    """Another process trains in this folder.
+
+    `elsewhere`: on another machine, of which nobody can tell whether it still runs before the lock is old.
+    """
+
+    def __init__(self, text: str, *, elsewhere: bool):
+        super().__init__(text)
+        self.elsewhere = elsewhere
 
 
 class RunLock:
@@ -109,7 +116,8 @@ class RunLock:
             who = f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
             raise RunLocked(
                 f"{self.path.parent} is in use by {who}; wait for it or stop it, or set another name= "
-                f"(if it is gone for certain, delete {self.path})"
+                f"(if it is gone for certain, delete {self.path})",
+                elsewhere=holder.get("host") != platform.node(),
             )
         aside = self.path.with_name(f".run.lock.{uuid.uuid4().hex[:12]}.partial")
         try:

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from stylegan.cli.command_line import CommandLine
 from stylegan.cli.fitting import ProcessLost, build, fit, quiet_lightning
-from stylegan.cli.mistakes import EXIT_OTHERS_GONE, exit_code_of, is_lost_connection, is_trouble
+from stylegan.cli.mistakes import EXIT_TRY_AGAIN, exit_code_of, is_lost_connection, is_trouble
 from stylegan.cli.own_files import importable
 from stylegan.cli.team import Team, end_with_starter
 from stylegan.processes import Process
@@ -32,10 +32,10 @@ def _follow(process: Process, argv: Sequence[str]) -> int:
             team.leave()
             return message["leave"]
         except ProcessLost:
-            return EXIT_OTHERS_GONE  # rank 0 says so, if it is there
+            return EXIT_TRY_AGAIN  # rank 0 says so, if it is there
         except RuntimeError as error:
             if is_lost_connection(error):
-                return EXIT_OTHERS_GONE
+                return EXIT_TRY_AGAIN
             raise
 
 

@@ -1,4 +1,4 @@
-"""What the command says goes into a log file where the user redirects it, and that disk may be full, too."""
+"""What the command says may reach nobody: a log file's disk may be full, a terminal may have been closed."""
 
 import io
 import os
@@ -11,7 +11,7 @@ from typing import TextIO
 
 @contextmanager
 def outliving_its_log() -> Iterator[None]:
-    """Inside, lines for which a log file has no room are lost, and nothing else is: `print` raises no OSError."""
+    """Inside, lines that cannot be written are lost, and nothing else is: `print` raises no OSError."""
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = (_forgiving(stream) for stream in before)
     try:
@@ -32,11 +32,11 @@ class _LogFile(io.FileIO):
 
 
 def _forgiving(stream: TextIO) -> TextIO:
-    """The same stream where it is no file on a disk: a terminal or a pipe is never full."""
+    """The same stream where it is neither a file on a disk nor a terminal."""
     try:
         stream.flush()
         number = stream.fileno()
-        if not stat.S_ISREG(os.fstat(number).st_mode):
+        if not (stat.S_ISREG(os.fstat(number).st_mode) or os.isatty(number)):
             return stream
     except (AttributeError, OSError, ValueError):
         return stream  # a notebook's or a test's, or none at all

@@ -21,11 +21,18 @@ from stylegan.cli.nearest import nearest, nearest_key
 EXIT_MISTAKE = 2
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 # Of sysexits.h: a temporary failure, to be tried again; the same command goes on.
-EXIT_OTHERS_GONE = 75
+EXIT_TRY_AGAIN = 75
 
 
 class UserMistake(Exception):
-    """Something the user can mend, in one line that says how; several faults are as many lines."""
+    """Something the user can mend, in one line that says how; several faults are as many lines.
+
+    Args: exit_code: another one for what may pass by itself, so that a script may try again.
+    """
+
+    def __init__(self, text: str, *, exit_code: int = EXIT_MISTAKE):
+        super().__init__(text)
+        self.exit_code = exit_code
 
 
 @contextmanager
@@ -60,7 +67,7 @@ def exit_code_of(
             raise
         for fault in line.splitlines() or [""]:
             print(f"{program}: {fault}", file=sys.stderr)
-        return EXIT_MISTAKE
+        return error.exit_code if isinstance(error, UserMistake) else EXIT_MISTAKE
 
 
 def explain(error: Exception, keys: Callable[[], Iterable[str]] = tuple) -> str | None:

@@ -15,8 +15,9 @@ from stylegan.atomic import replacing
 from stylegan.checkpoint_files import damage_of, newest_good
 from stylegan.cli.drift import Change
 from stylegan.cli.free_text import literal
+from stylegan.cli.mistakes import EXIT_TRY_AGAIN, UserMistake
 from stylegan.run_folder import RunFolder, images_of
-from stylegan.run_lock import RunLock
+from stylegan.run_lock import RunLock, RunLocked
 
 
 def find_checkpoint(
@@ -143,10 +144,18 @@ def _unreadable(folder: RunFolder, reason: str) -> str:
 
 
 def locked(folder: RunFolder) -> RunLock:
-    """The lock of a folder, held.  Raises: ValueError where another process has it, or none can be made."""
+    """The lock of a folder, held.
+
+    Raises: ValueError where another process has it, or none can be made; UserMistake with the code to try again
+    where that process is on another machine: one that was taken away leaves its lock behind, which ages.
+    """
     lock = RunLock(folder.path)
     try:
         lock.acquire()
+    except RunLocked as error:
+        if error.elsewhere:
+            raise UserMistake(str(error), exit_code=EXIT_TRY_AGAIN) from error
+        raise
     except OSError as error:
         raise ValueError(f"{folder.path} cannot be written ({error.strerror}); set runs_dir=...") from error
     return lock

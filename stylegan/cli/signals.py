@@ -12,8 +12,11 @@ from types import FrameType
 
 @contextmanager
 def leaving_at_once() -> Iterator[None]:
-    """Inside, SIGTERM and SIGUSR1 end the command as SystemExit(128 + signal); SIGINT does by itself."""
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name)]
+    """Inside, SIGTERM, SIGUSR1 and SIGHUP end the command as SystemExit(128 + signal); SIGINT does by itself."""
+    names = ("SIGTERM", "SIGUSR1", "SIGHUP")
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    # `nohup` lets the terminal's end be ignored.
+    numbers = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
     if threading.current_thread() is not threading.main_thread():
         numbers = []  # only the main thread may set handlers
     before = {number: signal.signal(number, _leave) for number in numbers}

@@ -20,7 +20,7 @@ from typing import Any
 
 from hydra.utils import call
 
-from stylegan.cli.mistakes import EXIT_OTHERS_GONE
+from stylegan.cli.mistakes import EXIT_TRY_AGAIN
 from stylegan.processes import Process, this_process
 
 # The process that started this one, without which it is of no use.
@@ -95,7 +95,7 @@ class Team:
     def what_became(self) -> int:
         """After the connection broke: the exit code that the run ends with."""
         self._broken = True
-        return EXIT_OTHERS_GONE
+        return EXIT_TRY_AGAIN
 
     def _all_there(self, keys: list[str]) -> bool:
         return self._store is None or self._store.check(keys)
@@ -167,12 +167,12 @@ class StartedTeam(Team):
         while time.monotonic() < end:
             for other in self._others:
                 # By itself: one that only lost the connection says no more than we know already.
-                if other.poll() not in (None, 0, EXIT_OTHERS_GONE) and other.returncode > 0:
+                if other.poll() not in (None, 0, EXIT_TRY_AGAIN) and other.returncode > 0:
                     return other.returncode
             if all(other.poll() is not None for other in self._others):
                 break
             time.sleep(0.05)
-        return EXIT_OTHERS_GONE
+        return EXIT_TRY_AGAIN
 
     def _watch(self) -> None:
         while all(other.poll() is None for other in self._others) and not self._closing:
@@ -183,7 +183,7 @@ class StartedTeam(Team):
             print("another process of the run is gone; the same command goes on", file=sys.stderr, flush=True)
             for other in self._others:
                 other.kill()
-            os._exit(EXIT_OTHERS_GONE)
+            os._exit(EXIT_TRY_AGAIN)
 
 
 @contextmanager
@@ -223,4 +223,4 @@ def end_with_starter() -> None:
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != int(starter):
-        sys.exit(EXIT_OTHERS_GONE)  # it was killed before
+        sys.exit(EXIT_TRY_AGAIN)  # it was killed before

@@ -144,6 +144,7 @@ def _fit_until_done(
     composition: Composition, folder: RunFolder, parts: Parts, data: Any, checkpoint: Path | None, team: Team
 ) -> int:
     """Trains, and where the training goes bad, from an older checkpoint on.  Returns: the exit code."""
+    began = checkpoint
     while True:
         try:
             code = fit(parts, data, checkpoint)
@@ -157,6 +158,8 @@ def _fit_until_done(
                 raise
             rollbacks = int(parts.module.rollbacks) + 1
             checkpoint, said = newest_good(folder)
+            # A run that began from another one's checkpoint may have none of its own yet.
+            checkpoint = checkpoint or began
             record_rollback(folder, error.reason, parts.module.kimg, checkpoint, rollbacks)
             for line in (*said, *told_of_trouble(error, parts.module.kimg, checkpoint, rollbacks)):
                 say(line)
@@ -167,7 +170,7 @@ def _fit_until_done(
         parts = build(composition.config)
         parts.module.went_back(rollbacks)
     if code:
-        _say_interrupted(parts.module, folder)
+        _say_interrupted(parts.module, folder, resume=composition.config.resume)
     else:
         say(f"done: kimg {parts.module.kimg:.3f}")
         say_where_to_look(folder)
@@ -210,9 +213,10 @@ def size_of_data(composition: Composition) -> int | list[int]:
     return plain_size(parse_size(size))
 
 
-def _say_interrupted(module: Any, folder: RunFolder) -> None:
+def _say_interrupted(module: Any, folder: RunFolder, *, resume: str) -> None:
     newest = folder.newest_checkpoint()
-    rest = f"the same command goes on from {newest.name}" if newest else "there is no checkpoint yet"
+    command = "the command with resume=auto" if resume == "never" else "the same command"
+    rest = f"{command} goes on from {newest.name}" if newest else "there is no checkpoint yet"
     say(f"interrupted at kimg {module.kimg:.3f}; {rest}")
 
 

@@ -28,7 +28,7 @@ class Signalling(pl.Callback):
             os.kill(os.getpid(), self.number)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP])
 def test_the_running_iteration_ends_and_is_saved(tmp_path, number):
     before = signal.getsignal(number)
     leaving = Preemption()

@@ -1,9 +1,13 @@
 """A run that goes bad goes back, with other random numbers; and is given up in the end."""
 
+import fcntl
 import json
 import os
+import pty
+import signal
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import torch
@@ -24,6 +28,9 @@ SMALL = [
     *("callbacks.checkpoint.every_kimg=0.04", "callbacks.stats.every_kimg=0.04"),
     "+callbacks.poison._target_=killing.PoisonAt",
 ]
+
+
+POISON_NONE = ["+callbacks.poison.at_images=0", "+callbacks.poison.times=0"]
 
 
 def train(place: Path, *arguments: str) -> subprocess.CompletedProcess:
@@ -60,6 +67,46 @@ def test_it_goes_back_to_the_last_good_checkpoint_and_draws_anew(tmp_path):
     whole = torch.load(calm / "runs/run/checkpoints/kimg0000000.120.ckpt", weights_only=True)["state_dict"]
     name = "generator.synthesis.b8.conv0.weight"
     assert not torch.equal(whole[name], last[name])
+
+
+def test_a_branch_goes_back_to_where_it_began(tmp_path):
+    """It has no checkpoint of its own yet."""
+    assert train(tmp_path, "+callbacks.poison.at_images=64", "+callbacks.poison.times=0").returncode == 0
+    poison = ["+callbacks.poison.at_images=128", "+callbacks.poison.times=1"]
+    branch = [*poison, "name=branch", "resume=runs/run", "total_kimg=0.2"]
+    done = train(tmp_path, *branch)
+    assert done.returncode == 0, done.stderr
+    assert "on from kimg0000000.120.ckpt with other random numbers (time 1 of 3)" in done.stdout
+
+
+def test_a_last_checkpoint_without_room_is_no_success(tmp_path):
+    full = ["+callbacks.full._target_=killing.FullDiskAt", "+callbacks.full.at_images=48"]
+    done = train(tmp_path, *POISON_NONE, *full, "logger=none")
+    assert done.returncode == 75, done.stderr
+    assert "interrupted at kimg 0.120; the same command goes on from kimg0000000.040.ckpt" in done.stdout
+    assert train(tmp_path, *POISON_NONE, "logger=none").returncode == 0
+
+
+def test_a_terminal_that_closes_is_answered_as_a_signal(tmp_path):
+    """The window or the connection is gone, and with it the place where lines are printed."""
+    terminal, inside = pty.openpty()
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent)}
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *SMALL, *POISON_NONE, "total_kimg=9"],
+        **dict(cwd=tmp_path, env=environment, stdin=inside, stdout=inside, stderr=inside),
+        **dict(start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)),
+    )
+    os.close(inside)
+    said = b""
+    while b"kimg 0.0" not in said:
+        said += os.read(terminal, 1000)
+    while not list(tmp_path.glob("runs/run/checkpoints/*.ckpt")):
+        os.read(terminal, 1000)
+    os.close(terminal)
+    assert process.wait(60) == 128 + signal.SIGHUP
+    newest = max((tmp_path / "runs/run/checkpoints").glob("*.ckpt")).stem
+    done = train(tmp_path, *POISON_NONE, "total_kimg=0.001")
+    assert f"has reached total_kimg=0.001 already ({newest}.ckpt)" in done.stdout
 
 
 def test_it_is_given_up_with_advice(tmp_path):

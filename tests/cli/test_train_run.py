@@ -243,7 +243,8 @@ def test_a_run_that_is_stopped_goes_on_by_the_same_command(tmp_path, monkeypatch
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGUSR1, 138), (signal.SIGINT, 130)]
+    ("number", "code"),
+    [(signal.SIGTERM, 143), (signal.SIGUSR1, 138), (signal.SIGHUP, 129), (signal.SIGINT, 130)],
 )
 def test_a_signal_before_the_first_step_leaves_at_once_and_nothing_behind(
     tmp_path, monkeypatch, number, code
@@ -279,6 +280,18 @@ def test_a_folder_that_is_in_use_is_refused_and_left_alone(here, run, capfd):
     line = capfd.readouterr().err
     assert f"runs/run is in use by process {os.getpid()} on " in line and line.count("\n") == 1
     assert sorted(os.listdir(run)) == before
+
+
+def test_a_lock_of_another_machine_is_to_be_tried_again(here, capfd):
+    """That machine may have been taken away: a script that repeats the command shall not stop."""
+    lock = here / "runs" / "away" / "run.lock"
+    lock.parent.mkdir(parents=True)
+    lock.write_text('{"pid": 77, "host": "vm-2", "began": "x", "key": "y"}')
+    assert main([*SMALL, "name=away"]) == 75
+    assert "runs/away is in use by process 77 on vm-2" in capfd.readouterr().err
+    os.utime(lock, (time.time() - 901,) * 2)
+    assert main([*SMALL, "name=away"]) == 0
+    assert "process 77 on vm-2 left its lock behind" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint at all", None], ids=["empty", "text", "cut off"])

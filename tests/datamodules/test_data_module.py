@@ -92,7 +92,7 @@ def test_workers_outlive_signals_to_the_group_and_end_with_the_loader():
     batches = iter(data.train_dataloader())
     received = [next(batches)]
     (worker,) = multiprocessing.active_children()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP):
         os.kill(worker.pid, number)
     received += list(islice(batches, 7))
     assert_same_batches(received, expected)
