@@ -32,7 +32,7 @@ def logger(tmp_path):
     return TensorBoardEvents(tmp_path, name="", version="tensorboard")
 
 
-def test_events_go_on_after_a_full_disk(logger, tmp_path, capfd):
+def test_events_go_on_after_a_full_disk(logger, tmp_path, capsys):
     folder = tmp_path / "tensorboard"
     log_means(logger, {"x": 1.0}, 1000)
     with full_disk():
@@ -43,18 +43,18 @@ def test_events_go_on_after_a_full_disk(logger, tmp_path, capfd):
         log_means(logger, {"x": 1.0}, images)
     logger.finalize("success")
     assert steps(folder) == [1, 4, 5]
-    said = capfd.readouterr()
+    said = capsys.readouterr()
     assert said.out.count("warning     events of TensorBoard could not be written") == 1
     assert said.err == ""
 
 
 @pytest.mark.parametrize("status", ["success", "failed"])
-def test_the_end_on_a_full_disk_raises_nothing(logger, tmp_path, capfd, status):
+def test_the_end_on_a_full_disk_raises_nothing(logger, tmp_path, capsys, status):
     log_means(logger, {"x": 1.0}, 1000)
     with full_disk():
         logger.experiment.add_scalar("x", 2.0, 2)
         logger.finalize(status)
-    assert "could not be written" in capfd.readouterr().out
+    assert "could not be written" in capsys.readouterr().out
     assert steps(tmp_path / "tensorboard") == [1]
 
 
