@@ -91,7 +91,8 @@ def test_torchrun_on_two_nodes(tmp_path):
     assert furthest(tmp_path / "runs/alone", tmp_path / "runs/nodes") <= 1e-9
 
 
-@pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.long), 1])
+@pytest.mark.long
+@pytest.mark.parametrize("rank", [0, 1])
 def test_a_process_that_is_killed_takes_the_others_along_and_nothing_is_lost(tmp_path, rank):
     two = ["trainer.devices=2", "data.workers=1"]
     train(tmp_path, "name=whole", *two)
