@@ -163,9 +163,10 @@ def test_a_full_disk_of_one_process_stops_none(tmp_path):
             "logger=none",
         ),
         *("+callbacks.full._target_=killing.FullDiskAt", "+callbacks.full.at_images=80"),
+        code=75,  # the last one found no room either
     )
     assert said.count("warning     no checkpoint at kimg 0.128") == 1
-    assert "done: kimg 0.240" in said
+    assert "interrupted at kimg 0.240; the same command goes on from kimg0000000.064.ckpt" in said
     assert newest_state(tmp_path / "runs/run")["images_seen"] == 64
 
 
