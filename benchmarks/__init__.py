@@ -1,0 +1,1 @@
+"""How fast this is, against what the machine can do: `python -m benchmarks --help`."""

@@ -1,0 +1,65 @@
+"""One setting measured: times of the phases, rates, memory, and how close they come to what can be had."""
+
+import resource
+import sys
+from typing import Any
+
+import torch
+
+from benchmarks.attainable import OPERATIONS, large_convolution
+from benchmarks.settings import Setting
+from benchmarks.timing import interleaved
+from benchmarks.training import SHARES, Training, operations
+
+DTYPES = {"fp32": torch.float32}
+GIGA = 1e9
+
+
+def measured(setting: Setting, device: torch.device, *, rounds: int) -> dict[str, Any]:
+    """What the JSON file says of a setting.
+
+    `fraction_of_attainable` is ideal time / measured time of an iteration, the ideal time being the operations of
+    its phases at the speed of the large convolution, timed in the same turns.
+    """
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    training = Training(setting, device)
+    works = training.works
+    counted = {name: operations(work) for name, work in works.items()}
+    convolution = large_convolution(device, DTYPES[setting.precision])
+    seconds = interleaved(works | {"convolution": convolution}, device, rounds=rounds)
+
+    attainable = OPERATIONS / seconds["convolution"]
+    phases = {name: share for name, share in SHARES.items() if name in works}
+    iteration_sec = sum(share * seconds[name] for name, share in phases.items())
+    iteration_operations = sum(share * counted[name] for name, share in phases.items())
+    batch = setting.batch
+    return {
+        "setting": setting.name,
+        "resolution": setting.resolution,
+        "preset": setting.preset,
+        "batch": batch,
+        "precision": setting.precision,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "threads": torch.get_num_threads(),
+        "torch": str(torch.__version__),
+        "rounds": rounds,
+        "train_images_per_s": batch / iteration_sec,
+        "generate_images_per_s": batch / seconds["generate"],
+        "attainable_gflops": attainable / GIGA,
+        "fraction_of_attainable": iteration_operations / attainable / iteration_sec,
+        "generate_fraction_of_attainable": counted["generate"] / attainable / seconds["generate"],
+        "train_gflop_per_image": iteration_operations / batch / GIGA,
+        "generate_gflop_per_image": counted["generate"] / batch / GIGA,
+        "peak_memory_gb": _peak_memory_bytes(device) / 2**30,
+        "phase_ms": {name: 1000 * seconds[name] for name in phases},
+        "phase_gflop": {name: counted[name] / GIGA for name in phases},
+    }
+
+
+def _peak_memory_bytes(device: torch.device) -> int:
+    """Of the GPU; on the CPU, of the whole process since it began."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,79 @@
+"""What is measured: named settings, and any other by its resolution, preset, batch and precision."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+PRECISIONS = ("fp32",)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A training to be timed.
+
+    overrides: words of the train command. p: probability of each augmentation, held fixed.
+    """
+
+    name: str
+    resolution: int
+    preset: str
+    batch: int
+    precision: str = "fp32"
+    overrides: Sequence[str] = field(default_factory=tuple)
+    p: float = 0.6
+
+    @property
+    def words(self) -> list[str]:
+        """The whole command line of the training."""
+        return [
+            f"preset={self.preset}",
+            f"resolution={self.resolution}",
+            f"batch_size={self.batch}",
+            "micro_batch=null",
+            "data=flowers",
+            "augpipe=bgc",
+            "ada=fixed",
+            f"ada.p_init={self.p}",
+            *self.overrides,
+        ]
+
+
+_WIDE = (
+    *("generator.channel_base=16384", "discriminator.channel_base=16384"),
+    *("generator.z_dim=512", "generator.w_dim=512", "generator.mapping_layers=2"),
+)
+NAMED = {
+    "A": Setting("A", resolution=64, preset="auto", batch=8, overrides=_WIDE),
+    "B": Setting("B", resolution=32, preset="tiny", batch=32),
+}
+
+
+def parse_setting(text: str) -> Setting:
+    """`A`, `B`, or `resolution=64,preset=tiny,batch=8[,precision=fp32]`.
+
+    Raises: ValueError that names the word and what there is.
+    """
+    if text in NAMED:
+        return NAMED[text]
+    values = {}
+    for word in text.split(","):
+        key, equals, value = word.partition("=")
+        if not equals or key not in ("resolution", "preset", "batch", "precision"):
+            raise ValueError(
+                f"--setting {text}: {word or 'nothing'} is neither one of {', '.join(NAMED)} nor resolution=,"
+                " preset=, batch= or precision=, joined by commas"
+            )
+        values[key] = value
+    if missing := [key for key in ("resolution", "preset", "batch") if key not in values]:
+        raise ValueError(f"--setting {text}: {', '.join(missing)} must be given, too")
+    for key in ("resolution", "batch"):
+        if not values[key].isdecimal() or int(values[key]) < 1:
+            raise ValueError(f"--setting {text}: {key} must be a whole number above 0, got {values[key]}")
+    if values.get("precision", "fp32") not in PRECISIONS:
+        raise ValueError(f"--setting {text}: precision must be one of {', '.join(PRECISIONS)}")
+    return Setting(
+        name=text,
+        resolution=int(values["resolution"]),
+        preset=values["preset"],
+        batch=int(values["batch"]),
+        precision=values.get("precision", "fp32"),
+    )

@@ -1,0 +1,43 @@
+"""Times that can be compared: several works in turn, again and again, and the median of each."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+import torch
+
+# A work that takes less is repeated within one measurement.
+SHORTEST_SEC = 0.1
+
+
+def interleaved(
+    works: Mapping[str, Callable[[], None]], device: torch.device, *, rounds: int
+) -> dict[str, float]:
+    """Seconds that one call of each work takes: the median of `rounds`, taken in turn.
+
+    So a machine that slows down for a while slows all of them. Each is called twice before anything counts.
+    """
+    repeats = {}
+    for name, work in works.items():
+        work()
+        once = _seconds(work, device, 1)
+        repeats[name] = max(1, round(SHORTEST_SEC / max(once, 1e-9)))
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(rounds):
+        for name, work in works.items():
+            times[name].append(_seconds(work, device, repeats[name]))
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def _seconds(work: Callable[[], None], device: torch.device, repeats: int) -> float:
+    _wait(device)
+    start = time.perf_counter()
+    for _ in range(repeats):
+        work()
+    _wait(device)
+    return (time.perf_counter() - start) / repeats
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
