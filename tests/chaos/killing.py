@@ -30,16 +30,22 @@ class KillAt(pl.Callback):
 
 
 class PoisonAt(pl.Callback):
-    """Makes a weight NaN at the end of the iteration that reaches `at_images`, so many `times` in a process."""
+    """Makes a weight NaN at the end of the iteration that reaches `at_images`, so many `times` in a process.
 
-    def __init__(self, *, at_images: int, times: int) -> None:
-        self.at_images = at_images
+    Args: rank: of the process whose weight it is; None = of all. player: generator or discriminator.
+    """
+
+    def __init__(
+        self, *, at_images: int, times: int, rank: int | None = None, player: str = "generator"
+    ) -> None:
+        self.at_images, self.rank, self.player = at_images, rank, player
         PoisonAt.left = getattr(PoisonAt, "left", times)
 
     def on_train_batch_end(self, trainer, module, *_) -> None:
-        if module.images >= self.at_images and PoisonAt.left:
+        mine = self.rank in (None, trainer.global_rank)
+        if mine and module.images >= self.at_images and PoisonAt.left:
             PoisonAt.left -= 1
-            next(module.generator.parameters()).data.fill_(float("nan"))
+            next(getattr(module, self.player).parameters()).data.fill_(float("nan"))
 
 
 class Double(pl.Callback):

@@ -153,6 +153,17 @@ def test_weights_that_differ_are_noticed_and_the_run_goes_back(tmp_path):
 
 
 @pytest.mark.long
+def test_weights_of_one_process_that_are_not_finite_send_all_back(tmp_path):
+    said = train(
+        *(tmp_path, "name=run", "trainer.devices=2", "callbacks.trouble.every_kimg=0.04"),
+        *("+callbacks.poison._target_=killing.PoisonAt", "+callbacks.poison.at_images=104"),
+        *("+callbacks.poison.times=1", "+callbacks.poison.rank=1", "+callbacks.poison.player=discriminator"),
+    )
+    assert "trouble     at kimg 0.120: weights are not finite" in said
+    assert "on from kimg0000000.064.ckpt with other random numbers (time 1 of 3)" in said
+
+
+@pytest.mark.long
 def test_a_full_disk_of_one_process_stops_none(tmp_path):
     said = train(
         *(
