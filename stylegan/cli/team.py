@@ -210,9 +210,10 @@ def _start(process: Process) -> subprocess.Popen:
         **os.environ,
         **process.environment(),
         STARTED_BY: str(os.getpid()),
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
     }
-    return subprocess.Popen([sys.executable, "-m", "stylegan.cli.train"], env=environment)
+    # -P: not the modules of the folder that it happens to work in, which this one has not seen either.
+    return subprocess.Popen([sys.executable, "-P", "-m", "stylegan.cli.train"], env=environment)
 
 
 def end_with_starter() -> None:
