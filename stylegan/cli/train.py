@@ -148,8 +148,11 @@ def _fit_until_done(
         try:
             code = fit(parts, data, checkpoint)
             break
-        except ProcessLost:
-            say("trouble     another process of the run is gone")
+        except SystemExit:
+            _say_interrupted(parts.module, folder)
+            raise
+        except ProcessLost as lost:
+            say(f"trouble     another process of the run is gone ({lost})")
             code = team.what_became()
             break
         except Exception as error:

@@ -29,6 +29,17 @@ class KillAt(pl.Callback):
             os.kill(os.getpid(), self.number)
 
 
+class SignalAtStart(pl.Callback):
+    """Sends a process a signal before the first step. Args: rank: of the process that gets it."""
+
+    def __init__(self, *, rank: int, number: int) -> None:
+        self.rank, self.number = rank, number
+
+    def setup(self, trainer, module, stage) -> None:
+        if trainer.global_rank == self.rank:
+            os.kill(os.getpid(), self.number)
+
+
 class PoisonAt(pl.Callback):
     """Makes a weight NaN at the end of the iteration that reaches `at_images`, so many `times` in a process.
 

@@ -142,6 +142,26 @@ def test_a_signal_to_one_process_lets_all_leave_in_order(tmp_path, number):
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_signal_to_one_process_before_the_first_step_ends_all(tmp_path, rank, number):
+    ask = [
+        *("+callbacks.ask._target_=killing.SignalAtStart", f"+callbacks.ask.rank={rank}"),
+        f"+callbacks.ask.number={int(number)}",
+    ]
+    said = train(tmp_path, "name=asked", "trainer.devices=2", *ask, code=128 + number)
+    assert "Traceback" not in said
+    assert _others(tmp_path) == [], "a process was left behind"
+
+
+@pytest.mark.long
+def test_the_other_processes_find_the_same_modules(tmp_path):
+    """In a folder with a file that is called like a package of ours."""
+    (tmp_path / "hydra.py").write_text("raise SystemExit('the wrong hydra')")
+    assert "done: kimg 0.008" in train(tmp_path, "name=run", "trainer.devices=2", "total_kimg=0.008")
+
+
+@pytest.mark.long
 def test_weights_that_differ_are_noticed_and_the_run_goes_back(tmp_path):
     said = train(
         *(tmp_path, "name=run", "trainer.devices=2", "callbacks.trouble.every_kimg=0.04"),
