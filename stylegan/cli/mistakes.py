@@ -28,6 +28,10 @@ class UserMistake(Exception):
     """Something the user can mend, in one line that says how; several faults are as many lines."""
 
 
+class ProcessLost(Exception):
+    """Another process of the run is gone."""
+
+
 @contextmanager
 def from_input() -> Iterator[None]:
     """While settings and data are being read, a wrong value or a missing file is the user's, not ours."""

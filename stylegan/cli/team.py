@@ -20,7 +20,7 @@ from typing import Any
 
 from hydra.utils import call
 
-from stylegan.cli.mistakes import EXIT_OTHERS_GONE
+from stylegan.cli.mistakes import EXIT_OTHERS_GONE, ProcessLost
 from stylegan.processes import Process, this_process
 
 # The process that started this one, without which it is of no use.
@@ -62,13 +62,13 @@ class Team:
         self._put(f"report/{self._said}/{self.process.rank}", {"fault": fault})
 
     def faults(self) -> list[str]:
-        """Rank 0 waits until all have answered.  Returns: why some cannot."""
+        """Rank 0 waits until all have answered.  Returns: why some cannot.  Raises: ProcessLost."""
         if self._store is None:
             return []
         answers = [f"report/{self._said}/{rank}" for rank in range(1, self.process.world)]
         while not self._all_there(answers):
             if dead := self._dead():
-                return dead
+                raise ProcessLost(", ".join(dead))
             time.sleep(0.05)
         return [fault for key in answers if (fault := self._get(key)["fault"])]
 

@@ -118,6 +118,15 @@ class KillWorkerAt(pl.Callback):
             os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
 
 
+class DyingFlowers(FlowersData):
+    """Flowers whose first look kills any process but the first, as a system short of memory."""
+
+    def setup(self, stage=None) -> None:
+        if os.environ.get("RANK", "0") != "0":
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().setup(stage)
+
+
 class HangingFlowers(FlowersData):
     """Flowers of which one is never there, as on a network disk that is away."""
 

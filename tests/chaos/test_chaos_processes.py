@@ -142,6 +142,13 @@ def test_a_signal_to_one_process_lets_all_leave_in_order(tmp_path, number):
 
 
 @pytest.mark.long
+def test_a_process_that_is_killed_before_it_is_ready_is_no_mistake(tmp_path):
+    said = train(tmp_path, "name=run", "trainer.devices=2", "data._target_=killing.DyingFlowers", code=75)
+    assert "trouble     process 1 of 2 ended before it was ready (exit code -9)" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_signal_to_one_process_before_the_first_step_ends_all(tmp_path, rank, number):
