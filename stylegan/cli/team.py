@@ -18,9 +18,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
+from hydra.errors import InstantiationException
 from hydra.utils import call
 
-from stylegan.cli.mistakes import EXIT_OTHERS_GONE, ProcessLost
+from stylegan.cli.mistakes import EXIT_OTHERS_GONE, ProcessLost, UserMistake, is_lost_connection
 from stylegan.processes import Process, this_process
 
 # The process that started this one, without which it is of no use.
@@ -32,13 +33,16 @@ _ROOM = "stylegan.training.ranks"
 
 
 class Team:
-    """This process and the others.  Args: process: this one; alone, nothing is said to anybody."""
+    """This process and the others.  Args: process: this one; alone, nothing is said to anybody.
+
+    Raises: UserMistake where they cannot meet.
+    """
 
     def __init__(self, process: Process):
         self.process = process
         self._store = None
         if process.world > 1:
-            self._store = call({"_target_": f"{_ROOM}.meeting_place"}, process)
+            self._store = _meet(process)
         self._said = 0
         self._broken = False
 
@@ -202,6 +206,19 @@ def team_of(started: Team, devices: int) -> Iterator[Team]:
         team.end()
         raise
     team.close()
+
+
+def _meet(process: Process) -> Any:
+    try:
+        return call({"_target_": f"{_ROOM}.meeting_place"}, process)
+    except InstantiationException as error:
+        cause = error.__cause__
+        if cause is None or not is_lost_connection(cause):
+            raise
+        raise UserMistake(
+            f"{process.starter} names {process.address}:{process.port} as the place to meet, and it cannot be used"
+            f" ({str(cause).splitlines()[0]}); set another MASTER_PORT"
+        ) from error
 
 
 def _start(process: Process) -> subprocess.Popen:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -213,6 +214,19 @@ def test_a_mistake_is_said_once_and_all_leave(tmp_path):
     said = train(tmp_path, "name=run", "trainer=ddp", "loss.r1_gama=1", code=1, launcher=torchrun)
     assert said.count("there is no key loss.r1_gama; did you mean loss.r1_gamma?") == 1
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.long
+def test_a_port_that_is_taken_is_said(tmp_path, monkeypatch):
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        for name, value in {"RANK": "0", "WORLD_SIZE": "2", "MASTER_PORT": port}.items():
+            monkeypatch.setenv(name, value)
+        said = train(tmp_path, "name=run", "trainer=ddp", code=2)
+    assert f"torchrun names 127.0.0.1:{port} as the place to meet" in said
+    assert "set another MASTER_PORT" in said and "Traceback" not in said
 
 
 @pytest.mark.long
