@@ -7,6 +7,8 @@ from contextlib import contextmanager
 import pytorch_lightning as pl
 import torch
 
+from stylegan.training.ranks import rank
+
 MAINTENANCE = "Timing/maintenance_sec"
 
 
@@ -22,4 +24,6 @@ def maintenance(module: pl.LightningModule) -> Iterator[None]:
     try:
         yield
     finally:
-        module.stats.add(MAINTENANCE, time.perf_counter() - start)
+        # The others wait meanwhile: it is the same time, and counts once.
+        if not rank():
+            module.stats.add(MAINTENANCE, time.perf_counter() - start)

@@ -6,7 +6,7 @@ import pytorch_lightning as pl
 import torch
 
 from callbacks.cadence import check_every_kimg
-from stylegan.training.ranks import disagreement
+from stylegan.training.ranks import disagreement, largest_over_ranks
 
 LOSSES = ("Loss/G/loss", "Loss/D/loss")
 
@@ -53,7 +53,8 @@ class TroubleGuard(pl.Callback):
         )
         if not (look or saving):
             return
-        if not _all_finite(module):
+        # Those of one process alone stop all: the others would wait for it.
+        if largest_over_ranks(int(not _all_finite(module))):
             raise TrainingTrouble("weights are not finite", max_rollbacks=self.max_rollbacks)
         if differ := disagreement(_replicated(module)):
             names = ", ".join(differ[:3]) + (f" and {len(differ) - 3} more" if len(differ) > 3 else "")

@@ -122,7 +122,7 @@ def count_devices(devices: int | str | Sequence[int], num_nodes: int = 1) -> int
 
     Raises: ValueError for `auto` and -1: batch and rates are derived from a number that must be known.
     """
-    if isinstance(devices, Sequence) and not isinstance(devices, str):
+    if isinstance(devices, Sequence) and not isinstance(devices, str) and devices:
         return len(devices) * num_nodes
     if not str(devices).isdecimal() or int(devices) < 1:
         raise ValueError(f"trainer.devices must be a number of devices or a list of them, got {devices}")

@@ -70,11 +70,16 @@ def this_process(environment: Mapping[str, str] = os.environ) -> Process:
             port=_number(environment, PORT, default=str(_DEFAULT_PORT)),
             starter="torchrun",
         )
-    elif int(environment.get("SLURM_STEP_NUM_TASKS", "1") or "1") > 1:
+    elif _number(environment, "SLURM_STEP_NUM_TASKS", default="1") > 1:
         process = _of_slurm(environment)
     else:
         process = Process()
-    if not 0 <= process.rank < process.world or process.world % process.local_world:
+    if not 0 < process.port < 65536:
+        raise ValueError(
+            f"the environment says {PORT}={process.port}, which is no port; set it to one from 1 to 65535"
+        )
+    uneven = not process.local_world or process.world % process.local_world
+    if uneven or not 0 <= process.rank < process.world:
         raise ValueError(
             f"{process.starter} started process {process.rank} of {process.world}, {process.local_world} on this node;"
             " each node must have the same number, and ranks count from 0"
@@ -92,7 +97,7 @@ def _of_slurm(environment: Mapping[str, str]) -> Process:
         rank=_number(environment, "SLURM_PROCID"),
         world=world,
         local_rank=_number(environment, "SLURM_LOCALID"),
-        local_world=max(1, world // nodes),
+        local_world=max(1, world // max(1, nodes)),
         address=environment.get(ADDRESS) or first_node(environment.get("SLURM_STEP_NODELIST", LOOPBACK)),
         port=_number(environment, PORT, default=str(port)),
         starter="Slurm",
@@ -108,6 +113,8 @@ def first_node(nodes: str) -> str:
 
 def _number(environment: Mapping[str, str], name: str, default: str | None = None) -> int:
     text = environment.get(name, default)
+    if text == "" and default is not None:
+        text = default
     if text is None or not text.isdecimal():
         raise ValueError(
             f"the environment says {name}={text}, which is no number; unset it, or start by torchrun"

@@ -65,7 +65,15 @@ def check(config: DictConfig) -> None:
         )
     faults += _runs_among_pictures(config)
     derived = [key for key in preset_keys() if OmegaConf.select(config, key) is None]
-    later = {"name", "run_dir", "resolution", "trainer.devices", *FROM_THE_DATA, *derived}
+    later = {
+        "name",
+        "run_dir",
+        "resolution",
+        "trainer.devices",
+        "trainer.num_nodes",
+        *FROM_THE_DATA,
+        *derived,
+    }
     if not size_faults and config.resolution is not None:
         later -= {"resolution"}
     faults += mistyped(config, later=later)
@@ -223,6 +231,8 @@ def settle_devices(config: DictConfig, process: Process) -> int:
             )
         node.devices = process.local_world
     num_nodes = node.get("num_nodes", 1)
+    if not isinstance(num_nodes, int) or isinstance(num_nodes, bool) or num_nodes < 1:
+        raise ValueError(f"trainer.num_nodes must be a whole number of at least 1, got {num_nodes}")
     devices = count_devices(node.devices, num_nodes)
     if process.world > 1 and devices != process.world:
         raise ValueError(
@@ -233,6 +243,10 @@ def settle_devices(config: DictConfig, process: Process) -> int:
         raise ValueError(
             f"trainer.num_nodes={num_nodes}, and this process is alone; start the command on each node by torchrun or"
             " srun (docs/restarts.md has the lines), with trainer=ddp"
+        )
+    if devices > 1 and isinstance(strategy := node.get("strategy", "auto"), str) and strategy != "auto":
+        raise ValueError(
+            f"trainer.strategy={strategy} sums gradients a second time, for the module sums them itself; leave it out"
         )
     return devices
 

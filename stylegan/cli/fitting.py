@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 from hydra.utils import call, instantiate
 from omegaconf import DictConfig
 
-from stylegan.cli.mistakes import EXIT_INTERRUPTED, UserMistake, is_bad_picture, is_lost_connection
+from stylegan.cli.mistakes import (
+    EXIT_INTERRUPTED,
+    ProcessLost,
+    UserMistake,
+    is_bad_picture,
+    is_lost_connection,
+)
 from stylegan.config import count_devices
-
-
-class ProcessLost(Exception):
-    """Another process of the run is gone."""
 
 
 class Parts(NamedTuple):
@@ -60,7 +62,8 @@ def _instantiate_each(nodes: Mapping[str, Any], group: str) -> list[Any]:
 def fit(parts: Parts, data: Any, checkpoint: Path | None) -> int:
     """Trains.  Returns: the exit code; 0, or that of whoever asked to leave.
 
-    Raises: UserMistake; ProcessLost; trouble of the training itself, and what is no mistake.
+    Raises: UserMistake; ProcessLost; SystemExit where one of several processes leaves alone; trouble of the training
+    itself, and what is no mistake.
     """
     trainer, module, callbacks = parts
     try:
@@ -76,7 +79,10 @@ def fit(parts: Parts, data: Any, checkpoint: Path | None) -> int:
         raise
     except SystemExit as leaving:
         # Lightning turns Ctrl-C into code 1. This early there is nothing to save.
-        return EXIT_INTERRUPTED if trainer.interrupted and leaving.code == 1 else leaving.code
+        code = EXIT_INTERRUPTED if trainer.interrupted and leaving.code == 1 else leaving.code
+        if trainer.world_size > 1:
+            raise SystemExit(code) from None  # it leaves alone: only when it ends do the others notice
+        return code
     finally:
         if "wandb" in sys.modules:
             # Else the next job of a sweep would write into this job's run.

@@ -8,8 +8,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from stylegan.cli.command_line import CommandLine
-from stylegan.cli.fitting import ProcessLost, build, fit, quiet_lightning
-from stylegan.cli.mistakes import EXIT_TRY_AGAIN, exit_code_of, is_lost_connection, is_trouble
+from stylegan.cli.fitting import build, fit, quiet_lightning
+from stylegan.cli.mistakes import EXIT_TRY_AGAIN, ProcessLost, exit_code_of, is_lost_connection, is_trouble
 from stylegan.cli.own_files import importable
 from stylegan.cli.team import Team, end_with_starter
 from stylegan.processes import Process

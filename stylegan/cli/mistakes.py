@@ -35,6 +35,10 @@ class UserMistake(Exception):
         self.exit_code = exit_code
 
 
+class ProcessLost(Exception):
+    """Another process of the run is gone."""
+
+
 @contextmanager
 def from_input() -> Iterator[None]:
     """While settings and data are being read, a wrong value or a missing file is the user's, not ours."""

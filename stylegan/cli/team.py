@@ -18,9 +18,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
+from hydra.errors import InstantiationException
 from hydra.utils import call
 
-from stylegan.cli.mistakes import EXIT_TRY_AGAIN
+from stylegan.cli.mistakes import EXIT_TRY_AGAIN, ProcessLost, UserMistake, is_lost_connection
 from stylegan.processes import Process, this_process
 
 # The process that started this one, without which it is of no use.
@@ -32,13 +33,16 @@ _ROOM = "stylegan.training.ranks"
 
 
 class Team:
-    """This process and the others.  Args: process: this one; alone, nothing is said to anybody."""
+    """This process and the others.  Args: process: this one; alone, nothing is said to anybody.
+
+    Raises: UserMistake where they cannot meet.
+    """
 
     def __init__(self, process: Process):
         self.process = process
         self._store = None
         if process.world > 1:
-            self._store = call({"_target_": f"{_ROOM}.meeting_place"}, process)
+            self._store = _meet(process)
         self._said = 0
         self._broken = False
 
@@ -62,13 +66,13 @@ class Team:
         self._put(f"report/{self._said}/{self.process.rank}", {"fault": fault})
 
     def faults(self) -> list[str]:
-        """Rank 0 waits until all have answered.  Returns: why some cannot."""
+        """Rank 0 waits until all have answered.  Returns: why some cannot.  Raises: ProcessLost."""
         if self._store is None:
             return []
         answers = [f"report/{self._said}/{rank}" for rank in range(1, self.process.world)]
         while not self._all_there(answers):
             if dead := self._dead():
-                return dead
+                raise ProcessLost(", ".join(dead))
             time.sleep(0.05)
         return [fault for key in answers if (fault := self._get(key)["fault"])]
 
@@ -204,15 +208,29 @@ def team_of(started: Team, devices: int) -> Iterator[Team]:
     team.close()
 
 
+def _meet(process: Process) -> Any:
+    try:
+        return call({"_target_": f"{_ROOM}.meeting_place"}, process)
+    except InstantiationException as error:
+        cause = error.__cause__
+        if cause is None or not is_lost_connection(cause):
+            raise
+        raise UserMistake(
+            f"{process.starter} names {process.address}:{process.port} as the place to meet, and it cannot be used"
+            f" ({str(cause).splitlines()[0]}); set another MASTER_PORT"
+        ) from error
+
+
 def _start(process: Process) -> subprocess.Popen:
     """A process that waits for what it is told; it finds the same modules as this one."""
     environment = {
         **os.environ,
         **process.environment(),
         STARTED_BY: str(os.getpid()),
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
     }
-    return subprocess.Popen([sys.executable, "-m", "stylegan.cli.train"], env=environment)
+    # -P: not the modules of the folder that it happens to work in, which this one has not seen either.
+    return subprocess.Popen([sys.executable, "-P", "-m", "stylegan.cli.train"], env=environment)
 
 
 def end_with_starter() -> None:

@@ -18,11 +18,11 @@ from stylegan.cli.complete import Completed, check, complete, fill_labels, refus
 from stylegan.cli.compose import Composition, run_command
 from stylegan.cli.drift import Change, refuse_drift
 from stylegan.cli.explain import explained
-from stylegan.cli.fitting import Parts, ProcessLost, build, devices_of, fit, quiet_lightning
+from stylegan.cli.fitting import Parts, build, devices_of, fit, quiet_lightning
 from stylegan.cli.follow import follow
 from stylegan.cli.host import prepare_host
 from stylegan.cli.log_file import outliving_its_log
-from stylegan.cli.mistakes import UserMistake, exit_code_of, from_input, is_trouble
+from stylegan.cli.mistakes import ProcessLost, UserMistake, exit_code_of, from_input, is_trouble
 from stylegan.cli.runs import (
     find_checkpoint,
     is_done,
@@ -111,7 +111,12 @@ def _train_alone(composition: Composition, folder: RunFolder, lock: RunLock, sta
     with team_of(started, devices_of(config)) as team:
         team.tell({"config": resolved_text(config), **_from(checkpoint, None)})
         parts = build(config)
-        if faults := team.faults():
+        try:
+            faults = team.faults()
+        except ProcessLost as lost:
+            say(f"trouble     {lost}")
+            raise SystemExit(team.what_became()) from lost
+        if faults:
             raise UserMistake("\n".join(faults))
         notes += _settle_folder(composition, folder, lock, changes, checkpoint)
         say_start(composition, folder, num_items=data.num_items, notes=notes, checkpoint=checkpoint)
@@ -149,8 +154,11 @@ def _fit_until_done(
         try:
             code = fit(parts, data, checkpoint)
             break
-        except ProcessLost:
-            say("trouble     another process of the run is gone")
+        except SystemExit:
+            _say_interrupted(parts.module, folder, resume=composition.config.resume)
+            raise
+        except ProcessLost as lost:
+            say(f"trouble     another process of the run is gone ({lost})")
             code = team.what_became()
             break
         except Exception as error:

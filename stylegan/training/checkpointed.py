@@ -26,6 +26,9 @@ class Checkpointed:
         version = checkpoint.get("format_version")
         if version != FORMAT_VERSION:
             raise ValueError(f"format_version {version} is not known here; this one reads {FORMAT_VERSION}")
+
+    def on_fit_start(self) -> None:
+        # Not while the file is read: rank 0's buffers are sent to all after that.
         if rank():
             for name in _PENDING:
-                checkpoint["state_dict"][name].zero_()
+                self.get_buffer(name).zero_()

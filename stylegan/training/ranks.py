@@ -123,8 +123,8 @@ def join(process: Process) -> None:
     """
     if process.world == 1 or dist.is_initialized():
         return
-    # No backend is named: torch then takes one for each kind of device.
     dist.init_process_group(
+        backend=_backend(),
         store=dist.PrefixStore("group", meeting_place(process)),
         rank=process.rank,
         world_size=process.world,
@@ -133,6 +133,12 @@ def join(process: Process) -> None:
     if "OMP_NUM_THREADS" not in os.environ:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         torch.set_num_threads(max(1, cores // process.local_world))
+
+
+def _backend() -> str:
+    """One for each kind of device. Left unnamed, torch takes that of the GPU alone where there is one, and numbers
+    on the CPU could not be exchanged."""
+    return "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and dist.is_nccl_available() else "gloo"
 
 
 def part() -> None:

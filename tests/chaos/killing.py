@@ -29,17 +29,34 @@ class KillAt(pl.Callback):
             os.kill(os.getpid(), self.number)
 
 
-class PoisonAt(pl.Callback):
-    """Makes a weight NaN at the end of the iteration that reaches `at_images`, so many `times` in a process."""
+class SignalAtStart(pl.Callback):
+    """Sends a process a signal before the first step. Args: rank: of the process that gets it."""
 
-    def __init__(self, *, at_images: int, times: int) -> None:
-        self.at_images = at_images
+    def __init__(self, *, rank: int, number: int) -> None:
+        self.rank, self.number = rank, number
+
+    def setup(self, trainer, module, stage) -> None:
+        if trainer.global_rank == self.rank:
+            os.kill(os.getpid(), self.number)
+
+
+class PoisonAt(pl.Callback):
+    """Makes a weight NaN at the end of the iteration that reaches `at_images`, so many `times` in a process.
+
+    Args: rank: of the process whose weight it is; None = of all. player: generator or discriminator.
+    """
+
+    def __init__(
+        self, *, at_images: int, times: int, rank: int | None = None, player: str = "generator"
+    ) -> None:
+        self.at_images, self.rank, self.player = at_images, rank, player
         PoisonAt.left = getattr(PoisonAt, "left", times)
 
     def on_train_batch_end(self, trainer, module, *_) -> None:
-        if module.images >= self.at_images and PoisonAt.left:
+        mine = self.rank in (None, trainer.global_rank)
+        if mine and module.images >= self.at_images and PoisonAt.left:
             PoisonAt.left -= 1
-            next(module.generator.parameters()).data.fill_(float("nan"))
+            next(getattr(module, self.player).parameters()).data.fill_(float("nan"))
 
 
 class Double(pl.Callback):
@@ -99,6 +116,15 @@ class KillWorkerAt(pl.Callback):
         if module.images >= self.at_images and not self.done:
             self.done = True
             os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+
+
+class DyingFlowers(FlowersData):
+    """Flowers whose first look kills any process but the first, as a system short of memory."""
+
+    def setup(self, stage=None) -> None:
+        if os.environ.get("RANK", "0") != "0":
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().setup(stage)
 
 
 class HangingFlowers(FlowersData):

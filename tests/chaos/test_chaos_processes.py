@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -94,7 +95,8 @@ def test_torchrun_on_two_nodes(tmp_path):
 @pytest.mark.long
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_process_that_is_killed_takes_the_others_along_and_nothing_is_lost(tmp_path, rank):
-    two = ["trainer.devices=2", "data.workers=1"]
+    # It goes on between two moves of p: the file holds signs of both processes, and the last move counts them.
+    two = ["trainer.devices=2", "data.workers=1", "total_kimg=0.16", "callbacks.checkpoint.every_kimg=0.072"]
     train(tmp_path, "name=whole", *two)
     kill = [
         *("+callbacks.kill._target_=killing.KillAt", "+callbacks.kill.at_images=152"),
@@ -103,9 +105,9 @@ def test_a_process_that_is_killed_takes_the_others_along_and_nothing_is_lost(tmp
     said = train(tmp_path, "name=halves", *two, *kill, code=75 if rank else -signal.SIGKILL)
     if rank:
         assert "another process of the run is gone" in said and "Traceback" not in said
-        assert "the same command goes on from kimg0000000.128.ckpt" in said
+        assert "the same command goes on from kimg0000000.144.ckpt" in said
     assert _others(tmp_path) == [], "a process was left behind"
-    assert "continuing from kimg 0.128" in train(tmp_path, "name=halves", *two, *kill)
+    assert "continuing from kimg 0.144" in train(tmp_path, "name=halves", *two, *kill)
     assert differences(tmp_path / "runs/whole", tmp_path / "runs/halves") == []
 
 
@@ -142,6 +144,33 @@ def test_a_signal_to_one_process_lets_all_leave_in_order(tmp_path, number):
 
 
 @pytest.mark.long
+def test_a_process_that_is_killed_before_it_is_ready_is_no_mistake(tmp_path):
+    said = train(tmp_path, "name=run", "trainer.devices=2", "data._target_=killing.DyingFlowers", code=75)
+    assert "trouble     process 1 of 2 ended before it was ready (exit code -9)" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_signal_to_one_process_before_the_first_step_ends_all(tmp_path, rank, number):
+    ask = [
+        *("+callbacks.ask._target_=killing.SignalAtStart", f"+callbacks.ask.rank={rank}"),
+        f"+callbacks.ask.number={int(number)}",
+    ]
+    said = train(tmp_path, "name=asked", "trainer.devices=2", *ask, code=128 + number)
+    assert "Traceback" not in said
+    assert _others(tmp_path) == [], "a process was left behind"
+
+
+@pytest.mark.long
+def test_the_other_processes_find_the_same_modules(tmp_path):
+    """In a folder with a file that is called like a package of ours."""
+    (tmp_path / "hydra.py").write_text("raise SystemExit('the wrong hydra')")
+    assert "done: kimg 0.008" in train(tmp_path, "name=run", "trainer.devices=2", "total_kimg=0.008")
+
+
+@pytest.mark.long
 def test_weights_that_differ_are_noticed_and_the_run_goes_back(tmp_path):
     said = train(
         *(tmp_path, "name=run", "trainer.devices=2", "callbacks.trouble.every_kimg=0.04"),
@@ -150,6 +179,17 @@ def test_weights_that_differ_are_noticed_and_the_run_goes_back(tmp_path):
     assert "not the same on all processes: generator." in said
     assert "on from kimg0000000.064.ckpt with other random numbers (time 1 of 3)" in said
     assert newest_state(tmp_path / "runs/run")["rollbacks"] == 1
+
+
+@pytest.mark.long
+def test_weights_of_one_process_that_are_not_finite_send_all_back(tmp_path):
+    said = train(
+        *(tmp_path, "name=run", "trainer.devices=2", "callbacks.trouble.every_kimg=0.04"),
+        *("+callbacks.poison._target_=killing.PoisonAt", "+callbacks.poison.at_images=104"),
+        *("+callbacks.poison.times=1", "+callbacks.poison.rank=1", "+callbacks.poison.player=discriminator"),
+    )
+    assert "trouble     at kimg 0.120: weights are not finite" in said
+    assert "on from kimg0000000.064.ckpt with other random numbers (time 1 of 3)" in said
 
 
 @pytest.mark.long
@@ -176,6 +216,19 @@ def test_a_mistake_is_said_once_and_all_leave(tmp_path):
     said = train(tmp_path, "name=run", "trainer=ddp", "loss.r1_gama=1", code=1, launcher=torchrun)
     assert said.count("there is no key loss.r1_gama; did you mean loss.r1_gamma?") == 1
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.long
+def test_a_port_that_is_taken_is_said(tmp_path, monkeypatch):
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        for name, value in {"RANK": "0", "WORLD_SIZE": "2", "MASTER_PORT": port}.items():
+            monkeypatch.setenv(name, value)
+        said = train(tmp_path, "name=run", "trainer=ddp", code=2)
+    assert f"torchrun names 127.0.0.1:{port} as the place to meet" in said
+    assert "set another MASTER_PORT" in said and "Traceback" not in said
 
 
 @pytest.mark.long

@@ -71,6 +71,19 @@ def test_the_first_of_slurms_nodes(nodes, first):
     assert first_node(nodes) == first
 
 
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"SLURM_STEP_NUM_TASKS": "two"}, "SLURM_STEP_NUM_TASKS=two"),
+        ({**TORCHRUN, "LOCAL_WORLD_SIZE": "0"}, "torchrun started process 3 of 4, 0 on this node"),
+        ({**TORCHRUN, "MASTER_PORT": "70000"}, "MASTER_PORT=70000"),
+    ],
+)
+def test_numbers_that_cannot_be_are_said(environment, said):
+    with pytest.raises(ValueError, match=said):
+        this_process(environment)
+
+
 @given(st.sampled_from(sorted(TORCHRUN)), st.text(max_size=5))
 def test_nonsense_in_the_environment_is_said(name, text):
     """Any text in any variable gives a process that makes sense, or a line that names the variable or the starter."""

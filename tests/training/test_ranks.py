@@ -6,6 +6,7 @@ from standalone import batch, module
 from test_splits import PHASES, gradients
 from together import together
 
+from callbacks.maintenance import MAINTENANCE, maintenance
 from stylegan.training import ranks
 from stylegan.training.deal import Deal
 from stylegan.training.stats import RunningStats, Stat
@@ -174,3 +175,23 @@ def compared():
 def test_one_bit_that_differs_is_found(tmp_path):
     assert together(2, compared, tmp_path) == [["other", "count"]] * 2
     assert ranks.disagreement({"alone": torch.ones(1)}) == []
+
+
+def test_beside_a_gpu_numbers_on_the_cpu_are_exchanged_too(monkeypatch):
+    from torch.distributed.distributed_c10d import BackendConfig
+
+    assert BackendConfig(ranks._backend()).get_device_backend_map()["cpu"] == "gloo"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.distributed, "is_nccl_available", lambda: True)
+    assert BackendConfig(ranks._backend()).get_device_backend_map() == {"cpu": "gloo", "cuda": "nccl"}
+
+
+def maintained():
+    one = module(batch_size=2)
+    with maintenance(one):
+        pass
+    return one.stats.take()[MAINTENANCE].num
+
+
+def test_time_beside_the_training_counts_once(tmp_path):
+    assert together(2, maintained, tmp_path) == [1, 1]
