@@ -41,6 +41,12 @@ class Preemption(pl.Callback):
         self._signal: int | None = None
         self.exit_code = 0
 
+    def setup(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
+        # Of several processes Lightning lets the first tell the others of SIGTERM: within the handler, where nobody
+        # may be listening, and at every iteration, for which the host waits for the device. The vote below does it.
+        trainer._signal_connector._sigterm_notifier_fn = _nothing
+        trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = _nothing
+
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         # Lightning gives the older handlers back when it is done.
         if threading.current_thread() is threading.main_thread():
@@ -75,6 +81,10 @@ class Preemption(pl.Callback):
                 sys.__stderr__.fileno(),
                 f"{signal.Signals(number).name}: saving after this step{more}\n".encode(),
             )
+
+
+def _nothing(*_: Any) -> None:
+    pass
 
 
 def seconds_of(text: str) -> float:

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from stylegan.cli.arguments import mistyped
 from stylegan.cli.compose import Composition
+from stylegan.cli.continued import kept
 from stylegan.cli.free_text import literal
 from stylegan.cli.mistakes import UserMistake
 from stylegan.cli.nearest import nearest
@@ -105,29 +106,40 @@ def complete(composition: Composition) -> Completed:
     if config.resolution is None:
         raise ValueError("resolution must be set, as in resolution=64 or resolution=48x32")
     found = origins(composition)
+    name, by_formula = _name_of(composition)
+    config.name = literal(name)
+    config.run_dir = literal(str(Path(config.runs_dir) / name))
+    found |= by_formula | {"run_dir": "formula runs_dir/name"}
     asked_null = {key for key in preset_keys() if OmegaConf.select(config, key) is None}
+    going_on = (
+        kept(RunFolder(config.run_dir), asked_null - NULL_IS_A_VALUE) if config.resume == "auto" else {}
+    )
+    for key, value in going_on.items():
+        OmegaConf.update(config, key, value)
+        found[key] = "the run that goes on"
     devices = settle_devices(config, this_process())
     found |= fill_nulls(
         config,
         choices.get("preset"),
         devices,
-        users=users_keys(found) - (asked_null - NULL_IS_A_VALUE),
+        users=users_keys(found) - (asked_null - NULL_IS_A_VALUE) | set(going_on),
         rederive=config.rederive,
     )
     accumulation(batch_size=config.batch_size, micro_batch=config.micro_batch, devices=devices)
+    found |= {key: "the data" for key in FROM_THE_DATA if OmegaConf.select(config, key) is None}
+    return Completed(RunFolder(config.run_dir), found)
 
-    name = config.name
+
+def _name_of(composition: Composition) -> tuple[str, dict[str, str]]:
+    """The run's name, and its origin where it is not the user's."""
+    config, choices = composition.config, composition.choices
+    name, origin = config.name, {}
     if name is None:
         size = parse_size(config.resolution)
         text = size_text(size) if size[0] != size[1] else str(size[0])
         name = f"{choices['data']}{text}-{choices.get('preset')}"
-        found["name"] = "formula <data><resolution>-<preset>"
-    name = _checked_name(name + job_suffix(composition.swept))
-    config.name = literal(name)
-    config.run_dir = literal(str(Path(config.runs_dir) / name))
-    found["run_dir"] = "formula runs_dir/name"
-    found |= {key: "the data" for key in FROM_THE_DATA if OmegaConf.select(config, key) is None}
-    return Completed(RunFolder(config.run_dir), found)
+        origin = {"name": "formula <data><resolution>-<preset>"}
+    return _checked_name(name + job_suffix(composition.swept)), origin
 
 
 def fill_nulls(

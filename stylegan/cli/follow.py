@@ -1,5 +1,6 @@
 """A process of a run that is not the first: it composes nothing, and does what it is told."""
 
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from stylegan.cli.command_line import CommandLine
 from stylegan.cli.fitting import build, fit, quiet_lightning
-from stylegan.cli.mistakes import EXIT_TRY_AGAIN, ProcessLost, exit_code_of, is_lost_connection, is_trouble
+from stylegan.cli.mistakes import (
+    EXIT_TRY_AGAIN,
+    ProcessLost,
+    exit_code_of,
+    explain,
+    is_lost_connection,
+    is_trouble,
+)
 from stylegan.cli.own_files import importable
 from stylegan.cli.team import Team, end_with_starter
 from stylegan.processes import Process
@@ -42,14 +50,23 @@ def _follow(process: Process, argv: Sequence[str]) -> int:
 def _take_part(team: Team, message: dict[str, Any]) -> dict[str, Any]:
     """One run.  Returns: what comes after it."""
     config = OmegaConf.create(message["config"])
-    checkpoint, data, fault = _path(message), None, None
+    checkpoint, fault = _path(message), None
     try:
         data = _opened(config, checkpoint)
-    except (ValueError, OSError) as error:
-        fault = f"{team.name}: {' '.join(str(error).split())}"
-    team.report(fault)
-    while fault is None:
         parts = build(config)
+    except Exception as error:
+        # Whatever it is: rank 0 waits for the answer.
+        told = str(error) if isinstance(error, ValueError | OSError) else explain(error)
+        if told is None:
+            traceback.print_exc()
+        fault = f"{team.name}: {' '.join((told or repr(error)).split())}"
+    team.report(fault)
+    answer = team.hear()
+    if "leave" in answer:
+        return answer
+    if not answer["go"]:
+        return team.hear()
+    while True:
         if message["rollbacks"] is not None:
             parts.module.went_back(message["rollbacks"])
         try:
@@ -61,7 +78,7 @@ def _take_part(team: Team, message: dict[str, Any]) -> dict[str, Any]:
         if "rollbacks" not in message or "config" in message:
             return message
         checkpoint = _path(message)
-    return team.hear()
+        parts = build(config)
 
 
 def _opened(config: DictConfig, checkpoint: Path | None) -> Any:

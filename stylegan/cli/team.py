@@ -130,8 +130,10 @@ class StartedTeam(Team):
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         leader = Process(world=world, local_world=world, port=port, starter="this command")
-        self._before = {name: os.environ.get(name) for name in leader.environment()}
-        os.environ.update(leader.environment())
+        # A torchrun that started this one alone has a meeting place of its own, which is not ours.
+        environment = leader.environment() | {"TORCHELASTIC_USE_AGENT_STORE": "False"}
+        self._before = {name: os.environ.get(name) for name in environment}
+        os.environ.update(environment)
         super().__init__(this_process())
         self._closing = False
         self._others = [_start(replace(leader, rank=rank, local_rank=rank)) for rank in range(1, world)]

@@ -116,6 +116,7 @@ def _train_alone(composition: Composition, folder: RunFolder, lock: RunLock, sta
         except ProcessLost as lost:
             say(f"trouble     {lost}")
             raise SystemExit(team.what_became()) from lost
+        team.tell({"go": not faults})
         if faults:
             raise UserMistake("\n".join(faults))
         notes += _settle_folder(composition, folder, lock, changes, checkpoint)

@@ -6,6 +6,7 @@ Every process must call them in the same order; so whatever decides about a call
 import datetime
 import functools
 import os
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ T = TypeVar("T")
 
 # One process may draw pictures or score them while the others wait for it.
 TIMEOUT = datetime.timedelta(hours=1)
+_ATTEMPT = datetime.timedelta(seconds=5)
 
 
 def world() -> int:
@@ -105,15 +107,29 @@ def meeting_place(process: Process) -> dist.Store:
     Once in a process.
     """
     by_agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-    store = dist.TCPStore(
-        process.address,
-        process.port,
-        is_master=process.rank == 0 and not by_agent,
-        timeout=TIMEOUT,
-        wait_for_workers=False,
-    )
+    store = _connected(process, is_master=process.rank == 0 and not by_agent)
     # Where torchrun starts the processes anew, its store still knows the words of those before.
     return dist.PrefixStore(f"stylegan/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+
+
+def _connected(process: Process, *, is_master: bool) -> dist.Store:
+    end = time.monotonic() + TIMEOUT.total_seconds()
+    while True:
+        try:
+            store = dist.TCPStore(
+                process.address,
+                process.port,
+                is_master=is_master,
+                timeout=_ATTEMPT,
+                wait_for_workers=False,
+            )
+        except dist.DistError:
+            # One long attempt could not be interrupted by a signal.
+            if is_master or time.monotonic() > end:
+                raise
+        else:
+            store.set_timeout(TIMEOUT)
+            return store
 
 
 def join(process: Process) -> None:

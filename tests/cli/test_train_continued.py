@@ -1,0 +1,67 @@
+"""What was derived for the devices of the first start stays, whatever a run goes on with."""
+
+import pytest
+from omegaconf import OmegaConf
+
+from stylegan.cli.complete import complete
+from stylegan.cli.compose import composed
+from stylegan.cli.drift import changes
+from stylegan.cli.runs import write_config
+from stylegan.run_folder import RunFolder
+
+KEPT = (
+    "batch_size",
+    "discriminator.mbstd_group",
+    "loss.r1_gamma",
+    "ema.half_life_kimg",
+    "optim.generator_lr",
+)
+
+
+def completed(runs, *words):
+    composition = composed("train", [f"runs_dir={runs}", "name=run", "resolution=256", *words])
+    return composition.config, complete(composition).origins
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run of one device that has a checkpoint; batch 16 of `auto` at 256 px."""
+    config, _ = completed(tmp_path)
+    config.data_fingerprint = config.generator.label_names = ""
+    config.generator.c_dim = config.discriminator.c_dim = 0
+    write_config(config, RunFolder(config.run_dir))
+    checkpoints = RunFolder(config.run_dir).checkpoints
+    checkpoints.mkdir()
+    (checkpoints / "kimg0000000.016.ckpt").touch()
+    return tmp_path
+
+
+def test_more_devices_go_on_with_the_same_batch(run):
+    before = OmegaConf.to_container(OmegaConf.load(run / "run/config.yaml"))
+    config, origins = completed(run, "trainer.devices=8")
+    assert config.batch_size == 16 and config.micro_batch == 2
+    for key in KEPT:
+        assert OmegaConf.select(config, key) == OmegaConf.select(OmegaConf.create(before), key), key
+        assert origins[key] == "the run that goes on"
+    assert changes(before, config) == []
+    # Eight devices would begin with another batch.
+    fresh, origins = completed(run, "trainer.devices=8", "name=other")
+    assert fresh.batch_size != 16 and origins["batch_size"] != "the run that goes on"
+
+
+def test_what_the_user_sets_is_compared(run):
+    before = OmegaConf.to_container(OmegaConf.load(run / "run/config.yaml"))
+    config, _ = completed(run, "trainer.devices=2", "batch_size=32", "loss.r1_gamma=9")
+    assert {change.key for change in changes(before, config)} == {"batch_size", "loss.r1_gamma"}
+
+
+@pytest.mark.parametrize("words", [["resume=never", "overwrite=true"], ["name=elsewhere"]])
+def test_a_run_that_begins_derives_anew(run, words):
+    _, origins = completed(run, "trainer.devices=8", *words)
+    assert "the run that goes on" not in origins.values()
+
+
+def test_a_file_that_cannot_be_read_is_told_elsewhere(run):
+    (run / "run/config.yaml").write_text("{no yaml")
+    config, origins = completed(run)
+    assert config.batch_size == 16 and "the run that goes on" not in origins.values()
