@@ -101,7 +101,9 @@ def test_any_text_is_a_time_or_a_named_mistake(text):
 
 def test_lightning_is_kept_from_telling_other_processes_of_a_signal():
     """By names of its own that it might change."""
-    trainer = pl.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu", enable_progress_bar=False)
+    trainer = pl.Trainer(
+        logger=False, enable_checkpointing=False, accelerator="cpu", enable_progress_bar=False
+    )
     epoch_loop, signals = trainer.fit_loop.epoch_loop, trainer._signal_connector
     assert callable(epoch_loop._broadcast_sigterm_tensor) and callable(signals._sigterm_notifier_fn)
     Preemption().setup(trainer, None, "fit")
