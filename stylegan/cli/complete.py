@@ -246,6 +246,10 @@ def settle_devices(config: DictConfig, process: Process) -> int:
     if not isinstance(num_nodes, int) or isinstance(num_nodes, bool) or num_nodes < 1:
         raise ValueError(f"trainer.num_nodes must be a whole number of at least 1, got {num_nodes}")
     devices = count_devices(node.devices, num_nodes)
+    if node.get("accelerator") == "cpu" and OmegaConf.is_list(node.devices):
+        raise ValueError(
+            f"trainer.devices={node.devices} are numbers of GPUs; on the CPU say how many: trainer.devices={devices}"
+        )
     if process.world > 1 and devices != process.world:
         raise ValueError(
             f"{process.starter} started {process.world} processes, trainer.devices={node.devices} and"

@@ -5,6 +5,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -179,7 +180,8 @@ def record_rollback(
     folder: RunFolder, reason: str, kimg: float, checkpoint: Path | None, rollbacks: int
 ) -> None:
     """Appends to `events.jsonl` that the run goes back, or would have."""
-    _record(folder, "rollback", checkpoint, {"reason": reason, "kimg": kimg, "rollbacks": rollbacks})
+    with suppress(OSError):  # a full disk costs the line, not the run
+        _record(folder, "rollback", checkpoint, {"reason": reason, "kimg": kimg, "rollbacks": rollbacks})
 
 
 def _record(folder: RunFolder, event: str, checkpoint: Path | None, values: Mapping[str, Any]) -> None:

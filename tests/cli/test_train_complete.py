@@ -121,6 +121,7 @@ def test_what_cannot_be_in_a_name_does_not_make_two_jobs_one():
         (["seed=-1"], "seed must be from 0 to"),
         (["data=folder"], "data.path"),
         (["trainer.devices=2", "batch_size=9"], "batch_size 9 cannot be divided among 2 devices"),
+        (["trainer=cpu", "trainer.devices=[0,1]"], "on the CPU say how many: trainer.devices=2"),
         (["trainer=ddp"], "trainer.devices=null takes the processes that torchrun or Slurm started"),
         (["trainer.num_nodes=2"], "trainer.num_nodes=2, and this process is alone"),
         (["trainer.devices=auto"], "trainer.devices"),
