@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stylegan.cli.complete import settle_devices
 from stylegan.cli.compose import composed
+from stylegan.cli.devices import settle_devices
 from stylegan.processes import Process, first_node, this_process
 
 # As `srun` on 2 nodes with 2 tasks each sets them, in task 3.
