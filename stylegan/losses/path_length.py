@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from stylegan.ops.convolution import without_weight_gradients
+
 
 class PathLengthPenalty(nn.Module):
     """weight · (length − running mean)², the mean following the lengths seen.
@@ -39,7 +41,8 @@ class PathLengthPenalty(nn.Module):
         """
         height, width = images.shape[2:]
         scalar = (images * (noise / (height * width) ** 0.5)).sum()
-        (gradient,) = torch.autograd.grad(scalar, ws, create_graph=create_graph)
+        with without_weight_gradients():
+            (gradient,) = torch.autograd.grad(scalar, ws, create_graph=create_graph)
         return gradient.square().sum(dim=2).mean(dim=1).sqrt()
 
     def forward(self, lengths: Tensor) -> Tensor:

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from stylegan.ops.convolution import without_weight_gradients
+
 
 class R1Penalty:
     """gamma/2 · ‖∂D/∂image‖².
@@ -31,5 +33,6 @@ class R1Penalty:
             raise ValueError(
                 "R1 differentiates with respect to the images: call images.requires_grad_() first"
             )
-        (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+        with without_weight_gradients():
+            (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
         return gradient.square().sum(dim=[1, 2, 3])

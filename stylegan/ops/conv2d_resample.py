@@ -3,6 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
+from stylegan.ops.convolution import convolve
 from stylegan.ops.upfirdn2d import (
     Factors,
     as_pads,
@@ -23,6 +24,8 @@ def conv2d_resample(
     groups: int = 1,
     flip_weight: bool = True,
     flip_filter: bool = False,
+    bias: Tensor | None = None,
+    weight_gain: float = 1.0,
 ) -> Tensor:
     """Upsample by `up`, convolve, downsample by `down`, with the low-pass filter `f` around.
 
@@ -34,6 +37,8 @@ def conv2d_resample(
         padding: of the upsampled image, forms as in `upfirdn2d`.
         flip_weight: True = correlation, as torch's convolution; False = convolution.
         flip_filter: the same for `f`.
+        bias: [C_out], added to the result; None = none.
+        weight_gain: factor on w, which is taken to the precision of x.
     Returns: [N, C_out, H·up_y/down_y, W·up_x/down_x] where the padding is half the kernel.
     """
     kh, kw = w.shape[2:]
@@ -46,40 +51,49 @@ def conv2d_resample(
     if downsamples:
         pads = downsampling_pads(f, down, pads)
 
+    how = dict(groups=groups, flip_weight=flip_weight, gain=weight_gain)
     if (kh, kw) == (1, 1) and not upsamples and downsamples:
         # A 1×1 convolution commutes with the filter: drop the pixels first.
         x = upfirdn2d(x, f, down=down, padding=pads, flip_filter=flip_filter)
-        return _convolve(x, w, groups=groups, flip_weight=flip_weight)
+        return _convolve(x, w, bias, **how)
+    if downsamples and not upsamples:
+        x = upfirdn2d(x, f, padding=pads, flip_filter=flip_filter)
+        return _convolve(x, w, bias, stride=(down[1], down[0]), **how)
+    if not upsamples and pads[0] == pads[1] >= 0 and pads[2] == pads[3] >= 0:
+        return _convolve(x, w, bias, padding=(pads[2], pads[0]), **how)
     if (kh, kw) == (1, 1) and upsamples and not downsamples:
-        x = _convolve(x, w, groups=groups, flip_weight=flip_weight)
-        return upfirdn2d(x, f, up=up, padding=pads, flip_filter=flip_filter, gain=gain)
-    if upsamples and kw >= up[0] and kh >= up[1]:
+        x = _convolve(x, w, **how)
+        x = upfirdn2d(x, f, up=up, padding=pads, flip_filter=flip_filter, gain=gain)
+    elif upsamples and kw >= up[0] and kh >= up[1]:
         # Convolution and filter commute: convolve the zero-inserted image (a transposed convolution, which skips
         # the zeros) and filter afterwards. It covers kernel − 1 pixels of padding before and kernel − up after.
-        x = _convolve_up(x, w, up=up, groups=groups, flip_weight=flip_weight)
+        x = _convolve_up(x, w, up=up, **how)
         px0, px1, py0, py1 = pads
         rest = (px0 - (kw - 1), px1 - (kw - up[0]), py0 - (kh - 1), py1 - (kh - up[1]))
         x = upfirdn2d(x, f, padding=rest, flip_filter=flip_filter, gain=gain)
-        return upfirdn2d(x, f, down=down, flip_filter=flip_filter) if downsamples else x
-    if downsamples and not upsamples:
-        x = upfirdn2d(x, f, padding=pads, flip_filter=flip_filter)
-        return _convolve(x, w, stride=(down[1], down[0]), groups=groups, flip_weight=flip_weight)
-    if not upsamples and pads[0] == pads[1] >= 0 and pads[2] == pads[3] >= 0:
-        return _convolve(x, w, padding=(pads[2], pads[0]), groups=groups, flip_weight=flip_weight)
-    x = upfirdn2d(x, f if upsamples else None, up=up, padding=pads, flip_filter=flip_filter, gain=gain)
-    x = _convolve(x, w, groups=groups, flip_weight=flip_weight)
-    return upfirdn2d(x, f, down=down, flip_filter=flip_filter) if downsamples else x
+    else:
+        x = upfirdn2d(x, f if upsamples else None, up=up, padding=pads, flip_filter=flip_filter, gain=gain)
+        x = _convolve(x, w, **how)
+    if downsamples:
+        x = upfirdn2d(x, f, down=down, flip_filter=flip_filter)
+    return x if bias is None else x + bias.to(x.dtype)[:, None, None]
 
 
-def _convolve(x, w, *, groups, flip_weight, stride=1, padding=0):
+def _convolve(x, w, bias=None, *, groups, flip_weight, gain, stride=(1, 1), padding=(0, 0)):
     if not flip_weight and w.shape[2:] != (1, 1):
         w = w.flip([2, 3])
-    return F.conv2d(x, w, stride=stride, padding=padding, groups=groups)
+    if groups == 1:
+        return convolve(x, w, bias, stride=stride, padding=padding, gain=gain)
+    bias = None if bias is None else bias.to(x.dtype)
+    return F.conv2d(x, w.to(x.dtype) * gain, bias, stride=stride, padding=padding, groups=groups)
 
 
-def _convolve_up(x, w, *, up, groups, flip_weight):
+def _convolve_up(x, w, *, up, groups, flip_weight, gain):
     if flip_weight:
         w = w.flip([2, 3])
+    if groups == 1:
+        return convolve(x, w, stride=(up[1], up[0]), transposed=True, gain=gain)
+    w = w.to(x.dtype) * gain
     out_channels, group_channels, kh, kw = w.shape
     # conv_transpose2d wants [C_in, C_out / groups, kh, kw].
     w = w.reshape(groups, out_channels // groups, group_channels, kh, kw).transpose(1, 2)

@@ -1,0 +1,159 @@
+"""A convolution all of whose derivatives are again convolutions or weight gradients.
+
+C(x, w) is linear in both. The gradient for x is the convolution of the other direction with the same weights; the
+gradient for w is a weight gradient, which is linear in both of its arguments, too. So these two kinds of kernel serve
+every order. Left to autograd, the second derivative takes its weight gradients from convolutions with the batch
+as channels and whole images as kernels, which take twice as long, and leaves them in layouts that must be copied.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+_CONVOLUTION = torch.ops.aten.convolution.default
+_BACKWARD = torch.ops.aten.convolution_backward.default
+
+
+_weight_gradients = True
+
+
+@contextmanager
+def without_weight_gradients() -> Iterator[None]:
+    """For a gradient with respect to images or latents alone, of which a second derivative may follow.
+
+    Autograd asks a node for the gradients of all its inputs that require one, also where nobody wants that of the
+    weights; inside, convolutions do not compute it. (It holds for all threads: a GPU's backward pass has its own.)
+    """
+    global _weight_gradients
+    before, _weight_gradients = _weight_gradients, False
+    try:
+        yield
+    finally:
+        _weight_gradients = before
+
+
+class Form(NamedTuple):
+    """What does not change when a convolution is differentiated, and its direction.
+
+    stride, padding: (height, width). upwards: from the outputs' side to the inputs', a transposed convolution.
+    rest: rows and columns that a stride leaves over, for a transposed one. swapped: the weights are stored
+    [inputs, outputs, kh, kw] of the downward direction. gain: factor on the weights.
+    """
+
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    upwards: bool
+    rest: tuple[int, int]
+    swapped: bool
+    gain: float
+
+
+def convolve(
+    x: Tensor,
+    w: Tensor,
+    bias: Tensor | None = None,
+    *,
+    stride: tuple[int, int] = (1, 1),
+    padding: tuple[int, int] = (0, 0),
+    transposed: bool = False,
+    gain: float = 1.0,
+) -> Tensor:
+    """Correlate x with gain · w, in the precision of x, whatever that of w.
+
+    Args:
+        x: [N,C,H,W]. w: [C_out, C, kh, kw], in both directions. bias: [C_out] or None.
+        stride, padding: (height, width); of a transposed convolution as torch has them.
+        transposed: scatter instead of gather: stride s makes the result s times as large.
+    Returns: [N, C_out, ..], channels last.
+    """
+    form = Form(tuple(stride), tuple(padding), transposed, (0, 0), transposed, float(gain))
+    return _Convolution.apply(x, w, bias, form)
+
+
+class _Convolution(torch.autograd.Function):
+    @staticmethod
+    def forward(x, w, bias, form):
+        x = x.contiguous(memory_format=torch.channels_last)
+        bias = None if bias is None else bias.to(x.dtype)
+        kernel = _kernel(w, x.dtype, form)
+        return _CONVOLUTION(x, kernel, bias, form.stride, form.padding, (1, 1), form.upwards, form.rest, 1)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        x, w, bias, ctx.form = inputs
+        ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, w)
+        ctx.size = x.shape[2:]
+        ctx.bias_dtype = None if bias is None else bias.dtype
+
+    @staticmethod
+    def backward(ctx, grad):
+        x, w = ctx.saved_tensors
+        dx = dw = db = None
+        if ctx.needs_input_grad[0]:
+            dx = _Convolution.apply(grad, w, None, _adjoint(ctx.form, grad.shape[2:], ctx.size, w.shape[2:]))
+        if ctx.needs_input_grad[1] and _weight_gradients:
+            dw = _WeightGradient.apply(x, grad, w.shape, w.dtype, ctx.form)
+        if ctx.needs_input_grad[2]:
+            db = grad.sum(dim=[0, 2, 3]).to(ctx.bias_dtype)
+        return dx, dw, db, None
+
+
+class _WeightGradient(torch.autograd.Function):
+    """∂⟨grad, C(x, w)⟩/∂w, of the shape and precision of w."""
+
+    @staticmethod
+    def forward(x, grad, shape, dtype, form):
+        below, above = (grad, x) if form.upwards else (x, grad)
+        below, above = (t.contiguous(memory_format=torch.channels_last) for t in (below, above))
+        like = torch.empty(
+            _stored(shape, form), dtype=x.dtype, device=x.device, memory_format=torch.channels_last
+        )
+        _, dw, _ = _BACKWARD(
+            above, below, like, None, form.stride, form.padding, (1, 1), False, (0, 0), 1,
+            (False, True, False),
+        )  # fmt: skip
+        if form.swapped:
+            dw = dw.transpose(0, 1)
+        dw = dw.to(dtype, memory_format=torch.channels_last)
+        return dw.mul_(form.gain) if form.gain != 1 else dw
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        x, grad, ctx.shape, _, ctx.form = inputs
+        ctx.save_for_backward(x, grad)
+
+    @staticmethod
+    def backward(ctx, ddw):
+        x, grad = ctx.saved_tensors
+        dx = dgrad = None
+        if ctx.needs_input_grad[0]:
+            form = _adjoint(ctx.form, grad.shape[2:], x.shape[2:], ctx.shape[2:])
+            dx = _Convolution.apply(grad, ddw, None, form)
+        if ctx.needs_input_grad[1]:
+            dgrad = _Convolution.apply(x, ddw, None, ctx.form)
+        return dx, dgrad, None, None, None
+
+
+def _kernel(w: Tensor, dtype: torch.dtype, form: Form) -> Tensor:
+    kernel = w.to(dtype)
+    if form.gain != 1:
+        kernel = kernel * form.gain if kernel is w else kernel.mul_(form.gain)
+    return kernel.transpose(0, 1) if form.swapped else kernel
+
+
+def _stored(shape, form: Form):
+    return (shape[1], shape[0], *shape[2:]) if form.swapped else shape
+
+
+def _adjoint(form: Form, size, target, taps) -> Form:
+    """The other direction, from an image of `size` to one of `target`."""
+    if form.upwards:
+        return form._replace(upwards=False, rest=(0, 0))
+    rest = tuple(
+        t - ((s - 1) * stride - 2 * pad + k)
+        for t, s, stride, pad, k in zip(target, size, form.stride, form.padding, taps, strict=True)
+    )
+    return form._replace(upwards=True, rest=rest)
