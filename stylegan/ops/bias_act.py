@@ -16,6 +16,9 @@ class Activation(NamedTuple):
 
 _SQRT2 = 2.0**0.5
 
+# gain · act(t) = act(gain · t) for a gain above 0: what comes before can carry it at no cost.
+HOMOGENEOUS = ("linear", "relu", "lrelu")
+
 # The gain keeps unit variance through the layer (Karras et al. 2018, section 4.1).
 ACTIVATIONS: dict[str, Activation] = {
     "linear": Activation(lambda x, alpha: x, 0.0, 1.0),
@@ -75,7 +78,7 @@ def bias_act(
 
 
 class _BiasLeakyReLU(torch.autograd.Function):
-    """clamp(gain · lrelu(x + b)) in three passes over one new tensor, since memory is what it costs.
+    """clamp(gain · lrelu(x + b)) in few passes over one new tensor, since memory is what it costs.
 
     With a positive gain the result alone tells which side of each kink an element was on, so nothing else is kept.
     Piecewise linear: every further derivative is the same mask again.
@@ -84,13 +87,17 @@ class _BiasLeakyReLU(torch.autograd.Function):
     @staticmethod
     def forward(x, b, alpha, gain, clamp):
         # gain · lrelu(t) = lrelu(gain · t)
-        y = x * gain if b is None else torch.add(b * gain, x, alpha=gain)
-        F.leaky_relu_(y, alpha)
-        return y if clamp is None else y.clamp_(-clamp, clamp)
+        if b is not None:
+            y = F.leaky_relu_(torch.add(b * gain if gain != 1 else b, x, alpha=gain), alpha)
+        else:
+            y = F.leaky_relu_(x * gain, alpha) if gain != 1 else F.leaky_relu(x, alpha)
+        return y if clamp is None or not _exceeds(y, clamp) else y.clamp_(-clamp, clamp)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        _, b, ctx.alpha, ctx.gain, ctx.clamp = inputs
+        _, b, ctx.alpha, ctx.gain, clamp = inputs
+        # An element at the limit is taken for one beyond it, where the slope is 0.
+        ctx.clamp = clamp if clamp is not None and _exceeds(output, clamp) else None
         ctx.bias_shape = None if b is None else b.shape
         ctx.save_for_backward(output)
 
@@ -100,6 +107,20 @@ class _BiasLeakyReLU(torch.autograd.Function):
         grad = _Mask.apply(grad, y.detach(), ctx.alpha, ctx.gain, ctx.clamp)
         db = grad.sum_to_size(ctx.bias_shape) if ctx.needs_input_grad[1] else None
         return grad, db, None, None, None
+
+
+def _exceeds(y: Tensor, clamp: float) -> bool:
+    """Whether any |y| reaches `clamp`: hardly ever, and one pass that only reads saves several that write.
+
+    On a GPU, where the answer would have to be waited for, always.
+    """
+    if y.device.type != "cpu" or y.numel() == 0:
+        return True
+    # Without a gap in it, a tensor is looked at in the order of its memory.
+    flat = y.permute(0, 2, 3, 1) if y.ndim == 4 and y.is_contiguous(memory_format=torch.channels_last) else y
+    low, high = torch.aminmax(flat.flatten())
+    # Written so that NaN counts as beyond.
+    return not (low > -clamp and high < clamp)
 
 
 class _Mask(torch.autograd.Function):

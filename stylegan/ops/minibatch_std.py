@@ -23,7 +23,9 @@ def minibatch_std(x: Tensor, group_size: int | None = 4, num_channels: int = 1) 
         group -= 1
     if c % num_channels:
         raise ValueError(f"minibatch std: {c} channels are no multiple of mbstd_channels {num_channels}")
-    y = x.reshape(group, n // group, num_channels, c // num_channels, h, w)
+    # Sums and roots are taken in float32 at least.
+    y = x.to(torch.promote_types(x.dtype, torch.float32))
+    y = y.reshape(group, n // group, num_channels, c // num_channels, h, w)
     deviation = ((y - y.mean(dim=0)).square().mean(dim=0) + 1e-8).sqrt()
     maps = deviation.mean(dim=[2, 3, 4]).to(x.dtype)
     maps = maps.repeat(group, 1)[:, :, None, None].expand(-1, -1, h, w)

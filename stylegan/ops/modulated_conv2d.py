@@ -18,6 +18,7 @@ def modulated_conv2d(
     resample_filter: Tensor | None = None,
     demodulate: bool = True,
     flip_weight: bool = True,
+    gain: float = 1.0,
 ) -> Tensor:
     """Convolve each sample with its own weights w·s, normalised to unit output variance.
 
@@ -31,15 +32,38 @@ def modulated_conv2d(
         noise: [H,W] or [N,1,H,W] at the output's size, added after demodulation; None = none.
         up, down, padding, resample_filter, flip_weight: as in `conv2d_resample`.
         demodulate: normalise as above.
+        gain: factor on the whole result, noise included.
     Returns: [N, C_out, H·up/down, W·up/down].
     Source: Karras et al. 2020 (StyleGAN2), section 2.2, equations 1 to 3.
     """
-    x = x * styles[:, :, None, None].to(x.dtype)
-    x = conv2d_resample(
-        x, w.to(x.dtype), f=resample_filter, up=up, down=down, padding=padding, flip_weight=flip_weight
-    )
+    noise = None if noise is None else (noise * gain if gain != 1 else noise).to(x.dtype)
     if not demodulate:
-        return x if noise is None else x + noise.to(x.dtype)
-    energy = styles.square() @ w.square().sum(dim=[2, 3]).t()
-    scale = (energy + 1e-8).rsqrt()[:, :, None, None].to(x.dtype)
-    return x * scale if noise is None else torch.addcmul(noise.to(x.dtype), x, scale)
+        styles = styles * gain if gain != 1 else styles
+    elif x.dtype == torch.float16:
+        # Demodulation divides any factor out again; without these ones sums leave the range of float16.
+        w = w * (w[0].numel() ** -0.5 / w.detach().abs().amax(dim=[1, 2, 3], keepdim=True))
+        styles = styles / styles.detach().abs().amax(dim=1, keepdim=True).clamp(min=1e-8)
+    x = x * styles[:, :, None, None].to(x.dtype)
+    x = conv2d_resample(x, w, f=resample_filter, up=up, down=down, padding=padding, flip_weight=flip_weight)
+    if not demodulate:
+        return x if noise is None else x + noise
+    energy = styles.square() @ _Energy.apply(w).t()
+    scale = ((energy + 1e-8).rsqrt() * gain)[:, :, None, None].to(x.dtype)
+    return x * scale if noise is None else torch.addcmul(noise, x, scale)
+
+
+class _Energy(torch.autograd.Function):
+    """Σ w² over the taps, [C_out, C, kh, kw] → [C_out, C], with one pass over w for its gradient."""
+
+    @staticmethod
+    def forward(w):
+        return w.square().sum(dim=[2, 3])
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx, grad):
+        (w,) = ctx.saved_tensors
+        return w * (2 * grad)[:, :, None, None]

@@ -107,3 +107,20 @@ def test_an_uneven_batch_takes_the_largest_group_that_divides_it(n, asked, used)
 def test_uneven_channels_are_named():
     with pytest.raises(ValueError, match="3 channels are no multiple of mbstd_channels 2"):
         minibatch_std(torch.zeros(4, 3, 2, 2), num_channels=2)
+
+
+@pytest.mark.parametrize("largest", [0.5, 2.0, 3.0, float("inf"), float("nan")])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_limit_holds_and_stops_gradients_whether_or_not_anything_reaches_it(largest, layout):
+    """At 3, with gain 1, one element is just at the limit: it counts as beyond it, as hardtanh's gradient has it."""
+    x = (torch.arange(-24, 24).view(2, 2, 3, 4) / 100).contiguous(memory_format=layout)
+    x[1, 1, 2, 3] = largest
+    x.requires_grad_()
+    y = bias_act(x, act="lrelu", gain=1, clamp=3)
+    expected = F.leaky_relu(x.detach(), 0.2).clamp(-3, 3)
+    torch.testing.assert_close(y, expected, rtol=0, atol=0, equal_nan=True)
+    y.sum().backward()
+    slope = torch.where(x > 0, 1.0, 0.2)
+    if not largest < 3:
+        slope[1, 1, 2, 3] = 0.0 if largest == largest else x.grad[1, 1, 2, 3]
+    torch.testing.assert_close(x.grad, slope.detach(), rtol=0, atol=0, equal_nan=True)
