@@ -2,19 +2,19 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from stylegan.networks.channels import FIRST_BLOCK_PX, block_channels, blocks_of, check_channels
-from stylegan.networks.layers import Conv2dLayer, FullyConnected
+from stylegan.networks.layers import Conv2dLayer, FullyConnected, channels_last
 from stylegan.networks.mapping import MappingNetwork
+from stylegan.networks.precision import ResolutionBlock
 from stylegan.ops import downsample2d, minibatch_std, setup_filter
 from stylegan.sizes import Size, parse_size, plain_size
 
 ARCHITECTURES = ("orig", "skip", "resnet")
 
 
-class DiscriminatorBlock(nn.Module):
+class DiscriminatorBlock(ResolutionBlock):
     """All layers of one resolution above the lowest; halves the sides.
 
     `freeze`: how many of its layers fromrgb, conv0, conv1, skip, in this order, do not learn.
@@ -26,6 +26,7 @@ class DiscriminatorBlock(nn.Module):
         mid_channels: int,
         out_channels: int,
         *,
+        level: int,
         img_channels: int,
         architecture: str,
         activation: str,
@@ -33,7 +34,7 @@ class DiscriminatorBlock(nn.Module):
         conv_clamp: float | None,
         freeze: int,
     ):
-        super().__init__()
+        super().__init__(level)
         self.architecture = architecture
         self.num_layers = 0
         self.register_buffer("resample_filter", setup_filter(resample_taps))
@@ -56,8 +57,10 @@ class DiscriminatorBlock(nn.Module):
 
     def forward(self, x: Tensor | None, img: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """x [N,C,H,W] or None, img [N,C_img,H,W] or None → x at half the side, and img where it goes on."""
+        dtype = self.dtype_of(self.conv0.weight)
+        x = None if x is None else x.to(dtype)
         if hasattr(self, "fromrgb"):
-            rgb = self.fromrgb(img)
+            rgb = self.fromrgb(img.to(dtype))
             x = rgb if x is None else x + rgb
             img = downsample2d(img, self.resample_filter) if self.architecture == "skip" else None
         if self.architecture == "resnet":
@@ -68,13 +71,14 @@ class DiscriminatorBlock(nn.Module):
         return x, img
 
 
-class DiscriminatorHead(nn.Module):
+class DiscriminatorHead(ResolutionBlock):
     """The lowest block: minibatch standard deviation, convolution, and two fully connected layers."""
 
     def __init__(
         self,
         in_channels: int,
         *,
+        level: int,
         size: Size,
         cmap_dim: int,
         img_channels: int,
@@ -84,7 +88,7 @@ class DiscriminatorHead(nn.Module):
         activation: str,
         conv_clamp: float | None,
     ):
-        super().__init__()
+        super().__init__(level)
         self.cmap_dim, self.mbstd_group, self.mbstd_channels = cmap_dim, mbstd_group, mbstd_channels
         if architecture == "skip":
             self.fromrgb = Conv2dLayer(img_channels, in_channels, 1, activation=activation)
@@ -96,11 +100,14 @@ class DiscriminatorHead(nn.Module):
 
     def forward(self, x: Tensor, img: Tensor | None, cmap: Tensor | None) -> Tensor:
         """x [N,C,H,W] of the lowest block, img for architecture skip, cmap [N,cmap_dim] or None → logits [N,1]."""
+        dtype = self.dtype_of(self.conv.weight)
+        x = x.to(dtype)
         if img is not None:
-            x = x + self.fromrgb(img)
+            x = x + self.fromrgb(img.to(dtype))
         if self.mbstd_channels:
             x = minibatch_std(x, group_size=self.mbstd_group, num_channels=self.mbstd_channels)
-        x = self.out(self.fc(self.conv(x).flatten(1)))
+        x = self.fc(self.conv(x).flatten(1))
+        x = self.out(x.to(self.out.weight.dtype))
         if cmap is None:
             return x
         return (x * cmap).sum(dim=1, keepdim=True) / self.cmap_dim**0.5
@@ -177,6 +184,7 @@ class Discriminator(nn.Module):
                 in_channels,
                 mid,
                 out,
+                level=place.level,
                 img_channels=channels,
                 architecture=architecture,
                 activation=activation,
@@ -204,6 +212,7 @@ class Discriminator(nn.Module):
             )
         self.b4 = DiscriminatorHead(
             in_channels,
+            level=lowest.level,
             size=lowest.size,
             cmap_dim=cmap_dim,
             img_channels=channels,
@@ -213,6 +222,11 @@ class Discriminator(nn.Module):
             activation=head_activation,
             conv_clamp=conv_clamp,
         )
+
+    @property
+    def group_size(self) -> int | None:
+        """Samples that are compared with each other: groups are as in `minibatch_std`; None = the whole batch."""
+        return self.b4.mbstd_group if self.b4.mbstd_channels else 1
 
     def forward(self, img: Tensor, c: Tensor | None = None) -> Tensor:
         """img [N,C,H,W] nominally in [-1, 1]; c [N,K] or None where K = 0 → [N,1].
@@ -224,7 +238,7 @@ class Discriminator(nn.Module):
             raise ValueError(
                 f"images must have the shape [N, {', '.join(map(str, expected))}], got {list(img.shape)}"
             )
-        img = img.contiguous(memory_format=torch.channels_last)
+        img = channels_last(img)
         x = None
         for name in self.block_names:
             x, img = getattr(self, name)(x, img)

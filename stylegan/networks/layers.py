@@ -6,7 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from stylegan.ops import bias_act, conv2d_resample, setup_filter
-from stylegan.ops.bias_act import ACTIVATIONS
+from stylegan.ops.bias_act import ACTIVATIONS, HOMOGENEOUS
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """x [N,C,H,W] with the channels nearest in memory, as activations, weights and their gradients all are."""
+    return x.contiguous(memory_format=torch.channels_last)
 
 
 class FullyConnected(nn.Module):
@@ -33,14 +38,16 @@ class FullyConnected(nn.Module):
         self.bias_gain = lr_multiplier
 
     def forward(self, x: Tensor) -> Tensor:
-        weight = self.weight.to(x.dtype) * self.weight_gain
-        bias = self.bias
+        # The factor is cheaper on x than on the weights.
+        x = x * self.weight_gain
+        weight, bias = self.weight.to(x.dtype), self.bias
         if bias is not None:
             bias = bias.to(x.dtype)
             bias = bias * self.bias_gain if self.bias_gain != 1 else bias
-        if self.activation == "linear" and bias is not None:
-            return torch.addmm(bias, x, weight.t())
-        return bias_act(x @ weight.t(), bias, act=self.activation)
+        if bias is None:
+            return bias_act(x @ weight.t(), act=self.activation)
+        x = torch.addmm(bias, x, weight.t())
+        return x if self.activation == "linear" else bias_act(x, act=self.activation)
 
 
 class Conv2dLayer(nn.Module):
@@ -70,7 +77,8 @@ class Conv2dLayer(nn.Module):
         self.weight_gain = 1 / (in_channels * kernel_size**2) ** 0.5
         self.act_gain = ACTIVATIONS[activation].gain
         self.register_buffer("resample_filter", setup_filter(resample_taps))
-        self._register("weight", torch.randn(out_channels, in_channels, kernel_size, kernel_size), trainable)
+        weight = torch.randn(out_channels, in_channels, kernel_size, kernel_size)
+        self._register("weight", channels_last(weight), trainable)
         self._register("bias", torch.zeros(out_channels) if bias else None, trainable)
 
     def _register(self, name: str, value: Tensor | None, trainable: bool) -> None:
@@ -80,15 +88,24 @@ class Conv2dLayer(nn.Module):
             self.register_parameter(name, nn.Parameter(value))
 
     def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
+        clamp = None if self.conv_clamp is None else self.conv_clamp * gain
+        before, after = split_gain(self.activation, self.act_gain * gain)
+        bias = self.bias
         x = conv2d_resample(
             x,
-            self.weight.to(x.dtype) * self.weight_gain,
+            self.weight,
             f=self.resample_filter,
             up=self.up,
             down=self.down,
             padding=self.padding,
             # Upsampling layers of published networks were trained with the kernel flipped.
             flip_weight=self.up == 1,
+            bias=bias if bias is None or before == 1 else bias * before,
+            weight_gain=self.weight_gain * before,
         )
-        clamp = None if self.conv_clamp is None else self.conv_clamp * gain
-        return bias_act(x, self.bias, act=self.activation, gain=self.act_gain * gain, clamp=clamp)
+        return bias_act(x, act=self.activation, gain=after, clamp=clamp)
+
+
+def split_gain(activation: str, gain: float) -> tuple[float, float]:
+    """A gain after `activation` as factors (before, after): before it, where that is the same and costs nothing."""
+    return (gain, 1.0) if activation in HOMOGENEOUS and gain > 0 else (1.0, gain)

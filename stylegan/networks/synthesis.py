@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from stylegan.networks.channels import block_channels, blocks_of
-from stylegan.networks.layers import Conv2dLayer, FullyConnected
+from stylegan.networks.layers import Conv2dLayer, FullyConnected, channels_last, split_gain
+from stylegan.networks.precision import ResolutionBlock
 from stylegan.ops import bias_act, modulated_conv2d, setup_filter, upsample2d
 from stylegan.ops.bias_act import ACTIVATIONS
 from stylegan.sizes import Size
@@ -34,7 +35,7 @@ class SynthesisLayer(nn.Module):
         self.up, self.use_noise, self.activation, self.conv_clamp = up, use_noise, activation, conv_clamp
         self.act_gain = ACTIVATIONS[activation].gain
         self.register_buffer("resample_filter", setup_filter(resample_taps))
-        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
+        self.weight = nn.Parameter(channels_last(torch.randn(out_channels, in_channels, 3, 3)))
         if use_noise:
             self.register_buffer("noise_const", torch.randn(*size))
             self.noise_strength = nn.Parameter(torch.zeros([]))
@@ -43,6 +44,8 @@ class SynthesisLayer(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor | None = None, gain: float = 1.0) -> Tensor:
         """`noise`: [H,W] or [N,1,H,W] before the learned strength, None = none; `gain` scales output and clamp."""
+        clamp = None if self.conv_clamp is None else self.conv_clamp * gain
+        before, after = split_gain(self.activation, self.act_gain * gain)
         x = modulated_conv2d(
             x,
             # No equalised learning rate: demodulation would divide any factor of the weights out again.
@@ -53,9 +56,11 @@ class SynthesisLayer(nn.Module):
             padding=1,
             resample_filter=self.resample_filter,
             flip_weight=self.up == 1,
+            gain=before,
         )
-        clamp = None if self.conv_clamp is None else self.conv_clamp * gain
-        return bias_act(x, self.bias, act=self.activation, gain=self.act_gain * gain, clamp=clamp)
+        return bias_act(
+            x, self.bias if before == 1 else self.bias * before, act=self.activation, gain=after, clamp=clamp
+        )
 
 
 class ToRGBLayer(nn.Module):
@@ -76,7 +81,7 @@ class ToRGBLayer(nn.Module):
         )
 
 
-class SynthesisBlock(nn.Module):
+class SynthesisBlock(ResolutionBlock):
     """All layers of one resolution. The first block starts from a learned constant."""
 
     def __init__(
@@ -84,6 +89,7 @@ class SynthesisBlock(nn.Module):
         in_channels: int,
         out_channels: int,
         *,
+        level: int,
         w_dim: int,
         size: Size,
         img_channels: int,
@@ -94,7 +100,7 @@ class SynthesisBlock(nn.Module):
         resample_taps: Sequence[float],
         conv_clamp: float | None,
     ):
-        super().__init__()
+        super().__init__(level)
         self.architecture, self.is_first = architecture, in_channels == 0
         self.register_buffer("resample_filter", setup_filter(resample_taps))
         layer = dict(
@@ -123,20 +129,23 @@ class SynthesisBlock(nn.Module):
         self, x: Tensor | None, img: Tensor | None, ws: Tensor, noise: Mapping[str, Tensor]
     ) -> tuple[Tensor, Tensor | None]:
         """x [N,C,H,W], img [N,C_img,H,W] or None, ws [N, num_convs + 1, W] → the same at this block's size."""
+        dtype = self.dtype_of(self.conv1.weight)
         if self.is_first:
-            x = self.const.expand(ws.shape[0], -1, -1, -1).contiguous(memory_format=torch.channels_last)
+            x = channels_last(self.const.to(dtype).expand(ws.shape[0], -1, -1, -1))
             x = self.conv1(x, ws[:, 0], noise.get("conv1"))
         elif self.architecture == "resnet":
+            x = x.to(dtype)
             shortcut = self.skip(x, gain=0.5**0.5)
             x = self.conv0(x, ws[:, 0], noise.get("conv0"))
             x = shortcut + self.conv1(x, ws[:, 1], noise.get("conv1"), gain=0.5**0.5)
         else:
-            x = self.conv0(x, ws[:, 0], noise.get("conv0"))
+            x = self.conv0(x.to(dtype), ws[:, 0], noise.get("conv0"))
             x = self.conv1(x, ws[:, 1], noise.get("conv1"))
         if img is not None:
             img = upsample2d(img, self.resample_filter)
         if self.has_torgb:
-            rgb = self.torgb(x, ws[:, self.num_convs])
+            # The picture is summed over the resolutions in the weights' own precision.
+            rgb = self.torgb(x, ws[:, self.num_convs]).to(self.torgb.weight.dtype)
             img = rgb if img is None else img + rgb
         return x, img
 
@@ -175,6 +184,7 @@ class SynthesisNetwork(nn.Module):
             block = SynthesisBlock(
                 in_channels,
                 out_channels,
+                level=place.level,
                 w_dim=w_dim,
                 size=place.size,
                 img_channels=channels,

@@ -1,0 +1,85 @@
+"""Half precision: where it is computed in, what stays in float32, and that it is close."""
+
+import pytest
+import torch
+
+from stylegan.networks import Discriminator, Generator
+from stylegan.networks.precision import ResolutionBlock, compute_in
+
+SMALL = dict(resolution=32, channel_base=512, channel_max=32)
+
+
+def networks():
+    torch.manual_seed(0)
+    return Generator(**SMALL, z_dim=16, w_dim=16, mapping_layers=2), Discriminator(**SMALL)
+
+
+def dtypes(network):
+    return {m.level: m.compute_dtype for m in network.modules() if isinstance(m, ResolutionBlock)}
+
+
+@pytest.mark.parametrize(
+    "count, levels", [(None, {4, 8, 16, 32}), (2, {16, 32}), (4, {4, 8, 16, 32}), (0, set())]
+)
+def test_the_highest_resolutions_are_lowered(count, levels):
+    for network in networks():
+        compute_in(network, torch.bfloat16, count)
+        assert {level for level, dtype in dtypes(network).items() if dtype == torch.bfloat16} == levels
+        compute_in(network, None)
+        assert set(dtypes(network).values()) == {None}
+
+
+@pytest.mark.parametrize("architecture", ["orig", "skip", "resnet"])
+def test_bfloat16_is_close_and_its_picture_and_logits_are_float32(architecture):
+    torch.manual_seed(0)
+    g = Generator(**SMALL, z_dim=16, w_dim=16, mapping_layers=2, architecture=architecture)
+    d = Discriminator(**SMALL, architecture=architecture)
+    z = torch.randn(8, 16)
+    with torch.no_grad():
+        images = g(z)
+        logits = d(images)
+        for network in (g, d):
+            compute_in(network, torch.bfloat16)
+        low_images, low_logits = g(z), d(images)
+    assert low_images.dtype == low_logits.dtype == torch.float32
+    # bfloat16 has 8 bits: 0.4 % a rounding, of which some twenty follow each other.
+    assert 0 < (low_images - images).abs().max() < 0.05 * images.abs().max()
+    assert 0 < (low_logits - logits).abs().max() < 0.05 * logits.abs().max()
+
+
+def test_gradients_are_float32_and_close():
+    g, d = networks()
+    z = torch.randn(8, 16)
+
+    def gradient():
+        for network in (g, d):
+            network.zero_grad()
+        d(g(z)).sum().backward()
+        assert all(p.grad is None or p.grad.dtype == torch.float32 for p in g.parameters())
+        return torch.cat([p.grad.flatten() for p in g.parameters() if p.grad is not None])
+
+    exact = gradient()
+    for network in (g, d):
+        compute_in(network, torch.bfloat16)
+    low = gradient()
+    assert torch.nn.functional.cosine_similarity(exact, low, dim=0) > 0.99
+
+
+def test_float64_is_never_lowered():
+    g, _ = networks()
+    g.double()
+    z = torch.randn(2, 16, dtype=torch.float64)
+    exact = g(z)
+    compute_in(g, torch.bfloat16)
+    assert torch.equal(g(z), exact)
+
+
+def test_sums_of_float16_stay_in_range():
+    """Styles and weights a thousand times too large: demodulation divides them out, float16 alone would overflow."""
+    from stylegan.ops import modulated_conv2d
+
+    torch.manual_seed(0)
+    x, w, s = torch.randn(2, 64, 8, 8), 1000 * torch.randn(16, 64, 3, 3), 1000 * torch.randn(2, 64)
+    exact = modulated_conv2d(x, w, s, padding=1)
+    half = modulated_conv2d(x.half(), w, s, padding=1).float()
+    assert (half - exact).abs().max() < 0.01 * exact.abs().max()
