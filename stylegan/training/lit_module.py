@@ -19,6 +19,7 @@ from stylegan.training.deal import Deal
 from stylegan.training.draws import Draw, KeyedDraws, key_after
 from stylegan.training.ema import ema_decay, tracking_w_avg, update_average
 from stylegan.training.gradients import LearningSteps
+from stylegan.training.joint import join, separate
 from stylegan.training.lazy import lazy_adam
 from stylegan.training.ranges import check_ranges
 from stylegan.training.ranks import rank, world
@@ -210,8 +211,10 @@ class StyleGAN2ADA(Checkpointed, ImageClock, pl.LightningModule):
                     ws = track(self._latents(part))
                     fakes = self.generator.synthesis(ws, noise_mode="random", noise=part.noise)
                 real_labels = None if labels is None else labels[k :: len(parts)]
-                fake_logits = self._judge(fakes, part.c, part.augment_fake)
-                real_logits = self._judge(images[k :: len(parts)], real_labels, part.augment_real)
+                fake_logits, real_logits = self._judge_both(
+                    (fakes, part.c, part.augment_fake),
+                    (images[k :: len(parts)], real_labels, part.augment_real),
+                )
                 loss = self.adversarial_loss.discriminator(real_logits, fake_logits)
                 self._report("fake", fake_logits, {"Loss/D/loss": loss})
                 self._report("real", real_logits, {})
@@ -274,6 +277,18 @@ class StyleGAN2ADA(Checkpointed, ImageClock, pl.LightningModule):
         if augmentation is not None:
             images = self.augment(images, draws=augmentation)
         return self.discriminator(images, labels)
+
+    def _judge_both(self, fakes: tuple, reals: tuple) -> tuple[Tensor, Tensor]:
+        """Logits of both; arguments as of `_judge`."""
+        n = len(fakes[0])
+        group = getattr(self.discriminator, "group_size", None)
+        if group is None or n % group or len(reals[0]) != n:
+            # They would be compared with each other.
+            return self._judge(*fakes), self._judge(*reals)
+        images = join(fakes[0], reals[0], group)
+        labels = None if fakes[1] is None else join(fakes[1], reals[1], group)
+        draws = None if fakes[2] is None else {k: join(fakes[2][k], reals[2][k], group) for k in fakes[2]}
+        return separate(self._judge(images, labels, draws), group)
 
     @contextmanager
     def _learning_step(self, player: nn.Module, phase: str) -> Iterator[None]:
