@@ -51,6 +51,10 @@ class RunConfig:
     micro_batch: int | None = None
     total_kimg: float | None = None
     seed: int = 0
+    precision: str = "auto"
+    regulariser_precision: str = "auto"
+    num_half_res: int | None = None
+    tf32: bool = False
     resume: str = "auto"
     overwrite: bool = False
     allow_change: list[str] = field(default_factory=list)

@@ -25,6 +25,8 @@ _HARMLESS = (
         "max_time",
         "allow_change",
     ),
+    # What is computed in is said when training starts.
+    *("precision", "regulariser_precision", "num_half_res", "tf32"),
     *("total_kimg", "micro_batch", "callbacks", "logger", "trainer", "generator.label_names"),
     # The pictures themselves are compared, by their digest.
     *(

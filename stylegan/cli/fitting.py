@@ -14,6 +14,7 @@ from stylegan.cli.mistakes import (
     EXIT_INTERRUPTED,
     ProcessLost,
     UserMistake,
+    from_input,
     is_bad_picture,
     is_lost_connection,
 )
@@ -29,7 +30,9 @@ class Parts(NamedTuple):
 
 
 def build(config: DictConfig) -> Parts:
-    """Raises: Hydra's InstantiationException; UserMistake for a group's key without a `_target_`."""
+    """Raises: Hydra's InstantiationException; UserMistake for a group's key without a `_target_`, or a precision that
+    the device does not have.
+    """
     # The first weights are drawn from torch's own generator, and nothing later is.
     call({"_target_": "torch.manual_seed", "seed": config.seed})
     module = instantiate(config.module)
@@ -43,6 +46,9 @@ def build(config: DictConfig) -> Parts:
     trainer = instantiate(
         config.trainer, callbacks=callbacks, logger=loggers or False, enable_checkpointing=keeps, **chosen
     )
+    if hasattr(module, "settle_precision"):
+        with from_input():
+            module.settle_precision(trainer.strategy.root_device)
     return Parts(trainer, module, callbacks)
 
 

@@ -14,6 +14,7 @@ from stylegan.images import save_png, tile, to_uint8, visible
 from stylegan.latents.labels import parse_label
 from stylegan.latents.sampling import Sampler
 from stylegan.latents.seeds import parse_seeds
+from stylegan.networks.precision import lower, precision_on
 from stylegan.sizes import size_text
 
 NOISE_MODES = ("const", "random", "none")
@@ -41,6 +42,7 @@ class SeedImages:
         label: as in `parse_label`; None for a network without labels.
         noise_mode: "const", "random" (each seed its own) or "none".
         device: "auto" (CUDA where there is one), "cpu", "cuda", "cuda:1", ...
+        precision: "auto" (the fastest that the device has), "fp32", "bf16" or "fp16"; see `precision_on`.
         provenance: text stored in every picture beside seed, truncation, label and noise mode.
     Raises: ValueError that names the value and the way out.
     """
@@ -56,6 +58,7 @@ class SeedImages:
         label: str | float | None = None,
         noise_mode: str = "const",
         device: str = "auto",
+        precision: str = "auto",
         provenance: Mapping[str, str] | None = None,
     ):
         # First what is cheap to check: a slip in the seeds should not wait for a large file.
@@ -68,12 +71,18 @@ class SeedImages:
         if out.exists() and not out.is_dir():
             raise ValueError(f"out={out} is a file; it must be a folder for the pictures")
         chosen = _device(device)
-        generator = load(network)
+        precision_on(chosen, precision)
+        generator = load(network).to(chosen)
+        precision = lower(generator, chosen, precision)
         self.label = parse_label(
             label, width=generator.c_dim, names=generator.label_names, network=str(network)
         )
-        self.sampler = Sampler(generator.to(chosen))
-        self.text = dict(provenance or {}) | {"truncation": f"{self.truncation:g}", "noise_mode": noise_mode}
+        self.sampler = Sampler(generator)
+        self.text = dict(provenance or {}) | {
+            "truncation": f"{self.truncation:g}",
+            "noise_mode": noise_mode,
+            "precision": precision,
+        }
         if self.label is not None:
             self.text["label"] = str(label)
 

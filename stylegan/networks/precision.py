@@ -3,6 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+# Karras et al. 2020 (ADA), appendix C.
+GPU_NUM_HALF_RES = 4
+
 
 class ResolutionBlock(nn.Module):
     """All layers of one resolution, which can compute in another precision than its weights have.
@@ -32,3 +35,60 @@ def compute_in(network: nn.Module, dtype: torch.dtype | None, num_half_res: int 
     chosen = levels if num_half_res is None else levels[:num_half_res]
     for block in blocks:
         block.compute_dtype = dtype if block.level in chosen else None
+
+
+# By the names that users give them; `auto` chooses among them.
+PRECISIONS: dict[str, torch.dtype | None] = {
+    "fp32": None,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
+
+
+def precision_on(device: torch.device, name: str, *, key: str = "precision") -> str:
+    """Which of `PRECISIONS` a name means on a device.
+
+    `auto`: bf16 where the hardware itself computes in it, otherwise fp16 on NVIDIA GPUs, otherwise fp32.
+    Args: key: what the user calls it, for the message.
+    Raises: ValueError for an unknown name, or fp16 where the device has no fast kernels for it.
+    """
+    if name not in (*PRECISIONS, "auto"):
+        raise ValueError(f"{key}={name}: it must be auto, {', '.join(PRECISIONS)}")
+    if name == "fp16" and device.type != "cuda":
+        raise ValueError(f"{key}=fp16 needs a GPU; on a {device.type}, {key}=auto takes what is fast there")
+    if name != "auto":
+        return name
+    if has_bfloat16(device):
+        return "bf16"
+    return "fp16" if device.type == "cuda" else "fp32"
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware computes in bfloat16, not a program that imitates it and takes longer than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    # torch asks the processor; it has no public name for the question.
+    return device.type == "cpu" and (
+        torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    )
+
+
+def lower(
+    network: nn.Module,
+    device: torch.device,
+    name: str = "auto",
+    *,
+    num_half_res: int | None = None,
+    key: str = "precision",
+) -> str:
+    """Let `network` compute on `device` as `precision_on` says.
+
+    Args: num_half_res: of the highest resolutions; None = 4 on GPUs, where the lower ones cost nothing and float16
+        has little range, and all on CPUs, where all gain.
+    Returns: the precision's name. Raises: as `precision_on`.
+    """
+    chosen = precision_on(device, name, key=key)
+    if num_half_res is None and device.type != "cpu":
+        num_half_res = GPU_NUM_HALF_RES
+    compute_in(network, PRECISIONS[chosen], num_half_res)
+    return chosen

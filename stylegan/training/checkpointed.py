@@ -19,6 +19,7 @@ class Checkpointed:
         checkpoint["format_version"] = FORMAT_VERSION
         checkpoint["generator"] = dict(self.generator.options)
         checkpoint["discriminator"] = dict(getattr(self.discriminator, "options", {}))
+        checkpoint["precision"] = self.precision
         checkpoint["state_dict"] |= zip(_PENDING, self.ada.pending(), strict=True)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -26,6 +27,8 @@ class Checkpointed:
         version = checkpoint.get("format_version")
         if version != FORMAT_VERSION:
             raise ValueError(f"format_version {version} is not known here; this one reads {FORMAT_VERSION}")
+        # Checkpoints that do not say were computed in float32.
+        self.precision_before = checkpoint.get("precision", "fp32")
 
     def on_fit_start(self) -> None:
         # Not while the file is read: rank 0's buffers are sent to all after that.

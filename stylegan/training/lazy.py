@@ -31,3 +31,14 @@ def lazy_adam(
     """Adam with the correction above, all parameters in one kernel."""
     lr, betas = corrected_adam(lr=lr, betas=betas, interval_iterations=interval_iterations)
     return torch.optim.Adam(parameters, lr=lr, betas=betas, eps=eps, fused=True)
+
+
+def lay_out(optimizer: torch.optim.Optimizer) -> None:
+    """Lay out the optimiser's state as its parameters are: the fused step goes through the memory of both alike.
+
+    A checkpoint has the layouts of whoever wrote it, and loading keeps them.
+    """
+    for parameter, state in optimizer.state.items():
+        for key, value in state.items():
+            if value.shape == parameter.shape and value.stride() != parameter.stride():
+                state[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)

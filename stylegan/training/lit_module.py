@@ -19,14 +19,14 @@ from stylegan.training.deal import Deal
 from stylegan.training.draws import Draw, KeyedDraws, key_after
 from stylegan.training.ema import ema_decay, tracking_w_avg, update_average
 from stylegan.training.gradients import LearningSteps
-from stylegan.training.joint import join, separate
-from stylegan.training.lazy import lazy_adam
+from stylegan.training.lazy import lay_out, lazy_adam
+from stylegan.training.players import Players
 from stylegan.training.ranges import check_ranges
 from stylegan.training.ranks import rank, world
 from stylegan.training.stats import RunningStats
 
 
-class StyleGAN2ADA(Checkpointed, ImageClock, pl.LightningModule):
+class StyleGAN2ADA(Checkpointed, ImageClock, Players, pl.LightningModule):
     """Generator, discriminator, average generator, augmentation and its controller, and how they learn.
 
     An iteration is one call of `training_step` with a whole batch of `batch_size` reals: G-main, every
@@ -45,6 +45,7 @@ class StyleGAN2ADA(Checkpointed, ImageClock, pl.LightningModule):
             batch that is split, among passes or processes, gives the same result as one that is not, as long as a
             part is a multiple of the minibatch-std group.
         total_kimg: where training ends. seed: of every random number.
+        precision, regulariser_precision, num_half_res, tf32: as in `Players.set_precision`.
     Raises: ValueError for values out of range. Source: Karras et al. 2020 (ADA).
     """
 
@@ -71,6 +72,10 @@ class StyleGAN2ADA(Checkpointed, ImageClock, pl.LightningModule):
         micro_batch: int | None = None,
         total_kimg: float,
         seed: int = 0,
+        precision: str = "fp32",
+        regulariser_precision: str = "auto",
+        num_half_res: int | None = None,
+        tf32: bool = False,
     ):
         super().__init__()
         self.automatic_optimization = False
@@ -102,6 +107,7 @@ class StyleGAN2ADA(Checkpointed, ImageClock, pl.LightningModule):
         self.betas, self.eps = betas, eps
         self.ema_half_life_kimg, self.ema_ramp_up = ema_half_life_kimg, ema_ramp_up
         self.micro_batch = micro_batch
+        self.set_precision(precision, regulariser_precision, num_half_res, tf32)
         self.stats = RunningStats()
         self._steps = LearningSteps((generator, discriminator))
         self.draws: KeyedDraws | None = None
@@ -114,12 +120,18 @@ class StyleGAN2ADA(Checkpointed, ImageClock, pl.LightningModule):
             lazy_adam(d, lr=self.discriminator_lr, interval_iterations=self.r1_interval_iterations, **shared),
         ]
 
+    def on_fit_start(self) -> None:
+        super().on_fit_start()
+        if self.precision is None:
+            self.settle_precision(self.trainer.strategy.root_device)
+
     def on_train_start(self) -> None:
         # Here the parameters are on their device and restored. What the configuration sets wins over the checkpoint.
         self.ada.apply_mode()
         for restored, fresh in zip(self.optimizers(), self.configure_optimizers(), strict=True):
             for key in ("lr", "betas", "eps"):
                 restored.param_groups[0][key] = fresh.param_groups[0][key]
+            lay_out(restored)
         self._steps.attach()
         if self._deal(self.batch_size).count % world():
             raise ValueError(
@@ -169,9 +181,9 @@ class StyleGAN2ADA(Checkpointed, ImageClock, pl.LightningModule):
         mapping = self.generator.mapping
         with self._learning_step(self.generator, "Gmain"), tracking_w_avg(mapping, self.batch_size) as track:
             for part in self._parts(draw):
-                ws = track(self._latents(part))
+                ws = track(self.latents(part))
                 fakes = self.generator.synthesis(ws, noise_mode="random", noise=part.noise)
-                logits = self._judge(fakes, part.c, part.augment_fake)
+                logits = self.judge(fakes, part.c, part.augment_fake)
                 loss = self.adversarial_loss.generator(logits)
                 self._report("fake", logits, {"Loss/G/loss": loss})
                 self.manual_backward(loss.sum() / self.batch_size)
@@ -188,10 +200,10 @@ class StyleGAN2ADA(Checkpointed, ImageClock, pl.LightningModule):
             # The running mean ties all samples together: first all lengths, then their gradients part by part.
             # A single part keeps its graph, of several only one fits at a time.
             single = len(parts) == 1
-            lengths = [self._path_lengths(part, track, create_graph=single) for part in parts]
+            lengths = [self.path_lengths(part, track, create_graph=single) for part in parts]
             weights, penalty = self.path_length.coefficients(deal.collect(lengths, like=draw.z))
             for k, (part, weight) in enumerate(zip(parts, deal.share(weights), strict=True)):
-                again = lengths[k] if single else self._path_lengths(part, None, create_graph=True)
+                again = lengths[k] if single else self.path_lengths(part, None, create_graph=True)
                 self.manual_backward((weight * again).sum() * gain)
         for values in deal.share(penalty):
             self.stats.add("Loss/pl_penalty", values)
@@ -208,10 +220,10 @@ class StyleGAN2ADA(Checkpointed, ImageClock, pl.LightningModule):
         ):
             for k, part in enumerate(parts):
                 with torch.no_grad():
-                    ws = track(self._latents(part))
+                    ws = track(self.latents(part))
                     fakes = self.generator.synthesis(ws, noise_mode="random", noise=part.noise)
                 real_labels = None if labels is None else labels[k :: len(parts)]
-                fake_logits, real_logits = self._judge_both(
+                fake_logits, real_logits = self.judge_both(
                     (fakes, part.c, part.augment_fake),
                     (images[k :: len(parts)], real_labels, part.augment_real),
                 )
@@ -229,7 +241,7 @@ class StyleGAN2ADA(Checkpointed, ImageClock, pl.LightningModule):
             for k, part in enumerate(parts):
                 reals = images[k :: len(parts)].detach().requires_grad_()
                 real_labels = None if labels is None else labels[k :: len(parts)]
-                logits = self._judge(reals, real_labels, part.augment_real)
+                logits = self.judge(reals, real_labels, part.augment_real)
                 penalty = self.r1(logits, reals)
                 self._report(
                     "real", logits, {"Loss/r1_penalty": penalty, "Loss/D/reg": penalty * self.r1.weight}
@@ -259,41 +271,11 @@ class StyleGAN2ADA(Checkpointed, ImageClock, pl.LightningModule):
         n = self.batch_size if n is None else n
         return self.draws.phase(phase, iteration, n, like=self.generator.mapping.fc0.weight)
 
-    def _latents(self, part: Draw) -> Tensor:
-        """ws [n,L,W], the entries from the cut-off on from the second latent."""
-        ws = self.generator.mapping(part.z, part.c, track_average=False)
-        if part.mixing_z is None:
-            return ws
-        other = self.generator.mapping(part.mixing_z, part.c, track_average=False)
-        return torch.cat([ws[:, : part.mixing_cutoff], other[:, part.mixing_cutoff :]], dim=1)
-
-    def _path_lengths(self, part: Draw, track, *, create_graph: bool) -> Tensor:
-        ws = self._latents(part)
-        ws = ws if track is None else track(ws)
-        fakes = self.generator.synthesis(ws, noise_mode="random", noise=part.noise)
-        return self.path_length.lengths(fakes, ws, part.path_noise, create_graph=create_graph)
-
-    def _judge(self, images: Tensor, labels: Tensor | None, augmentation: dict[str, Tensor] | None) -> Tensor:
-        if augmentation is not None:
-            images = self.augment(images, draws=augmentation)
-        return self.discriminator(images, labels)
-
-    def _judge_both(self, fakes: tuple, reals: tuple) -> tuple[Tensor, Tensor]:
-        """Logits of both; arguments as of `_judge`."""
-        n = len(fakes[0])
-        group = getattr(self.discriminator, "group_size", None)
-        if group is None or n % group or len(reals[0]) != n:
-            # They would be compared with each other.
-            return self._judge(*fakes), self._judge(*reals)
-        images = join(fakes[0], reals[0], group)
-        labels = None if fakes[1] is None else join(fakes[1], reals[1], group)
-        draws = None if fakes[2] is None else {k: join(fakes[2][k], reals[2][k], group) for k in fakes[2]}
-        return separate(self._judge(images, labels, draws), group)
-
     @contextmanager
     def _learning_step(self, player: nn.Module, phase: str) -> Iterator[None]:
         """Collect gradients of `player` alone inside, and take one step of its optimiser at the end."""
         optimizer = self.optimizers()[player is self.discriminator]
+        self.compute_for(phase)
         with (
             self.stats.measure(f"Timing/{phase}", self.device),
             self._steps.step(player, optimizer, partial(self.stats.add, f"Gradients/nonfinite/{phase}")),

@@ -33,18 +33,18 @@ def test_logits_are_those_of_two_passes(c_dim, group):
     draws = [trained.augment.draw(8, (3, *size), torch.Generator().manual_seed(i)) for i in range(2)]
     trained.augment.p = 0.5
     pairs = [(fakes, labels, draws[0]), (reals, labels, draws[1])]
-    for joint, own in zip(trained._judge_both(*pairs), (trained._judge(*p) for p in pairs), strict=True):
+    for joint, own in zip(trained.judge_both(*pairs), (trained.judge(*p) for p in pairs), strict=True):
         torch.testing.assert_close(joint, own, rtol=0, atol=1e-10)
 
 
-def test_what_would_be_compared_with_each_other_is_judged_apart(monkeypatch):
+def test_what_would_be_compared_with_each_other_isjudged_apart(monkeypatch):
     trained = module(batch_size=8)
     calls = []
-    monkeypatch.setattr(trained, "_judge", lambda images, *_: calls.append(len(images)) or images)
+    monkeypatch.setattr(trained, "judge", lambda images, *_: calls.append(len(images)) or images)
     x = torch.zeros(6, 3, 8, 8)
     for size, n in ((None, 6), (4, 6)):
         monkeypatch.setattr(type(trained.discriminator), "group_size", size)
-        trained._judge_both((x[:n], None, None), (x[:n], None, None))
+        trained.judge_both((x[:n], None, None), (x[:n], None, None))
     assert calls == [6] * 4
 
 

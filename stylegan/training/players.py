@@ -1,0 +1,124 @@
+"""What the phases ask of the two players, and the precision that they answer in."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from stylegan.networks.precision import GPU_NUM_HALF_RES, PRECISIONS, lower, precision_on
+from stylegan.training.draws import Draw
+from stylegan.training.joint import join, separate
+
+_REGULARISERS = ("Greg", "Dreg")
+
+# Images, labels, and draws of the pipe: what is judged.
+Judged = tuple[Tensor, Tensor | None, dict[str, Tensor] | None]
+
+
+class Players:
+    """For a module with `generator`, `generator_ema`, `discriminator`, `augment` and `path_length`."""
+
+    def set_precision(
+        self, precision: str, regulariser_precision: str, num_half_res: int | None, tf32: bool
+    ) -> None:
+        """What the networks shall compute in; sums, penalties and weights are float32 in any case.
+
+        Args:
+            precision: auto, fp32, bf16 or fp16 (see `precision_on`).
+            regulariser_precision: of R1 and path length: auto = the same, or fp32.
+            num_half_res: so many of the highest resolutions are lowered; None = 4 on GPUs, all on CPUs.
+            tf32: let a GPU round the factors of float32 products to 10 bits.
+        Raises: ValueError for a value that makes no sense anywhere.
+        """
+        if precision not in (*PRECISIONS, "auto"):
+            raise ValueError(f"precision={precision}: it must be auto, {', '.join(PRECISIONS)}")
+        if regulariser_precision not in ("auto", "fp32"):
+            raise ValueError(f"regulariser_precision={regulariser_precision}: it must be auto or fp32")
+        if num_half_res is not None and num_half_res < 0:
+            raise ValueError(f"num_half_res must be at least 0, or null; got {num_half_res}")
+        self._asked = precision, regulariser_precision, num_half_res
+        self._tf32 = tf32
+        self.precision: str | None = None
+        # Of the checkpoint that a run goes on from.
+        self.precision_before: str | None = None
+
+    def settle_precision(self, device: torch.device) -> None:
+        """Choose for the device that training is on.
+
+        Raises: ValueError where it cannot compute so, or where float16 would run over.
+        """
+        asked, _, num_half_res = self._asked
+        chosen = precision_on(device, asked)
+        unclamped = [
+            name
+            for name in ("generator", "discriminator")
+            if getattr(getattr(self, name), "options", {}).get("conv_clamp", 0) is None
+        ]
+        if chosen == "fp16" and unclamped:
+            if asked != "auto":
+                raise ValueError(
+                    f"precision=fp16 needs a limit of activations, and {unclamped[0]}.conv_clamp is null; set it to"
+                    " 256, or precision=fp32"
+                )
+            chosen = "fp32"
+        self.precision = lower(self.generator_ema, device, chosen, num_half_res=num_half_res)
+        if device.type == "cuda":
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self._tf32
+
+    def precision_lines(self) -> Iterator[str]:
+        """What is to be said of it when training starts."""
+        _, regulariser, num_half_res = self._asked
+        text = f"precision   {self.precision}"
+        if self.precision != "fp32":
+            if num_half_res is None and self.device.type != "cpu":
+                num_half_res = GPU_NUM_HALF_RES
+            text += (
+                "" if num_half_res is None else f" in the {num_half_res} highest resolutions, the others fp32"
+            )
+            text += "; R1 and path length fp32" if regulariser == "fp32" else ""
+        yield text
+        if self.precision_before not in (None, self.precision):
+            yield (
+                f"note        computed in {self.precision_before} so far, from here on in {self.precision}: the same"
+                f" training, but not the same bits; precision={self.precision_before} keeps them"
+            )
+
+    def compute_for(self, phase: str) -> None:
+        """Set both players to the precision of a phase."""
+        _, regulariser, num_half_res = self._asked
+        lowered = phase not in _REGULARISERS or regulariser == "auto"
+        chosen = self.precision if lowered and self.precision is not None else "fp32"
+        for player in (self.generator, self.discriminator):
+            lower(player, self.device, chosen, num_half_res=num_half_res)
+
+    def latents(self, part: Draw) -> Tensor:
+        """ws [n,L,W], the entries from the cut-off on from the second latent."""
+        ws = self.generator.mapping(part.z, part.c, track_average=False)
+        if part.mixing_z is None:
+            return ws
+        other = self.generator.mapping(part.mixing_z, part.c, track_average=False)
+        return torch.cat([ws[:, : part.mixing_cutoff], other[:, part.mixing_cutoff :]], dim=1)
+
+    def path_lengths(self, part: Draw, track, *, create_graph: bool) -> Tensor:
+        """[n]; `track` gets the ws, None = nobody does."""
+        ws = self.latents(part)
+        ws = ws if track is None else track(ws)
+        fakes = self.generator.synthesis(ws, noise_mode="random", noise=part.noise)
+        return self.path_length.lengths(fakes, ws, part.path_noise, create_graph=create_graph)
+
+    def judge(self, images: Tensor, labels: Tensor | None, augmentation: dict[str, Tensor] | None) -> Tensor:
+        """Logits [n,1] of images [n,C,H,W], augmented where there are draws."""
+        if augmentation is not None:
+            images = self.augment(images, draws=augmentation)
+        return self.discriminator(images, labels)
+
+    def judge_both(self, fakes: Judged, reals: Judged) -> tuple[Tensor, Tensor]:
+        """Logits of fakes and of reals, in one pass where they would not be compared with each other."""
+        n = len(fakes[0])
+        group = getattr(self.discriminator, "group_size", None)
+        if group is None or n % group or len(reals[0]) != n:
+            return self.judge(*fakes), self.judge(*reals)
+        images = join(fakes[0], reals[0], group)
+        labels = None if fakes[1] is None else join(fakes[1], reals[1], group)
+        draws = None if fakes[2] is None else {k: join(fakes[2][k], reals[2][k], group) for k in fakes[2]}
+        return separate(self.judge(images, labels, draws), group)
