@@ -32,7 +32,7 @@ _HARMLESS = (
         "data.workers",
         "data.worker_timeout_sec",
         "data.max_bad",
-        "data.cache",
+        "data.cache_dir",
         "data.resolution",
         "data.channels",
         "data.seed",

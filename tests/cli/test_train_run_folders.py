@@ -158,7 +158,7 @@ def pictures(tmp_path) -> Path:
 
 
 def test_the_size_of_the_pictures_is_taken_where_none_is_given(here, pictures, tmp_path, capfd):
-    data = ["data=folder", f"data.path={pictures}", f"data.cache={tmp_path / 'cache'}"]
+    data = ["data=folder", f"data.path={pictures}", f"data.cache_dir={tmp_path / 'cache'}"]
     assert main([*SMALL, *data, "resolution=null", "total_kimg=0.004"]) == 0
     out = capfd.readouterr().out
     assert "5 images at 12x8" in out
@@ -170,7 +170,7 @@ def test_the_size_of_the_pictures_is_taken_where_none_is_given(here, pictures, t
 
 
 def test_a_run_goes_on_with_other_data_only_where_that_is_said(here, pictures, tmp_path, capfd):
-    data = ["data=folder", f"data.path={pictures}", f"data.cache={tmp_path / 'cache'}", "name=grows"]
+    data = ["data=folder", f"data.path={pictures}", f"data.cache_dir={tmp_path / 'cache'}", "name=grows"]
     folder = here / "runs" / "grows"
     assert main([*SMALL, *data, "total_kimg=0.004"]) == 0
     before = OmegaConf.load(folder / "config.yaml").data_fingerprint
