@@ -172,16 +172,25 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             world=self.trainer.world_size if self.trainer is not None else 1,
             groups=self._groups,
         )
-        workers = self.workers
-        if workers is None:
-            workers = 3 if torch.cuda.is_available() else 0
         return make_loader(
             self._set_up(),
             sampler=sampler,
-            workers=workers,
-            pin_memory=torch.cuda.is_available(),
+            workers=self._num_workers(),
+            # From pinned memory Lightning's copies to the GPU pass while it computes.
+            pin_memory=self._beside_gpu(),
             timeout_sec=self.worker_timeout_sec,
         )
+
+    def _num_workers(self) -> int:
+        if self.workers is not None:
+            return self.workers
+        return 3 if self._beside_gpu() else 0
+
+    def _beside_gpu(self) -> bool:
+        """Whether a GPU trains; without a trainer, whether there is one."""
+        if self.trainer is not None:
+            return self.trainer.strategy.root_device.type == "cuda"
+        return torch.cuda.is_available()
 
     def _seed_of_order(self, module: pl.LightningModule | None) -> int:
         """That of the data, or another one after the run went back to an older checkpoint."""
