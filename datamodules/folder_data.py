@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -52,6 +53,8 @@ class FolderData(ImageDataModule):
         val_fraction: float = 0.0,
         max_bad: int | None = None,
         cache_dir: str | Path | None = None,
+        cache: Any = "auto",
+        devices: int | str | Sequence[int] = 1,
         batch_size: int,
         seed: int = 0,
         xflip: bool = False,
@@ -63,6 +66,8 @@ class FolderData(ImageDataModule):
             channels=channels,
             balanced=balanced,
             val_fraction=val_fraction,
+            cache=cache,
+            devices=devices,
             batch_size=batch_size,
             seed=seed,
             xflip=xflip,

@@ -86,7 +86,7 @@ def test_what_is_damaged_later_is_replaced_by_its_neighbour(tmp_path, capsys):
     root = tmp_path / "set"
     for folder in ("a", "b"):
         fill(root / folder, 3)
-    data = opened(root, labels="folders", max_bad=2)
+    data = opened(root, labels="folders", max_bad=2, cache=False)
     expected = [data.dataset[i] for i in range(6)]
     for name in ("a/002.png", "b/002.png"):
         (root / name).write_bytes(b"gone")
