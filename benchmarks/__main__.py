@@ -64,7 +64,8 @@ def _one(setting: Setting, device: torch.device, options: argparse.Namespace) ->
     print(f"measuring {setting.name} on {device.type} ...", file=sys.stderr, flush=True)
     result = measured(setting, device, rounds=options.rounds)
     if options.beside:
-        result["loading_images_per_s"] = loading(setting)
+        result["loading_images_per_s"] = loading(setting, cached=False)
+        result["loading_cached_images_per_s"] = loading(setting, cached=True)
         result |= whole_run(setting, device, rounds=min(options.rounds, 3))
     return result
 
@@ -93,9 +94,9 @@ def _show(results: Sequence[dict[str, Any]]) -> None:
     for result in results:
         if "first_step_sec" in result:
             console.print(
-                f"{result['setting']}: loading {result['loading_images_per_s']:.0f} images/s, first step after"
-                f" {result['first_step_sec']:.1f} s, checkpoint {result['checkpoint_sec']:.2f} s,"
-                f" grid {result['grid_sec']:.2f} s"
+                f"{result['setting']}: loading {result['loading_images_per_s']:.0f} images/s, from memory"
+                f" {result['loading_cached_images_per_s']:.0f}; first step after {result['first_step_sec']:.1f} s,"
+                f" checkpoint {result['checkpoint_sec']:.2f} s, grid {result['grid_sec']:.2f} s"
             )
 
 

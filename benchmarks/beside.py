@@ -21,14 +21,20 @@ ROOT = Path(__file__).parents[1]
 ITERATIONS = 4
 
 
-def loading(setting: Setting, *, batches: int = 20) -> float:
-    """Images a second that the data module deals where nobody trains."""
-    composition = composed("train", setting.words)
+def loading(setting: Setting, *, cached: bool, batches: int = 20) -> float:
+    """Images a second that the data module deals where nobody trains.
+
+    Args: cached: all are kept in memory already, from an epoch before; else each is decoded or drawn.
+    """
+    # A set of so many that an epoch is as long as what is timed.
+    words = [f"data.cache={str(cached).lower()}", f"data.num_items={batches * setting.batch}"]
+    composition = composed("train", [*setting.words, *words])
     complete(composition)
     data = instantiate(composition.config.data, _convert_="all")
     data.setup("fit")
     stream = iter(data.train_dataloader())
-    next(stream)
+    for _ in islice(stream, batches if cached else 1):
+        pass
     start = time.perf_counter()
     for _ in islice(stream, batches):
         pass

@@ -1,6 +1,7 @@
 """The set that needs no download."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from datamodules.datasets import FlowersDataset, ImageDataset
 from datamodules.image_datamodule import ImageDataModule
@@ -23,6 +24,8 @@ class FlowersData(ImageDataModule):
         labels: str = "none",
         num_items: int = 10000,
         val_fraction: float = 0.0,
+        cache: Any = "auto",
+        devices: int | str | Sequence[int] = 1,
         batch_size: int,
         seed: int = 0,
         xflip: bool = False,
@@ -33,6 +36,8 @@ class FlowersData(ImageDataModule):
             resolution=resolution,
             channels=channels,
             val_fraction=val_fraction,
+            cache=cache,
+            devices=devices,
             batch_size=batch_size,
             seed=seed,
             xflip=xflip,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,7 @@ class FolderData(ImageDataModule):
       (the first sub-folder is the class), "json" (dataset.json) or "csv" (labels.csv); labels_path: the table,
       None = within the set; include, exclude: globs for relative names, or classes; subset: use so many
       pictures, chosen by the seed; max_bad: go on without so many files that cannot be read, None = the larger
-      of 20 and 1 % of them; cache: folder for what a look at the files found, None = the user's
+      of 20 and 1 % of them; cache_dir: folder for what a look at the files found, None = the user's
       cache folder; the others as in `ImageDataModule`.
     Raises: `setup`: ValueError for a set that does not fit the options; an item: BadPicture.
     """
@@ -51,7 +52,9 @@ class FolderData(ImageDataModule):
         subset: int | None = None,
         val_fraction: float = 0.0,
         max_bad: int | None = None,
-        cache: str | Path | None = None,
+        cache_dir: str | Path | None = None,
+        cache: Any = "auto",
+        devices: int | str | Sequence[int] = 1,
         batch_size: int,
         seed: int = 0,
         xflip: bool = False,
@@ -63,6 +66,8 @@ class FolderData(ImageDataModule):
             channels=channels,
             balanced=balanced,
             val_fraction=val_fraction,
+            cache=cache,
+            devices=devices,
             batch_size=batch_size,
             seed=seed,
             xflip=xflip,
@@ -89,7 +94,7 @@ class FolderData(ImageDataModule):
         self.exclude = check_patterns("data.exclude", exclude)
         self.subset = subset
         self.max_bad = max_bad
-        self.cache = cache
+        self.cache_dir = cache_dir
 
     def open_dataset(self) -> ImageDataset:
         files = open_pictures(self.path, self.channels)
@@ -133,7 +138,7 @@ class FolderData(ImageDataModule):
         whole = wanted <= MOST_DECODED
         place = Path(self.path).expanduser().resolve()
         kind = self.channels if self.channels > MOST_PICTURE_CHANNELS else "pictures"
-        folder = usual_folder() if self.cache is None else Path(self.cache).expanduser()
+        folder = usual_folder() if self.cache_dir is None else Path(self.cache_dir).expanduser()
         cache = ScanCache(folder, (place, kind, whole))
         facts: dict[str, Facts] = {}
         # Each that cannot be read makes room for the next in the lot.

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from datamodules.caching import check_cache, keep_pixels
 from datamodules.datasets import ImageDataset, XFlipped
 from datamodules.datasets.choice import split
 from datamodules.loader import make_loader
@@ -35,9 +37,10 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     Args: resolution: px a side, or [height, width]; None where the set says it itself;
       channels: 1 = grey, 2 = grey and alpha, 3 = RGB, 4 = RGB and alpha, or more; batch_size: of all devices
       together; xflip: double the set by left-right flips; balanced: deal each class equally often;
-      val_fraction: share of the items that are held out; workers: processes that read, 0 = none,
-      None = 0 on a CPU and 3 beside a GPU; worker_timeout_sec: how long they may take for a batch before they are
-      started anew, None = for ever.
+      val_fraction: share of the items that are held out; cache: True = keep images in memory once they are read,
+      "auto" = do so where a quarter of the free memory is enough; devices: of this machine, which share that
+      quarter, or a list of them; workers: processes that read, 0 = none, None = 0 on a CPU and 3 beside a GPU;
+      worker_timeout_sec: how long they may take for a batch before they are started anew, None = for ever.
     After `setup`: `dataset`, `num_items` (flips included), `size`, `label_width` (0 = no labels), `label_kind`,
       `label_names`, `fingerprint`, `validation` (the items held out, without flips, or None) and `notes`,
       each a line that a person should read before training.
@@ -54,6 +57,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         xflip: bool = False,
         balanced: bool = False,
         val_fraction: float = 0.0,
+        cache: Any = False,
+        devices: int | str | Sequence[int] = 1,
         workers: int | None = None,
         worker_timeout_sec: float | None = 300.0,
     ):
@@ -75,6 +80,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         self.xflip = xflip
         self.balanced = balanced
         self.val_fraction = val_fraction
+        self.cache = check_cache(cache)
+        self.devices = _counted(devices)
         self.workers = workers
         self.worker_timeout_sec = worker_timeout_sec
         self.notes: list[str] = []
@@ -99,6 +106,13 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             )
         if len(dataset) < _FEW_PICTURES:
             self.notes.append(_few_pictures(len(dataset), self.xflip))
+        self.notes += keep_pixels(
+            dataset,
+            cache=self.cache,
+            shape=(self.channels, *self.size),
+            devices=self.devices,
+            workers=self._num_workers(),
+        )
         # Last, so that what failed is not taken for set up.
         self.validation = validation
         self.dataset = XFlipped(dataset) if self.xflip else dataset
@@ -172,16 +186,25 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             world=self.trainer.world_size if self.trainer is not None else 1,
             groups=self._groups,
         )
-        workers = self.workers
-        if workers is None:
-            workers = 3 if torch.cuda.is_available() else 0
         return make_loader(
             self._set_up(),
             sampler=sampler,
-            workers=workers,
-            pin_memory=torch.cuda.is_available(),
+            workers=self._num_workers(),
+            # From pinned memory Lightning's copies to the GPU pass while it computes.
+            pin_memory=self._beside_gpu(),
             timeout_sec=self.worker_timeout_sec,
         )
+
+    def _num_workers(self) -> int:
+        if self.workers is not None:
+            return self.workers
+        return 3 if self._beside_gpu() else 0
+
+    def _beside_gpu(self) -> bool:
+        """Whether a GPU trains; without a trainer, whether there is one."""
+        if self.trainer is not None:
+            return self.trainer.strategy.root_device.type == "cuda"
+        return torch.cuda.is_available()
 
     def _seed_of_order(self, module: pl.LightningModule | None) -> int:
         """That of the data, or another one after the run went back to an older checkpoint."""
@@ -224,6 +247,15 @@ def _sized(resolution: int | Sequence[int]) -> Size:
         return parse_size(list(resolution) if listed else resolution)
     except ValueError as error:
         raise ValueError(f"resolution={resolution} does not work: {error}") from error
+
+
+def _counted(devices: int | str | Sequence[int]) -> int:
+    """How many devices the trainer's option names."""
+    if isinstance(devices, Sequence) and not isinstance(devices, str):
+        return len(devices)
+    count = int(devices) if str(devices).isdecimal() else devices
+    check_whole("data.devices", count, at_least=1)
+    return count
 
 
 def _few_pictures(count: int, xflip: bool) -> str:

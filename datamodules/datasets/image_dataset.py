@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from datamodules.datasets.pixel_memory import PixelMemory
+
 
 class ImageDataset(Dataset, ABC):
     """A set of images of one size. Item: (uint8 [C,H,W] in 0..255, float32 [K]); K = 0 means no labels.
@@ -17,12 +19,14 @@ class ImageDataset(Dataset, ABC):
     `labels`. Items are read in worker processes: keep no open file that a fork would share.
 
     label_kind: "none", "classes" (exactly one class an item), "multi" (any number of classes) or "vector"
-      (real numbers); label_names: of the K classes, [] where they have none.
+      (real numbers); label_names: of the K classes, [] where they have none; memory: where images are kept once
+      an item was asked for, None = each is read anew.
     """
 
     label_width = 0
     label_kind = "none"
     label_names: Sequence[str] = ()
+    memory: PixelMemory | None = None
 
     @abstractmethod
     def __len__(self) -> int:
@@ -30,7 +34,11 @@ class ImageDataset(Dataset, ABC):
 
     @abstractmethod
     def image(self, index: int) -> Tensor:
-        """uint8 [C,H,W] of one item."""
+        """uint8 [C,H,W] of one item, the same each time."""
+
+    def read(self, index: int) -> tuple[Tensor, int]:
+        """The image of an item, and the item whose image and label it is: another where its own cannot be read."""
+        return self.image(index), index
 
     def labels(self, indices: Tensor) -> Tensor:
         """Labels of some items, without reading their images: int64 [n] -> float32 [n,K]."""
@@ -57,7 +65,8 @@ class ImageDataset(Dataset, ABC):
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         self._check(index)
-        return self.image(index), self.labels(torch.tensor([index]))[0]
+        image, shown = self.memory.read(index, self.read) if self.memory else self.read(index)
+        return image, self.labels(torch.tensor([shown]))[0]
 
     def _check(self, index: int) -> None:
         if not 0 <= index < len(self):

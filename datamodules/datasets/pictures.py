@@ -67,7 +67,7 @@ class PictureDataset(ImageDataset):
         return len(self.names)
 
     def image(self, index: int) -> torch.Tensor:
-        return self._readable(index)[0]
+        return self.read(index)[0]
 
     def labels(self, indices: torch.Tensor) -> torch.Tensor:
         return self.table.rows(indices)
@@ -98,12 +98,7 @@ class PictureDataset(ImageDataset):
         digest.update(self.table.digest_bytes())
         return digest.hexdigest()
 
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        self._check(index)
-        image, shown = self._readable(index)
-        return image, self.labels(torch.tensor([shown]))[0]
-
-    def _readable(self, index: int) -> tuple[torch.Tensor, int]:
+    def read(self, index: int) -> tuple[torch.Tensor, int]:
         """The picture of an item, or of the next that can be read, and which one it is."""
         for step in range(len(self)):
             shown = (index + step) % len(self)

@@ -33,8 +33,8 @@ def mistyped(
 
     Wrong are values of another type than the constructor asks for, and keys that it does not take.
     Args: later: dotted keys that are null so far, and filled in before anything is built. only: look at these alone.
-    What cannot be judged passes: arguments without an annotation, and targets that do not exist, which whoever
-    builds them will name.
+    What cannot be judged passes: arguments without an annotation or with Any, whose constructors judge them, and
+    targets that do not exist, which whoever builds them will name.
     """
     wrong = {key: line for key, line in _mistyped(config, "") if key not in later}
     return [line for key, line in wrong.items() if only is None or key in only]
@@ -95,6 +95,8 @@ def _asked_by(target: Any) -> tuple[Mapping[str, Any], Collection[str] | None]:
 
 def _fits(value: Any, hint: Any) -> bool:
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if hint is typing.Any:
+        return True
     if origin in (typing.Union, types.UnionType):
         return any(_fits(value, option) for option in inner)
     if origin is typing.Annotated:

@@ -35,6 +35,8 @@ _HARMLESS = (
         "data.worker_timeout_sec",
         "data.max_bad",
         "data.cache",
+        "data.cache_dir",
+        "data.devices",
         "data.resolution",
         "data.channels",
         "data.seed",

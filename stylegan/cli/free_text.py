@@ -18,7 +18,7 @@ FREE_TEXT_KEYS = frozenset(
         "runs_dir",
         "data.path",
         "data.labels_path",
-        "data.cache",
+        "data.cache_dir",
         "transfer.path",
         "resume",
         "network",

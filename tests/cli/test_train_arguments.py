@@ -30,6 +30,7 @@ class Part:
         by_name: dict[str, int] | None = None,
         maker: typing.Callable = print,
         other: "pathlib.PurePath | Part | None" = None,
+        free: typing.Any = "auto",
     ):
         pass
 
@@ -48,6 +49,7 @@ def faults_of(**values) -> list[str]:
         {"count": 3, "share": 1, "flag": True, "title": "x", "place": "a/b"},
         {"share": None, "rates": [0, 0.5], "choice": "b", "by_name": {"x": 1}},
         {"untold": {"anything": [1, "two"]}, "other": {"_target_": f"{__name__}.Part"}},
+        *({"free": value} for value in (None, True, "x", [1])),
         {"count": "???"},
         {"_target_": f"{__name__}.takes_anything", "no_such_argument": 1},
         {"_target_": "nowhere.Part", "count": "told by whoever builds it"},

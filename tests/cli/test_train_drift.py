@@ -31,11 +31,22 @@ def test_the_same_settings_are_no_change():
     [
         *("total_kimg=7", "micro_batch=4", "callbacks.checkpoint.every_kimg=3", "logger=none", "trainer=cpu"),
         *("data.workers=2", "name=other", "runs_dir=elsewhere", "callbacks.snapshots=null", "max_time=1h"),
-        "data.worker_timeout_sec=60",
+        *("data.worker_timeout_sec=60", "data.cache=false", "trainer.devices=2"),
     ],
 )
 def test_what_is_harmless_passes(argument):
     assert refuse_drift(stored(), completed(argument), place="run") == []
+
+
+@pytest.mark.parametrize("folder", [None, "scans", "/a folder/of, scans"])
+def test_a_run_whose_cache_was_a_folder_goes_on(folder):
+    """`data.cache` named the folder that is `data.cache_dir` now."""
+    of_folder = ("data=folder", "data.path=pictures.zip")
+    before = stored(*of_folder)
+    before["data"]["cache"] = folder
+    del before["data"]["cache_dir"], before["data"]["devices"]
+    for argument in ("data.cache=auto", "data.cache=true", "data.cache_dir=elsewhere"):
+        assert refuse_drift(before, completed(*of_folder, argument), place="run") == []
 
 
 @pytest.mark.parametrize(

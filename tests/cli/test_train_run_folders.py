@@ -158,7 +158,7 @@ def pictures(tmp_path) -> Path:
 
 
 def test_the_size_of_the_pictures_is_taken_where_none_is_given(here, pictures, tmp_path, capfd):
-    data = ["data=folder", f"data.path={pictures}", f"data.cache={tmp_path / 'cache'}"]
+    data = ["data=folder", f"data.path={pictures}", f"data.cache_dir={tmp_path / 'cache'}"]
     assert main([*SMALL, *data, "resolution=null", "total_kimg=0.004"]) == 0
     out = capfd.readouterr().out
     assert "5 images at 12x8" in out
@@ -170,7 +170,7 @@ def test_the_size_of_the_pictures_is_taken_where_none_is_given(here, pictures, t
 
 
 def test_a_run_goes_on_with_other_data_only_where_that_is_said(here, pictures, tmp_path, capfd):
-    data = ["data=folder", f"data.path={pictures}", f"data.cache={tmp_path / 'cache'}", "name=grows"]
+    data = ["data=folder", f"data.path={pictures}", f"data.cache_dir={tmp_path / 'cache'}", "name=grows"]
     folder = here / "runs" / "grows"
     assert main([*SMALL, *data, "total_kimg=0.004"]) == 0
     before = OmegaConf.load(folder / "config.yaml").data_fingerprint
@@ -184,6 +184,40 @@ def test_a_run_goes_on_with_other_data_only_where_that_is_said(here, pictures, t
     assert (event["key"], event["before"], event["now"]) == ("data_fingerprint", before, after)
     assert event["checkpoint"] == "kimg0000000.004.ckpt"
     assert main([*SMALL, *data, "total_kimg=0.012"]) == 0
+
+
+def test_a_run_that_was_begun_when_cache_was_a_folder_goes_on(here, pictures, tmp_path, capfd):
+    data = ["data=folder", f"data.path={pictures}", "name=older"]
+    assert main([*SMALL, *data, f"data.cache_dir={tmp_path / 'kept'}", "total_kimg=0.004"]) == 0
+    config = OmegaConf.load(here / "runs" / "older" / "config.yaml")
+    config.data.cache = config.data.pop("cache_dir")
+    del config.data.devices
+    OmegaConf.save(config, here / "runs" / "older" / "config.yaml")
+    capfd.readouterr()
+    assert main([*SMALL, *data, f"data.cache={tmp_path / 'kept'}", "total_kimg=0.008"]) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert f"data.cache_dir={tmp_path / 'kept'}" in line and "data.cache=auto" in line
+    assert main([*SMALL, *data, "total_kimg=0.008"]) == 0
+    assert "continuing from kimg 0.004" in capfd.readouterr().out
+    assert OmegaConf.load(here / "runs" / "older" / "config.yaml").data.cache == "auto"
+
+
+def test_pictures_that_memory_cannot_hold_are_told_in_a_line(here, pictures, monkeypatch, capfd):
+    monkeypatch.setattr("datamodules.caching.free_bytes", lambda: 5 * 3 * 8 * 8 - 1)
+    data = ["data=folder", f"data.path={pictures}", "name=full", "total_kimg=0.004"]
+    assert main([*SMALL, *data, "data.cache=true"]) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "data.cache=true: 5 pictures of 8x8 take 1.0 kB of memory, and 1.0 kB are free" in line
+    assert not (here / "runs" / "full").exists()
+    assert main([*SMALL, *data]) == 0
+    assert "note        data.cache=auto keeps no decoded pictures" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("value", ["sometimes", "1", "null", "[auto]"])
+def test_another_cache_is_told_in_a_line(here, pictures, capfd, value):
+    assert main([*SMALL, "data=folder", f"data.path={pictures}", "name=new", f"data.cache={value}"]) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "data.cache must be auto, true or false" in line
 
 
 def test_runs_among_the_pictures_are_refused(tmp_path, monkeypatch, capfd):

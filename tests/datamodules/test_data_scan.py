@@ -86,7 +86,7 @@ def test_what_is_damaged_later_is_replaced_by_its_neighbour(tmp_path, capsys):
     root = tmp_path / "set"
     for folder in ("a", "b"):
         fill(root / folder, 3)
-    data = opened(root, labels="folders", max_bad=2)
+    data = opened(root, labels="folders", max_bad=2, cache=False)
     expected = [data.dataset[i] for i in range(6)]
     for name in ("a/002.png", "b/002.png"):
         (root / name).write_bytes(b"gone")
@@ -190,36 +190,36 @@ def test_the_fingerprint_is_of_contents_and_labels(tmp_path):
 
 def test_what_was_found_is_kept_until_a_file_changes(tmp_path, monkeypatch):
     root = fill(tmp_path / "set", 5, bad=1)
-    first = opened(root, cache=tmp_path / "kept")
+    first = opened(root, cache_dir=tmp_path / "kept")
     looked_at = []
     original = scan._look
     monkeypatch.setattr(
         scan, "_look", lambda files, name, **kw: looked_at.append(name) or original(files, name, **kw)
     )
-    again = opened(root, cache=tmp_path / "kept")
+    again = opened(root, cache_dir=tmp_path / "kept")
     assert looked_at == [] and again.notes == first.notes and again.fingerprint == first.fingerprint
     Image.new("L", (8, 8), 77).save(root / "001.png")
     os.utime(root / "001.png", ns=(1, 1))
     Image.new("L", (8, 8), 78).save(root / "new.png")
-    changed = opened(root, cache=tmp_path / "kept")
+    changed = opened(root, cache_dir=tmp_path / "kept")
     assert sorted(looked_at) == ["001.png", "new.png"] and changed.fingerprint != first.fingerprint
     looked_at.clear()
-    assert opened(root, cache=tmp_path / "kept").fingerprint == changed.fingerprint and looked_at == []
-    assert fingerprint(root, cache=tmp_path / "other") == changed.fingerprint and len(looked_at) == 7
+    assert opened(root, cache_dir=tmp_path / "kept").fingerprint == changed.fingerprint and looked_at == []
+    assert fingerprint(root, cache_dir=tmp_path / "other") == changed.fingerprint and len(looked_at) == 7
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04"])
 def test_a_damaged_cache_is_none(tmp_path, content):
     root = fill(tmp_path / "set", 2)
-    first = fingerprint(root, cache=tmp_path / "kept")
+    first = fingerprint(root, cache_dir=tmp_path / "kept")
     (kept,) = (tmp_path / "kept").iterdir()
     kept.write_bytes(content)
-    assert fingerprint(root, cache=tmp_path / "kept") == first
+    assert fingerprint(root, cache_dir=tmp_path / "kept") == first
 
 
 def test_a_cache_that_cannot_be_written_is_none(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    assert opened(fill(tmp_path / "set", 2), cache=tmp_path / "file").num_items == 2
+    assert opened(fill(tmp_path / "set", 2), cache_dir=tmp_path / "file").num_items == 2
 
 
 def test_rows_come_back_as_they_went(tmp_path):

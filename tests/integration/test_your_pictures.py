@@ -115,7 +115,7 @@ def test_a_folder_is_trained_on_and_drawn_from(kind, tmp_path, monkeypatch):
     for index in range(NUM_PICTURES):
         case.make(pictures, index)
 
-    assert train([*SMALL, *case.options, "data.path=my pictures", "data.cache=cache"]) == 0
+    assert train([*SMALL, *case.options, "data.path=my pictures", "data.cache_dir=cache"]) == 0
     assert generate(["network=runs/run", "seeds=0-3", "device=cpu", "out=drawn", *case.label]) == 0
 
     height, width = case.size
