@@ -12,6 +12,8 @@ from hydra.core.config_store import ConfigStore
 
 # What fits into the 64 bits that torch's generators take.
 LARGEST_SEED = 2**63 - 1
+# As `micro_batch`: the command measures how many images fit into memory.
+AUTO = "auto"
 
 
 @dataclass
@@ -48,7 +50,8 @@ class RunConfig:
     # A number, `48x32`, or [48, 32]: no single type says so; `stylegan.sizes` does.
     resolution: Any = None
     batch_size: int | None = None
-    micro_batch: int | None = None
+    # A number or `auto`; `scalar_faults` says so.
+    micro_batch: Any = None
     total_kimg: float | None = None
     seed: int = 0
     precision: str = "auto"
@@ -80,18 +83,32 @@ ConfigStore.instance().store(name="schema", node=RunConfig)
 
 
 def scalar_faults(
-    *, batch_size: int | None, micro_batch: int | None, total_kimg: float | None, seed: int
+    *, batch_size: int | None, micro_batch: Any, total_kimg: float | None, seed: int
 ) -> list[str]:
-    """What is out of range among the shared scalars, one line a key; null is derived and passes."""
-    counts = {"batch_size": batch_size, "micro_batch": micro_batch, "total_kimg": total_kimg}
+    """What is out of range among the shared scalars, one line a key; null is derived and passes.
+
+    Args: micro_batch: of any type, for its schema takes them all.
+    """
     faults = [
         f"{key} must be above 0 and finite, got {value}"
-        for key, value in counts.items()
+        for key, value in {"batch_size": batch_size, "total_kimg": total_kimg}.items()
         if value is not None and not 0 < value < float("inf")
     ]
+    whole = isinstance(micro_batch, int) and not isinstance(micro_batch, bool)
+    if micro_batch not in (None, AUTO) and not (whole and micro_batch > 0):
+        faults.append(f"micro_batch must be a whole number above 0, auto or null, got {micro_batch}")
     if not 0 <= seed <= LARGEST_SEED:
         faults.append(f"seed must be from 0 to {LARGEST_SEED} (2^63 - 1), got {seed}")
     return faults
+
+
+def share_of_device(*, batch_size: int, devices: int) -> int:
+    """Images of a batch that a device gets.  Raises: ValueError where the batch does not come out even."""
+    if batch_size % devices:
+        raise ValueError(
+            f"batch_size {batch_size} cannot be divided among {devices} devices (trainer.devices)"
+        )
+    return batch_size // devices
 
 
 def accumulation(*, batch_size: int, micro_batch: int, devices: int) -> int:
@@ -99,11 +116,7 @@ def accumulation(*, batch_size: int, micro_batch: int, devices: int) -> int:
 
     Raises: ValueError where the batch does not come out even.
     """
-    if batch_size % devices:
-        raise ValueError(
-            f"batch_size {batch_size} cannot be divided among {devices} devices (trainer.devices)"
-        )
-    share = batch_size // devices
+    share = share_of_device(batch_size=batch_size, devices=devices)
     if share % micro_batch:
         fitting = ", ".join(str(part) for part in range(1, share + 1) if share % part == 0)
         raise ValueError(
@@ -111,6 +124,17 @@ def accumulation(*, batch_size: int, micro_batch: int, devices: int) -> int:
             f" {batch_size}; micro_batch can be {fitting}"
         )
     return share // micro_batch
+
+
+def whole_groups(share: int, group: int) -> list[int]:
+    """The micro-batches, smallest first, that leave the result as it is: the minibatch-std groups stay whole.
+
+    Args: share: images of a batch that a device gets. group: size of the groups asked for, at least 1.
+    Returns: what divides the share and is a multiple of the group; and the whole share.
+    """
+    return [
+        part for part in range(1, share + 1) if share % part == 0 and (part % group == 0 or part == share)
+    ]
 
 
 def effective_group(part: int, group: int) -> int:

@@ -16,7 +16,7 @@ from stylegan.cli.free_text import literal
 from stylegan.cli.mistakes import UserMistake
 from stylegan.cli.nearest import nearest
 from stylegan.cli.origins import origins, users_keys
-from stylegan.config import RunConfig, accumulation, scalar_faults
+from stylegan.config import AUTO, RunConfig, accumulation, scalar_faults, share_of_device
 from stylegan.presets import NULL_IS_A_VALUE, derive, names
 from stylegan.presets import keys as preset_keys
 from stylegan.processes import this_process
@@ -71,6 +71,7 @@ def check(config: DictConfig) -> None:
         "name",
         "run_dir",
         "resolution",
+        "micro_batch",  # its faults are told already
         "trainer.devices",
         "trainer.num_nodes",
         *FROM_THE_DATA,
@@ -100,6 +101,8 @@ def _runs_among_pictures(config: DictConfig) -> Iterator[str]:
 def complete(composition: Composition) -> Completed:
     """Fills in what is null in `composition.config`, from the preset and the rest; what the user set stays.
 
+    So does `micro_batch=auto`, until it is measured.
+
     Raises: ValueError or UserMistake, naming the key, for values that make no sense.
     """
     config, choices = composition.config, composition.choices
@@ -112,13 +115,13 @@ def complete(composition: Composition) -> Completed:
     config.run_dir = literal(str(Path(config.runs_dir) / name))
     found |= by_formula | {"run_dir": "formula runs_dir/name"}
     asked_null = {key for key in preset_keys() if OmegaConf.select(config, key) is None}
-    going_on = (
-        kept(RunFolder(config.run_dir), asked_null - NULL_IS_A_VALUE) if config.resume == "auto" else {}
-    )
+    devices = settle_devices(config, this_process())
+    going_on = {}
+    if config.resume == "auto":
+        going_on = kept(RunFolder(config.run_dir), asked_null - NULL_IS_A_VALUE, devices)
     for key, value in going_on.items():
         OmegaConf.update(config, key, value)
         found[key] = "the run that goes on"
-    devices = settle_devices(config, this_process())
     found |= fill_nulls(
         config,
         choices.get("preset"),
@@ -126,7 +129,10 @@ def complete(composition: Composition) -> Completed:
         users=users_keys(found) - (asked_null - NULL_IS_A_VALUE) | set(going_on),
         rederive=config.rederive,
     )
-    accumulation(batch_size=config.batch_size, micro_batch=config.micro_batch, devices=devices)
+    if config.micro_batch == AUTO:
+        share_of_device(batch_size=config.batch_size, devices=devices)
+    else:
+        accumulation(batch_size=config.batch_size, micro_batch=config.micro_batch, devices=devices)
     found |= {key: "the data" for key in FROM_THE_DATA if OmegaConf.select(config, key) is None}
     return Completed(RunFolder(config.run_dir), found)
 

@@ -6,22 +6,26 @@ from typing import Any
 from omegaconf import OmegaConf
 from yaml import YAMLError
 
+from stylegan.config import count_devices
 from stylegan.run_folder import RunFolder
 
-# These follow from the devices that there are now, and change nothing that is learned.
-_DERIVED_ANEW = {"micro_batch", "total_kimg"}
+_DERIVED_ANEW = {"total_kimg"}
+# Follows from the devices that there are now, and changes nothing that is learned.
+_OF_THE_DEVICES = {"micro_batch"}
 
 
-def kept(folder: RunFolder, keys: Collection[str]) -> dict[str, Any]:
+def kept(folder: RunFolder, keys: Collection[str], devices: int) -> dict[str, Any]:
     """The values that a folder's run has for `keys`; none where it has no checkpoint to go on from.
 
     They were derived for the devices of the first start. With more devices or fewer the same run goes on.
+    Args: devices: how many there are now. What was chosen for as many, perhaps by measuring, stays.
     """
     if not folder.config.exists() or folder.newest_checkpoint() is None:
         return {}
     try:
         stored = OmegaConf.load(folder.config)
-        values = {key: OmegaConf.select(stored, key) for key in keys if key not in _DERIVED_ANEW}
+        anew = _DERIVED_ANEW if _devices_of(stored) == devices else _DERIVED_ANEW | _OF_THE_DEVICES
+        values = {key: OmegaConf.select(stored, key) for key in keys if key not in anew}
     except (YAMLError, UnicodeDecodeError, OSError, ValueError):
         return {}  # whoever reads all of it says what is wrong with the file
     return {
@@ -29,3 +33,12 @@ def kept(folder: RunFolder, keys: Collection[str]) -> dict[str, Any]:
         for key, value in values.items()
         if value is not None
     }
+
+
+def _devices_of(stored: Any) -> int | None:
+    """How many devices a run was last started with; None where its trainer does not tell."""
+    try:
+        nodes = OmegaConf.select(stored, "trainer.num_nodes") or 1
+        return count_devices(OmegaConf.select(stored, "trainer.devices"), nodes)
+    except ValueError:
+        return None

@@ -8,6 +8,7 @@ from typing import Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from stylegan.cli.children import end_with_starter
 from stylegan.cli.command_line import CommandLine
 from stylegan.cli.fitting import build, fit, quiet_lightning
 from stylegan.cli.mistakes import (
@@ -19,7 +20,7 @@ from stylegan.cli.mistakes import (
     is_trouble,
 )
 from stylegan.cli.own_files import importable
-from stylegan.cli.team import Team, end_with_starter
+from stylegan.cli.team import Team
 from stylegan.processes import Process
 
 

@@ -159,11 +159,12 @@ def memory_line(config: DictConfig) -> str:
     if estimate is None:
         return "not estimated: a player is not ours"
     return (
-        f"about {_in_words(estimate.total_bytes)}: {_in_words(estimate.state_bytes)} for"
+        f"about {in_words(estimate.total_bytes)}: {in_words(estimate.state_bytes)} for"
         f" {(estimate.generator + estimate.discriminator) / 1e6:.3g} million parameters,"
-        f" {_in_words(estimate.activation_bytes)} for {config.micro_batch} images at a time; torch itself comes on top"
+        f" {in_words(estimate.activation_bytes)} for {config.micro_batch} images at a time; torch itself comes on top"
     )
 
 
-def _in_words(count: float) -> str:
+def in_words(count: float) -> str:
+    """Bytes, in units of 10^6 or 10^9."""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

@@ -4,10 +4,8 @@ torchrun and Slurm start all of them, each with the same command. Where the comm
 `trainer.devices` is more than one, it starts the others itself, on this machine.
 """
 
-import ctypes
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -21,12 +19,10 @@ from typing import Any
 from hydra.errors import InstantiationException
 from hydra.utils import call
 
+from stylegan.cli.children import environment_of_child
 from stylegan.cli.mistakes import EXIT_TRY_AGAIN, ProcessLost, UserMistake, is_lost_connection
 from stylegan.processes import Process, this_process
 
-# The process that started this one, without which it is of no use.
-STARTED_BY = "STYLEGAN_STARTED_BY"
-_PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
 # A process that ends breaks the connections to the others, which mostly notice at once. GPUs may wait for ever.
 _NOTICED_SEC = 20.0
 _ROOM = "stylegan.training.ranks"
@@ -224,23 +220,7 @@ def _meet(process: Process) -> Any:
 
 
 def _start(process: Process) -> subprocess.Popen:
-    """A process that waits for what it is told; it finds the same modules as this one."""
-    environment = {
-        **os.environ,
-        **process.environment(),
-        STARTED_BY: str(os.getpid()),
-        "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
-    }
+    """A process that waits for what it is told."""
+    environment = environment_of_child() | process.environment()
     # -P: not the modules of the folder that it happens to work in, which this one has not seen either.
     return subprocess.Popen([sys.executable, "-P", "-m", "stylegan.cli.train"], env=environment)
-
-
-def end_with_starter() -> None:
-    """Lets the system end this process where the one that started it is killed; on Linux, else it notices later."""
-    starter = os.environ.get(STARTED_BY)
-    if starter is None or not sys.platform.startswith("linux"):
-        return
-    with suppress(AttributeError, OSError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != int(starter):
-        sys.exit(EXIT_TRY_AGAIN)  # it was killed before

@@ -6,11 +6,13 @@ that does the work is named by a `_target_` in `conf/`.
 
 import sys
 from collections.abc import Sequence
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hydra.utils import instantiate
+from omegaconf import DictConfig
 
 from stylegan.checkpoint_files import newest_good
 from stylegan.cli.announce import say, say_finished_already, say_start, say_where_to_look, told_of_trouble
@@ -22,6 +24,7 @@ from stylegan.cli.fitting import Parts, build, devices_of, fit, quiet_lightning
 from stylegan.cli.follow import follow
 from stylegan.cli.host import prepare_host
 from stylegan.cli.log_file import outliving_its_log
+from stylegan.cli.micro_batch import measured_micro_batch
 from stylegan.cli.mistakes import ProcessLost, UserMistake, exit_code_of, from_input, is_trouble
 from stylegan.cli.runs import (
     find_checkpoint,
@@ -37,6 +40,7 @@ from stylegan.cli.runs import (
 )
 from stylegan.cli.signals import leaving_at_once
 from stylegan.cli.team import Team, team_of
+from stylegan.config import AUTO
 from stylegan.processes import this_process
 from stylegan.run_folder import RunFolder
 from stylegan.run_lock import RunLock
@@ -75,6 +79,8 @@ def train(composition: Composition, started: Team) -> int:
     with from_input():
         completed = _complete(composition)
         if composition.config.explain:
+            if composition.config.micro_batch == AUTO:
+                completed.origins["micro_batch"] = _measure_to_explain(composition.config)
             for line in explained(composition, completed.origins):
                 say(line)
             return 0
@@ -107,6 +113,8 @@ def _train_alone(composition: Composition, folder: RunFolder, lock: RunLock, sta
         changes = refuse_drift(before, config, place=str(folder.path))
         settle_run_id(config, before)
         notes += getattr(data, "notes", ())
+    if config.micro_batch == AUTO:
+        config.micro_batch, _ = measured_micro_batch(config)
     quiet_lightning()
     with team_of(started, devices_of(config)) as team:
         team.tell({"config": resolved_text(config), **_from(checkpoint, None)})
@@ -201,6 +209,16 @@ def _complete(composition: Composition) -> Completed:
     completed = complete(composition)
     completed.origins["resolution"] = "the data, for resolution=null"
     return completed
+
+
+def _measure_to_explain(config: DictConfig) -> str:
+    """Writes the micro-batch that `auto` is; nothing else of what the data tell.  Returns: its origin."""
+    data = instantiate(config.data, _convert_="all")
+    data.setup("fit")
+    tried = deepcopy(config)
+    fill_labels(tried, data.label_width, getattr(data, "label_names", ()))
+    config.micro_batch, origin = measured_micro_batch(tried)
+    return origin
 
 
 def size_of_data(composition: Composition) -> int | list[int]:

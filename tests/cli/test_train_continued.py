@@ -65,3 +65,16 @@ def test_a_file_that_cannot_be_read_is_told_elsewhere(run):
     (run / "run/config.yaml").write_text("{no yaml")
     config, origins = completed(run)
     assert config.batch_size == 16 and "the run that goes on" not in origins.values()
+
+
+def test_a_micro_batch_stays_as_long_as_there_are_as_many_devices(run):
+    """It may have been measured; for another number of devices it need not divide what each of them gets."""
+    path = run / "run/config.yaml"
+    stored = OmegaConf.load(path)
+    stored.micro_batch = 4
+    OmegaConf.save(stored, path)
+    config, origins = completed(run)
+    assert config.micro_batch == 4 and origins["micro_batch"] == "the run that goes on"
+    assert completed(run, "trainer.devices=2")[0].micro_batch == 8
+    assert completed(run, "micro_batch=16")[0].micro_batch == 16
+    assert completed(run, "micro_batch=auto")[0].micro_batch == "auto"

@@ -31,7 +31,8 @@ def test_the_same_settings_are_no_change():
     [
         *("total_kimg=7", "micro_batch=4", "callbacks.checkpoint.every_kimg=3", "logger=none", "trainer=cpu"),
         *("data.workers=2", "name=other", "runs_dir=elsewhere", "callbacks.snapshots=null", "max_time=1h"),
-        *("data.worker_timeout_sec=60", "data.cache=false", "trainer.devices=2"),
+        *("data.worker_timeout_sec=60", "data.cache=false", "trainer.devices=2", "micro_batch=auto"),
+        *("precision=fp32", "regulariser_precision=fp32", "num_half_res=2", "tf32=true"),
     ],
 )
 def test_what_is_harmless_passes(argument):

@@ -32,12 +32,20 @@ def test_the_group_is_the_largest_divisor_that_was_not_asked_too_much(part, grou
 NOTHING_SET = {"batch_size": None, "micro_batch": None, "total_kimg": None, "seed": 0}
 
 
-@pytest.mark.parametrize("key", ["batch_size", "micro_batch", "total_kimg"])
+@pytest.mark.parametrize("key", ["batch_size", "total_kimg"])
 @pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf")])
 def test_counts_are_above_zero(key, value):
     assert scalar_faults(**NOTHING_SET) == []
     (line,) = scalar_faults(**{**NOTHING_SET, key: value})
     assert line.startswith(f"{key} must be above 0") and line.endswith(f"got {value}")
+
+
+@pytest.mark.parametrize("value", [0, -1, float("nan"), 4.0, True, "four", "4", [4]])
+def test_a_micro_batch_is_a_number_or_auto(value):
+    for good in (1, 64, "auto", None):
+        assert scalar_faults(**{**NOTHING_SET, "micro_batch": good}) == []
+    (line,) = scalar_faults(**{**NOTHING_SET, "micro_batch": value})
+    assert line == f"micro_batch must be a whole number above 0, auto or null, got {value}"
 
 
 @pytest.mark.parametrize(
