@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--setting",
         action="append",
-        help=f"{', '.join(NAMED)}, or resolution=64,preset=tiny,batch=8[,precision=fp32]; may be repeated",
+        help=f"{', '.join(NAMED)}, or resolution=64,preset=tiny,batch=8, also with ,precision=fp32; may be repeated",
     )
     parser.add_argument("--json", type=Path, help="where the figures are written")
     parser.add_argument(
@@ -73,7 +73,15 @@ def _one(setting: Setting, device: torch.device, options: argparse.Namespace) ->
 def _show(results: Sequence[dict[str, Any]]) -> None:
     table = Table(title="medians of interleaved rounds; ms a phase, images a second")
     phases = ("Gmain", "Greg", "Dmain", "Dreg")
-    for name in ("setting", *phases, "training/s", "generation/s", "GFLOP an image", "attainable GFLOP/s"):
+    for name in (
+        "setting",
+        *phases,
+        "training/s",
+        "generation/s",
+        "GFLOP an image",
+        "precision",
+        "attainable GFLOP/s",
+    ):
         table.add_column(name)
     table.add_column("of it")
     table.add_column("peak GiB")
@@ -85,6 +93,7 @@ def _show(results: Sequence[dict[str, Any]]) -> None:
             f"{result['train_images_per_s']:.2f}",
             f"{result['generate_images_per_s']:.1f}",
             f"{result['train_gflop_per_image']:.2f}",
+            result["precision"],
             f"{result['attainable_gflops']:.0f}",
             f"{result['fraction_of_attainable']:.0%}",
             f"{result['peak_memory_gb']:.2f}",

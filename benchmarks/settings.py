@@ -1,9 +1,9 @@
 """What is measured: named settings, and any other by its resolution, preset, batch and precision."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-PRECISIONS = ("fp32",)
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Setting:
     resolution: int
     preset: str
     batch: int
-    precision: str = "fp32"
+    precision: str = "auto"
     overrides: Sequence[str] = field(default_factory=tuple)
     p: float = 0.6
 
@@ -33,6 +33,7 @@ class Setting:
             "augpipe=bgc",
             "ada=fixed",
             f"ada.p_init={self.p}",
+            f"precision={self.precision}",
             *self.overrides,
         ]
 
@@ -48,14 +49,16 @@ NAMED = {
 
 
 def parse_setting(text: str) -> Setting:
-    """`A`, `B`, or `resolution=64,preset=tiny,batch=8[,precision=fp32]`.
+    """`A`, `B`, either with `,precision=fp32`, or `resolution=64,preset=tiny,batch=8[,precision=fp32]`.
 
     Raises: ValueError that names the word and what there is.
     """
-    if text in NAMED:
-        return NAMED[text]
-    values = {}
-    for word in text.split(","):
+    name, *words = text.split(",")
+    if name in NAMED:
+        values = {"resolution": "1", "preset": "", "batch": "1"}
+    else:
+        values, words = {}, [name, *words]
+    for word in words:
         key, equals, value = word.partition("=")
         if not equals or key not in ("resolution", "preset", "batch", "precision"):
             raise ValueError(
@@ -68,12 +71,14 @@ def parse_setting(text: str) -> Setting:
     for key in ("resolution", "batch"):
         if not values[key].isdecimal() or int(values[key]) < 1:
             raise ValueError(f"--setting {text}: {key} must be a whole number above 0, got {values[key]}")
-    if values.get("precision", "fp32") not in PRECISIONS:
+    if values.get("precision", "auto") not in PRECISIONS:
         raise ValueError(f"--setting {text}: precision must be one of {', '.join(PRECISIONS)}")
+    if name in NAMED:
+        return replace(NAMED[name], name=text, precision=values.get("precision", "auto"))
     return Setting(
         name=text,
         resolution=int(values["resolution"]),
         preset=values["preset"],
         batch=int(values["batch"]),
-        precision=values.get("precision", "fp32"),
+        precision=values.get("precision", "auto"),
     )

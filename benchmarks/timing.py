@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 
 import torch
 
@@ -11,8 +11,8 @@ SHORTEST_SEC = 0.1
 
 
 def interleaved(
-    works: Mapping[str, Callable[[], None]], device: torch.device, *, rounds: int
-) -> dict[str, float]:
+    works: Mapping[Hashable, Callable[[], None]], device: torch.device, *, rounds: int
+) -> dict[Hashable, float]:
     """Seconds that one call of each work takes: the median of `rounds`, taken in turn.
 
     So a machine that slows down for a while slows all of them. Each is called twice before anything counts.
@@ -22,7 +22,7 @@ def interleaved(
         work()
         once = _seconds(work, device, 1)
         repeats[name] = max(1, round(SHORTEST_SEC / max(once, 1e-9)))
-    times: dict[str, list[float]] = {name: [] for name in works}
+    times: dict[Hashable, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
         for name, work in works.items():
             times[name].append(_seconds(work, device, repeats[name]))

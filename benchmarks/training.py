@@ -10,20 +10,11 @@ from torch.utils.flop_counter import flop_registry
 from benchmarks.settings import Setting
 from stylegan.cli.complete import complete, fill_labels
 from stylegan.cli.compose import composed
-from stylegan.training import StyleGAN2ADA
+from stylegan.networks.precision import PRECISIONS
+from stylegan.training.alone import Alone
 
 # How often a phase runs in an iteration.
 SHARES = {"Gmain": 1.0, "Greg": 1 / 4, "Dmain": 1.0, "Dreg": 1 / 16}
-
-
-class _Alone(StyleGAN2ADA):
-    """Its backward passes and optimisers without Lightning's Trainer; the phases themselves are untouched."""
-
-    def optimizers(self):
-        return self._own_optimizers
-
-    def manual_backward(self, loss, *args, **kwargs):
-        loss.backward()
 
 
 class Training:
@@ -38,33 +29,27 @@ class Training:
         complete(composition)
         config = composition.config
         fill_labels(config, 0)
-        config.module["_target_"] = "benchmarks.training._Alone"
         torch.manual_seed(0)
         self.module = instantiate(config.module).to(device)
-        self.module._own_optimizers = self.module.configure_optimizers()
-        self.module._trainer = _NoTrainer()
-        self.module.on_train_start()
+        self._alone = Alone(self.module)
         self.batch, self.device = setting.batch, device
         shape = (setting.batch, config.data.channels, setting.resolution, setting.resolution)
         generator = torch.Generator().manual_seed(0)
         self.reals = torch.rand(shape, generator=generator).mul(2).sub(1).to(device)
         self.iteration = 0
         self._z = torch.randn(setting.batch, self.module.generator.z_dim, generator=generator).to(device)
-        self.module.augment.p = self.module.ada.p
+
+    def dtype_of(self, name: str) -> torch.dtype:
+        """What the convolutions of a work compute in, for the most part."""
+        chosen = self.module.precision
+        if name in ("Greg", "Dreg") and self.module.regulariser_precision == "fp32":
+            chosen = "fp32"
+        return PRECISIONS[chosen] or torch.float32
 
     def phase(self, name: str) -> None:
         """One phase, with its optimiser's step."""
         self.iteration += 1
-        module = self.module
-        match name:
-            case "Gmain":
-                module.generator_main(self.iteration)
-            case "Greg":
-                module.generator_regularize(self.iteration)
-            case "Dmain":
-                module.discriminator_main(self.iteration, self.reals, None)
-            case "Dreg":
-                module.discriminator_regularize(self.iteration, self.reals, None)
+        self._alone.run(name, self.iteration, self.reals)
 
     @torch.no_grad()
     def generate(self) -> None:
@@ -74,13 +59,8 @@ class Training:
     @property
     def works(self) -> dict[str, Callable[[], None]]:
         """All that is timed: phases that the setting has, and `generate`."""
-        there = {"Gmain": True, "Greg": self.module.path_length, "Dmain": True, "Dreg": self.module.r1}
-        phases = {name: (lambda name=name: self.phase(name)) for name, has in there.items() if has}
+        phases = {name: (lambda name=name: self.phase(name)) for name in self._alone.phases}
         return phases | {"generate": self.generate}
-
-
-class _NoTrainer:
-    datamodule = None
 
 
 def operations(work: Callable[[], None]) -> float:

@@ -58,6 +58,9 @@ class RunConfig:
     regulariser_precision: str = "auto"
     num_half_res: int | None = None
     tf32: bool = False
+    # true, false or auto.
+    compile: Any = "auto"
+    activation_checkpointing: bool = False
     resume: str = "auto"
     overwrite: bool = False
     allow_change: list[str] = field(default_factory=list)

@@ -26,7 +26,8 @@ _HARMLESS = (
         "allow_change",
     ),
     # What is computed in is said when training starts.
-    *("precision", "regulariser_precision", "num_half_res", "tf32"),
+    *("precision", "regulariser_precision", "num_half_res", "tf32", "compile"),
+    "activation_checkpointing",
     *("total_kimg", "micro_batch", "callbacks", "logger", "trainer", "generator.label_names"),
     # The pictures themselves are compared, by their digest.
     *(

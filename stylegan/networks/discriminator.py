@@ -241,5 +241,5 @@ class Discriminator(nn.Module):
         img = channels_last(img)
         x = None
         for name in self.block_names:
-            x, img = getattr(self, name)(x, img)
+            x, img = getattr(self, name).run(x, img)
         return self.b4(x, img, self.mapping(None, c) if self.c_dim else None)

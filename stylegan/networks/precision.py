@@ -1,7 +1,8 @@
-"""Half precision in the blocks of a network; their weights stay in float32."""
+"""How the blocks of a network compute: half precision, with weights in float32, and activations kept or not."""
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 # Karras et al. 2020 (ADA), appendix C.
 GPU_NUM_HALF_RES = 4
@@ -10,13 +11,22 @@ GPU_NUM_HALF_RES = 4
 class ResolutionBlock(nn.Module):
     """All layers of one resolution, which can compute in another precision than its weights have.
 
-    `level`: the block's nominal resolution in px. `compute_dtype`: None = the weights' own.
+    `level`: the block's nominal resolution in px. `compute_dtype`: None = the weights' own. `recompute`: on the way
+    back, compute what is inside the block again instead of keeping it.
     """
 
     def __init__(self, level: int):
         super().__init__()
         self.level = level
         self.compute_dtype: torch.dtype | None = None
+        self.recompute = False
+
+    def run(self, *inputs):
+        """The block's output, of which only inputs and outputs are kept where `recompute` says so."""
+        if self.recompute and torch.is_grad_enabled():
+            # A block draws no random numbers, so that there is no state to bring back.
+            return checkpoint(self, *inputs, use_reentrant=False, preserve_rng_state=False)
+        return self(*inputs)
 
     def dtype_of(self, weight: Tensor) -> torch.dtype:
         """What the layers compute in. Weights of float64, as in exact comparisons, are never lowered."""
@@ -35,6 +45,13 @@ def compute_in(network: nn.Module, dtype: torch.dtype | None, num_half_res: int 
     chosen = levels if num_half_res is None else levels[:num_half_res]
     for block in blocks:
         block.compute_dtype = dtype if block.level in chosen else None
+
+
+def recompute_in(network: nn.Module, on: bool) -> None:
+    """Activation checkpointing (Chen et al. 2016) in all blocks of `network`, or in none."""
+    for module in network.modules():
+        if isinstance(module, ResolutionBlock):
+            module.recompute = on
 
 
 # By the names that users give them; `auto` chooses among them.

@@ -229,7 +229,7 @@ class SynthesisNetwork(nn.Module):
                 for layer in ("conv0", "conv1")
                 if f"{name}.{layer}" in noises
             }
-            x, img = block(x, img, ws[:, first : first + block.num_convs + 1], own)
+            x, img = block.run(x, img, ws[:, first : first + block.num_convs + 1], own)
             first += block.num_convs
         return img
 

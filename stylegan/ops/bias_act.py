@@ -112,9 +112,9 @@ class _BiasLeakyReLU(torch.autograd.Function):
 def _exceeds(y: Tensor, clamp: float) -> bool:
     """Whether any |y| reaches `clamp`: hardly ever, and one pass that only reads saves several that write.
 
-    On a GPU, where the answer would have to be waited for, always.
+    On a GPU, where the answer would have to be waited for, always; in a compiled graph, which cannot branch, too.
     """
-    if y.device.type != "cpu" or y.numel() == 0:
+    if y.device.type != "cpu" or y.numel() == 0 or torch.compiler.is_compiling():
         return True
     # Without a gap in it, a tensor is looked at in the order of its memory.
     flat = y.permute(0, 2, 3, 1) if y.ndim == 4 and y.is_contiguous(memory_format=torch.channels_last) else y

@@ -25,6 +25,8 @@ class Alone:
         module.optimizers = lambda: self.optimizers
         module.manual_backward = lambda loss, *args, **kwargs: loss.backward(*args, **kwargs)
         module._trainer = SimpleNamespace(datamodule=data)
+        if module.precision is None:
+            module.settle_precision(module.device)
         module.on_train_start()
         if module.augment is not None:
             module.augment.p = module.ada.p

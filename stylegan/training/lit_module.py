@@ -19,7 +19,7 @@ from stylegan.training.deal import Deal
 from stylegan.training.draws import Draw, KeyedDraws, key_after
 from stylegan.training.ema import ema_decay, tracking_w_avg, update_average
 from stylegan.training.gradients import LearningSteps
-from stylegan.training.lazy import lay_out, lazy_adam
+from stylegan.training.lazy import go_on, lazy_adam
 from stylegan.training.players import Players
 from stylegan.training.ranges import check_ranges
 from stylegan.training.ranks import rank, world
@@ -46,6 +46,7 @@ class StyleGAN2ADA(Checkpointed, ImageClock, Players, pl.LightningModule):
             part is a multiple of the minibatch-std group.
         total_kimg: where training ends. seed: of every random number.
         precision, regulariser_precision, num_half_res, tf32: as in `Players.set_precision`.
+        compile, activation_checkpointing: of the main phases, as in `Players.set_compile`.
     Raises: ValueError for values out of range. Source: Karras et al. 2020 (ADA).
     """
 
@@ -76,6 +77,8 @@ class StyleGAN2ADA(Checkpointed, ImageClock, Players, pl.LightningModule):
         regulariser_precision: str = "auto",
         num_half_res: int | None = None,
         tf32: bool = False,
+        compile: str | bool = False,
+        activation_checkpointing: bool = False,
     ):
         super().__init__()
         self.automatic_optimization = False
@@ -108,6 +111,7 @@ class StyleGAN2ADA(Checkpointed, ImageClock, Players, pl.LightningModule):
         self.ema_half_life_kimg, self.ema_ramp_up = ema_half_life_kimg, ema_ramp_up
         self.micro_batch = micro_batch
         self.set_precision(precision, regulariser_precision, num_half_res, tf32)
+        self.set_compile(compile, activation_checkpointing)
         self.stats = RunningStats()
         self._steps = LearningSteps((generator, discriminator))
         self.draws: KeyedDraws | None = None
@@ -129,9 +133,7 @@ class StyleGAN2ADA(Checkpointed, ImageClock, Players, pl.LightningModule):
         # Here the parameters are on their device and restored. What the configuration sets wins over the checkpoint.
         self.ada.apply_mode()
         for restored, fresh in zip(self.optimizers(), self.configure_optimizers(), strict=True):
-            for key in ("lr", "betas", "eps"):
-                restored.param_groups[0][key] = fresh.param_groups[0][key]
-            lay_out(restored)
+            go_on(restored, fresh)
         self._steps.attach()
         if self._deal(self.batch_size).count % world():
             raise ValueError(
@@ -141,6 +143,7 @@ class StyleGAN2ADA(Checkpointed, ImageClock, Players, pl.LightningModule):
         self.generator.train()
         self.discriminator.train()
         self.generator_ema.eval()
+        self.compile_players(self.batch_size // self._deal(self.batch_size).count)
         if self.draws is None:
             self.draws = KeyedDraws.for_networks(
                 self.generator,
@@ -182,7 +185,7 @@ class StyleGAN2ADA(Checkpointed, ImageClock, Players, pl.LightningModule):
         with self._learning_step(self.generator, "Gmain"), tracking_w_avg(mapping, self.batch_size) as track:
             for part in self._parts(draw):
                 ws = track(self.latents(part))
-                fakes = self.generator.synthesis(ws, noise_mode="random", noise=part.noise)
+                fakes = self.synthesize(ws, part.noise)
                 logits = self.judge(fakes, part.c, part.augment_fake)
                 loss = self.adversarial_loss.generator(logits)
                 self._report("fake", logits, {"Loss/G/loss": loss})
@@ -221,7 +224,7 @@ class StyleGAN2ADA(Checkpointed, ImageClock, Players, pl.LightningModule):
             for k, part in enumerate(parts):
                 with torch.no_grad():
                     ws = track(self.latents(part))
-                    fakes = self.generator.synthesis(ws, noise_mode="random", noise=part.noise)
+                    fakes = self.synthesize(ws, part.noise)
                 real_labels = None if labels is None else labels[k :: len(parts)]
                 fake_logits, real_logits = self.judge_both(
                     (fakes, part.c, part.augment_fake),

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from stylegan.networks.precision import GPU_NUM_HALF_RES, PRECISIONS, lower, precision_on
+from stylegan.networks.precision import GPU_NUM_HALF_RES, PRECISIONS, lower, precision_on, recompute_in
+from stylegan.training.compiled import CompiledPlayers
 from stylegan.training.draws import Draw
 from stylegan.training.joint import join, separate
+from stylegan.training.ranks import rank
 
 _REGULARISERS = ("Greg", "Dreg")
 
@@ -36,7 +38,8 @@ class Players:
             raise ValueError(f"regulariser_precision={regulariser_precision}: it must be auto or fp32")
         if num_half_res is not None and num_half_res < 0:
             raise ValueError(f"num_half_res must be at least 0, or null; got {num_half_res}")
-        self._asked = precision, regulariser_precision, num_half_res
+        self.regulariser_precision = regulariser_precision
+        self._asked = precision, num_half_res
         self._tf32 = tf32
         self.precision: str | None = None
         # Of the checkpoint that a run goes on from.
@@ -47,7 +50,7 @@ class Players:
 
         Raises: ValueError where it cannot compute so, or where float16 would run over.
         """
-        asked, _, num_half_res = self._asked
+        asked, num_half_res = self._asked
         chosen = precision_on(device, asked)
         unclamped = [
             name
@@ -67,7 +70,7 @@ class Players:
 
     def precision_lines(self) -> Iterator[str]:
         """What is to be said of it when training starts."""
-        _, regulariser, num_half_res = self._asked
+        _, num_half_res = self._asked
         text = f"precision   {self.precision}"
         if self.precision != "fp32":
             if num_half_res is None and self.device.type != "cpu":
@@ -75,7 +78,7 @@ class Players:
             text += (
                 "" if num_half_res is None else f" in the {num_half_res} highest resolutions, the others fp32"
             )
-            text += "; R1 and path length fp32" if regulariser == "fp32" else ""
+            text += "; R1 and path length fp32" if self.regulariser_precision == "fp32" else ""
         yield text
         if self.precision_before not in (None, self.precision):
             yield (
@@ -83,13 +86,53 @@ class Players:
                 f" training, but not the same bits; precision={self.precision_before} keeps them"
             )
 
+    def set_compile(self, compile: str | bool, activation_checkpointing: bool = False) -> None:
+        """Whether the main phases run as compiled graphs: true, false, or auto; and whether they keep activations.
+
+        auto compiles nowhere yet: on a CPU it brings about a tenth, but needs a C++ compiler and takes more than a
+        minute at every start; on GPUs nobody has measured it. R1 and path length keep their activations in any case:
+        what they compute again would have to be kept for the second derivative.
+        Raises: ValueError for another word.
+        """
+        if compile not in (True, False, "auto"):
+            raise ValueError(f"compile={compile}: it must be auto, true or false")
+        self.wants_compiled, self.activation_checkpointing = compile is True, activation_checkpointing
+        self._compiled: CompiledPlayers | None = None
+        self._main_phase = False
+
+    def compile_players(self, n: int) -> None:
+        """Compile, where that is wanted, for parts of n samples, and say so.
+
+        Where it fails, for want of a compiler perhaps, training goes on without.
+        """
+        if not self.wants_compiled:
+            return
+        self.compute_for("Gmain")
+        try:
+            compiled = CompiledPlayers(self.generator, self.discriminator)
+            line = compiled.try_out(n, self._steps.learning)
+            self._compiled = compiled
+        # Whatever a compiler or the tools that it calls may raise.
+        except Exception as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            line = f"note        compile=true failed, going on without: {reason[:200]}"
+        if not rank():
+            print(line, flush=True)
+
     def compute_for(self, phase: str) -> None:
         """Set both players to the precision of a phase."""
-        _, regulariser, num_half_res = self._asked
-        lowered = phase not in _REGULARISERS or regulariser == "auto"
+        self._main_phase = phase not in _REGULARISERS
+        _, num_half_res = self._asked
+        lowered = self._main_phase or self.regulariser_precision == "auto"
         chosen = self.precision if lowered and self.precision is not None else "fp32"
         for player in (self.generator, self.discriminator):
             lower(player, self.device, chosen, num_half_res=num_half_res)
+            recompute_in(player, self.activation_checkpointing and self._main_phase)
+
+    def synthesize(self, ws: Tensor, noise: dict[str, Tensor]) -> Tensor:
+        """Images [n,C,H,W] of ws [n,L,W]."""
+        run = self._compiled.synthesis if self._compiled and self._main_phase else self.generator.synthesis
+        return run(ws, noise_mode="random", noise=noise)
 
     def latents(self, part: Draw) -> Tensor:
         """ws [n,L,W], the entries from the cut-off on from the second latent."""
@@ -103,14 +146,15 @@ class Players:
         """[n]; `track` gets the ws, None = nobody does."""
         ws = self.latents(part)
         ws = ws if track is None else track(ws)
-        fakes = self.generator.synthesis(ws, noise_mode="random", noise=part.noise)
+        fakes = self.synthesize(ws, part.noise)
         return self.path_length.lengths(fakes, ws, part.path_noise, create_graph=create_graph)
 
     def judge(self, images: Tensor, labels: Tensor | None, augmentation: dict[str, Tensor] | None) -> Tensor:
         """Logits [n,1] of images [n,C,H,W], augmented where there are draws."""
         if augmentation is not None:
             images = self.augment(images, draws=augmentation)
-        return self.discriminator(images, labels)
+        run = self._compiled.judge if self._compiled and self._main_phase else self.discriminator
+        return run(images, labels)
 
     def judge_both(self, fakes: Judged, reals: Judged) -> tuple[Tensor, Tensor]:
         """Logits of fakes and of reals, in one pass where they would not be compared with each other."""

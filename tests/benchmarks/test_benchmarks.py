@@ -91,7 +91,7 @@ def test_any_text_is_a_setting_or_a_line_that_says_what_there_is(text):
         ("C", "C is neither one of A, B"),
         ("resolution=32,preset=tiny", "batch must be given, too"),
         ("resolution=0,preset=tiny,batch=4", "resolution must be a whole number above 0, got 0"),
-        ("resolution=8,preset=tiny,batch=4,precision=int8", "precision must be one of fp32"),
+        ("resolution=8,preset=tiny,batch=4,precision=int8", "precision must be one of auto, fp32"),
         ("resolution=50,preset=tiny,batch=4", "no network draws 50x50"),
         ("resolution=8,preset=huge,batch=4", "preset=huge: there is no such file"),
     ],

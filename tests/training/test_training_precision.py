@@ -6,7 +6,7 @@ from standalone import batch, module
 
 from stylegan.networks import precision as networks_precision
 from stylegan.networks.precision import ResolutionBlock
-from stylegan.training.lazy import lay_out
+from stylegan.training.lazy import go_on
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
@@ -123,7 +123,7 @@ def test_the_optimisers_state_is_laid_out_as_the_weights():
                 state = optimizer.state[weight]
                 for key in ("exp_avg", "exp_avg_sq"):
                     state[key] = state[key].contiguous()
-                lay_out(optimizer)
+                go_on(optimizer, torch.optim.Adam([weight], fused=True))
             optimizer.step()
         return weight.detach()
 
