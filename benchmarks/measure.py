@@ -29,7 +29,8 @@ def measured(setting: Setting, device: torch.device, *, rounds: int) -> dict[str
     # float32 in any case: what other machines' figures are compared by.
     dtypes = {torch.float32} | {training.dtype_of(name) for name in works}
     convolutions = {dtype: large_convolution(device, dtype) for dtype in dtypes}
-    seconds = interleaved(works | convolutions, device, rounds=rounds)
+    with training.drawing():
+        seconds = interleaved(works | convolutions, device, rounds=rounds)
 
     speed = {dtype: OPERATIONS / seconds[dtype] for dtype in dtypes}
     ideal = {name: counted[name] / speed[training.dtype_of(name)] for name in works}

@@ -1,6 +1,7 @@
 """The work that is timed: the four phases of an iteration and generation, on real networks, without a Trainer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from hydra.utils import instantiate
@@ -11,6 +12,7 @@ from benchmarks.settings import Setting
 from stylegan.cli.complete import complete, fill_labels
 from stylegan.cli.compose import composed
 from stylegan.networks.precision import PRECISIONS
+from stylegan.networks.synthesis import prepared
 from stylegan.training.alone import Alone
 
 # How often a phase runs in an iteration.
@@ -20,17 +22,20 @@ SHARES = {"Gmain": 1.0, "Greg": 1 / 4, "Dmain": 1.0, "Dreg": 1 / 16}
 class Training:
     """A training that can be asked for one phase at a time.
 
-    Args: setting: what to train. device: where.
+    Args: setting: what to train. device: where. contiguous: weights in the order of their indices, for comparison.
     Raises: what the train command raises for its words.
     """
 
-    def __init__(self, setting: Setting, device: torch.device):
+    def __init__(self, setting: Setting, device: torch.device, *, contiguous: bool = False):
         composition = composed("train", setting.words)
         complete(composition)
         config = composition.config
         fill_labels(config, 0)
         torch.manual_seed(0)
         self.module = instantiate(config.module).to(device)
+        if contiguous:
+            for parameter in self.module.parameters():
+                parameter.data = parameter.data.contiguous()
         self._alone = Alone(self.module)
         self.batch, self.device = setting.batch, device
         shape = (setting.batch, config.data.channels, setting.resolution, setting.resolution)
@@ -53,8 +58,14 @@ class Training:
 
     @torch.no_grad()
     def generate(self) -> None:
-        """One batch of pictures from the average generator."""
+        """One batch of pictures from the average generator, as one of many that the generate command draws."""
         self.module.generator_ema(self._z, None)
+
+    @contextmanager
+    def drawing(self) -> Iterator[None]:
+        """Inside, the average generator stays as it is."""
+        with prepared(self.module.generator_ema.synthesis):
+            yield
 
     @property
     def works(self) -> dict[str, Callable[[], None]]:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from stylegan.latents.seeds import latents_of, noise_of
+from stylegan.networks.synthesis import prepared
 from stylegan.sizes import Size
 
 
@@ -63,13 +64,14 @@ class Sampler:
         if noise_mode == "random" and noise_seeds is None:
             raise ValueError("noise_mode random needs noise_seeds, a seed for each picture's noise")
         parts = []
-        for rows in self._chunks(len(ws)):
-            noise = None
-            if noise_mode == "random":
-                drawn = noise_of(noise_seeds[rows], self.generator.synthesis.noise_layers)
-                noise = {name: self._full(values) for name, values in drawn.items()}
-            images = self.generator.synthesis(self._full(ws[rows]), noise_mode=noise_mode, noise=noise)
-            parts.append(images[: rows.stop - rows.start])
+        with prepared(self.generator.synthesis):
+            for rows in self._chunks(len(ws)):
+                noise = None
+                if noise_mode == "random":
+                    drawn = noise_of(noise_seeds[rows], self.generator.synthesis.noise_layers)
+                    noise = {name: self._full(values) for name, values in drawn.items()}
+                images = self.generator.synthesis(self._full(ws[rows]), noise_mode=noise_mode, noise=noise)
+                parts.append(images[: rows.stop - rows.start])
         return torch.cat(parts)
 
     def of_seeds(
@@ -84,11 +86,12 @@ class Sampler:
 
         Args: label: [K], for a generator with labels; None without.
         """
-        for rows in self._chunks(len(seeds)):
-            some = seeds[rows]
-            labels = None if label is None else label.expand(len(some), -1)
-            ws = self.map(latents_of(some, self.generator.z_dim), labels, truncation=truncation)
-            yield some, self.draw(ws, noise_mode, noise_seeds=some)
+        with prepared(self.generator.synthesis):
+            for rows in self._chunks(len(seeds)):
+                some = seeds[rows]
+                labels = None if label is None else label.expand(len(some), -1)
+                ws = self.map(latents_of(some, self.generator.z_dim), labels, truncation=truncation)
+                yield some, self.draw(ws, noise_mode, noise_seeds=some)
 
     def _chunks(self, num: int) -> Iterator[slice]:
         return (slice(first, min(first + self.chunk, num)) for first in range(0, num, self.chunk))

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from stylegan.ops import bias_act, conv2d_resample, setup_filter
 from stylegan.ops.bias_act import ACTIVATIONS, HOMOGENEOUS
+from stylegan.ops.convolution import lay_out
 
 
 def channels_last(x: Tensor) -> Tensor:
@@ -78,7 +79,7 @@ class Conv2dLayer(nn.Module):
         self.act_gain = ACTIVATIONS[activation].gain
         self.register_buffer("resample_filter", setup_filter(resample_taps))
         weight = torch.randn(out_channels, in_channels, kernel_size, kernel_size)
-        self._register("weight", channels_last(weight), trainable)
+        self._register("weight", lay_out(weight, transposed=up > 1 and kernel_size > 1), trainable)
         self._register("bias", torch.zeros(out_channels) if bias else None, trainable)
 
     def _register(self, name: str, value: Tensor | None, trainable: bool) -> None:

@@ -1,6 +1,7 @@
 """The synthesis network: intermediate latents w to an image."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,8 @@ from stylegan.networks.layers import Conv2dLayer, FullyConnected, channels_last,
 from stylegan.networks.precision import ResolutionBlock
 from stylegan.ops import bias_act, modulated_conv2d, setup_filter, upsample2d
 from stylegan.ops.bias_act import ACTIVATIONS
+from stylegan.ops.convolution import lay_out
+from stylegan.ops.modulated_conv2d import tap_energy
 from stylegan.sizes import Size
 
 ARCHITECTURES = ("orig", "skip", "resnet")
@@ -35,32 +38,65 @@ class SynthesisLayer(nn.Module):
         self.up, self.use_noise, self.activation, self.conv_clamp = up, use_noise, activation, conv_clamp
         self.act_gain = ACTIVATIONS[activation].gain
         self.register_buffer("resample_filter", setup_filter(resample_taps))
-        self.weight = nn.Parameter(channels_last(torch.randn(out_channels, in_channels, 3, 3)))
+        weight = torch.randn(out_channels, in_channels, 3, 3)
+        self.weight = nn.Parameter(lay_out(weight, transposed=up > 1))
         if use_noise:
             self.register_buffer("noise_const", torch.randn(*size))
             self.noise_strength = nn.Parameter(torch.zeros([]))
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.affine = FullyConnected(w_dim, in_channels, bias_init=1.0)
+        # Weights in half precision and their energy, while `prepared` holds.
+        self.ready: tuple[Tensor, Tensor] | None = None
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor | None = None, gain: float = 1.0) -> Tensor:
         """`noise`: [H,W] or [N,1,H,W] before the learned strength, None = none; `gain` scales output and clamp."""
         clamp = None if self.conv_clamp is None else self.conv_clamp * gain
         before, after = split_gain(self.activation, self.act_gain * gain)
+        # No equalised learning rate: demodulation would divide any factor of the weights out again.
+        weight, energy = (self.weight, None) if self.ready is None else self.ready
+        bias = self.bias if before == 1 else self.bias * before
+        noise = None if noise is None else noise * self.noise_strength
+        if noise is not None and noise.ndim == 2 and len(x) > 1:
+            # The same for all samples: noise and bias are one small picture, channels last, added at once.
+            noise, bias = (noise[:, :, None] + self.bias).permute(2, 0, 1), None
         x = modulated_conv2d(
             x,
-            # No equalised learning rate: demodulation would divide any factor of the weights out again.
-            self.weight,
+            weight,
             self.affine(w),
-            noise=None if noise is None else noise * self.noise_strength,
+            noise=noise,
             up=self.up,
             padding=1,
             resample_filter=self.resample_filter,
             flip_weight=self.up == 1,
             gain=before,
+            energy=energy,
         )
-        return bias_act(
-            x, self.bias if before == 1 else self.bias * before, act=self.activation, gain=after, clamp=clamp
-        )
+        return bias_act(x, bias, act=self.activation, gain=after, clamp=clamp)
+
+
+@contextmanager
+def prepared(network: nn.Module) -> Iterator[None]:
+    """For drawing many batches with weights that stay as they are: what depends on them alone is computed once.
+
+    Without gradients only. Inside another one, the outer one holds.
+    """
+    layers = [m for m in network.modules() if isinstance(m, SynthesisLayer) and m.ready is None]
+    half = {
+        layer: block.dtype_of(layer.weight)
+        for block in network.modules()
+        if isinstance(block, SynthesisBlock)
+        for layer in (block.conv1, *([] if block.is_first else [block.conv0]))
+    }
+    with torch.no_grad():
+        for layer in layers:
+            # The reduced range of float16 needs the exact weights.
+            if half[layer] != torch.float16:
+                layer.ready = layer.weight.detach().to(half[layer]), tap_energy(layer.weight)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.ready = None
 
 
 class ToRGBLayer(nn.Module):

@@ -65,7 +65,7 @@ def bias_act(
                 shape = [1] * x.ndim
                 shape[dim] = -1
                 b = b.to(x.dtype).reshape(shape)
-            return _BiasLeakyReLU.apply(x, b, alpha, gain, clamp)
+            return _BiasLeakyReLU.apply(x, b, alpha, gain, clamp)[0]
     if b is not None:
         shape = [1] * x.ndim
         shape[dim] = -1
@@ -86,23 +86,26 @@ class _BiasLeakyReLU(torch.autograd.Function):
 
     @staticmethod
     def forward(x, b, alpha, gain, clamp):
+        """Returns: the result, and the limit where anything reaches it, otherwise None."""
         # gain · lrelu(t) = lrelu(gain · t)
         if b is not None:
             y = F.leaky_relu_(torch.add(b * gain if gain != 1 else b, x, alpha=gain), alpha)
         else:
             y = F.leaky_relu_(x * gain, alpha) if gain != 1 else F.leaky_relu(x, alpha)
-        return y if clamp is None or not _exceeds(y, clamp) else y.clamp_(-clamp, clamp)
+        if clamp is None or not _exceeds(y, clamp):
+            return y, None
+        return y.clamp_(-clamp, clamp), clamp
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        _, b, ctx.alpha, ctx.gain, clamp = inputs
+        _, b, ctx.alpha, ctx.gain, _ = inputs
         # An element at the limit is taken for one beyond it, where the slope is 0.
-        ctx.clamp = clamp if clamp is not None and _exceeds(output, clamp) else None
+        y, ctx.clamp = output
         ctx.bias_shape = None if b is None else b.shape
-        ctx.save_for_backward(output)
+        ctx.save_for_backward(y)
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx, grad, _):
         (y,) = ctx.saved_tensors
         grad = _Mask.apply(grad, y.detach(), ctx.alpha, ctx.gain, ctx.clamp)
         db = grad.sum_to_size(ctx.bias_shape) if ctx.needs_input_grad[1] else None

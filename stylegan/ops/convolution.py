@@ -51,6 +51,14 @@ class Form(NamedTuple):
     gain: float
 
 
+def lay_out(w: Tensor, *, transposed: bool = False) -> Tensor:
+    """Weights [C_out, C, kh, kw] in the order of memory in which `convolve` reads them, and leaves their gradient,
+    without a copy: channels last; for a transposed convolution those of the output."""
+    if transposed:
+        return lay_out(w.transpose(0, 1)).transpose(0, 1)
+    return w.contiguous(memory_format=torch.channels_last)
+
+
 def convolve(
     x: Tensor,
     w: Tensor,
@@ -115,10 +123,9 @@ class _WeightGradient(torch.autograd.Function):
             above, below, like, None, form.stride, form.padding, (1, 1), False, (0, 0), 1,
             (False, True, False),
         )  # fmt: skip
-        if form.swapped:
-            dw = dw.transpose(0, 1)
         dw = dw.to(dtype, memory_format=torch.channels_last)
-        return dw.mul_(form.gain) if form.gain != 1 else dw
+        dw = dw.mul_(form.gain) if form.gain != 1 else dw
+        return dw.transpose(0, 1) if form.swapped else dw
 
     @staticmethod
     def setup_context(ctx, inputs, output):

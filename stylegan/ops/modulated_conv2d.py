@@ -19,6 +19,7 @@ def modulated_conv2d(
     demodulate: bool = True,
     flip_weight: bool = True,
     gain: float = 1.0,
+    energy: Tensor | None = None,
 ) -> Tensor:
     """Convolve each sample with its own weights w·s, normalised to unit output variance.
 
@@ -33,6 +34,7 @@ def modulated_conv2d(
         up, down, padding, resample_filter, flip_weight: as in `conv2d_resample`.
         demodulate: normalise as above.
         gain: factor on the whole result, noise included.
+        energy: `tap_energy(w)`, where it is known already; w may then be in the precision of x.
     Returns: [N, C_out, H·up/down, W·up/down].
     Source: Karras et al. 2020 (StyleGAN2), section 2.2, equations 1 to 3.
     """
@@ -47,13 +49,18 @@ def modulated_conv2d(
     x = conv2d_resample(x, w, f=resample_filter, up=up, down=down, padding=padding, flip_weight=flip_weight)
     if not demodulate:
         return x if noise is None else x + noise
-    energy = styles.square() @ _Energy.apply(w).t()
+    energy = styles.square() @ (tap_energy(w) if energy is None else energy).t()
     scale = ((energy + 1e-8).rsqrt() * gain)[:, :, None, None].to(x.dtype)
     return x * scale if noise is None else torch.addcmul(noise, x, scale)
 
 
+def tap_energy(w: Tensor) -> Tensor:
+    """Σ w² over the taps, [C_out, C, kh, kw] → [C_out, C]."""
+    return _Energy.apply(w)
+
+
 class _Energy(torch.autograd.Function):
-    """Σ w² over the taps, [C_out, C, kh, kw] → [C_out, C], with one pass over w for its gradient."""
+    """With one pass over w for its gradient."""
 
     @staticmethod
     def forward(w):

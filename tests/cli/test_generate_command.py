@@ -77,11 +77,17 @@ def test_a_run_folder_a_checkpoint_and_its_generator_draw_the_same(here):
     make_run(here / "runs" / "a", seed=1, images=6400)
     save_generator("lone.safetensors", make_generator())
     for out, network in {"run": here / "runs" / "a", "file": path, "generator": "lone.safetensors"}.items():
-        assert main([f"network={network}", f"out={out}", "seeds=3", "truncation=0.7"]) == 0
+        assert main([f"network={network}", f"out={out}", "seeds=3", "truncation=0.7", "precision=fp32"]) == 0
     seed = "seed0003.png"
     np.testing.assert_array_equal(pixels(here / "run" / seed), pixels(here / "generator" / seed))
     np.testing.assert_array_equal(pixels(here / "run" / seed), pixels(here / "file" / seed))
-    common = {"seed": "3", "truncation": "0.7", "noise_mode": "const", "version": __version__}
+    common = {
+        "seed": "3",
+        "truncation": "0.7",
+        "noise_mode": "const",
+        "precision": "fp32",
+        "version": __version__,
+    }
     assert read_png_text(here / "run" / seed) == common | {"network": path.name, "kimg": "12.800"}
     assert read_png_text(here / "generator" / seed) == common | {"network": "lone.safetensors"}
 

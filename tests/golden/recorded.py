@@ -54,6 +54,7 @@ class FrozenModule(StandaloneModule):
 
     class _NoStep:
         param_groups = ({},)
+        state = {}
 
         def step(self):
             pass

@@ -65,9 +65,10 @@ def test_grey_pictures_stay_grey(tmp_path):
 
 
 def test_the_pictures_tell_their_origin(tmp_path):
-    values = dict(truncation=0.7, label="1", noise_mode="none", provenance={"network": "nëtwork, 1.ckpt"})
+    values = dict(truncation=0.7, label="1", noise_mode="none", precision="fp32")
+    values["provenance"] = {"network": "nëtwork, 1.ckpt"}
     task(tmp_path, make_generator(c_dim=3), seeds="2,5", **values).run()
-    common = {"network": "nëtwork, 1.ckpt", "truncation": "0.7", "label": "1", "noise_mode": "none"}
+    common = dict(network="nëtwork, 1.ckpt", truncation="0.7", label="1", noise_mode="none", precision="fp32")
     assert read_png_text(tmp_path / "out" / "seed0005.png") == common | {"seed": "5"}
     assert read_png_text(tmp_path / "out" / "grid.png") == common | {"seeds": "2,5"}
 

@@ -1,0 +1,134 @@
+"""What each change of the hot path brings: the same training with one of them left out, in turn with the whole.
+
+`python -m benchmarks.without --setting B --json without.json`
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import partial
+from pathlib import Path
+from unittest.mock import patch
+
+from stylegan.cli.host import prepare_host
+
+prepare_host()
+
+import torch  # noqa: E402  (its runtimes read at once what is prepared)
+import torch.nn.functional as F  # noqa: E402
+from rich.console import Console  # noqa: E402
+from rich.table import Table  # noqa: E402
+from torch import Tensor  # noqa: E402
+
+from benchmarks.settings import NAMED, Setting, parse_setting  # noqa: E402
+from benchmarks.timing import interleaved  # noqa: E402
+from benchmarks.training import SHARES, Training  # noqa: E402
+from stylegan.atomic import replacing  # noqa: E402
+from stylegan.training.gradients import FlatGradients  # noqa: E402
+
+
+def plain_convolution(
+    x: Tensor,
+    w: Tensor,
+    bias: Tensor | None = None,
+    *,
+    stride: tuple[int, int] = (1, 1),
+    padding: tuple[int, int] = (0, 0),
+    transposed: bool = False,
+    gain: float = 1.0,
+) -> Tensor:
+    """`convolve`, its derivatives left to autograd."""
+    w = w.to(x.dtype) * gain if gain != 1 else w.to(x.dtype)
+    bias = None if bias is None else bias.to(x.dtype)
+    if transposed:
+        return F.conv_transpose2d(x, w.transpose(0, 1), bias, stride=stride, padding=padding)
+    return F.conv2d(x, w, bias, stride=stride, padding=padding)
+
+
+def _repair(gradients: FlatGradients) -> Tensor:
+    bad = (~torch.isfinite(gradients.vector)).sum()
+    torch.nan_to_num(gradients.vector, nan=0.0, posinf=1e5, neginf=-1e5, out=gradients.vector)
+    return bad
+
+
+@contextmanager
+def _weight_gradients_everywhere() -> Iterator[None]:
+    with ExitStack() as stack:
+        for name in ("path_length", "r1"):
+            stack.enter_context(patch(f"stylegan.losses.{name}.without_weight_gradients", nullcontext))
+        yield
+
+
+@contextmanager
+def _judged_apart() -> Iterator[None]:
+    def apart(self, fakes, reals):
+        return self.judge(*fakes), self.judge(*reals)
+
+    with patch("stylegan.training.players.Players.judge_both", apart):
+        yield
+
+
+LEFT_OUT: dict[str, Callable[[], AbstractContextManager]] = {
+    "nothing": nullcontext,
+    "the upsampling filter's float32": partial(
+        patch, "stylegan.ops.upfirdn2d.lacks_fast_transposed", lambda x: False
+    ),
+    "own derivatives of convolutions": partial(
+        patch, "stylegan.ops.conv2d_resample.convolve", plain_convolution
+    ),
+    "penalties without weight gradients": _weight_gradients_everywhere,
+    "fakes and reals judged at once": _judged_apart,
+    "a limit that is looked for first": partial(
+        patch, "stylegan.ops.bias_act._exceeds", lambda y, clamp: True
+    ),
+    "bad gradients found in one pass": partial(patch.object, FlatGradients, "repair", _repair),
+    "weights laid out as they are read": nullcontext,
+}
+
+
+def compared(setting: Setting, device: torch.device, *, rounds: int) -> dict[str, float]:
+    """Seconds of an iteration, by what is left out."""
+    training, other = Training(setting, device), Training(setting, device, contiguous=True)
+
+    def work(name: str, phase: str) -> Callable[[], None]:
+        def run() -> None:
+            with LEFT_OUT[name]():
+                (other if name.startswith("weights") else training).phase(phase)
+
+        return run
+
+    works = {(name, phase): work(name, phase) for name in LEFT_OUT for phase in SHARES}
+    seconds = interleaved(works, device, rounds=rounds)
+    return {name: sum(share * seconds[name, phase] for phase, share in SHARES.items()) for name in LEFT_OUT}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.without", description=__doc__)
+    parser.add_argument("--setting", default="B", help=f"{', '.join(NAMED)}, or as in python -m benchmarks")
+    parser.add_argument("--json", type=Path, help="where the figures are written")
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args(argv)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        setting = parse_setting(options.setting)
+    except ValueError as error:
+        parser.error(str(error))
+    seconds = compared(setting, device, rounds=options.rounds)
+    whole = seconds["nothing"]
+    table = Table(title=f"setting {setting.name}: an iteration without ...")
+    for name in ("left out", "ms", "times the whole"):
+        table.add_column(name)
+    for name, value in seconds.items():
+        table.add_row(name, f"{1000 * value:.0f}", f"{value / whole:.3f}")
+    Console(width=None if sys.stdout.isatty() else 100).print(table)
+    if options.json is not None:
+        ratios = {name: value / whole for name, value in seconds.items()}
+        with replacing(options.json) as file:
+            file.write((json.dumps({"setting": setting.name, "ratio": ratios}, indent=2) + "\n").encode())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
