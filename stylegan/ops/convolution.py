@@ -78,34 +78,54 @@ def convolve(
     Returns: [N, C_out, ..], channels last.
     """
     form = Form(tuple(stride), tuple(padding), transposed, (0, 0), transposed, float(gain))
-    return _Convolution.apply(x, w, bias, form)
+    return _Convolution.apply(x, w, bias, form)[0]
 
 
 class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(x, w, bias, form):
+        """Returns: the result, and the weights as the kernel takes them, None where these are w itself."""
         x = x.contiguous(memory_format=torch.channels_last)
         bias = None if bias is None else bias.to(x.dtype)
         kernel = _kernel(w, x.dtype, form)
-        return _CONVOLUTION(x, kernel, bias, form.stride, form.padding, (1, 1), form.upwards, form.rest, 1)
+        y = _CONVOLUTION(
+            x, _turned(kernel, form), bias, form.stride, form.padding, (1, 1), form.upwards, form.rest, 1
+        )
+        return y, None if kernel is w else kernel
 
     @staticmethod
     def setup_context(ctx, inputs, output):
         x, w, bias, ctx.form = inputs
-        ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, w)
+        kernel = output[1]
+        if kernel is not None:
+            ctx.mark_non_differentiable(kernel)
+        ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, w, kernel)
         ctx.size = x.shape[2:]
         ctx.bias_dtype = None if bias is None else bias.dtype
 
     @staticmethod
-    def backward(ctx, grad):
-        x, w = ctx.saved_tensors
+    def backward(ctx, grad, _):
+        x, w, kernel = ctx.saved_tensors
+        needs_x, needs_w = ctx.needs_input_grad[0], ctx.needs_input_grad[1] and _weight_gradients
         dx = dw = db = None
-        if ctx.needs_input_grad[0]:
-            dx = _Convolution.apply(grad, w, None, _adjoint(ctx.form, grad.shape[2:], ctx.size, w.shape[2:]))
-        if ctx.needs_input_grad[1] and _weight_gradients:
-            dw = _WeightGradient.apply(x, grad, w.shape, w.dtype, ctx.form)
         if ctx.needs_input_grad[2]:
             db = grad.sum(dim=[0, 2, 3]).to(ctx.bias_dtype)
+        if not torch.is_grad_enabled() and x is not None:
+            # Nobody will differentiate this: both at once.
+            grad = grad.contiguous(memory_format=torch.channels_last)
+            x = x.contiguous(memory_format=torch.channels_last)
+            kernel = w if kernel is None else kernel
+            form, kernel = ctx.form, _turned(kernel, ctx.form)
+            dx, dw, _ = _BACKWARD(
+                grad, x, kernel, None, form.stride, form.padding, (1, 1), form.upwards, form.rest, 1,
+                (needs_x, needs_w, False),
+            )  # fmt: skip
+            return dx, _as_weight(dw, w.dtype, form) if needs_w else None, db, None
+        if needs_x:
+            form = _adjoint(ctx.form, grad.shape[2:], ctx.size, w.shape[2:])
+            dx = _Convolution.apply(grad, w, None, form)[0]
+        if needs_w:
+            dw = _WeightGradient.apply(x, grad, w.shape, w.dtype, ctx.form)
         return dx, dw, db, None
 
 
@@ -123,9 +143,7 @@ class _WeightGradient(torch.autograd.Function):
             above, below, like, None, form.stride, form.padding, (1, 1), False, (0, 0), 1,
             (False, True, False),
         )  # fmt: skip
-        dw = dw.to(dtype, memory_format=torch.channels_last)
-        dw = dw.mul_(form.gain) if form.gain != 1 else dw
-        return dw.transpose(0, 1) if form.swapped else dw
+        return _as_weight(dw, dtype, form)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -138,9 +156,9 @@ class _WeightGradient(torch.autograd.Function):
         dx = dgrad = None
         if ctx.needs_input_grad[0]:
             form = _adjoint(ctx.form, grad.shape[2:], x.shape[2:], ctx.shape[2:])
-            dx = _Convolution.apply(grad, ddw, None, form)
+            dx = _Convolution.apply(grad, ddw, None, form)[0]
         if ctx.needs_input_grad[1]:
-            dgrad = _Convolution.apply(x, ddw, None, ctx.form)
+            dgrad = _Convolution.apply(x, ddw, None, ctx.form)[0]
         return dx, dgrad, None, None, None
 
 
@@ -148,7 +166,19 @@ def _kernel(w: Tensor, dtype: torch.dtype, form: Form) -> Tensor:
     kernel = w.to(dtype)
     if form.gain != 1:
         kernel = kernel * form.gain if kernel is w else kernel.mul_(form.gain)
+    return kernel
+
+
+def _turned(kernel: Tensor, form: Form) -> Tensor:
+    """As the library takes them: of the downward direction, whichever it is."""
     return kernel.transpose(0, 1) if form.swapped else kernel
+
+
+def _as_weight(dw: Tensor, dtype: torch.dtype, form: Form) -> Tensor:
+    """The library's gradient of `_turned` weights as that of the weights."""
+    dw = dw.to(dtype, memory_format=torch.channels_last)
+    dw = dw.mul_(form.gain) if form.gain != 1 else dw
+    return _turned(dw, form)
 
 
 def _stored(shape, form: Form):

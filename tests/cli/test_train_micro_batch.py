@@ -207,6 +207,7 @@ def losses(run: Path) -> list[dict]:
     ]
 
 
+@pytest.mark.long
 def test_a_run_measures_once_and_goes_on_with_the_number(limited, tmp_path, capsys):
     words = [*REAL, f"runs_dir={tmp_path}", "callbacks.stats.every_kimg=0.008"]
     assert main([*words, "name=auto", "micro_batch=auto", "total_kimg=0.016"]) == 0

@@ -18,6 +18,7 @@ def trained(iterations=4, **options):
     return found.state_dict()
 
 
+@pytest.mark.long
 def test_compiled_phases_train_as_plain_ones(monkeypatch, capsys):
     """The graphs as dynamo and autograd cut them, without a C++ compiler; all four phases, float64."""
     compile = torch.compile
