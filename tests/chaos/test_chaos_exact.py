@@ -36,10 +36,8 @@ def train(place: Path, *arguments: str) -> int:
 @pytest.mark.parametrize(
     "kind",
     [
-        # All of them take a minute; the two that cover most are run every time.
-        kind
-        if kind in ("bgcfnc", "conditional, style mixing")
-        else pytest.param(kind, marks=pytest.mark.long)
+        # All of them take minutes; the one that covers most is run every time.
+        kind if kind == "conditional, style mixing" else pytest.param(kind, marks=pytest.mark.long)
         for kind in KINDS
     ],
 )

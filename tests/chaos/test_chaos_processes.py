@@ -56,6 +56,7 @@ def order(place: Path, name: str) -> list[str]:
     return ["+callbacks.order._target_=killing.Order", f"+callbacks.order.file={place / name}"]
 
 
+@pytest.mark.long
 def test_one_two_and_one_processes_again(tmp_path):
     """In float64, with R1, path length, style mixing, labels and bgc at p 0.5; the second stretch of the second run
     has two processes."""

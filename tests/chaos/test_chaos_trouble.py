@@ -10,6 +10,7 @@ import sys
 import termios
 from pathlib import Path
 
+import pytest
 import torch
 
 ROOT = Path(__file__).parents[2]
@@ -69,6 +70,7 @@ def test_it_goes_back_to_the_last_good_checkpoint_and_draws_anew(tmp_path):
     assert not torch.equal(whole[name], last[name])
 
 
+@pytest.mark.long
 def test_a_branch_goes_back_to_where_it_began(tmp_path):
     """It has no checkpoint of its own yet."""
     assert train(tmp_path, "+callbacks.poison.at_images=64", "+callbacks.poison.times=0").returncode == 0

@@ -54,6 +54,7 @@ def test_a_killed_worker_changes_no_bit(tmp_path):
     assert programs_in(tmp_path) == []
 
 
+@pytest.mark.long
 def test_what_hangs_for_ever_is_named_in_one_line(tmp_path):
     hanging = ["data._target_=killing.HangingFlowers", "data.worker_timeout_sec=0.5"]
     done = train(tmp_path, "name=hanging", *hanging)
