@@ -6,7 +6,7 @@ from typing import Any
 
 from datamodules.datasets import ImageDataset
 from datamodules.datasets.pixel_memory import PixelMemory, pixel_bytes
-from datamodules.free_memory import free_bytes
+from stylegan.free_memory import in_words, room_of_machine
 
 # The rest is for the training, for what torch itself takes, and for others.
 _SHARE_OF_FREE = 4
@@ -56,9 +56,10 @@ def _fault(count: int, *, cache: bool | str, shape: Sequence[int], devices: int,
     """Why the images cannot be kept; None where they can."""
     if workers and not _forks():
         return "workers share none on this system, where they are not forked; data.workers=0 has none"
-    free = free_bytes()
-    if free is None:
+    room = room_of_machine()
+    if room is None:
         return None if cache is True else "this system does not tell how much memory is free"
+    free = room.free_bytes
     needed = pixel_bytes(count, shape) * devices
     if needed <= (free if cache is True else free // _SHARE_OF_FREE):
         return None
@@ -76,11 +77,3 @@ def _forks() -> bool:
     # The first is the default; asking for it by name would settle it for the whole program.
     method = multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]
     return method == "fork"
-
-
-def in_words(count: int) -> str:
-    """Bytes in units of 10^9, 10^6 or 10^3."""
-    for unit, name in ((10**9, "GB"), (10**6, "MB")):
-        if count >= unit:
-            return f"{count / unit:.1f} {name}"
-    return f"{count / 1000:.1f} kB"

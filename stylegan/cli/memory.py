@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
+from stylegan.free_memory import in_words
 from stylegan.sizes import Size, block_sizes, parse_size
 
 OURS = {"generator": "stylegan.networks.Generator", "discriminator": "stylegan.networks.Discriminator"}
@@ -163,8 +164,3 @@ def memory_line(config: DictConfig) -> str:
         f" {(estimate.generator + estimate.discriminator) / 1e6:.3g} million parameters,"
         f" {in_words(estimate.activation_bytes)} for {config.micro_batch} images at a time; torch itself comes on top"
     )
-
-
-def in_words(count: float) -> str:
-    """Bytes, in units of 10^6 or 10^9."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

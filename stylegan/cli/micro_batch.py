@@ -20,11 +20,10 @@ from stylegan.cli.announce import say
 from stylegan.cli.children import environment_of_child
 from stylegan.cli.fitting import devices_of
 from stylegan.cli.host import give_back_memory
-from stylegan.cli.memory import in_words
 from stylegan.cli.mistakes import UserMistake
-from stylegan.cli.room import Room, room_of_machine
 from stylegan.cli.runs import resolved_text
 from stylegan.config import share_of_device, whole_groups
+from stylegan.free_memory import Room, held_bytes, in_words, room_of_machine
 from stylegan.processes import Process, this_process
 
 # A measurement is a process alone, whatever started this one.
@@ -126,7 +125,7 @@ def _measured(config: DictConfig, part: int, *, processes_here: int) -> Need:
     """
     tried = deepcopy(config)
     tried.micro_batch = part
-    room = room_of_machine()
+    room = _room()
     environment = {
         name: value for name, value in environment_of_child().items() if not name.startswith(_OF_SEVERAL)
     }
@@ -151,6 +150,14 @@ def _measured(config: DictConfig, part: int, *, processes_here: int) -> Need:
         usable = Room(*report["device_bytes"]).usable_bytes
     peak = report["peak_bytes"]
     return Need(math.inf if peak is None else peak, usable)
+
+
+def _room() -> Room:
+    """Of the machine, with what this process holds: training will take its place.  Raises: UserMistake."""
+    room = room_of_machine()
+    if room is None:
+        raise UserMistake("micro_batch=auto cannot tell how much memory this system has; set a number")
+    return room._replace(free_bytes=min(room.free_bytes + held_bytes(), room.total_bytes))
 
 
 def _too_large(config: DictConfig, part: int, need: Need, *, share: int, group: int) -> str:

@@ -86,12 +86,11 @@ class Sampler:
 
         Args: label: [K], for a generator with labels; None without.
         """
-        with prepared(self.generator.synthesis):
-            for rows in self._chunks(len(seeds)):
-                some = seeds[rows]
-                labels = None if label is None else label.expand(len(some), -1)
-                ws = self.map(latents_of(some, self.generator.z_dim), labels, truncation=truncation)
-                yield some, self.draw(ws, noise_mode, noise_seeds=some)
+        for rows in self._chunks(len(seeds)):
+            some = seeds[rows]
+            labels = None if label is None else label.expand(len(some), -1)
+            ws = self.map(latents_of(some, self.generator.z_dim), labels, truncation=truncation)
+            yield some, self.draw(ws, noise_mode, noise_seeds=some)
 
     def _chunks(self, num: int) -> Iterator[slice]:
         return (slice(first, min(first + self.chunk, num)) for first in range(0, num, self.chunk))

@@ -15,6 +15,7 @@ from stylegan.latents.labels import parse_label
 from stylegan.latents.sampling import Sampler
 from stylegan.latents.seeds import parse_seeds
 from stylegan.networks.precision import lower, precision_on
+from stylegan.networks.synthesis import prepared
 from stylegan.sizes import size_text
 
 NOISE_MODES = ("const", "random", "none")
@@ -95,21 +96,24 @@ class SeedImages:
         chunks = self.sampler.of_seeds(
             self.seeds, label=self.label, truncation=self.truncation, noise_mode=self.noise_mode
         )
-        for seeds, images in _with_progress(chunks, total=len(self.seeds)):
-            pixels = to_uint8(images).cpu()
-            for seed, image in zip(seeds, pixels, strict=True):
-                text = self.text | {"seed": str(seed)}
-                save_png(self.out / f"seed{seed:04d}.png", visible(image), text)
-                if visible(image) is not image:
-                    # No picture format holds so many; the PNG shows the first three.
-                    np.save(self.out / f"seed{seed:04d}.npy", image.movedim(0, -1).numpy())
-            kept.append(visible(pixels)[: max(0, in_grid - sum(map(len, kept)))])
+        with prepared(self.sampler.generator.synthesis):
+            for seeds, images in _with_progress(chunks, total=len(self.seeds)):
+                pixels = to_uint8(images).cpu()
+                for seed, image in zip(seeds, pixels, strict=True):
+                    self._save(seed, image)
+                kept.append(visible(pixels)[: max(0, in_grid - sum(map(len, kept)))])
         grid = tile(torch.cat(kept), columns=math.ceil(math.sqrt(in_grid)))
         in_grid_text = ",".join(map(str, self.seeds[:in_grid]))
         save_png(self.out / "grid.png", grid, self.text | {"seeds": in_grid_text})
         total = f"{len(self.seeds):,} image" + "s" * (len(self.seeds) > 1)
         part = f", the first {in_grid:,} together in" if in_grid < len(self.seeds) else ", together in"
         print(f"{total} of {size_text((height, width))} px in {self.out}{part} {self.out / 'grid.png'}")
+
+    def _save(self, seed: int, image: Tensor) -> None:
+        save_png(self.out / f"seed{seed:04d}.png", visible(image), self.text | {"seed": str(seed)})
+        if visible(image) is not image:
+            # No picture format holds so many; the PNG shows the first three.
+            np.save(self.out / f"seed{seed:04d}.npy", image.movedim(0, -1).numpy())
 
 
 def _number(key: str, value: object) -> float:

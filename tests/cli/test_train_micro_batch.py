@@ -15,9 +15,9 @@ from stylegan.cli import micro_batch
 from stylegan.cli.complete import complete, fill_labels
 from stylegan.cli.compose import composed
 from stylegan.cli.micro_batch import Need, largest_that_fits, measured_micro_batch
-from stylegan.cli.room import Room
 from stylegan.cli.train import main
 from stylegan.config import whole_groups
+from stylegan.free_memory import Room
 
 SMALL = ("preset=tiny", "trainer=cpu", "logger=none", "callbacks.snapshots=null")
 # So small that it is quick, and that pictures still count beside the libraries.

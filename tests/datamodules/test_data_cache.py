@@ -18,6 +18,7 @@ from datamodules import FlowersData, FolderData, caching
 from datamodules.caching import check_cache, keep_pixels
 from datamodules.datasets import BadPicture, ImageDataset, pictures
 from datamodules.datasets.pixel_memory import PixelMemory
+from stylegan.free_memory import Room
 
 COUNT, BATCH = 24, 4
 SHAPE = (3, 8, 8)
@@ -243,10 +244,10 @@ def test_only_what_was_shown_takes_memory_and_flips_take_none(xflip):
 def test_auto_takes_a_quarter_of_what_is_free_at_most_all_devices_together(
     noise, monkeypatch, devices, share
 ):
-    monkeypatch.setattr(caching, "free_bytes", lambda: share * PIXELS)
+    monkeypatch.setattr(caching, "room_of_machine", lambda: Room(10**41, share * PIXELS))
     data = opened(noise, devices=devices)
     assert data.dataset.memory and data.notes == opened(noise, cache=False).notes
-    monkeypatch.setattr(caching, "free_bytes", lambda: share * PIXELS - 4)
+    monkeypatch.setattr(caching, "room_of_machine", lambda: Room(10**41, share * PIXELS - 4))
     data = opened(noise, devices=devices)
     (note,) = [note for note in data.notes if "data.cache" in note]
     assert data.dataset.memory is None
@@ -255,14 +256,14 @@ def test_auto_takes_a_quarter_of_what_is_free_at_most_all_devices_together(
 
 
 def test_true_takes_all_that_is_free_and_else_says_how_much_is_needed(noise, monkeypatch):
-    monkeypatch.setattr(caching, "free_bytes", lambda: PIXELS)
+    monkeypatch.setattr(caching, "room_of_machine", lambda: Room(10**41, PIXELS))
     assert opened(noise, cache=True).dataset.memory
-    monkeypatch.setattr(caching, "free_bytes", lambda: PIXELS - 1)
+    monkeypatch.setattr(caching, "room_of_machine", lambda: Room(10**41, PIXELS - 1))
     with pytest.raises(ValueError) as caught:
         opened(noise, cache=True)
     words = ("data.cache=true", "24 pictures of 8x8 take 4.6 kB", "4.6 kB are free", "data.cache=auto")
     assert all(word in str(caught.value) for word in words) and "\n" not in str(caught.value)
-    monkeypatch.setattr(caching, "free_bytes", lambda: 2 * PIXELS - 1)
+    monkeypatch.setattr(caching, "room_of_machine", lambda: Room(10**41, 2 * PIXELS - 1))
     with pytest.raises(ValueError, match="on each of 2 devices, take 9.2 kB"):
         opened(noise, cache=True, devices=2)
 
@@ -273,7 +274,7 @@ def test_false_keeps_nothing_and_says_nothing(noise):
 
 
 def test_where_nobody_knows_what_is_free_only_true_tries(noise, monkeypatch):
-    monkeypatch.setattr(caching, "free_bytes", lambda: None)
+    monkeypatch.setattr(caching, "room_of_machine", lambda: None)
     assert opened(noise, cache=True).dataset.memory
     data = opened(noise)
     assert data.dataset.memory is None
@@ -283,7 +284,7 @@ def test_where_nobody_knows_what_is_free_only_true_tries(noise, monkeypatch):
 @pytest.mark.parametrize("side", [2**20, 2**40])
 def test_memory_that_the_system_refuses_is_done_without(monkeypatch, side):
     """No address space has room for the first; the second is no number of bytes that the system could be told."""
-    monkeypatch.setattr(caching, "free_bytes", lambda: 10**40)
+    monkeypatch.setattr(caching, "room_of_machine", lambda: Room(10**41, 10**40))
     many = Stripes(100, {})
     ask = dict(shape=(3, side, side), devices=1, workers=0)
     (note,) = keep_pixels(many, cache="auto", **ask)

@@ -5,6 +5,7 @@ import torch
 
 from stylegan.networks import Discriminator, Generator
 from stylegan.networks.precision import ResolutionBlock, compute_in
+from stylegan.networks.synthesis import SynthesisLayer, prepared
 
 SMALL = dict(resolution=32, channel_base=512, channel_max=32)
 
@@ -83,3 +84,25 @@ def test_sums_of_float16_stay_in_range():
     exact = modulated_conv2d(x, w, s, padding=1)
     half = modulated_conv2d(x.half(), w, s, padding=1).float()
     assert (half - exact).abs().max() < 0.01 * exact.abs().max()
+
+
+@pytest.mark.parametrize("dtype", [None, torch.bfloat16, torch.float16])
+def test_prepared_weights_draw_the_same_and_are_forgotten(dtype):
+    g, _ = networks()
+    for name, parameter in g.named_parameters():
+        if name.endswith("noise_strength"):
+            parameter.data.fill_(0.3)
+    compute_in(g, dtype)
+    z = torch.randn(3, 16)
+    with torch.no_grad():
+        plain = g(z)
+        with prepared(g.synthesis):
+            assert torch.equal(g(z), plain)
+            with prepared(g.synthesis):
+                pass
+            assert any(m.ready is not None for m in g.modules() if isinstance(m, SynthesisLayer)) == (
+                dtype != torch.float16
+            )
+        g.synthesis.b8.conv0.weight.mul_(-1)
+        assert not torch.equal(g(z), plain)
+    assert all(m.ready is None for m in g.modules() if isinstance(m, SynthesisLayer))

@@ -48,9 +48,11 @@ def test_a_compiler_that_fails_is_a_note(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("word", [False, "auto"])
-def test_nothing_is_compiled_unless_asked(word, monkeypatch):
-    monkeypatch.setattr(players, "CompiledPlayers", None)
+def test_nothing_is_compiled_unless_asked(word, monkeypatch, capsys):
+    calls = []
+    monkeypatch.setattr(players, "CompiledPlayers", lambda *_: calls.append(_))
     module(batch_size=8, compile=word)
+    assert calls == [] and capsys.readouterr().out == ""
 
 
 def test_another_word_is_refused():

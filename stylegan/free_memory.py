@@ -1,0 +1,101 @@
+"""How much memory of this machine is free: what the kernel has to give, within the limits of the cgroups around us."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+# Controller in /proc/self/cgroup → mount, and names of limit, use, and cached files within it. No name = version 2.
+_VERSIONS = {
+    "": ("", "memory.max", "memory.current", "inactive_file"),
+    "memory": ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
+
+
+class Room(NamedTuple):
+    """total_bytes: what there is. free_bytes: what can be taken of it without swapping."""
+
+    total_bytes: int
+    free_bytes: int
+
+    @property
+    def usable_bytes(self) -> int:
+        """A tenth of all stays free: for what varies from one iteration to the next, and for others."""
+        return max(0, self.free_bytes - self.total_bytes // 10)
+
+
+def room_of_machine(root: Path = Path("/")) -> Room | None:
+    """What this process can have beside what it holds; None where the system does not tell.
+
+    Where only the memory that is built in is told, half of it counts as free. Args: root: where `proc` and `sys` are.
+    """
+    room = _of_machine(root / "proc" / "meminfo")
+    if room is None:
+        return None
+    for limit in _limits(root / "proc" / "self" / "cgroup", root / "sys" / "fs" / "cgroup"):
+        room = Room(*map(min, room, limit))
+    return room._replace(free_bytes=max(0, room.free_bytes))
+
+
+def held_bytes(root: Path = Path("/")) -> int:
+    """What this process holds in memory, without files; 0 where the system does not tell."""
+    return 1024 * _numbers(root / "proc" / "self" / "status").get("RssAnon", 0)
+
+
+def in_words(count: float) -> str:
+    """Bytes, in units of 10^9, 10^6 or 10^3."""
+    if count >= 1e9:
+        return f"{count / 1e9:.1f} GB"
+    return f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
+
+
+def _of_machine(meminfo: Path) -> Room | None:
+    told = _numbers(meminfo)
+    if {"MemTotal", "MemAvailable"} <= told.keys():
+        return Room(1024 * told["MemTotal"], 1024 * told["MemAvailable"])
+    total = _sysconf("SC_PHYS_PAGES")
+    free = _sysconf("SC_AVPHYS_PAGES")
+    if total is None:
+        return None
+    return Room(total, total // 2 if free is None else free)
+
+
+def _sysconf(pages: str) -> int | None:
+    try:
+        return os.sysconf(pages) * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf, and names differ
+        return None
+
+
+def _limits(cgroups: Path, mount: Path) -> Iterator[Room]:
+    """The room that each cgroup leaves, this process's own and all around it."""
+    for line in _text(cgroups).splitlines():
+        _, controllers, path = line.split(":", 2)
+        for controller, (folder, limit, use, cached) in _VERSIONS.items():
+            if controller in controllers.split(","):
+                place = mount / folder / path.lstrip("/")
+                # In a container the path may be that of the machine outside, and the mount its end.
+                for group in (place, *place.parents):
+                    if group.is_relative_to(mount / folder):
+                        yield from _limit(group, limit, use, cached)
+
+
+def _limit(group: Path, limit: str, use: str, cached: str) -> Iterator[Room]:
+    most, used = _text(group / limit).strip(), _text(group / use).strip()
+    if most.isdecimal() and used.isdecimal():  # not "max", and there is such a group
+        # Cached files count as used, and make room.
+        reclaimable = _numbers(group / "memory.stat").get(cached, 0)
+        yield Room(int(most), int(most) - int(used) + reclaimable)
+
+
+def _numbers(path: Path) -> dict[str, int]:
+    """Lines such as `MemTotal:  24683520 kB` or `inactive_file 4096`, by their first word."""
+    words = (line.replace(":", " ").split() for line in _text(path).splitlines())
+    return {found[0]: int(found[1]) for found in words if len(found) > 1 and found[1].isdecimal()}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        return ""
