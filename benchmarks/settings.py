@@ -48,37 +48,48 @@ NAMED = {
 }
 
 
+# What a setting may say beside what it needs: words of the train command.
+_SIZES = ("resolution", "preset", "batch")
+_OPTIONS = ("precision", "compile", "activation_checkpointing")
+
+
 def parse_setting(text: str) -> Setting:
-    """`A`, `B`, either with `,precision=fp32`, or `resolution=64,preset=tiny,batch=8[,precision=fp32]`.
+    """`A`, `B` or `resolution=64,preset=tiny,batch=8`, and after a comma `precision=fp32`, `compile=true` or
+    `activation_checkpointing=true`.
 
     Raises: ValueError that names the word and what there is.
     """
     name, *words = text.split(",")
-    if name in NAMED:
-        values = {"resolution": "1", "preset": "", "batch": "1"}
-    else:
-        values, words = {}, [name, *words]
-    for word in words:
+    named = NAMED.get(name)
+    values = {}
+    for word in words if named else [name, *words]:
         key, equals, value = word.partition("=")
-        if not equals or key not in ("resolution", "preset", "batch", "precision"):
+        if not equals or key not in (*(() if named else _SIZES), *_OPTIONS):
             raise ValueError(
                 f"--setting {text}: {word or 'nothing'} is neither one of {', '.join(NAMED)} nor resolution=,"
-                " preset=, batch= or precision=, joined by commas"
+                f" preset=, batch= or, after either, {'=, '.join(_OPTIONS)}=, joined by commas"
             )
         values[key] = value
-    if missing := [key for key in ("resolution", "preset", "batch") if key not in values]:
+    options = {"precision": "auto"} | {key: values[key] for key in _OPTIONS if key in values}
+    if options["precision"] not in PRECISIONS:
+        raise ValueError(f"--setting {text}: precision must be one of {', '.join(PRECISIONS)}")
+    for key in _OPTIONS[1:]:
+        if options.get(key, "true") not in ("true", "false"):
+            raise ValueError(f"--setting {text}: {key} must be true or false, got {options[key]}")
+    flags = [f"{key}={options[key]}" for key in _OPTIONS[1:] if key in options]
+    if named:
+        overrides = (*named.overrides, *flags)
+        return replace(named, name=text, precision=options["precision"], overrides=overrides)
+    if missing := [key for key in _SIZES if key not in values]:
         raise ValueError(f"--setting {text}: {', '.join(missing)} must be given, too")
     for key in ("resolution", "batch"):
         if not values[key].isdecimal() or int(values[key]) < 1:
             raise ValueError(f"--setting {text}: {key} must be a whole number above 0, got {values[key]}")
-    if values.get("precision", "auto") not in PRECISIONS:
-        raise ValueError(f"--setting {text}: precision must be one of {', '.join(PRECISIONS)}")
-    if name in NAMED:
-        return replace(NAMED[name], name=text, precision=values.get("precision", "auto"))
     return Setting(
         name=text,
         resolution=int(values["resolution"]),
         preset=values["preset"],
         batch=int(values["batch"]),
-        precision=values.get("precision", "auto"),
+        precision=options["precision"],
+        overrides=tuple(flags),
     )

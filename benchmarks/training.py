@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import torch
 from hydra.utils import instantiate
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -57,9 +58,9 @@ class Training:
         self._alone.run(name, self.iteration, self.reals)
 
     @torch.no_grad()
-    def generate(self) -> None:
-        """One batch of pictures from the average generator, as one of many that the generate command draws."""
-        self.module.generator_ema(self._z, None)
+    def generate(self, generator: nn.Module | None = None) -> None:
+        """One batch of pictures.  Args: generator: None = the average one."""
+        (generator or self.module.generator_ema)(self._z, None)
 
     @contextmanager
     def drawing(self) -> Iterator[None]:

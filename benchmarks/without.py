@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from unittest.mock import patch
@@ -84,24 +85,35 @@ LEFT_OUT: dict[str, Callable[[], AbstractContextManager]] = {
         patch, "stylegan.ops.bias_act._exceeds", lambda y, clamp: True
     ),
     "bad gradients found in one pass": partial(patch.object, FlatGradients, "repair", _repair),
-    "weights laid out as they are read": nullcontext,
 }
+# Of another training: the weights of the first one lie as they lie.
+LAYOUT = "weights laid out as they are read"
+PREPARED = "weights cast and summed once"
 
 
-def compared(setting: Setting, device: torch.device, *, rounds: int) -> dict[str, float]:
-    """Seconds of an iteration, by what is left out."""
+def compared(setting: Setting, device: torch.device, *, rounds: int) -> dict[str, dict[str, float]]:
+    """Seconds of each phase, of an `iteration` and of `generate`, by what is left out."""
     training, other = Training(setting, device), Training(setting, device, contiguous=True)
+    plain = deepcopy(training.module.generator_ema)
 
     def work(name: str, phase: str) -> Callable[[], None]:
         def run() -> None:
-            with LEFT_OUT[name]():
-                (other if name.startswith("weights") else training).phase(phase)
+            with LEFT_OUT.get(name, nullcontext)():
+                (other if name == LAYOUT else training).phase(phase)
 
         return run
 
-    works = {(name, phase): work(name, phase) for name in LEFT_OUT for phase in SHARES}
-    seconds = interleaved(works, device, rounds=rounds)
-    return {name: sum(share * seconds[name, phase] for phase, share in SHARES.items()) for name in LEFT_OUT}
+    works = {(name, phase): work(name, phase) for name in (*LEFT_OUT, LAYOUT) for phase in SHARES}
+    works["nothing", "generate"] = training.generate
+    works[PREPARED, "generate"] = partial(training.generate, plain)
+    with training.drawing():
+        seconds = interleaved(works, device, rounds=rounds)
+    table: dict[str, dict[str, float]] = {}
+    for (name, phase), value in seconds.items():
+        table.setdefault(name, {})[phase] = value
+    for name in (*LEFT_OUT, LAYOUT):
+        table[name]["iteration"] = sum(share * table[name][phase] for phase, share in SHARES.items())
+    return table
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -117,16 +129,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(str(error))
     seconds = compared(setting, device, rounds=options.rounds)
     whole = seconds["nothing"]
-    table = Table(title=f"setting {setting.name}: an iteration without ...")
-    for name in ("left out", "ms", "times the whole"):
+    ratios = {
+        name: {work: value / whole[work] for work, value in works.items()} for name, works in seconds.items()
+    }
+    table = Table(title=f"setting {setting.name}: times without ..., the whole being 1")
+    for name in ("left out", *whole):
         table.add_column(name)
-    for name, value in seconds.items():
-        table.add_row(name, f"{1000 * value:.0f}", f"{value / whole:.3f}")
-    Console(width=None if sys.stdout.isatty() else 100).print(table)
+    for name, works in ratios.items():
+        table.add_row(name, *(f"{works[work]:.3f}" if work in works else "-" for work in whole))
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
     if options.json is not None:
-        ratios = {name: value / whole for name, value in seconds.items()}
         with replacing(options.json) as file:
-            file.write((json.dumps({"setting": setting.name, "ratio": ratios}, indent=2) + "\n").encode())
+            file.write((json.dumps({"setting": setting.name, "ratios": ratios}, indent=2) + "\n").encode())
     return 0
 
 
