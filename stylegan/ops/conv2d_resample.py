@@ -45,11 +45,7 @@ def conv2d_resample(
     up, down = as_pair(up, "up"), as_pair(down, "down")
     upsamples, downsamples = max(up) > 1, max(down) > 1
     gain = up[0] * up[1]
-    pads = as_pads(padding)
-    if upsamples:
-        pads = upsampling_pads(f, up, pads)
-    if downsamples:
-        pads = downsampling_pads(f, down, pads)
+    pads = _aligned(as_pads(padding), f, up, down)
 
     how = dict(groups=groups, flip_weight=flip_weight, gain=weight_gain)
     if (kh, kw) == (1, 1) and not upsamples and downsamples:
@@ -77,6 +73,13 @@ def conv2d_resample(
     if downsamples:
         x = upfirdn2d(x, f, down=down, flip_filter=flip_filter)
     return x if bias is None else x + bias.to(x.dtype)[:, None, None]
+
+
+def _aligned(pads, f, up, down):
+    """The padding of the zero-inserted image that keeps the result aligned with its source."""
+    if max(up) > 1:
+        pads = upsampling_pads(f, up, pads)
+    return downsampling_pads(f, down, pads) if max(down) > 1 else pads
 
 
 def _convolve(x, w, bias=None, *, groups, flip_weight, gain, stride=(1, 1), padding=(0, 0)):
