@@ -23,20 +23,17 @@ SHARES = {"Gmain": 1.0, "Greg": 1 / 4, "Dmain": 1.0, "Dreg": 1 / 16}
 class Training:
     """A training that can be asked for one phase at a time.
 
-    Args: setting: what to train. device: where. contiguous: weights in the order of their indices, for comparison.
+    Args: setting: what to train. device: where.
     Raises: what the train command raises for its words.
     """
 
-    def __init__(self, setting: Setting, device: torch.device, *, contiguous: bool = False):
+    def __init__(self, setting: Setting, device: torch.device):
         composition = composed("train", setting.words)
         complete(composition)
         config = composition.config
         fill_labels(config, 0)
         torch.manual_seed(0)
         self.module = instantiate(config.module).to(device)
-        if contiguous:
-            for parameter in self.module.parameters():
-                parameter.data = parameter.data.contiguous()
         self._alone = Alone(self.module)
         self.batch, self.device = setting.batch, device
         shape = (setting.batch, config.data.channels, setting.resolution, setting.resolution)

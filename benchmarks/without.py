@@ -86,24 +86,22 @@ LEFT_OUT: dict[str, Callable[[], AbstractContextManager]] = {
     ),
     "bad gradients found in one pass": partial(patch.object, FlatGradients, "repair", _repair),
 }
-# Of another training: the weights of the first one lie as they lie.
-LAYOUT = "weights laid out as they are read"
 PREPARED = "weights cast and summed once"
 
 
 def compared(setting: Setting, device: torch.device, *, rounds: int) -> dict[str, dict[str, float]]:
     """Seconds of each phase, of an `iteration` and of `generate`, by what is left out."""
-    training, other = Training(setting, device), Training(setting, device, contiguous=True)
+    training = Training(setting, device)
     plain = deepcopy(training.module.generator_ema)
 
     def work(name: str, phase: str) -> Callable[[], None]:
         def run() -> None:
-            with LEFT_OUT.get(name, nullcontext)():
-                (other if name == LAYOUT else training).phase(phase)
+            with LEFT_OUT[name]():
+                training.phase(phase)
 
         return run
 
-    works = {(name, phase): work(name, phase) for name in (*LEFT_OUT, LAYOUT) for phase in SHARES}
+    works = {(name, phase): work(name, phase) for name in LEFT_OUT for phase in SHARES}
     works["nothing", "generate"] = training.generate
     works[PREPARED, "generate"] = partial(training.generate, plain)
     with training.drawing():
@@ -111,7 +109,7 @@ def compared(setting: Setting, device: torch.device, *, rounds: int) -> dict[str
     table: dict[str, dict[str, float]] = {}
     for (name, phase), value in seconds.items():
         table.setdefault(name, {})[phase] = value
-    for name in (*LEFT_OUT, LAYOUT):
+    for name in LEFT_OUT:
         table[name]["iteration"] = sum(share * table[name][phase] for phase, share in SHARES.items())
     return table
 

@@ -7,11 +7,10 @@ from torch import Tensor, nn
 
 from stylegan.ops import bias_act, conv2d_resample, setup_filter
 from stylegan.ops.bias_act import ACTIVATIONS, HOMOGENEOUS
-from stylegan.ops.convolution import lay_out
 
 
 def channels_last(x: Tensor) -> Tensor:
-    """x [N,C,H,W] with the channels nearest in memory, as activations, weights and their gradients all are."""
+    """x [N,C,H,W] with the channels nearest in memory, as all activations are."""
     return x.contiguous(memory_format=torch.channels_last)
 
 
@@ -78,8 +77,7 @@ class Conv2dLayer(nn.Module):
         self.weight_gain = 1 / (in_channels * kernel_size**2) ** 0.5
         self.act_gain = ACTIVATIONS[activation].gain
         self.register_buffer("resample_filter", setup_filter(resample_taps))
-        weight = torch.randn(out_channels, in_channels, kernel_size, kernel_size)
-        self._register("weight", lay_out(weight, transposed=up > 1 and kernel_size > 1), trainable)
+        self._register("weight", torch.randn(out_channels, in_channels, kernel_size, kernel_size), trainable)
         self._register("bias", torch.zeros(out_channels) if bias else None, trainable)
 
     def _register(self, name: str, value: Tensor | None, trainable: bool) -> None:

@@ -11,7 +11,6 @@ from stylegan.networks.layers import Conv2dLayer, FullyConnected, channels_last,
 from stylegan.networks.precision import ResolutionBlock
 from stylegan.ops import bias_act, modulated_conv2d, setup_filter, upsample2d
 from stylegan.ops.bias_act import ACTIVATIONS
-from stylegan.ops.convolution import lay_out
 from stylegan.ops.modulated_conv2d import tap_energy
 from stylegan.sizes import Size
 
@@ -38,8 +37,7 @@ class SynthesisLayer(nn.Module):
         self.up, self.use_noise, self.activation, self.conv_clamp = up, use_noise, activation, conv_clamp
         self.act_gain = ACTIVATIONS[activation].gain
         self.register_buffer("resample_filter", setup_filter(resample_taps))
-        weight = torch.randn(out_channels, in_channels, 3, 3)
-        self.weight = nn.Parameter(lay_out(weight, transposed=up > 1))
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
         if use_noise:
             self.register_buffer("noise_const", torch.randn(*size))
             self.noise_strength = nn.Parameter(torch.zeros([]))
@@ -91,12 +89,21 @@ def prepared(network: nn.Module) -> Iterator[None]:
         for layer in layers:
             # The reduced range of float16 needs the exact weights.
             if half[layer] != torch.float16:
-                layer.ready = layer.weight.detach().to(half[layer]), tap_energy(layer.weight)
+                layer.ready = _in_reading_order(layer, half[layer]), tap_energy(layer.weight)
     try:
         yield
     finally:
         for layer in layers:
             layer.ready = None
+
+
+def _in_reading_order(layer: SynthesisLayer, dtype: torch.dtype) -> Tensor:
+    """The weights, with those nearest in memory that the kernel reads together: channels of the input, or where it
+    scatters instead of gathering, of the output."""
+    weight = layer.weight.detach().to(dtype)
+    if layer.up == 1:
+        return channels_last(weight)
+    return channels_last(weight.transpose(0, 1)).transpose(0, 1)
 
 
 class ToRGBLayer(nn.Module):

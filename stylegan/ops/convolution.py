@@ -51,14 +51,6 @@ class Form(NamedTuple):
     gain: float
 
 
-def lay_out(w: Tensor, *, transposed: bool = False) -> Tensor:
-    """Weights [C_out, C, kh, kw] in the order of memory in which `convolve` reads them, and leaves their gradient,
-    without a copy: channels last; for a transposed convolution those of the output."""
-    if transposed:
-        return lay_out(w.transpose(0, 1)).transpose(0, 1)
-    return w.contiguous(memory_format=torch.channels_last)
-
-
 def convolve(
     x: Tensor,
     w: Tensor,
@@ -176,9 +168,8 @@ def _turned(kernel: Tensor, form: Form) -> Tensor:
 
 def _as_weight(dw: Tensor, dtype: torch.dtype, form: Form) -> Tensor:
     """The library's gradient of `_turned` weights as that of the weights."""
-    dw = dw.to(dtype, memory_format=torch.channels_last)
-    dw = dw.mul_(form.gain) if form.gain != 1 else dw
-    return _turned(dw, form)
+    dw = _turned(dw, form).to(dtype, memory_format=torch.contiguous_format)
+    return dw.mul_(form.gain) if form.gain != 1 else dw
 
 
 def _stored(shape, form: Form):

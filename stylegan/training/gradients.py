@@ -22,16 +22,15 @@ class FlatGradients:
         self.vector = torch.zeros(
             sum(p.numel() for p in self.parameters), dtype=like.dtype, device=like.device
         )
-        # Laid out as the parameters: neither adding to them nor the optimiser's step copies layouts.
-        self.strides = [torch.empty_like(p).stride() for p in self.parameters]
         self.zero()
 
     def zero(self) -> None:
         self.vector.zero_()
         offset = 0
-        for parameter, stride in zip(self.parameters, self.strides, strict=True):
+        for parameter in self.parameters:
+            view = self.vector[offset : offset + parameter.numel()].view_as(parameter)
             # Attached anew each time: anyone may have set the gradients to None.
-            parameter.grad = self.vector.as_strided(parameter.shape, stride, offset)
+            parameter.grad = view
             offset += parameter.numel()
 
     def repair(self) -> Tensor:

@@ -31,17 +31,3 @@ def lazy_adam(
     """Adam with the correction above, all parameters in one kernel."""
     lr, betas = corrected_adam(lr=lr, betas=betas, interval_iterations=interval_iterations)
     return torch.optim.Adam(parameters, lr=lr, betas=betas, eps=eps, fused=True)
-
-
-def go_on(restored: torch.optim.Optimizer, fresh: torch.optim.Optimizer) -> None:
-    """Give an optimiser from a checkpoint the rates of a fresh one, and lay out its state as its parameters are.
-
-    A checkpoint has the layouts of whoever wrote it, and loading keeps them; the fused step goes through the memory
-    of parameters and state alike.
-    """
-    for key in ("lr", "betas", "eps"):
-        restored.param_groups[0][key] = fresh.param_groups[0][key]
-    for parameter, state in restored.state.items():
-        for key, value in state.items():
-            if value.shape == parameter.shape and value.stride() != parameter.stride():
-                state[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)

@@ -19,7 +19,7 @@ from stylegan.training.deal import Deal
 from stylegan.training.draws import Draw, KeyedDraws, key_after
 from stylegan.training.ema import ema_decay, tracking_w_avg, update_average
 from stylegan.training.gradients import LearningSteps
-from stylegan.training.lazy import go_on, lazy_adam
+from stylegan.training.lazy import lazy_adam
 from stylegan.training.players import Players
 from stylegan.training.ranges import check_ranges
 from stylegan.training.ranks import rank, world
@@ -133,7 +133,8 @@ class StyleGAN2ADA(Checkpointed, ImageClock, Players, pl.LightningModule):
         # Here the parameters are on their device and restored. What the configuration sets wins over the checkpoint.
         self.ada.apply_mode()
         for restored, fresh in zip(self.optimizers(), self.configure_optimizers(), strict=True):
-            go_on(restored, fresh)
+            for key in ("lr", "betas", "eps"):
+                restored.param_groups[0][key] = fresh.param_groups[0][key]
         self._steps.attach()
         if self._deal(self.batch_size).count % world():
             raise ValueError(

@@ -5,22 +5,22 @@ import torch
 
 from benchmarks.settings import Setting
 from benchmarks.training import SHARES, Training
-from benchmarks.without import LAYOUT, LEFT_OUT, PREPARED, compared, main
+from benchmarks.without import LEFT_OUT, PREPARED, compared, main
 
 CPU = torch.device("cpu")
 SMALL = Setting("small", resolution=8, preset="tiny", batch=4, precision="fp32")
 
 
 def after_all_phases(name):
-    training = Training(SMALL, CPU, contiguous=name == LAYOUT)
-    with LEFT_OUT.get(name, LEFT_OUT["nothing"])():
+    training = Training(SMALL, CPU)
+    with LEFT_OUT[name]():
         for phase in SHARES:
             training.phase(phase)
     players = training.module.generator, training.module.discriminator
     return torch.cat([p.detach().flatten() for player in players for p in player.parameters()])
 
 
-@pytest.mark.parametrize("name", [*LEFT_OUT, LAYOUT])
+@pytest.mark.parametrize("name", LEFT_OUT)
 def test_the_same_is_learned_without_it(name):
     start = Training(SMALL, CPU).module
     before = torch.cat(
@@ -34,7 +34,7 @@ def test_the_same_is_learned_without_it(name):
 
 def test_all_is_compared_with_the_whole(capsys, tmp_path):
     seconds = compared(SMALL, CPU, rounds=1)
-    assert set(seconds) == {*LEFT_OUT, LAYOUT, PREPARED}
+    assert set(seconds) == {*LEFT_OUT, PREPARED}
     assert set(seconds["nothing"]) == {*SHARES, "iteration", "generate"}
     assert set(seconds[PREPARED]) == {"generate"}
     assert all(value > 0 for works in seconds.values() for value in works.values())

@@ -54,7 +54,6 @@ class FrozenModule(StandaloneModule):
 
     class _NoStep:
         param_groups = ({},)
-        state = {}
 
         def step(self):
             pass

@@ -6,7 +6,6 @@ from standalone import batch, module
 
 from stylegan.networks import precision as networks_precision
 from stylegan.networks.precision import ResolutionBlock
-from stylegan.training.lazy import go_on
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
@@ -105,26 +104,3 @@ def test_a_run_says_when_its_precision_is_another():
     assert lines[0] == "precision   fp32" and "precision=bf16 keeps them" in lines[1]
     first.on_load_checkpoint(checkpoint)
     assert list(first.precision_lines()) == ["precision   bf16"]
-
-
-def test_the_optimisers_state_is_laid_out_as_the_weights():
-    """A checkpoint of another layout: the fused step must not mix up its numbers."""
-
-    def stepped(reordered):
-        torch.manual_seed(0)
-        weight = torch.nn.Parameter(torch.randn(4, 3, 3, 3).contiguous(memory_format=torch.channels_last))
-        optimizer = torch.optim.Adam([weight], fused=True)
-        generator = torch.Generator().manual_seed(1)
-        for i in range(3):
-            weight.grad = torch.randn(4, 3, 3, 3, generator=generator).contiguous(
-                memory_format=torch.channels_last
-            )
-            if i == 2 and reordered:
-                state = optimizer.state[weight]
-                for key in ("exp_avg", "exp_avg_sq"):
-                    state[key] = state[key].contiguous()
-                go_on(optimizer, torch.optim.Adam([weight], fused=True))
-            optimizer.step()
-        return weight.detach()
-
-    assert torch.equal(stepped(True), stepped(False))
