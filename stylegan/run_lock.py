@@ -4,13 +4,15 @@ The file, `run.lock`, holds process, host and the time the process began. While 
 file's time. So a lock is stale where its process is gone, or, on another machine, where nobody has renewed it.
 """
 
+import hashlib
 import json
 import os
 import platform
 import threading
 import time
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from stylegan.run_folder import LOCK
@@ -18,6 +20,8 @@ from stylegan.run_folder import LOCK
 RENEWED_EVERY_SEC = 60.0
 # Another machine's lock. Clocks of machines and of file servers differ by less, and pauses are shorter.
 STALE_AFTER_SEC = 900.0
+# Taking over a stale lock takes milliseconds.
+CLAIMED_FOR_SEC = 60.0
 
 
 class RunLocked(ValueError):
@@ -63,8 +67,8 @@ class RunLock:
         folders = [self.path.parent, *self.path.parent.parents]
         self._made = [folder for folder in folders if not folder.exists()]
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        while not self._create():
-            self._remove_stale()
+        while not (self._create() or self._take_over()):
+            pass
         threading.Thread(target=self._renew, daemon=True).start()
 
     def release(self) -> None:
@@ -84,18 +88,24 @@ class RunLock:
 
     def _create(self) -> bool:
         # A link of a file that is complete: nobody ever reads half a lock.
-        complete = self.path.with_name(f".run.lock.{uuid.uuid4().hex[:12]}.partial")
-        try:
-            complete.write_text(self._mine, encoding="utf-8")
+        with self._complete() as mine:
             try:
-                os.link(complete, self.path)
+                os.link(mine, self.path)
             except FileExistsError:
                 return False
             except OSError:
                 return self._create_without_links()
             return True
+
+    @contextmanager
+    def _complete(self) -> Iterator[Path]:
+        """A file that holds this lock, beside the place where it is to be."""
+        path = self.path.with_name(f".run.lock.{uuid.uuid4().hex[:12]}.partial")
+        try:
+            path.write_text(self._mine, encoding="utf-8")
+            yield path
         finally:
-            complete.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
 
     def _create_without_links(self) -> bool:
         """For mounted drives that know no hard links."""
@@ -106,12 +116,13 @@ class RunLock:
             return False
         return True
 
-    def _remove_stale(self) -> None:
+    def _take_over(self) -> bool:
+        """Of a holder that is gone.  Returns: whether; else the lock has just changed.  Raises: RunLocked."""
         text = self._text()
         if text is None:
-            return  # released just now
+            return False  # released just now
         holder = _holder(text)
-        age_sec = self._age_sec()
+        age_sec = _age_sec(self.path)
         if _lives(holder, age_sec):
             who = f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
             raise RunLocked(
@@ -119,20 +130,36 @@ class RunLock:
                 f"(if it is gone for certain, delete {self.path})",
                 elsewhere=holder.get("host") != platform.node(),
             )
-        aside = self.path.with_name(f".run.lock.{uuid.uuid4().hex[:12]}.partial")
-        try:
-            # Of two processes that find it stale one alone can move it.
-            self.path.rename(aside)
-        except FileNotFoundError:
-            return
-        if aside.read_text(encoding="utf-8", errors="replace") != text:
-            # Another process was quicker, and this is its lock: back with it.
-            aside.rename(self.path)
-            return
-        aside.unlink(missing_ok=True)
+        if not self._replace(text):
+            return False
         self.taken_over = (
             f"process {holder.get('pid', '?')} on {holder.get('host', '?')} left its lock behind"
         )
+        return True
+
+    def _replace(self, stale: str) -> bool:
+        """Puts this lock in the place of a stale one; there is a lock at every moment.
+
+        Of several that find it stale one alone can claim it; and as long as it stands, nobody else writes there.
+        Returns: False where another process was quicker.
+        """
+        digest = hashlib.sha256(stale.encode()).hexdigest()[:12]
+        claim = self.path.with_name(f".run.lock.{digest}.partial")
+        try:
+            open(claim, "x").close()
+        except FileExistsError:
+            if _age_sec(claim) > CLAIMED_FOR_SEC:
+                claim.unlink(missing_ok=True)  # who made it is gone
+            time.sleep(0.01)
+            return False
+        try:
+            if self._text() != stale:
+                return False
+            with self._complete() as mine:
+                mine.replace(self.path)
+            return True
+        finally:
+            claim.unlink(missing_ok=True)
 
     def _renew(self) -> None:
         while not self._done.wait(RENEWED_EVERY_SEC):
@@ -147,11 +174,12 @@ class RunLock:
         except FileNotFoundError:
             return None
 
-    def _age_sec(self) -> float:
-        try:
-            return time.time() - self.path.stat().st_mtime
-        except FileNotFoundError:
-            return 0.0
+
+def _age_sec(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _holder(text: str) -> dict:

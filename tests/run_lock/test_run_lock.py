@@ -1,10 +1,12 @@
 """One process a run folder."""
 
+import hashlib
 import json
 import os
 import platform
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -105,18 +107,42 @@ def test_it_is_renewed(tmp_path, monkeypatch):
 
 
 def test_of_many_that_find_a_stale_lock_one_gets_it(tmp_path):
-    (tmp_path / "run.lock").write_text('{"pid": 1, "host": "elsewhere"}')
+    """Again and again, with threads that take turns as often as they can: races are rare."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for turn in range(60):
+            folder = tmp_path / str(turn)
+            folder.mkdir()
+            (folder / "run.lock").write_text('{"pid": 1, "host": "elsewhere"}')
+            os.utime(folder / "run.lock", (1, 1))
+            together = threading.Barrier(8)
+
+            def attempt(_, folder=folder, together=together) -> bool:
+                together.wait()
+                try:
+                    RunLock(folder).acquire()
+                except RunLocked:
+                    return False
+                return True
+
+            with ThreadPoolExecutor(8) as pool:
+                assert sum(pool.map(attempt, range(8))) == 1
+            assert [path.name for path in folder.iterdir()] == ["run.lock"], "nothing else is left"
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def test_a_claim_whose_maker_is_gone_is_no_obstacle(tmp_path):
+    stale = '{"pid": 1, "host": "elsewhere"}'
+    (tmp_path / "run.lock").write_text(stale)
     os.utime(tmp_path / "run.lock", (1, 1))
-
-    def attempt(_) -> bool:
-        try:
-            RunLock(tmp_path).__enter__()
-        except RunLocked:
-            return False
-        return True
-
-    with ThreadPoolExecutor(8) as pool:
-        assert sum(pool.map(attempt, range(8))) == 1
+    claim = tmp_path / f".run.lock.{hashlib.sha256(stale.encode()).hexdigest()[:12]}.partial"
+    claim.touch()
+    os.utime(claim, (1, 1))
+    with RunLock(tmp_path) as lock:
+        assert "elsewhere left its lock behind" in lock.taken_over
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_hard_links_it_works_too(tmp_path, monkeypatch):
