@@ -118,6 +118,12 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         self.dataset = XFlipped(dataset) if self.xflip else dataset
 
     @property
+    def originals(self) -> ImageDataset:
+        """The items to train on, without mirrored copies."""
+        dataset = self._set_up()
+        return dataset.dataset if isinstance(dataset, XFlipped) else dataset
+
+    @property
     def size(self) -> Size:
         """Height and width in px."""
         if self._size is None:
@@ -145,8 +151,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     @cached_property
     def fingerprint(self) -> str:
         """Digest, as hex digits, of the contents and labels of the items to train on, in order, without flips."""
-        dataset = self._set_up()
-        return (dataset.dataset if isinstance(dataset, XFlipped) else dataset).fingerprint()
+        return self.originals.fingerprint()
 
     def labels(self, indices: Tensor) -> Tensor:
         """Labels of items: int64 [n] -> float32 [n,K]."""

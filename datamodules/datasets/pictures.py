@@ -98,6 +98,18 @@ class PictureDataset(ImageDataset):
         digest.update(self.table.digest_bytes())
         return digest.hexdigest()
 
+    def content_digest(self) -> str:
+        """Of the contents as they are now, whatever was known of the files before, and of how they are shown."""
+        digest = hashlib.blake2b(f"{self.size} {self.channels}".encode(), digest_size=16)
+        for name in self.names:
+            try:
+                checksum = self.files.checksum(name)
+            except UNREADABLE:
+                checksum = -1  # another picture is shown in its place
+            digest.update(checksum.to_bytes(8, "little", signed=True))
+            digest.update(self.files.stamps[name][0].to_bytes(8, "little"))
+        return digest.hexdigest()
+
     def read(self, index: int) -> tuple[torch.Tensor, int]:
         """The picture of an item, or of the next that can be read, and which one it is."""
         for step in range(len(self)):
