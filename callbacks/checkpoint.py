@@ -17,7 +17,7 @@ from callbacks.maintenance import maintenance
 from stylegan.atomic import sweep_partials
 from stylegan.checkpoint_files import delete, expendable, write_checkpoint
 from stylegan.interop.checkpoint import save_generator
-from stylegan.run_folder import RunFolder, checkpoint_name
+from stylegan.run_folder import RunFolder, checkpoint_name, images_of
 from stylegan.training.ranks import on_rank_zero
 
 # Of sysexits.h: a temporary failure, to be tried again; the same command goes on.
@@ -27,9 +27,10 @@ EXIT_NOT_SAVED = 75
 class KimgCheckpoint(pl.Callback):
     """Writes `checkpoints/kimg0000012.800.ckpt`, and beside it the EMA generator as safetensors and a checksum.
 
-    At every multiple of `every_kimg`, after the last iteration, and when training is asked to stop; never before
-    the first one, and never for an iteration that an exception cut in two. Older ones go by the policy. Where the
-    disk has no room, training goes on, and each `retry_every_kimg` says so and tries again.
+    At every multiple of `every_kimg`, after the last iteration, when training is asked to stop, and where another
+    callback says `wants_checkpoint`; never before the first one, and never for an iteration that an exception cut in
+    two. Older ones go by the policy, but for those that a callback names in `kept_images`. Where the disk has no
+    room, training goes on, and each `retry_every_kimg` says so and tries again.
 
     It is no subclass of Lightning's `Checkpoint`: with `enable_checkpointing=false` the trainer has this one or
     none, never Lightning's own.
@@ -73,7 +74,8 @@ class KimgCheckpoint(pl.Callback):
             sweep_partials(self.folder.checkpoints, "kimg*")
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
-        asked = module.due(self.every_kimg) or trainer.should_stop
+        wanted = any(getattr(other, "wants_checkpoint", False) for other in trainer.callbacks)
+        asked = wanted or module.due(self.every_kimg) or trainer.should_stop
         if asked or (self._owed and module.due(self.retry_every_kimg)):
             with maintenance(module):
                 self._owed = not self._save(trainer, module)
@@ -84,7 +86,7 @@ class KimgCheckpoint(pl.Callback):
         path = self.folder.checkpoints / f"{checkpoint_name(module.images)}.ckpt"
         try:
             # The generator first: where there is a checkpoint, its generator is there, too.
-            on_rank_zero(partial(self._save_generator, module, path))
+            on_rank_zero(partial(self._save_generator, trainer, module, path))
             # weights_only=False: optimisers and callbacks, too. The file is readable with torch's
             # weights_only=True. All processes take part: some of the state is theirs.
             trainer.save_checkpoint(path, weights_only=False)
@@ -97,28 +99,30 @@ class KimgCheckpoint(pl.Callback):
                 say(f"no checkpoint at kimg {module.kimg:.3f}: {error}; free some space, it is tried again")
             return False
         if trainer.is_global_zero:
-            self._thin(path)
+            self._thin(path, trainer)
         return True
 
-    def _save_generator(self, module: pl.LightningModule, path: Path) -> None:
+    def _save_generator(self, trainer: pl.Trainer, module: pl.LightningModule, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._make_room(path, _bytes_of(module))
+        self._make_room(path, _bytes_of(module), trainer)
         images = {"images": str(module.images)}
         save_generator(path.with_suffix(".safetensors"), module.generator_ema, images)
 
-    def _make_room(self, coming: Path, need_bytes: int) -> None:
+    def _make_room(self, coming: Path, need_bytes: int, trainer: pl.Trainer) -> None:
         """Raises: OSError (ENOSPC) where the checkpoint to come does not fit, also after thinning."""
         if shutil.disk_usage(coming.parent).free < need_bytes:
-            self._thin(coming)
+            self._thin(coming, trainer)
         free = shutil.disk_usage(coming.parent).free
         if free < need_bytes:
             room = f"{need_bytes / 2**20:.0f} MiB are needed, {free / 2**20:.0f} MiB are free in"
             raise OSError(errno.ENOSPC, f"{room} {coming.parent}")
 
-    def _thin(self, newest: Path) -> None:
+    def _thin(self, newest: Path, trainer: pl.Trainer) -> None:
         there = {*self.folder.checkpoints.glob("kimg*.ckpt"), newest}
+        kept = set().union(*(getattr(other, "kept_images", ()) for other in trainer.callbacks))
         for path in expendable(there, keep_last=self.keep_last, keep_every_kimg=self.keep_every_kimg):
-            delete(path)
+            if images_of(path) not in kept:
+                delete(path)
 
 
 def _bytes_of(module: pl.LightningModule) -> int:

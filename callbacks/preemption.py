@@ -41,6 +41,11 @@ class Preemption(pl.Callback):
         self._signal: int | None = None
         self.exit_code = 0
 
+    @property
+    def asked(self) -> bool:
+        """Whether the process is to leave after the running iteration: what takes long need not begin."""
+        return self._signal is not None or (self._end is not None and time.monotonic() >= self._end)
+
     def setup(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
         # Of several processes Lightning lets the first tell the others of SIGTERM: within the handler, where nobody
         # may be listening, and at every iteration, for which the host waits for the device. The vote below does it.

@@ -48,8 +48,11 @@ class TroubleGuard(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         look = module.due(self.every_kimg)
-        saving = trainer.should_stop or (
-            self.checkpoint_every_kimg is not None and module.due(self.checkpoint_every_kimg)
+        wanted = any(getattr(other, "wants_checkpoint", False) for other in trainer.callbacks)
+        saving = (
+            wanted
+            or trainer.should_stop
+            or (self.checkpoint_every_kimg is not None and module.due(self.checkpoint_every_kimg))
         )
         if not (look or saving):
             return

@@ -58,6 +58,15 @@ def gather(value: Any) -> list[Any]:
     return said
 
 
+def gather_to_first(value: Any) -> list[Any] | None:
+    """What each process says, in the order of their ranks, on rank 0; None on the others."""
+    if world() == 1:
+        return [value]
+    said: list[Any] | None = [None] * world() if rank() == 0 else None
+    dist.gather_object(value, said, dst=0)
+    return said
+
+
 def on_rank_zero(work: Callable[[], T]) -> T:
     """Lets rank 0 alone do something.  Returns: its result, on all.  Raises: what it raises, on all.
 
