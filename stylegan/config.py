@@ -61,6 +61,8 @@ class RunConfig:
     # true, false or auto.
     compile: Any = "auto"
     activation_checkpointing: bool = False
+    # A name, a list of names, or none.
+    metrics: Any = "kid"
     resume: str = "auto"
     overwrite: bool = False
     allow_change: list[str] = field(default_factory=list)

@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "stylegan.config": {"stylegan.sizes"},
     "stylegan.run_folder": set(),
     "stylegan.images": {"stylegan.atomic"},
+    "stylegan.features": {"stylegan.atomic", "stylegan.images"},
     "stylegan.ops": set(),
     "stylegan.presets": {"stylegan.config", "stylegan.sizes"},
     "stylegan.networks": {"stylegan.ops", "stylegan.sizes"},
@@ -36,6 +37,18 @@ MAY_IMPORT = {
     },
     "stylegan.loggers": {"stylegan.atomic", "stylegan.images"},
     "stylegan.latents": {"stylegan.networks", "stylegan.images", "stylegan.sizes"},
+    "stylegan.metrics": set(),
+    "stylegan.evaluation": {
+        "stylegan.atomic",
+        "stylegan.features",
+        "stylegan.images",
+        "stylegan.latents",
+        "stylegan.metrics",
+        "stylegan.networks",
+        "stylegan.run_folder",
+        "stylegan.sizes",
+        "stylegan.training",
+    },
     "stylegan.interop": {"stylegan.atomic", "stylegan.networks", "stylegan.run_folder", "stylegan.version"},
     # The commands know settings and folders; everything that works arrives by `_target_`.
     "stylegan.cli": {
@@ -53,6 +66,7 @@ MAY_IMPORT = {
     "callbacks": {
         "stylegan.atomic",
         "stylegan.checkpoint_files",
+        "stylegan.evaluation",
         "stylegan.interop",
         "stylegan.images",
         "stylegan.latents",

@@ -24,6 +24,7 @@ _HARMLESS = (
         "rederive",
         "max_time",
         "allow_change",
+        "metrics",
     ),
     # What is computed in is said when training starts.
     *("precision", "regulariser_precision", "num_half_res", "tf32", "compile"),

@@ -25,6 +25,10 @@ FREE_TEXT_KEYS = frozenset(
         "seeds",
         "label",
         "out",
+        "detector_path",
+        "cache_dir",
+        "callbacks.metrics.detector_path",
+        "callbacks.metrics.cache_dir",
         "logger.wandb.name",
         "logger.wandb.project",
     }

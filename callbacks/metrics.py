@@ -1,0 +1,246 @@
+"""Scores during training, within a budget of time, and without a trace in the training itself."""
+
+import os
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+
+from callbacks.cadence import check_every_kimg
+from callbacks.full_disk import going_on_without, say
+from callbacks.maintenance import maintenance
+from callbacks.snapshots import undisturbed
+from stylegan.evaluation import (
+    BrokenOff,
+    Course,
+    Evaluator,
+    Score,
+    Watch,
+    append_record,
+    definitions_of,
+    open_detectors,
+    open_reals,
+    protocol_id,
+    truncate_records_after,
+)
+from stylegan.loggers import log_means
+from stylegan.loggers.rows import RowLogger
+from stylegan.run_folder import RunFolder, checkpoint_name
+from stylegan.training.clock import is_due
+from stylegan.training.ranks import largest_over_ranks, rank, world
+
+
+class Metrics(pl.Callback):
+    """Scores the EMA generator, writes `metric-<name>.jsonl`, and knows the best checkpoint.
+
+    At every multiple of `every_kimg`, and after the last iteration of a run that came by one. An evaluation that
+    would cost more than `budget` of the training's time is left out, and one that a signal interrupts is made up
+    for when the run goes on. Training notices nothing: no global random number is drawn, and modes and buffers stay.
+
+    Args: names: metrics as in `definitions_of`, or "none". detector: of the project's own metrics; detector_path: its
+      weights, None = where they usually are. folder: the run folder. every_kimg: cadence in thousands of images, > 0.
+      num_fakes: pictures drawn for the project's own metrics. seed: of the first one. truncation: psi. at_start:
+      also before the first iteration. budget: largest share of the training's time, from 0 (exclusive) to 1.
+      max_minutes: an evaluation that takes longer is given up, None = never. best: the result that decides which
+      checkpoint is kept beside the newest, None = each metric's. plateau_kimg: after so long without a clear gain
+      a line says so, None = never; stop_on_plateau: and the run ends. cache_dir: for features of the real
+      pictures, None = the user's cache folder.
+    Raises: ValueError, before training starts, for what cannot be computed here.
+    """
+
+    def __init__(
+        self,
+        *,
+        names: Any,
+        folder: str | os.PathLike,
+        every_kimg: float = 20.0,
+        detector: str = "builtin",
+        detector_path: str | os.PathLike | None = None,
+        num_fakes: int = 2000,
+        seed: int = 0,
+        truncation: float = 1.0,
+        at_start: bool = False,
+        budget: float = 0.1,
+        max_minutes: float | None = 30.0,
+        plateau_kimg: float | None = 400.0,
+        stop_on_plateau: bool = False,
+        cache_dir: str | os.PathLike | None = None,
+    ) -> None:
+        self.every_kimg = check_every_kimg("callbacks.metrics.every_kimg", every_kimg)
+        if not 0 < budget <= 1:
+            raise ValueError(
+                f"callbacks.metrics.budget is a share of the training's time, above 0 and at most 1, got {budget};"
+                " metrics=none turns them off"
+            )
+        if max_minutes is not None and not max_minutes > 0:
+            raise ValueError(f"callbacks.metrics.max_minutes must be above 0, or null, got {max_minutes}")
+        if plateau_kimg is not None:
+            check_every_kimg("callbacks.metrics.plateau_kimg", plateau_kimg)
+        if stop_on_plateau and plateau_kimg is None:
+            raise ValueError("callbacks.metrics.stop_on_plateau needs a plateau_kimg, as in 400")
+        self.definitions = definitions_of(names, detector=detector, num_fakes=num_fakes)
+        # Now, and not hours later: weights that are missing are said before training starts.
+        self.detectors = open_detectors(self.definitions, path=detector_path)
+        self.folder = RunFolder(folder)
+        self.seed, self.truncation = seed, truncation
+        self.at_start, self.budget, self.max_minutes = at_start, budget, max_minutes
+        self.plateau_kimg, self.stop_on_plateau = plateau_kimg, stop_on_plateau
+        self.cache_dir = cache_dir
+        self.course = Course()
+        self.wants_checkpoint = False
+        self._owed = False  # an evaluation that was interrupted
+        self._told_plateau = False
+        self._cost_sec = 0.0
+        self._last_end = time.monotonic()
+        self._evaluator: Evaluator | None = None
+
+    @property
+    def kept_images(self) -> set[int]:
+        """Images seen at checkpoints that no policy may thin out."""
+        return self.course.kept_images
+
+    def setup(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
+        # Before the one who asks for a last checkpoint: what a signal interrupts here is owed in that checkpoint.
+        rest = [other for other in trainer.callbacks if other is not self]
+        place = next((i for i, other in enumerate(rest) if hasattr(other, "asked")), len(rest))
+        trainer.callbacks = [*rest[:place], self, *rest[place:]]
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self._last_end = time.monotonic()
+        if not self.definitions or trainer.datamodule is None:
+            return
+        if trainer.is_global_zero:
+            truncate_records_after(self.folder.path, module.images)
+        self._evaluator = self._made(trainer, module)
+        if self._owed or (self.at_start and module.images == 0):
+            self._evaluate(trainer, module)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
+        self.wants_checkpoint = False
+        if self._evaluator is None:
+            return
+        before = module.images - module.batch_size
+        due = is_due(self.every_kimg, before_images=before, after_images=module.images)
+        last = module.is_last and module.images > self.every_kimg * 1000
+        if (due and (module.is_last or self._within_budget(module))) or last:
+            self._evaluate(trainer, module)
+
+    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if trainer.is_global_zero and module.is_last:
+            for line in self.course.lines():
+                print(f"metrics     {line}", flush=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"course": self.course.state_dict(), "owed": self._owed, "told_plateau": self._told_plateau}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.course.load_state_dict(state_dict["course"])
+        self._owed, self._told_plateau = state_dict["owed"], state_dict["told_plateau"]
+
+    def _made(self, trainer: pl.Trainer, module: pl.LightningModule) -> Evaluator:
+        for detector in self.detectors.values():
+            detector.to(module.device)
+        return Evaluator(
+            self.definitions,
+            self.detectors,
+            open_reals(trainer.datamodule, cache_dir=self.cache_dir),
+            data_fingerprint=getattr(trainer.datamodule, "fingerprint", None),
+            seed=self.seed,
+            truncation=self.truncation,
+        )
+
+    def _within_budget(self, module: pl.LightningModule) -> bool:
+        trained_sec = time.monotonic() - self._last_end
+        short = rank() == 0 and self._cost_sec > self.budget * trained_sec
+        if not largest_over_ranks(int(short)):
+            return True
+        if rank() == 0:
+            say(
+                f"no metrics at kimg {module.kimg:.3f}: the last took {self._cost_sec:.0f} s, more than"
+                f" {self.budget:.0%} of {trained_sec:.0f} s of training; a larger callbacks.metrics.every_kimg or"
+                " budget helps"
+            )
+        return False
+
+    def _evaluate(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        began = time.monotonic()
+        watch = Watch(
+            asked_to_stop=lambda: any(getattr(other, "asked", False) for other in trainer.callbacks),
+            time_limit_sec=None if self.max_minutes is None else 60 * self.max_minutes,
+        )
+        self._owed = False
+        try:
+            with maintenance(module), undisturbed(module.generator_ema):
+                scores = self._evaluator.scores(
+                    module.generator_ema, precision=getattr(module, "precision", "fp32"), watch=watch
+                )
+        except BrokenOff as broken:
+            self._owed = broken.by_signal
+            if rank() == 0:
+                say(f"the metrics at kimg {module.kimg:.3f} were not finished: {self._why(module)}")
+            scores = []
+        self._cost_sec, self._last_end = time.monotonic() - began, time.monotonic()
+        for score in scores:
+            self._take(trainer, module, score)
+
+    def _why(self, module: pl.LightningModule) -> str:
+        if not self._owed:
+            return f"they took more than callbacks.metrics.max_minutes={self.max_minutes:g}"
+        if module.is_last:
+            return "asked to leave; stylegan-evaluate computes them"
+        return "asked to leave; they are made up for when the run goes on"
+
+    def _take(self, trainer: pl.Trainer, module: pl.LightningModule, score: Score) -> None:
+        better = self.course.add(score, module.images)
+        self.wants_checkpoint |= bool(better)
+        if trainer.is_global_zero:
+            self._publish(trainer, module, score, better)
+        self._look_for_plateau(trainer, module, score)
+
+    def _publish(
+        self, trainer: pl.Trainer, module: pl.LightningModule, score: Score, better: Sequence[str]
+    ) -> None:
+        network = f"{self.folder.checkpoints.name}/{checkpoint_name(module.images)}.safetensors"
+        with going_on_without(f"metric-{score.name}.jsonl"):
+            append_record(self.folder.path, score, images=module.images, network=network, processes=world())
+        # The protocol is part of the chart's name, so that no curve joins scores that do not compare.
+        tag = protocol_id(score.protocol)
+        means = {f"Metrics/{name}/{tag}": value for name, value in score.results.items()}
+        for logger in trainer.loggers:
+            if not isinstance(logger, RowLogger):
+                with going_on_without(f"the scores in {type(logger).__name__}"):
+                    log_means(logger, means, module.images)
+        print(f"metrics     kimg {module.kimg:.3f}  {in_line(score, better)}", flush=True)
+
+    def _look_for_plateau(self, trainer: pl.Trainer, module: pl.LightningModule, score: Score) -> None:
+        if self.plateau_kimg is None:
+            return
+        name = next(iter(score.results))
+        still = self.course.images_without_gain(name, module.images) / 1000
+        if still < self.plateau_kimg:
+            self._told_plateau = False
+            return
+        best = self.course.best(name)
+        if trainer.is_global_zero and not self._told_plateau:
+            end = (
+                "the run ends"
+                if self.stop_on_plateau
+                else "callbacks.metrics.stop_on_plateau=true would end here"
+            )
+            say(
+                f"{name} has not clearly improved for {still:.0f} kimg; the best is {best.value:.4g} at kimg"
+                f" {best.images / 1000:.3f}; {end}"
+            )
+        self._told_plateau = True
+        if self.stop_on_plateau:
+            trainer.should_stop = True
+
+
+def in_line(score: Score, better: Sequence[str] = ()) -> str:
+    """The results on one line, those that are the best so far marked."""
+    parts = []
+    for name, value in score.results.items():
+        mark = " (best)" if name in better else ""
+        parts.append(f"{name} {value:.4g}{mark}")
+    return "  ".join(parts) + f"  in {score.seconds:.0f} s"

@@ -1,0 +1,28 @@
+"""Scores of networks: which metrics, under which protocol, computed together, recorded, and compared."""
+
+from stylegan.evaluation.course import Best, Course
+from stylegan.evaluation.definitions import Definition, definitions_of
+from stylegan.evaluation.evaluator import Evaluator
+from stylegan.evaluation.opening import open_detectors, open_reals
+from stylegan.evaluation.protocol import protocol_id
+from stylegan.evaluation.records import Score, read_records
+from stylegan.evaluation.records import append as append_record
+from stylegan.evaluation.records import truncate_after as truncate_records_after
+from stylegan.evaluation.watch import BrokenOff, Watch
+
+__all__ = [
+    "Best",
+    "BrokenOff",
+    "Course",
+    "Definition",
+    "Evaluator",
+    "Score",
+    "Watch",
+    "append_record",
+    "definitions_of",
+    "open_detectors",
+    "open_reals",
+    "protocol_id",
+    "read_records",
+    "truncate_records_after",
+]

@@ -1,0 +1,96 @@
+"""How the scores of a run move: which checkpoint is the best, and whether anything still gets better."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from stylegan.evaluation.definitions import higher_is_better
+from stylegan.evaluation.protocol import protocol_id
+from stylegan.evaluation.records import Score
+
+
+class Best(NamedTuple):
+    """The best score so far under one protocol. images: seen by the network that has it."""
+
+    value: float
+    images: int
+    protocol: str
+
+
+class Course:
+    """The best score of a run under each name, and since when none was clearly better.
+
+    A score of another protocol than the one before begins anew: the two are never ranked together.
+    Clearly better is what lies beyond the interval of the best one, where results have `_low` and `_high`.
+    """
+
+    def __init__(self) -> None:
+        self._best: dict[str, Best] = {}
+        self._gain: dict[str, Best] = {}  # the score that was last clearly better than the one before it
+
+    def add(self, score: Score, images: int) -> list[str]:
+        """Takes in a score. Returns: the results, by name, that are now the best."""
+        protocol = protocol_id(score.protocol)
+        better = []
+        for name, value in ranked(score.results).items():
+            found = Best(value, images, protocol)
+            if value != value:  # NaN is no score
+                continue
+            if self._is_better(self._best.get(name), found, name):
+                self._best[name] = found
+                better.append(name)
+            margin = _half_width(score.results, name)
+            if self._is_better(self._gain.get(name), found, name, by=margin):
+                self._gain[name] = found
+        return better
+
+    def best(self, name: str) -> Best | None:
+        return self._best.get(name)
+
+    @property
+    def kept_images(self) -> set[int]:
+        """The images seen at the checkpoints that are the best at something."""
+        return {best.images for best in self._best.values()}
+
+    def lines(self) -> list[str]:
+        """What is the best at what, in words."""
+        return [
+            f"best {name}: {best.value:.4g} at kimg {best.images / 1000:.3f}"
+            for name, best in self._best.items()
+        ]
+
+    def images_without_gain(self, name: str, images: int) -> int:
+        """Images seen since a result was last clearly better than before; 0 where it is not known."""
+        gain = self._gain.get(name)
+        return 0 if gain is None else images - gain.images
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "best": {name: list(best) for name, best in self._best.items()},
+            "gain": {name: list(best) for name, best in self._gain.items()},
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._best = {name: Best(*values) for name, values in state["best"].items()}
+        self._gain = {name: Best(*values) for name, values in state["gain"].items()}
+
+    @staticmethod
+    def _is_better(before: Best | None, now: Best, name: str, by: float = 0.0) -> bool:
+        if before is None or before.protocol != now.protocol:
+            return True
+        if higher_is_better(name):
+            return now.value > before.value + by
+        return now.value < before.value - by
+
+
+def ranked(results: Mapping[str, float]) -> dict[str, float]:
+    """The results that say how good a network is, not how sure that is."""
+    return {
+        name: value
+        for name, value in results.items()
+        if not name.endswith(("_low", "_high", "_bias", "_std"))
+    }
+
+
+def _half_width(results: Mapping[str, float], name: str) -> float:
+    low, high = results.get(f"{name}_low"), results.get(f"{name}_high")
+    return 0.0 if low is None or high is None else (high - low) / 2

@@ -1,0 +1,178 @@
+"""All metrics of one network in one pass over its pictures, by all processes together."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from stylegan.evaluation.definitions import Definition
+from stylegan.evaluation.fakes import Fakes
+from stylegan.evaluation.paths import path_results
+from stylegan.evaluation.protocol import PROTOCOL_VERSION
+from stylegan.evaluation.reals import Reals
+from stylegan.evaluation.records import Score
+from stylegan.evaluation.scores import Results, inception_results, score_of
+from stylegan.evaluation.sharing import Rows, rows_of_all
+from stylegan.evaluation.watch import Watch
+from stylegan.networks.synthesis import prepared
+from stylegan.sizes import size_text
+from stylegan.training.ranks import on_rank_zero
+
+_CPU_DTYPE = torch.float32
+
+
+class Evaluator:
+    """Scores networks against one set of pictures.
+
+    The same weights give the same numbers: pictures, labels and subsets are functions of `seed`, and neither the
+    number of processes nor what was computed before plays a part.
+
+    Args: definitions: what to compute. detectors: by name, those that the definitions need. reals: the pictures.
+      data_fingerprint: of the data, for the protocol. seed: of the first fake. truncation, noise_mode: as in `Fakes`.
+    """
+
+    def __init__(
+        self,
+        definitions: Sequence[Definition],
+        detectors: Mapping[str, Any],
+        reals: Reals,
+        *,
+        data_fingerprint: str | None,
+        seed: int = 0,
+        truncation: float = 1.0,
+        noise_mode: str = "random",
+    ):
+        self.definitions = list(definitions)
+        self.detectors = detectors
+        self.reals = reals
+        self.data_fingerprint = data_fingerprint
+        self.seed, self.truncation, self.noise_mode = seed, truncation, noise_mode
+
+    def prepare(self, watch: Watch) -> None:
+        """Computes the features of the real pictures, if they are not known; `scores` does so by itself.
+
+        Raises: BrokenOff.
+        """
+        for definition in self.definitions:
+            self._real_features(definition, watch)
+
+    def scores(self, generator: nn.Module, *, precision: str, watch: Watch) -> list[Score]:
+        """One score a definition, in their order; the same on all processes.
+
+        Args: generator: in evaluation mode, on the device that draws, as `precision` says.
+        Raises: BrokenOff, on all processes; nothing was recorded then.
+        """
+        began = time.monotonic()
+        self.prepare(watch)
+        drawn = self._drawn(generator, watch)
+        drawn_sec = time.monotonic() - began
+        paths = {
+            definition.name: path_results(
+                definition,
+                generator,
+                self.detectors[definition.detector],
+                self._labels(generator),
+                seed=self.seed,
+                watch=watch,
+            )
+            for definition in self.definitions
+            if definition.score == "ppl"
+        }
+
+        def compute() -> list[Score]:
+            found = []
+            for definition in self.definitions:
+                watch.check_alone()
+                since = time.monotonic()
+                results = paths.get(definition.name) or self._results(definition, drawn, watch)
+                seconds = drawn_sec + time.monotonic() - since
+                found.append(
+                    Score(definition.name, results, self.protocol(definition, generator, precision), seconds)
+                )
+            return found
+
+        # The others wait: what they have to give is here.
+        return on_rank_zero(compute)
+
+    def protocol(self, definition: Definition, generator: nn.Module, precision: str) -> dict[str, Any]:
+        """Everything that decides about a score."""
+        detector = self.detectors[definition.detector]
+        needs_reals = definition.max_reals != 0
+        return {
+            "version": PROTOCOL_VERSION,
+            "metric": definition.name,
+            "detector": detector.name,
+            "detector_checksum": detector.checksum,
+            "resize": detector.resize,
+            "resolution": size_text(generator.size),
+            "channels": generator.channels,
+            "num_reals": self._num_reals(definition) if needs_reals else 0,
+            "num_fakes": definition.num_fakes,
+            "seed": self.seed,
+            "precision": "fp32" if definition.score == "ppl" else precision,
+            "truncation": self.truncation if definition.score != "ppl" else 1.0,
+            "noise_mode": self.noise_mode,
+            "labels": "drawn from the data's" if generator.c_dim else "none",
+            "data_fingerprint": self.data_fingerprint if needs_reals or generator.c_dim else None,
+            "xflip": definition.with_flips,
+            **definition.options,
+        }
+
+    def _num_reals(self, definition: Definition) -> int:
+        return self.reals.count(definition.max_reals, with_flips=definition.with_flips)
+
+    def _real_features(self, definition: Definition, watch: Watch) -> Tensor | None:
+        if definition.max_reals == 0:
+            return None
+        detector = self.detectors[definition.detector]
+        return self.reals.features(
+            detector, definition.max_reals, with_flips=definition.with_flips, watch=watch
+        )
+
+    def _labels(self, generator: nn.Module) -> Tensor | None:
+        if not generator.c_dim:
+            return None
+        plain = self.reals.sets[False]
+        return plain.labels(torch.arange(len(plain)))
+
+    def _drawn(self, generator: nn.Module, watch: Watch) -> Rows | None:
+        """Features of all fakes by detector, on the first process. Each picture is drawn once for all metrics."""
+        wanted = [definition for definition in self.definitions if definition.score != "ppl"]
+        num = max((definition.num_fakes for definition in wanted), default=0)
+        if not num:
+            return {}
+        fakes = Fakes(
+            generator,
+            self._labels(generator),
+            num=num,
+            seed=self.seed,
+            truncation=self.truncation,
+            noise_mode=self.noise_mode,
+        )
+        outputs = dict.fromkeys((definition.detector, _output(definition)) for definition in wanted)
+
+        def compute(numbers: range) -> Rows:
+            images = fakes.images(numbers)
+            return {
+                f"{name}.{output}": _rows(self.detectors[name], output, images) for name, output in outputs
+            }
+
+        with prepared(generator.synthesis):
+            return rows_of_all(num, compute, watch, f"{num:,} fakes")
+
+    def _results(self, definition: Definition, drawn: Rows, watch: Watch) -> Results:
+        rows = drawn[f"{definition.detector}.{_output(definition)}"][: definition.num_fakes]
+        if definition.score == "is":
+            return inception_results(definition, rows)
+        return score_of(definition, self._real_features(definition, watch), rows, seed=self.seed)
+
+
+def _output(definition: Definition) -> str:
+    return "probabilities" if definition.score == "is" else "features"
+
+
+def _rows(detector: Any, output: str, images: Tensor) -> Tensor:
+    compute = detector.probabilities if output == "probabilities" else detector.features
+    return compute(images).to("cpu", _CPU_DTYPE)

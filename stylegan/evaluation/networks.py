@@ -1,0 +1,204 @@
+"""The work behind the evaluate command: one or several networks against one set of pictures."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import torch
+from torch import nn
+
+from stylegan.evaluation.course import ranked
+from stylegan.evaluation.definitions import Definition, definitions_of, higher_is_better
+from stylegan.evaluation.evaluator import Evaluator
+from stylegan.evaluation.opening import open_detectors, open_reals
+from stylegan.evaluation.protocol import in_words, protocol_id
+from stylegan.evaluation.records import Score, append, read_records, record_path
+from stylegan.evaluation.watch import Watch
+from stylegan.networks.precision import lower, precision_on
+from stylegan.run_folder import RunFolder, images_of
+from stylegan.sizes import size_text
+from stylegan.training.ranks import join, on_rank_zero, part, rank, world
+
+
+class Network(NamedTuple):
+    """A network to score. name: for records, relative to its run; images: seen in its training, None = unknown."""
+
+    path: Path
+    name: str
+    images: int | None
+
+    @classmethod
+    def at(cls, path: Path) -> Self:
+        """The network in a file."""
+        in_run = path.absolute().parent == RunFolder(path.absolute().parent.parent).checkpoints
+        name = f"{path.absolute().parent.name}/{path.name}" if in_run else path.name
+        try:
+            return cls(path, name, images_of(path))
+        except ValueError:
+            return cls(path, name, None)  # a file of another name does not tell
+
+
+class Evaluation:
+    """Scores networks, says the results, and adds them to `metric-<name>.jsonl`.
+
+    Args: load: path → generator in evaluation mode. networks: files, from old to new. folder: for the records. metrics,
+      detector, num_fakes: as in `definitions_of`. detector_path: weights. first_seed: of the first fake. truncation:
+      psi. noise_mode: "random", "const" or "none". precision, device: as in the generate command. cache_dir: for
+      features of the real pictures. again: compute also what the records have under the same protocol.
+    Raises: ValueError that names the value and the way out.
+    """
+
+    def __init__(
+        self,
+        *,
+        load: Callable[[Path], nn.Module],
+        networks: Sequence[Path],
+        folder: Path,
+        process: Any,
+        metrics: Any,
+        detector: str = "builtin",
+        detector_path: str | os.PathLike | None = None,
+        num_fakes: int = 2000,
+        first_seed: int = 0,
+        truncation: float = 1.0,
+        noise_mode: str = "random",
+        precision: str = "auto",
+        device: str = "auto",
+        cache_dir: str | os.PathLike | None = None,
+        again: bool = False,
+    ):
+        self.definitions = definitions_of(metrics, detector=detector, num_fakes=num_fakes)
+        self.device = device_named(device, process.local_rank)
+        precision_on(self.device, precision)
+        self.precision = precision
+        self.detectors = open_detectors(self.definitions, path=detector_path)
+        for opened in self.detectors.values():
+            opened.to(self.device)
+        self.networks = [Network.at(path) for path in networks]
+        self.load, self.folder, self.process = load, folder, process
+        self.first_seed, self.truncation, self.noise_mode = first_seed, truncation, noise_mode
+        self.cache_dir, self.again = cache_dir, again
+        self._told: set[str] = set()  # protocols
+
+    def run(self, data: Any) -> list[Score]:
+        """Computes, says and records. Args: data: a data module that is set up.
+
+        Returns: the scores, network by network.
+        Raises: BrokenOff; ValueError where network and data do not fit; OSError where records cannot be written.
+        """
+        join(self.process)
+        try:
+            return self._run(data)
+        finally:
+            part()
+
+    def _run(self, data: Any) -> list[Score]:
+        reals = open_reals(data, cache_dir=self.cache_dir)
+        evaluator = Evaluator(
+            self.definitions,
+            self.detectors,
+            reals,
+            data_fingerprint=getattr(data, "fingerprint", None),
+            seed=self.first_seed,
+            truncation=self.truncation,
+            noise_mode=self.noise_mode,
+        )
+        watch = Watch()
+        all_scores: list[tuple[Network, Score]] = []
+        for network in self.networks:
+            generator = self.load(network.path).to(self.device)
+            check_fits(generator, reals.sets[False], network.name)
+            precision = lower(generator, self.device, self.precision)
+            evaluator.definitions = self._open_questions(evaluator, generator, network, precision)
+            scores = evaluator.scores(generator, precision=precision, watch=watch)
+            all_scores += [(network, score) for score in scores]
+            if rank() == 0:
+                self._tell(network, scores)
+        if rank() == 0 and len(self.networks) > 1:
+            say_best(all_scores)
+        return [score for _, score in all_scores]
+
+    def _open_questions(
+        self, evaluator: Evaluator, generator: nn.Module, network: Network, precision: str
+    ) -> list[Definition]:
+        """The metrics that no record answers: an evaluation of many checkpoints goes on where it was stopped."""
+
+        def look() -> list[str]:
+            return [
+                definition.name
+                for definition in self.definitions
+                if self.again
+                or not self._known(network, evaluator.protocol(definition, generator, precision))
+            ]
+
+        open_names = on_rank_zero(look)
+        for definition in self.definitions:
+            if definition.name not in open_names and rank() == 0:
+                print(
+                    f"{network.name}  {definition.name} is in {record_path(self.folder, definition.name)} already"
+                )
+        return [definition for definition in self.definitions if definition.name in open_names]
+
+    def _known(self, network: Network, protocol: dict[str, Any]) -> bool:
+        path = record_path(self.folder, protocol["metric"])
+        if not path.exists() or len(self.networks) == 1:
+            return False
+        wanted = (network.name, protocol_id(protocol))
+        return any(
+            (record.get("snapshot_pkl"), record.get("protocol_id")) == wanted for record in read_records(path)
+        )
+
+    def _tell(self, network: Network, scores: Sequence[Score]) -> None:
+        """Says the scores of a network on one line, and each protocol once, before its first score."""
+        for score in scores:
+            name = protocol_id(score.protocol)
+            if name not in self._told:
+                self._told.add(name)
+                print(f"protocol {name}  {score.name}: {in_words(score.protocol)}", flush=True)
+            append(self.folder, score, images=network.images, network=network.name, processes=world())
+        numbers = [f"{name} {value:.5g}" for score in scores for name, value in score.results.items()]
+        place = network.name if network.images is None else f"kimg {network.images / 1000:.3f}"
+        if numbers:
+            print("  ".join([place, *numbers]), flush=True)
+
+
+def say_best(scores: Sequence[tuple[Network, Score]]) -> None:
+    """The best network at each result; scores of one protocol only are compared."""
+    groups: dict[tuple[str, str], list[tuple[float, Network]]] = {}
+    for network, score in scores:
+        for name, value in ranked(score.results).items():
+            groups.setdefault((name, protocol_id(score.protocol)), []).append((value, network))
+    for (name, _), entries in groups.items():
+        choose = max if higher_is_better(name) else min
+        value, network = choose(entries, key=lambda entry: entry[0])
+        print(f"best {name}: {value:.6g}  {network.path}", flush=True)
+
+
+def check_fits(generator: nn.Module, pictures: Any, name: str) -> None:
+    """Raises: ValueError where the pictures are not of the kind that the network draws."""
+    image, label = pictures[0]
+    expected = (generator.channels, *generator.size)
+    if tuple(image.shape) != expected:
+        raise ValueError(
+            f"network={name} draws {expected[0]} channels of {size_text(generator.size)} px, the pictures are"
+            f" {image.shape[0]} of {size_text(tuple(image.shape[1:]))}; choose data that fit, or data.channels"
+        )
+    if generator.c_dim and len(label) != generator.c_dim:
+        raise ValueError(
+            f"network={name} draws {generator.c_dim} classes, the labels of the pictures are {len(label)} wide; set"
+            " data.labels as in its training"
+        )
+
+
+def device_named(name: str, local_rank: int) -> torch.device:
+    """`auto`: the GPU of this process where there is one, else the CPU. Raises: ValueError for what is not there."""
+    if name == "auto":
+        return torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    # Without CUDA torch fails an assertion, without a device of this number a runtime check.
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device={name} cannot be used here; device=auto takes what there is") from error
+    return device

@@ -1,0 +1,39 @@
+"""What an evaluation needs before it can begin: the detectors of its metrics, and the real pictures."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from stylegan.evaluation.definitions import Definition
+from stylegan.evaluation.feature_cache import FeatureCache, usual_folder
+from stylegan.evaluation.reals import Reals
+from stylegan.features import Detector, open_detector
+
+
+def open_detectors(
+    definitions: Iterable[Definition], *, path: str | os.PathLike | None = None
+) -> dict[str, Detector]:
+    """The detectors that metrics need, by name.
+
+    Args: path: the weights of the only one that has any, or a folder with all of them; None = where they usually are.
+    Raises: ValueError that names the file that is missing and where to put it.
+    """
+    names = dict.fromkeys(definition.detector for definition in definitions)
+    # Path lengths need more of VGG16 than features do; whoever lacks it says so.
+    return {name: open_detector(name, path=None if name == "builtin" else path) for name in names}
+
+
+def open_reals(datamodule: Any, *, cache_dir: str | os.PathLike | None = None) -> Reals:
+    """The pictures of a data module that is set up. Args: cache_dir: as in `FeatureCache`; None = the user's.
+
+    Raises: ValueError where it has no set of pictures that can be counted through.
+    """
+    dataset = getattr(datamodule, "dataset", None)
+    if dataset is None or not hasattr(dataset, "content_digest"):
+        raise ValueError(
+            f"{type(datamodule).__name__} has no `dataset` of the kind of datamodules.datasets.ImageDataset, which"
+            " metrics are computed on; set metrics=none"
+        )
+    folder = usual_folder() if cache_dir is None else Path(cache_dir).expanduser()
+    return Reals(getattr(datamodule, "originals", dataset), dataset, cache=FeatureCache(folder))

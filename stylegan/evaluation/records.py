@@ -1,0 +1,111 @@
+"""`metric-<name>.jsonl` in the run folder: one line a score, with its protocol."""
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from stylegan.atomic import replacing
+from stylegan.evaluation.protocol import protocol_id
+
+
+class Score(NamedTuple):
+    """What came out for one metric.
+
+    results: {name: value}; the first one is what is ranked. seconds: how long it took.
+    """
+
+    name: str
+    results: Mapping[str, float]
+    protocol: Mapping[str, Any]
+    seconds: float
+
+    @property
+    def value(self) -> float:
+        return next(iter(self.results.values()))
+
+
+def record_path(folder: Path, name: str) -> Path:
+    return folder / f"metric-{name}.jsonl"
+
+
+def append(folder: Path, score: Score, *, images: int | None, network: str, processes: int) -> None:
+    """Adds a line, in one write. Fields: those of the public implementation, then kimg and the protocol.
+
+    Args: images: that the network has seen, None = unknown. network: its file, relative to the folder.
+    Raises: OSError.
+    """
+    line = {
+        "results": {name: _finite(value) for name, value in score.results.items()},
+        "metric": score.name,
+        "total_time": score.seconds,
+        "total_time_str": _in_words(score.seconds),
+        "num_gpus": processes,
+        "snapshot_pkl": network,
+        "timestamp": time.time(),
+        "kimg": None if images is None else images / 1000,
+        "protocol_id": protocol_id(score.protocol),
+        "protocol": dict(score.protocol),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    text = (json.dumps(line, allow_nan=False) + "\n").encode()
+    with open(record_path(folder, score.name), "ab", buffering=0) as file:
+        whole, rest = file.tell(), memoryview(text)
+        try:
+            while rest:
+                rest = rest[file.write(rest) :]
+        except OSError:
+            # What got through of it would join the next line.
+            os.ftruncate(file.fileno(), whole)
+            raise
+
+
+def read_records(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a file, those that are not whole left out."""
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(record, dict) and isinstance(record.get("results"), dict):
+            yield record
+
+
+def truncate_after(folder: Path, images: int) -> None:
+    """Drops the scores of networks past `images` images seen, and a last line that a kill cut short.
+
+    A run that goes on from a checkpoint comes by there again, and may come by with other weights.
+    """
+    for path in folder.glob("metric-*.jsonl"):
+        with open(path, encoding="utf-8", errors="replace", newline="") as file:
+            lines = file.readlines()
+        kept = [line for line in lines if _images_of(line) <= images]
+        if kept != lines:
+            with replacing(path) as file:
+                file.writelines(line.encode() for line in kept)
+
+
+def _images_of(line: str) -> float:
+    """Images seen at a line; infinitely many where it is not whole, none where it does not say."""
+    if not line.endswith("\n"):
+        return math.inf
+    try:
+        kimg = json.loads(line)["kimg"]
+        return 0 if kimg is None else round(kimg * 1000)
+    except (json.JSONDecodeError, KeyError, TypeError):
+        return math.inf
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _in_words(seconds: float) -> str:
+    minutes, sec = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h {minutes:02d}m {sec:02d}s"
+    return f"{minutes}m {sec:02d}s" if minutes else f"{sec}s"

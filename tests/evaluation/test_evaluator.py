@@ -1,0 +1,210 @@
+"""Scores of a network: which pictures they are of, and what must not change them."""
+
+import pytest
+import torch
+from pictures import Averages, Flipped, Pictures, small_generator
+from together import together
+
+from stylegan import metrics
+from stylegan.evaluation import BrokenOff, Evaluator, Watch, definitions_of, protocol_id
+from stylegan.evaluation.feature_cache import FeatureCache
+from stylegan.evaluation.reals import Reals, chosen
+from stylegan.images import to_uint8
+from stylegan.latents import Sampler, latents_of
+
+NAMES = ["kid", "fid", "pr", "dc"]
+NUM = 70  # no multiple of a chunk
+
+
+def quiet(**options):
+    return Watch(say=lambda line: None, **options)
+
+
+def evaluator(names=NAMES, pictures=None, detector=None, cache=None, num_fakes=NUM, **options):
+    pictures = Pictures() if pictures is None else pictures
+    return Evaluator(
+        definitions_of(names, detector="builtin", num_fakes=num_fakes),
+        {"builtin": Averages() if detector is None else detector},
+        Reals(pictures, Flipped(pictures), cache=FeatureCache(cache)),
+        data_fingerprint="abc",
+        **options,
+    )
+
+
+def scores(one, generator=None, **options):
+    generator = small_generator() if generator is None else generator
+    return one.scores(generator, precision="fp32", watch=quiet(), **options)
+
+
+def results(names=NAMES, generator=None, **options):
+    return {
+        name: value
+        for score in scores(evaluator(names, **options), generator)
+        for name, value in score.results.items()
+    }
+
+
+def test_fake_i_is_the_picture_of_seed_i_with_its_own_noise():
+    detector, generator = Averages(), small_generator()
+    one = evaluator(["kid"], detector=detector, seed=5)
+    one.prepare(quiet())
+    detector.shown.clear()
+    scores(one, generator)
+    seeds = range(5, 5 + NUM)
+    sampler = Sampler(generator)
+    expected = to_uint8(sampler.draw(sampler.map(latents_of(seeds, 8)), "random", noise_seeds=seeds))
+    assert torch.equal(torch.cat(detector.shown), expected)
+
+
+def test_the_numbers_are_those_of_the_formulas_on_the_features():
+    pictures, generator, detector = Pictures(), small_generator(), Averages()
+    sampler = Sampler(generator)
+    seeds = range(NUM)
+    fake = detector.features(
+        to_uint8(sampler.draw(sampler.map(latents_of(seeds, 8)), "random", noise_seeds=seeds))
+    )
+    real = detector.features(pictures.pixels)
+    found = results(generator=generator, pictures=pictures)
+    assert found["fid_builtin"] == pytest.approx(metrics.fid(real, fake), rel=1e-6)
+    assert found["kid_builtin"] == pytest.approx(metrics.kid_interval(real, fake, seed=0).value, rel=1e-6)
+    assert (found["pr_builtin_precision"], found["pr_builtin_recall"]) == metrics.precision_recall(
+        real, fake, k=3
+    )
+    assert (found["dc_builtin_density"], found["dc_builtin_coverage"]) == metrics.density_coverage(
+        real, fake, k=5
+    )
+    assert found["fid_builtin_bias"] > 0 and found["kid_builtin_low"] < found["kid_builtin_high"]
+
+
+def test_the_same_weights_give_the_same_bits():
+    assert results() == results()
+
+
+def test_neither_the_global_generator_nor_the_network_notices():
+    generator = small_generator()
+    before = {name: value.clone() for name, value in generator.state_dict().items()}
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    results(["kid", "ppl"], generator)
+    assert torch.equal(torch.rand(4), expected)
+    assert all(torch.equal(value, before[name]) for name, value in generator.state_dict().items())
+
+
+def test_a_metric_is_the_same_beside_others():
+    alone = results(["fid"])
+    assert results(["kid", "pr", "fid"])["fid_builtin"] == alone["fid_builtin"]
+
+
+@pytest.mark.parametrize("option", [{"seed": 1}, {"truncation": 0.5}, {"noise_mode": "const"}])
+def test_what_changes_the_pictures_changes_number_and_protocol(option):
+    [one], [other] = scores(evaluator(["fid"])), scores(evaluator(["fid"], **option))
+    assert one.value != other.value
+    assert protocol_id(one.protocol) != protocol_id(other.protocol)
+
+
+def test_a_protocol_tells_everything_that_decides():
+    [score] = scores(evaluator(["pr"], truncation=0.7))
+    assert score.protocol == {
+        "version": 1,
+        "metric": "pr_builtin",
+        "detector": "builtin",
+        "detector_checksum": "00000000",
+        "resize": "none",
+        "resolution": "8x8",
+        "channels": 3,
+        "num_reals": 40,
+        "num_fakes": NUM,
+        "seed": 0,
+        "precision": "fp32",
+        "truncation": 0.7,
+        "noise_mode": "random",
+        "labels": "none",
+        "data_fingerprint": "abc",
+        "xflip": False,
+        "k": 3,
+    }
+
+
+def test_labels_of_fakes_are_as_frequent_as_those_of_reals():
+    pictures, generator = Pictures(count=4, classes=3), small_generator(c_dim=3)  # classes 0, 1, 2, 0
+    drawn = []
+    mapping = generator.mapping.forward
+    generator.mapping.forward = lambda z, c, **rest: (drawn.append(c), mapping(z, c, **rest))[1]
+    results(["fid"], generator, pictures=pictures, num_fakes=640)
+    share = torch.cat(drawn).mean(0)
+    assert share.tolist() == pytest.approx([0.5, 0.25, 0.25], abs=0.06)
+
+
+def test_features_of_reals_are_computed_once(tmp_path):
+    pictures = Pictures()
+    first = results(["kid"], pictures=pictures, cache=tmp_path)
+    assert pictures.reads == len(pictures)
+    assert results(["kid", "fid"], pictures=pictures, cache=tmp_path)["kid_builtin"] == first["kid_builtin"]
+    assert pictures.reads == len(pictures), "they were read again"
+
+
+def test_one_other_pixel_is_another_set(tmp_path):
+    results(["kid"], cache=tmp_path)
+    changed = Pictures()
+    changed.pixels[17, 1, 2, 3] ^= 1
+    results(["kid"], pictures=changed, cache=tmp_path)
+    assert changed.reads == len(changed)
+
+
+def test_a_damaged_entry_is_made_anew(tmp_path):
+    first = results(["kid"], cache=tmp_path)
+    [path] = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:-1] + b"\x00")
+    pictures = Pictures()
+    assert results(["kid"], pictures=pictures, cache=tmp_path) == first
+    assert pictures.reads == len(pictures)
+    again = Pictures()
+    assert results(["kid"], pictures=again, cache=tmp_path) == first and not again.reads
+
+
+def test_of_too_many_reals_a_choice_that_stays_the_same():
+    assert chosen(5, None).tolist() == chosen(5, 5).tolist() == [0, 1, 2, 3, 4]
+    some = chosen(1000, 10)
+    assert len(set(some.tolist())) == 10 and (some == sorted(some)).all()
+    assert (some == chosen(1000, 10)).all()
+
+
+def test_a_path_length_is_the_same_in_parts_and_of_float32():
+    [score] = scores(evaluator(["ppl"]))
+    assert score.value > 0 and score.protocol["precision"] == "fp32" and score.protocol["num_reals"] == 0
+    generator = small_generator()
+    for block in generator.modules():
+        if hasattr(block, "compute_dtype"):
+            block.compute_dtype = torch.bfloat16
+    assert scores(evaluator(["ppl"]), generator)[0].value == score.value
+
+
+@pytest.mark.parametrize("rounds", [0, 1, 4])
+def test_work_can_be_broken_off_and_leaves_nothing(tmp_path, rounds):
+    asked = iter([False] * rounds + [True] * 100)
+    with pytest.raises(BrokenOff) as broken:
+        evaluator(cache=tmp_path).scores(
+            small_generator(), precision="fp32", watch=quiet(asked_to_stop=lambda: next(asked))
+        )
+    assert broken.value.by_signal
+
+
+def test_time_that_is_up_ends_it():
+    with pytest.raises(BrokenOff) as broken:
+        evaluator().scores(small_generator(), precision="fp32", watch=quiet(time_limit_sec=0))
+    assert not broken.value.by_signal
+
+
+def of_all_ranks(cache):
+    found = scores(
+        evaluator([*NAMES, "ppl"], pictures=Pictures(classes=2), cache=cache), small_generator(c_dim=2)
+    )
+    return {name: value for score in found for name, value in score.results.items()}
+
+
+@pytest.mark.parametrize("world", [2, pytest.param(3, marks=pytest.mark.long)])
+def test_the_number_of_processes_changes_nothing(tmp_path, world):
+    alone = of_all_ranks(None)
+    shared = together(world, of_all_ranks, tmp_path, tmp_path / "cache")
+    assert alone and all(one == alone for one in shared)
