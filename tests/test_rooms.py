@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "stylegan.config": {"stylegan.sizes"},
     "stylegan.run_folder": set(),
     "stylegan.images": {"stylegan.atomic"},
+    "stylegan.features": {"stylegan.atomic", "stylegan.images"},
     "stylegan.ops": set(),
     "stylegan.presets": {"stylegan.config", "stylegan.sizes"},
     "stylegan.networks": {"stylegan.ops", "stylegan.sizes"},
