@@ -50,11 +50,11 @@ def visible(images: Tensor) -> Tensor:
     return images if images.shape[-3] in _PNG_MODES else images[..., :3, :, :]
 
 
-def on_white(image: Tensor) -> Tensor:
-    """uint8 [C,H,W] of 1 to 4 channels → [1,H,W] or [3,H,W], transparency composited on white."""
-    if image.shape[0] not in (2, 4):
-        return image
-    colors, alpha = image[:-1].to(torch.float32), image[-1:].to(torch.float32) / 255
+def on_white(images: Tensor) -> Tensor:
+    """uint8 [...,C,H,W] of 1 to 4 channels → C = 1 or 3: transparency (2 and 4 channels) composited on white."""
+    if images.shape[-3] not in (2, 4):
+        return images
+    colors, alpha = images[..., :-1, :, :].to(torch.float32), images[..., -1:, :, :].to(torch.float32) / 255
     return (colors * alpha + 255 * (1 - alpha)).round().to(torch.uint8)
 
 

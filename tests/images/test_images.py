@@ -162,3 +162,9 @@ def test_transparency_shows_white():
     grey = torch.tensor([0, 128], dtype=torch.uint8).reshape(2, 1, 1)
     assert on_white(grey).flatten().tolist() == [127]
     assert torch.equal(on_white(image[:3]), image[:3])
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_a_batch_is_put_on_white_picture_by_picture(channels):
+    images = torch.randint(0, 256, (3, channels, 4, 5), dtype=torch.uint8)
+    assert torch.equal(on_white(images), torch.stack([on_white(image) for image in images]))

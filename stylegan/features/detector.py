@@ -1,0 +1,97 @@
+"""What frozen detectors have in common: pictures in, numbers out, and words for what was done."""
+
+from abc import ABC, abstractmethod
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from stylegan.images import on_white, visible
+
+
+class Detector(ABC):
+    """A frozen network that turns pictures into features. Not a module: no checkpoint and no wrapper sees it.
+
+    Channels: 1 is repeated to 3; 2 and 4 are composited on white; of more than 4 the first 3 count, as RGB.
+
+    Attributes:
+        name: as in `open_detector`. checksum: SHA-256 of the weights, in hexadecimal digits.
+        resize: words for what is done to the size of a picture. num_features: F.
+    """
+
+    name: str
+    checksum: str
+    resize: str
+    num_features: int
+
+    def __init__(self, network: nn.Module):
+        self.network = network.eval().requires_grad_(False)
+        self.device = torch.device("cpu")
+
+    def to(self, device: torch.device | str) -> Self:
+        """Moves the network. Returns: itself."""
+        self.network.to(device)
+        self.device = next(self.network.parameters()).device
+        return self
+
+    @torch.no_grad()
+    def features(self, images: Tensor) -> Tensor:
+        """uint8 [N,C,H,W], on any device → float32 [N,F] on the detector's device, each row from its picture alone.
+
+        Raises: ValueError for what are no such pictures.
+        """
+        rgb = rgb_pixels(images).to(self.device)
+        with torch.autocast(self.device.type, enabled=False):
+            return self._features(rgb).to(torch.float32)
+
+    def protocol(self) -> dict[str, str]:
+        """What has to stand beside a number for it to be compared with another one."""
+        return {"detector": self.name, "detector_checksum": self.checksum, "resize": self.resize}
+
+    @abstractmethod
+    def _features(self, images: Tensor) -> Tensor:
+        """uint8 [N,3,H,W] → [N,F]."""
+
+
+class HasProbabilities(ABC):
+    """A detector that also names what it sees."""
+
+    @abstractmethod
+    def probabilities(self, images: Tensor) -> Tensor:
+        """uint8 [N,C,H,W] → float32 [N,K], rows of the sum 1, on the detector's device."""
+
+
+class HasEmbedding(ABC):
+    """A detector that also knows how far apart two pictures look."""
+
+    @abstractmethod
+    def embedding(self, images: Tensor) -> Tensor:
+        """float32 [N,C,H,W] in [-1, 1] → float32 [N,E]: the squared Euclidean distance of two rows is the perceptual
+        distance of the pictures. Differentiable with respect to them."""
+
+
+def rgb_pixels(images: Tensor) -> Tensor:
+    """uint8 [N,C,H,W] → uint8 [N,3,H,W]; see `Detector`. Raises: ValueError for another dtype or shape."""
+    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] < 1:
+        raise ValueError(
+            f"a detector takes uint8 [N,C,H,W], got {images.dtype} {list(images.shape)}; convert floats with to_uint8"
+        )
+    images = on_white(visible(images))
+    return images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
+
+
+def rgb_floats(images: Tensor) -> Tensor:
+    """float32 [N,C,H,W] in [-1, 1] → float32 [N,3,H,W]; see `Detector`.
+
+    Raises: ValueError for another dtype or shape.
+    """
+    if images.dtype != torch.float32 or images.ndim != 4 or images.shape[1] < 1:
+        raise ValueError(
+            f"an embedding takes float32 [N,C,H,W] in [-1, 1], got {images.dtype} {list(images.shape)}; "
+            f"convert pixels with to_float"
+        )
+    images = visible(images)
+    if images.shape[1] in (2, 4):
+        alpha = (images[:, -1:] + 1) / 2
+        images = images[:, :-1] * alpha + (1 - alpha)  # white is 1
+    return images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images

@@ -1,0 +1,208 @@
+"""Files of weights: where they lie, where they come from, whether they are what they are called, and reading them."""
+
+import hashlib
+import os
+import pickle
+import re
+import struct
+import sys
+import urllib.request
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from stylegan.atomic import replacing
+
+# torch.hub's convention: the name ends with the first digits of the file's SHA-256.
+_DIGEST_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.[a-z]+$")
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """A published file.
+
+    Args: name: what it is called here; url: where it comes from; sha256: its first digits, 8 or more.
+    """
+
+    name: str
+    url: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A file that was read.
+
+    Args: tensors: by name; sha256: of the whole file; published: whether it has the publisher's digits.
+    """
+
+    path: Path
+    tensors: dict[str, Tensor]
+    sha256: str
+    published: bool
+
+
+def usual_folder() -> Path:
+    """Where weights are kept for all runs: `stylegan-lightning/detectors` in the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "stylegan-lightning" / "detectors"
+
+
+def find_weights(
+    file: WeightFile,
+    *,
+    path: str | Path | None = None,
+    cache_dir: str | Path | None = None,
+    download: bool = False,
+) -> Path:
+    """Where the file lies: `path` (the file, or its folder) if given; else the cache folder; else torch's.
+
+    Args: cache_dir: None = `usual_folder()`; download: fetch it into the cache folder if it is nowhere.
+    Raises: ValueError, of one line, that says what to put where, if it is nowhere or could not be fetched.
+    """
+    folder = Path(cache_dir) if cache_dir is not None else usual_folder()
+    if path is not None:
+        places = [Path(path) / file.name if Path(path).is_dir() else Path(path)]
+    else:
+        places = [folder / file.name, Path(torch.hub.get_dir()) / "checkpoints" / file.name]
+    for place in places:
+        if place.is_file():
+            return place
+    if path is not None:
+        raise ValueError(f"there is no file {places[0]}; {file.name} comes from {file.url}")
+    if download:
+        return download_weights(file, folder, progress=_tell)
+    raise ValueError(
+        f"the weights {file.name} are missing; fetch {file.url} and save it as {folder / file.name}, "
+        f"or give its path"
+    )
+
+
+def download_weights(
+    file: WeightFile, folder: str | Path, *, progress: Callable[[str, int, int | None], None] | None = None
+) -> Path:
+    """Fetches the file into the folder; it has its name only once it is complete and has the published digits.
+
+    Args: progress: called with the file's name, the bytes there are, and those expected (None = not known).
+    Raises: ValueError, of one line, where the network, the content or the folder fails.
+    """
+    target = Path(folder) / file.name
+    by_hand = f"fetch {file.url} by hand and save it as {target}"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with urllib.request.urlopen(file.url, timeout=60) as answer, replacing(target) as out:
+            length = int(answer.headers["Content-Length"]) if answer.headers["Content-Length"] else None
+            digest, done = hashlib.sha256(), 0
+            while chunk := answer.read(_CHUNK_BYTES):
+                out.write(chunk)
+                digest.update(chunk)
+                done += len(chunk)
+                if progress is not None:
+                    progress(file.name, done, length)
+            if length is not None and done != length:
+                raise ValueError(
+                    f"the download of {file.name} broke off at {done} of {length} bytes; {by_hand}"
+                )
+            if not digest.hexdigest().startswith(file.sha256):
+                raise ValueError(
+                    f"the download of {file.name} has the SHA-256 {digest.hexdigest()[:16]}..., which should begin "
+                    f"with {file.sha256}; it is not the published file; {by_hand}"
+                )
+    except (OSError, HTTPException) as error:
+        raise ValueError(f"cannot download {file.name}: {_one_line(error)}; {by_hand}") from None
+    return target
+
+
+def read_weights(path: Path, file: WeightFile) -> Weights:
+    """The tensors of a file of weights. Nothing in it is executed, whatever it is.
+
+    A name that ends like `-6726825d.pth` promises the first digits of the SHA-256. Of a file that is named otherwise
+    any weights of the right shapes are accepted, and are not called published.
+    Raises: ValueError, of one line, for a file that breaks the promise, is damaged, or holds anything but tensors.
+    """
+    digest = file_sha256(path)
+    promised = _DIGEST_IN_NAME.search(path.name)
+    if promised and not digest.startswith(promised[1]):
+        raise ValueError(
+            f"{path} is damaged or not what its name says: its SHA-256 begins with {digest[: len(promised[1])]}, "
+            f"not {promised[1]}; fetch it anew from {file.url}"
+        )
+    return Weights(path, _tensors(path, file), digest, digest.startswith(file.sha256))
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file. Raises: ValueError where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ValueError(f"cannot read the weights {path}: {_one_line(error)}") from None
+
+
+def fit(network: nn.Module, weights: Weights, tensors: dict[str, Tensor] | None = None) -> None:
+    """Puts the weights (or `tensors`, made of them), as float32, in the place of the network's own.
+
+    Raises: ValueError, of one line, where names or shapes differ.
+    """
+    tensors = weights.tensors if tensors is None else tensors
+    own = network.state_dict()
+    # Of no use here, and older files lack it.
+    tensors = {name: own[name] for name in own if name.endswith("num_batches_tracked")} | tensors
+    lacking, idle = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
+    other = [name for name in own if name in tensors and own[name].shape != tensors[name].shape]
+    for words, names in (("lacks", lacking), ("has the unknown", idle), ("has another shape of", other)):
+        if names:
+            raise ValueError(f"{weights.path} holds other weights: it {words} {names[0]} ({len(names)} such)")
+    floats = {
+        name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()
+    }
+    network.load_state_dict(floats, assign=True)
+
+
+def _tensors(path: Path, file: WeightFile) -> dict[str, Tensor]:
+    with open(path, "rb") as content:
+        start = content.read(64).lstrip()
+    if start.startswith(b"<"):
+        raise ValueError(f"{path} is a web page, no weights; fetch {file.url} itself")
+    try:
+        # It warns of what it then refuses.
+        with warnings.catch_warnings(action="ignore"):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"{path} is damaged, or holds more than weights, which is not loaded since it could run any program "
+            f"({_one_line(error)}); fetch {file.url}"
+        ) from None
+    except (
+        OSError,
+        EOFError,
+        RuntimeError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        struct.error,
+    ) as error:
+        raise ValueError(f"{path} is damaged ({_one_line(error)}); fetch it anew from {file.url}") from None
+    if not isinstance(content, dict) or not all(isinstance(tensor, Tensor) for tensor in content.values()):
+        raise ValueError(f"{path} holds no table of tensors, but {type(content).__name__}; fetch {file.url}")
+    return dict(content)
+
+
+def _one_line(error: BaseException) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:120]
+
+
+def _tell(name: str, done: int, length: int | None) -> None:
+    """Progress on one line of a terminal; elsewhere the last line only."""
+    if sys.stderr.isatty() or done == length:
+        of = f" of {length / 2**20:.0f}" if length else ""
+        end = "\n" if done == length else "\r"
+        print(f"{name}: {done / 2**20:.0f}{of} MiB", end=end, file=sys.stderr, flush=True)
