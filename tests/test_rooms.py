@@ -38,7 +38,6 @@ MAY_IMPORT = {
     },
     "stylegan.loggers": {"stylegan.atomic", "stylegan.images"},
     "stylegan.latents": {"stylegan.networks", "stylegan.images", "stylegan.sizes"},
-    "stylegan.metrics": set(),
     "stylegan.evaluation": {
         "stylegan.atomic",
         "stylegan.features",
