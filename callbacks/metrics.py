@@ -40,7 +40,7 @@ class Metrics(pl.Callback):
 
     Args: names: metrics as in `definitions_of`, or "none". detector: of the project's own metrics; detector_path: its
       weights, None = where they usually are. folder: the run folder. every_kimg: cadence in thousands of images, > 0.
-      num_fakes: pictures drawn for the project's own metrics. seed: of the first one. truncation: psi. at_start:
+      num_fakes: pictures drawn for the project's own metrics. first_seed: of the first one. truncation: psi. at_start:
       also before the first iteration. budget: largest share of the training's time, from 0 (exclusive) to 1.
       max_minutes: an evaluation that takes longer is given up, None = never. best: the result that decides which
       checkpoint is kept beside the newest, None = each metric's. plateau_kimg: after so long without a clear gain
@@ -58,7 +58,7 @@ class Metrics(pl.Callback):
         detector: str = "builtin",
         detector_path: str | os.PathLike | None = None,
         num_fakes: int = 2000,
-        seed: int = 0,
+        first_seed: int = 0,
         truncation: float = 1.0,
         at_start: bool = False,
         budget: float = 0.1,
@@ -83,7 +83,7 @@ class Metrics(pl.Callback):
         # Now, and not hours later: weights that are missing are said before training starts.
         self.detectors = open_detectors(self.definitions, path=detector_path)
         self.folder = RunFolder(folder)
-        self.seed, self.truncation = seed, truncation
+        self.first_seed, self.truncation = first_seed, truncation
         self.at_start, self.budget, self.max_minutes = at_start, budget, max_minutes
         self.plateau_kimg, self.stop_on_plateau = plateau_kimg, stop_on_plateau
         self.cache_dir = cache_dir
@@ -146,7 +146,7 @@ class Metrics(pl.Callback):
             self.detectors,
             open_reals(trainer.datamodule, cache_dir=self.cache_dir),
             data_fingerprint=getattr(trainer.datamodule, "fingerprint", None),
-            seed=self.seed,
+            seed=self.first_seed,
             truncation=self.truncation,
         )
 

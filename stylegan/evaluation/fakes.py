@@ -8,6 +8,7 @@ from stylegan.images import to_uint8
 from stylegan.latents import Sampler, latents_of
 from stylegan.latents.seeds import MAX_SEED
 
+NOISE_MODES = ("random", "const", "none")
 # Keeps the choice of labels apart from other draws under the same seed.
 _LABEL_STREAM = int.from_bytes(b"eval", "big")
 
@@ -18,7 +19,7 @@ class Fakes:
     Args: generator: in evaluation mode, on the device that draws. labels: [M,K] of the real pictures, None for a
       generator without labels: fake i has the label of a real one, drawn with equal chances. num: how many there
       are at most. seed: of the first. truncation: psi. noise_mode: "random" (each its own), "const" or "none".
-    Raises: ValueError where there are not so many seeds.
+    Raises: ValueError for an unknown noise mode, or where there are not so many seeds.
     """
 
     def __init__(
@@ -31,8 +32,10 @@ class Fakes:
         truncation: float = 1.0,
         noise_mode: str = "random",
     ):
+        if noise_mode not in NOISE_MODES:
+            raise ValueError(f"noise_mode={noise_mode}: it must be one of {', '.join(NOISE_MODES)}")
         if not 0 <= seed <= MAX_SEED + 1 - num:
-            raise ValueError(f"seed={seed}: for {num:,} pictures it must be from 0 to {MAX_SEED + 1 - num}")
+            raise ValueError(f"first_seed={seed}: for {num:,} pictures it must be from 0 to {MAX_SEED + 1 - num}")
         self.generator, self.seed, self.truncation, self.noise_mode = generator, seed, truncation, noise_mode
         self.sampler = Sampler(generator)
         self.labels = labels_of_fakes(labels, num, seed) if generator.c_dim else None

@@ -38,7 +38,7 @@ def path_results(
     num, options = definition.num_fakes, definition.options
     if not 0 <= seed <= MAX_SEED + 1 - 2 * num:
         raise ValueError(
-            f"seed={seed}: for {num:,} pairs of pictures it must be from 0 to {MAX_SEED + 1 - 2 * num}"
+            f"first_seed={seed}: for {num:,} pairs of pictures it must be from 0 to {MAX_SEED + 1 - 2 * num}"
         )
     exact = deepcopy(generator)
     compute_in(exact, None)
