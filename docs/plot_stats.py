@@ -5,6 +5,7 @@ python docs/plot_stats.py runs/emoji/stats.csv docs/images/emoji_curves.png
 
 import csv
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -15,6 +16,9 @@ PANELS = (
 )
 WIDTH, HEIGHT, SCALE = 900, 260, 2
 LEFT, RIGHT, TOP, BOTTOM = 60, 20, 40, 40
+
+# Points (kimg, value), and the colour.
+Curve = tuple[Sequence[tuple[float, float]], str]
 
 
 def read(path: Path, column: str) -> list[tuple[float, float]]:
@@ -33,13 +37,13 @@ def nice_step(span: float) -> float:
         step /= 10
 
 
-def panel(
-    draw: ImageDraw.ImageDraw, top: int, title: str, points: list[tuple[float, float]], colour: str
-) -> None:
+def panel(draw: ImageDraw.ImageDraw, top: int, title: str, curves: Sequence[Curve]) -> None:
+    """One diagram, `top` px from the upper edge, with all its curves."""
     font = ImageFont.load_default(size=14 * SCALE)
     small = ImageFont.load_default(size=12 * SCALE)
-    last = max(x for x, _ in points)
-    low, high = min(0.0, *(y for _, y in points)), max(y for _, y in points) or 1.0
+    last = max(x for points, _ in curves for x, _ in points)
+    values = [y for points, _ in curves for _, y in points]
+    low, high = min(0.0, *values), max(values) or 1.0
 
     def place(x: float, y: float) -> tuple[float, float]:
         across = LEFT + (WIDTH - LEFT - RIGHT) * x / last
@@ -58,14 +62,15 @@ def panel(
     draw.text(
         ((WIDTH - RIGHT) * SCALE, (top + HEIGHT - 4) * SCALE), "kimg", fill="#555555", font=small, anchor="rb"
     )
-    draw.line([place(x, y) for x, y in points], fill=colour, width=2 * SCALE, joint="curve")
+    for points, colour in curves:
+        draw.line([place(x, y) for x, y in points], fill=colour, width=2 * SCALE, joint="curve")
 
 
 def main(source: str, target: str) -> None:
     picture = Image.new("RGB", (WIDTH * SCALE, HEIGHT * len(PANELS) * SCALE), "white")
     draw = ImageDraw.Draw(picture)
     for i, (title, column, colour) in enumerate(PANELS):
-        panel(draw, i * HEIGHT, title, read(Path(source), column), colour)
+        panel(draw, i * HEIGHT, title, [(read(Path(source), column), colour)])
     picture.resize((WIDTH, HEIGHT * len(PANELS)), Image.Resampling.LANCZOS).save(target, optimize=True)
 
 

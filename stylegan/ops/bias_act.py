@@ -86,7 +86,7 @@ class _BiasLeakyReLU(torch.autograd.Function):
 
     @staticmethod
     def forward(x, b, alpha, gain, clamp):
-        """Returns: the result, and the limit where anything reaches it, otherwise None."""
+        """Returns: the result, and, where anything reaches the limit, from where on it is at it, otherwise None."""
         # gain · lrelu(t) = lrelu(gain · t)
         if b is not None:
             y = F.leaky_relu_(torch.add(b * gain if gain != 1 else b, x, alpha=gain), alpha)
@@ -94,7 +94,8 @@ class _BiasLeakyReLU(torch.autograd.Function):
             y = F.leaky_relu_(x * gain, alpha) if gain != 1 else F.leaky_relu(x, alpha)
         if clamp is None or not _exceeds(y, clamp):
             return y, None
-        return y.clamp_(-clamp, clamp), clamp
+        # What was cut off lies at the limit as y's precision rounds it, at most half an eps below.
+        return y.clamp_(-clamp, clamp), clamp * (1 - torch.finfo(y.dtype).eps / 2)
 
     @staticmethod
     def setup_context(ctx, inputs, output):

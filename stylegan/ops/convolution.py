@@ -91,12 +91,17 @@ class _Convolution(torch.autograd.Function):
         kernel = output[1]
         if kernel is not None:
             ctx.mark_non_differentiable(kernel)
+        if not torch.compiler.is_compiling():
+            # Else each way back fills a tensor as large as the weights with zeros, for the kernel's gradient.
+            ctx.set_materialize_grads(False)
         ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, w, kernel)
         ctx.size = x.shape[2:]
         ctx.bias_dtype = None if bias is None else bias.dtype
 
     @staticmethod
     def backward(ctx, grad, _):
+        if grad is None:  # which stands for zeros
+            return None, None, None, None
         x, w, kernel = ctx.saved_tensors
         needs_x, needs_w = ctx.needs_input_grad[0], ctx.needs_input_grad[1] and _weight_gradients
         dx = dw = db = None

@@ -163,6 +163,7 @@ class Players:
         if group is None or n % group or len(reals[0]) != n:
             return self.judge(*fakes), self.judge(*reals)
         images = join(fakes[0], reals[0], group)
-        labels = None if fakes[1] is None else join(fakes[1], reals[1], group)
+        # A discriminator without labels beside a generator with labels is handed those of fakes alone.
+        labels = None if fakes[1] is None or reals[1] is None else join(fakes[1], reals[1], group)
         draws = None if fakes[2] is None else {k: join(fakes[2][k], reals[2][k], group) for k in fakes[2]}
         return separate(self.judge(images, labels, draws), group)

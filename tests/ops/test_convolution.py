@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch.autograd import gradcheck, gradgradcheck
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from stylegan.ops.convolution import convolve, without_weight_gradients
 
@@ -95,3 +96,25 @@ def test_without_weight_gradients_leaves_them_out_and_nothing_else():
         with pytest.raises(RuntimeError, match="unused|None"):
             torch.autograd.grad(convolve(x, w).sum(), w)
     torch.autograd.grad(convolve(x, w).sum(), w)
+
+
+class _Called(TorchDispatchMode):
+    """Notes which kernels are called."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names.append(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+def test_the_way_back_makes_no_zeros_for_the_weights_as_the_kernel_takes_them():
+    x, w, _ = inputs(torch.float32)
+    y = convolve(x.to(torch.bfloat16), w, padding=(1, 1))
+    upstream = torch.ones_like(y)
+    with _Called() as called:
+        torch.autograd.grad(y, (x, w), upstream)
+    assert "convolution_backward" in called.names
+    assert not {"zeros", "zeros_like", "new_zeros", "fill"} & set(called.names)

@@ -124,3 +124,12 @@ def test_the_limit_holds_and_stops_gradients_whether_or_not_anything_reaches_it(
     if not largest < 3:
         slope[1, 1, 2, 3] = 0.0 if largest == largest else x.grad[1, 1, 2, 3]
     torch.testing.assert_close(x.grad, slope.detach(), rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+@pytest.mark.parametrize("clamp", [256.0, 256 * 0.5**0.5, 1 / 3])
+def test_a_limit_that_the_precision_cannot_hold_stops_gradients_too(dtype, clamp):
+    """256·√½, the limit of a residual branch, is 181 in half precision: what is cut off to it is at the limit."""
+    x = torch.tensor([[5000.0, -5000.0, 0.25]], dtype=dtype, requires_grad=True)
+    bias_act(x, act="lrelu", gain=1, clamp=clamp).sum().backward()
+    torch.testing.assert_close(x.grad, torch.tensor([[0.0, 0.0, 1.0]], dtype=dtype), rtol=0, atol=0)

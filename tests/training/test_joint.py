@@ -37,7 +37,7 @@ def test_logits_are_those_of_two_passes(c_dim, group):
         torch.testing.assert_close(joint, own, rtol=0, atol=1e-10)
 
 
-def test_what_would_be_compared_with_each_other_isjudged_apart(monkeypatch):
+def test_what_would_be_compared_with_each_other_is_judged_apart(monkeypatch):
     trained = module(batch_size=8)
     calls = []
     monkeypatch.setattr(trained, "judge", lambda images, *_: calls.append(len(images)) or images)
@@ -53,3 +53,12 @@ def test_the_group_size_of_a_discriminator():
     assert Discriminator(**shared).group_size == 4
     assert Discriminator(**shared, mbstd_channels=0).group_size == 1
     assert Discriminator(**shared, mbstd_group=None).group_size is None
+
+
+def test_a_discriminator_without_labels_judges_fakes_that_have_some():
+    trained = module(batch_size=8, dtype=torch.float64)
+    x = torch.randn(8, 3, *trained.discriminator.size, dtype=torch.float64)
+    labelled = (x, torch.eye(8, dtype=torch.float64), None)
+    fakes, reals = trained.judge_both(labelled, (x, None, None))
+    torch.testing.assert_close(fakes, trained.judge(*labelled), rtol=0, atol=1e-10)
+    torch.testing.assert_close(reals, fakes, rtol=0, atol=1e-10)
