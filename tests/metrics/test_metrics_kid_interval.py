@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from stylegan.metrics import kid, kid_full, kid_interval
+from stylegan.metrics.kid import cubic_kernel
+from stylegan.metrics.kid_interval import Variances, variances_of
 
 
 def uniform(num, width, seed, scale=1.0):
@@ -77,12 +79,29 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_the_standard_error_is_what_experiments_show(case):
-    """Mean estimated variance against that of the values; 500 experiments know the latter to some 10 %."""
+def test_the_standard_error_is_what_experiments_show_or_more(case):
+    """Mean estimated variance over that of 500 values: up to twice where all of it comes from pairs."""
     found = scores(500, **case)
-    assert np.mean(found[:, 3] ** 2) == pytest.approx(found[:, 0].var(), rel=0.25)
+    ratio = np.mean(found[:, 3] ** 2) / found[:, 0].var()
+    low, high = (1.6, 2.8) if case["scale"] == 1 else (0.85, 1.5)
+    assert low < ratio < high
     error = found[:, 0].std() / np.sqrt(len(found))
     assert abs(found[:, 0].mean() - exact_kid(6, case["scale"])) <= 4 * error
+
+
+@pytest.mark.parametrize("scale", [1.0, 1.3])
+def test_the_variances_of_parts_are_unbiased(scale):
+    """Hoeffding's sum of their means over 1,500 experiments is the variance of MMD² of as many rows, and of more."""
+    found, values = [], {12: [], 24: []}
+    for i in range(1500):
+        real, fake = uniform(24, 4, 2 * i), uniform(24, 4, 2 * i + 1, scale)
+        for num, some in values.items():
+            some.append(kid_full(real[:num], fake[:num]))
+        x, y = fake[:12], real[:12]
+        found.append(variances_of(cubic_kernel(x, x), cubic_kernel(y, y), cubic_kernel(x, y)))
+    mean = Variances(*np.mean(found, axis=0))
+    for num, some in values.items():
+        assert mean.of_rows(num, num) + mean.of_pairs(num, num) == pytest.approx(np.var(some), rel=0.15)
 
 
 @pytest.mark.long
@@ -99,12 +118,12 @@ def test_the_standard_error_is_what_experiments_show(case):
 )
 @pytest.mark.parametrize("width", [6, 24])
 def test_coverage(sizes, scale, width):
-    """The interval holds the population's KID in 92 to 98.5 of 100 experiments."""
-    found = scores(1000, **sizes, scale=scale, width=width)
+    """The interval holds the population's KID in about 95 of 100 experiments, or nearly all where KID is 0."""
+    found = scores(600, **sizes, scale=scale, width=width)
     truth = exact_kid(width, scale)
     covered = np.mean((found[:, 1] <= truth) & (truth <= found[:, 2]))
     print(f"covered {covered:.3f}, width {found[:, 3].mean():.2e} for {truth:.2e}")
-    assert 0.92 <= covered <= 0.985
+    assert 0.915 <= covered and (covered <= 0.99 or scale < 1.2)
 
 
 def test_mistakes():
