@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch_fidelity.metric_kid import kid_features_to_metric
+from torchmetrics.image.kid import KernelInceptionDistance
 
 from stylegan.metrics import kid, kid_full
 
@@ -91,6 +93,25 @@ def test_torch_fidelity_agrees():
     )  # fmt: skip
     value = kid(real, fake, subsets=5, subset_size=50, rng=np.random.RandomState(2020))
     assert value == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-4)
+
+
+class Given(nn.Module):
+    """Stands in for a feature network where the features are there already."""
+
+    num_features = 16
+
+    def forward(self, features):
+        return features
+
+
+@pytest.mark.filterwarnings("ignore:Metric `Kernel Inception Distance` will save all:UserWarning")
+def test_torchmetrics_agrees():
+    """Its subsets are drawn by torch; a subset of all rows is all rows."""
+    real, fake = features(60, 16, 1), features(60, 16, 2, mean=0.3)
+    theirs = KernelInceptionDistance(feature=Given(), subsets=1, subset_size=60)
+    theirs.update(torch.from_numpy(real), real=True)
+    theirs.update(torch.from_numpy(fake), real=False)
+    assert kid_full(real, fake) == pytest.approx(theirs.compute()[0].item(), rel=1e-4)
 
 
 def test_mistakes():
