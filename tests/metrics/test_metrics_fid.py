@@ -153,6 +153,19 @@ def test_large_gaussian_samples_lie_within_the_computed_bias():
     assert fid(reals, fakes) == pytest.approx(bias, rel=0.1)
 
 
+@pytest.mark.parametrize(("rows_a_feature", "plugged_in"), [(1, 0.5), (4, 0.9), (16, 0.96)])
+def test_the_bias_of_few_rows(rows_a_feature, plugged_in):
+    """Right down to a row a feature where the moments are known; from moments of so few rows too small."""
+    random = np.random.RandomState(0)
+    scale = np.arange(1.0, 33) ** -0.25
+    exact = exact_moments(np.zeros(32), np.diag(scale**2))
+    num = 32 * rows_a_feature
+    pairs = [[moments_of(random.randn(num, 32) * scale) for _ in range(2)] for _ in range(40)]
+    bias = fid_bias(exact, exact, n_real=num, n_fake=num)
+    assert np.mean([frechet_distance(*pair) for pair in pairs]) == pytest.approx(bias, rel=0.03)
+    assert np.mean([fid_bias(*pair) for pair in pairs]) / bias == pytest.approx(plugged_in, abs=0.06)
+
+
 def test_the_bias_falls_with_both_counts_and_vanishes():
     real, fake = moments_of(features(300, 12, 1)), moments_of(features(200, 12, 2))
     own = fid_bias(real, fake)
