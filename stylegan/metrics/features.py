@@ -1,6 +1,5 @@
 """What every metric here accepts as features, and how it goes through them."""
 
-import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -18,19 +17,17 @@ def feature_matrix(name: str, values: Features, *, at_least: int = 1) -> np.ndar
     Args: name: what a message calls the set. at_least: how many rows the metric needs.
     Raises: ValueError for another shape or type, too few rows, or rows that are not finite.
     """
-    if isinstance(values, np.ndarray):
-        with warnings.catch_warnings():
-            # Torch warns of arrays that are read-only, such as mapped files; nothing here writes to them.
-            warnings.filterwarnings("ignore", message=".*not writable.*")
-            values = torch.from_numpy(values)
+    if isinstance(values, Tensor):
+        values = values.detach().cpu()
+        # Numpy has no bfloat16.
+        values = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
     if values.ndim != 2 or values.shape[1] == 0:
         raise ValueError(f"{name} must have the shape [N,F] with F at least 1, got {list(values.shape)}")
-    if not values.is_floating_point():
+    if values.dtype.kind != "f":
         raise ValueError(f"{name} must be floating-point numbers, got {values.dtype}")
     if len(values) < at_least:
         raise ValueError(f"{name} has {len(values)} rows, this metric needs at least {at_least}")
-    values = values.detach().cpu()
-    matrix = (values if values.dtype in (torch.float32, torch.float64) else values.float()).numpy()
+    matrix = values if values.dtype in (np.float32, np.float64) else values.astype(np.float32)
     bad = np.concatenate([~np.isfinite(matrix[rows]).all(axis=1) for rows in row_blocks(len(matrix))])
     if bad.any():
         raise ValueError(

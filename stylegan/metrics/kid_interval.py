@@ -1,7 +1,7 @@
 """KID with an interval that says how far sampling may have moved it."""
 
 from statistics import NormalDist
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,7 +23,7 @@ class KidScore(NamedTuple):
     std_of_subsets: float
 
 
-class _Variances(NamedTuple):
+class Variances(NamedTuple):
     """Variances of the orthogonal parts of MMD²: one row's, and what a pair has beyond its two rows."""
 
     fake: float
@@ -32,15 +32,18 @@ class _Variances(NamedTuple):
     real_pair: float
     mixed_pair: float
 
-    def of_mmd2(self, n_fake: int, n_real: int) -> float:
-        """Variance of the unbiased MMD² of n_fake and n_real independent rows; exact if the parts are."""
-        rows = 4 * max(0.0, self.fake) / n_fake + 4 * max(0.0, self.real) / n_real
-        within = 2 * self.fake_pair / (n_fake * (n_fake - 1)) + 2 * self.real_pair / (n_real * (n_real - 1))
-        return rows + within + 4 * self.mixed_pair / (n_fake * n_real)
+    def of_rows(self, n_fake: int, n_real: int) -> float:
+        """What single rows contribute to the variance of MMD² of n_fake and n_real independent rows."""
+        return 4 * self.fake / n_fake + 4 * self.real / n_real
 
-    @classmethod
-    def mean(cls, several: list[Self]) -> Self:
-        return cls(*np.mean(several, axis=0).tolist())
+    def of_pairs(self, n_fake: int, n_real: int) -> float:
+        """What pairs contribute beyond that: all of it where the distributions are equal."""
+        within = self.fake_pair / (n_fake * (n_fake - 1)) + self.real_pair / (n_real * (n_real - 1))
+        return 2 * within + 4 * self.mixed_pair / (n_fake * n_real)
+
+    def on_the_safe_side(self, n_fake: int, n_real: int) -> float:
+        """The variance, pairs counted twice: what the delete-one jackknife expects."""
+        return max(0.0, self.of_rows(n_fake, n_real)) + 2 * self.of_pairs(n_fake, n_real)
 
 
 def kid_interval(
@@ -64,8 +67,10 @@ def kid_interval(
     estimated without bias from each subset's kernel matrices, and averaged. With v(n,m) that formula, s the size
     and S the number of subsets the value's variance is v(n,m) + [v(s,s) − v(n,m)]/S.
 
-    Near KID = 0 the distribution leans to the right of a normal one; the coverage was 0.93 to 0.97 at 95 % in
-    simulations with 100 to 300 rows (`tests/metrics/test_metrics_kid_interval.py`).
+    The estimates move with the value: low values come with low variances. So P counts twice, as in the jackknife.
+    In simulations with 100 to 500 rows an interval of 95 % then held the truth in 92 to 97 % of the cases, and in
+    nearly all where KID is 0, there being up to 1.5 times as wide as needed
+    (`tests/metrics/test_metrics_kid_interval.py`). Where it misses, the value was more often too low.
 
     Args: real, fake: at least 4 rows a set. subset_size: at least 4. confidence: in (0, 1).
     Raises: ValueError for bad features or numbers out of range.
@@ -86,23 +91,23 @@ def kid_interval(
         x, y = draw_subset(fake, size, rng), draw_subset(real, size, rng)
         kernels = cubic_kernel(x, x), cubic_kernel(y, y), cubic_kernel(x, y)
         values.append(mmd2(*kernels))
-        variances.append(_variances(*kernels))
-    parts = _Variances.mean(variances)
-    whole = parts.of_mmd2(len(fake), len(real))
-    error = np.sqrt(whole + max(0.0, parts.of_mmd2(size, size) - whole) / subsets)
+        variances.append(variances_of(*kernels))
+    parts = Variances(*np.mean(variances, axis=0))
+    whole = parts.on_the_safe_side(len(fake), len(real))
+    error = np.sqrt(whole + (parts.on_the_safe_side(size, size) - whole) / subsets)
     value, reach = np.mean(values), NormalDist().inv_cdf((1 + confidence) / 2) * error
     spread = np.std(values, ddof=1) if subsets > 1 else 0.0
     return KidScore(*(float(v) for v in (value, value - reach, value + reach, error, spread)))
 
 
-def _variances(within_fake: np.ndarray, within_real: np.ndarray, between: np.ndarray) -> _Variances:
+def variances_of(within_fake: np.ndarray, within_real: np.ndarray, between: np.ndarray) -> Variances:
     """All five from the kernel matrices [s,s] of one subset, each without bias."""
     fake_rows, fake_pair = _within(within_fake)
     real_rows, real_pair = _within(within_real)
     across, down = between.mean(axis=1), between.mean(axis=0)
     rest = between - across[:, None] - down + between.mean()
     mixed_pair = np.square(rest).sum() / ((len(across) - 1) * (len(down) - 1))
-    return _Variances(
+    return Variances(
         # The measured witness scatters also by the finite sets that it is measured against.
         np.var(fake_rows - across, ddof=1) - fake_pair / (len(across) - 2) - mixed_pair / len(down),
         np.var(real_rows - down, ddof=1) - real_pair / (len(down) - 2) - mixed_pair / len(across),

@@ -78,15 +78,19 @@ class DistanceBlock:
         if dtype not in self._known:
             # Distances do not depend on the origin; their rounding does.
             centre = self.b.mean(axis=0, dtype=np.float64)
-            a, b = ((rows - centre).astype(dtype) for rows in (self.a, self.b))
+            with np.errstate(over="ignore"):
+                a, b = ((rows - centre).astype(dtype) for rows in (self.a, self.b))
             norm_a, norm_b = (np.einsum("ij,ij->i", rows, rows, dtype=np.float64) for rows in (a, b))
             # Numpy's product keeps its precision whatever torch was told about matrix products.
-            values = torch.from_numpy(a @ b.T).mul_(-2)
-            values += torch.from_numpy(norm_a.astype(dtype))[:, None]
-            values += torch.from_numpy(norm_b.astype(dtype))
+            with np.errstate(over="ignore", invalid="ignore"):
+                values = torch.from_numpy(a @ b.T).mul_(-2)
+                values += torch.from_numpy(norm_a.astype(dtype))[:, None]
+                values += torch.from_numpy(norm_b.astype(dtype))
             # Products and sums of F terms, each off by half an eps; the other half and the 16 cover conversions.
-            info, width = np.finfo(dtype), a.shape[1]
-            error = (width + 16) * (float(info.eps) * (norm_a + norm_b.max()) + float(info.tiny))
+            info, width, largest = np.finfo(dtype), a.shape[1], norm_a + norm_b.max()
+            error = (width + 16) * (float(info.eps) * largest + float(info.tiny))
+            # Where numbers may leave the range nothing is known.
+            error[~(largest < float(info.max) / 8)] = np.inf
             self._known[dtype] = values, torch.from_numpy(error.astype(dtype))[:, None]
         return self._known[dtype]
 
