@@ -95,9 +95,10 @@ def _check(z0: Tensor, z1: Tensor, t: Tensor, *, epsilon: float, space: str, sam
 
 
 def _seen(images: Tensor, crop: bool) -> Tensor:
-    """What the distance looks at: perhaps the face alone, averaged over whole pixels down to about 256 px."""
+    """What the distance looks at: perhaps the face alone, averaged over whole pixels as if it were the whole picture
+    that is brought down to about 256 px."""
+    height, width = images.shape[2:]
+    factor = min(height, width) // LARGEST_PX
     if crop:
-        height, width = images.shape[2:]
         images = images[:, :, height * 3 // 8 : height * 7 // 8, width * 2 // 8 : width * 6 // 8]
-    factor = min(images.shape[2:]) // LARGEST_PX
     return nn.functional.avg_pool2d(images, factor) if factor > 1 else images

@@ -60,7 +60,7 @@ class DiscriminatorBlock(ResolutionBlock):
         dtype = self.dtype_of(self.conv0.weight)
         x = None if x is None else x.to(dtype)
         if hasattr(self, "fromrgb"):
-            rgb = self.fromrgb(img.to(dtype))
+            rgb = self.fromrgb(img.to(self.picture_dtype_of(self.fromrgb.weight))).to(dtype)
             x = rgb if x is None else x + rgb
             img = downsample2d(img, self.resample_filter) if self.architecture == "skip" else None
         if self.architecture == "resnet":
@@ -103,7 +103,7 @@ class DiscriminatorHead(ResolutionBlock):
         dtype = self.dtype_of(self.conv.weight)
         x = x.to(dtype)
         if img is not None:
-            x = x + self.fromrgb(img.to(dtype))
+            x = x + self.fromrgb(img.to(self.picture_dtype_of(self.fromrgb.weight))).to(dtype)
         if self.mbstd_channels:
             x = minibatch_std(x, group_size=self.mbstd_group, num_channels=self.mbstd_channels)
         x = self.fc(self.conv(x).flatten(1))

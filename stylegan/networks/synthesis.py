@@ -188,7 +188,8 @@ class SynthesisBlock(ResolutionBlock):
             img = upsample2d(img, self.resample_filter)
         if self.has_torgb:
             # The picture is summed over the resolutions in the weights' own precision.
-            rgb = self.torgb(x, ws[:, self.num_convs]).to(self.torgb.weight.dtype)
+            features = x.to(self.picture_dtype_of(self.torgb.weight))
+            rgb = self.torgb(features, ws[:, self.num_convs]).to(self.torgb.weight.dtype)
             img = rgb if img is None else img + rgb
         return x, img
 
