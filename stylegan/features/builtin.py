@@ -33,7 +33,7 @@ class BuiltinDetector(Detector, HasEmbedding):
     """First and second moments of random and oriented filters at several scales; nothing is learned or downloaded.
 
     The picture in three opponent colours is described by 467 numbers:
-      - 32 of fine detail: logarithms of the energies behind the 8 frequencies of a 3x3 cosine transform of the grey
+      - 32 of fine detail: a quarter of the logarithms of the energies behind the 8 frequencies of a 3x3 cosine transform of the grey
         picture, at its own size, in 2x2 cells. All else is of a working picture: where the longer side is larger
         than 64 px, it is brought there by averaging areas;
       - 16 more, the same of the other two colours, over the working picture;
@@ -160,8 +160,11 @@ def _deviations(x: Tensor) -> Tensor:
 
 
 def _log_energies(energies: Tensor) -> Tensor:
-    """About -1.6 (nothing) to 3; 0 is the energy of a standard deviation of 0.05."""
-    return 0.5 * torch.log(energies + _LEAST_ENERGY) + 3
+    """About -0.8 (nothing) to 1.5; 0 is the energy of a standard deviation of 0.05.
+
+    A quarter of the logarithm, so that a slight blur does not drown a change of what is shown.
+    """
+    return 0.25 * torch.log(energies + _LEAST_ENERGY) + 1.5
 
 
 def _parameter(values: np.ndarray) -> nn.Parameter:

@@ -81,7 +81,7 @@ class LpipsDetector(VGG16Detector, HasEmbedding):
         with torch.autocast(self.device.type, enabled=False):
             x = (x - _column(_LPIPS_MEAN, x)) / _column(_LPIPS_DEVIATION, x)
             parts = []
-            for place, layer in enumerate(self.network.features):
+            for place, layer in enumerate(self.network.features[: _LPIPS_LAYERS[-1] + 1]):
                 x = layer(x)
                 if place in _LPIPS_LAYERS:
                     weight = self.heads[_LPIPS_LAYERS.index(place)]

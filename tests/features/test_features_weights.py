@@ -1,5 +1,6 @@
 """Files of weights: found in order, fetched whole or not at all, and never a program that runs."""
 
+import builtins
 import hashlib
 import os
 import pickle
@@ -254,3 +255,17 @@ def test_a_detector_without_its_file_says_where_to_put_it(file, name, tmp_path):
 
 def test_the_builtin_detector_takes_no_path(tmp_path):
     assert "reads no file" in refusal(lambda: open_detector("builtin", path=tmp_path))
+
+
+def test_a_missing_package_is_one_line(tmp_path, monkeypatch):
+    real_import = builtins.__import__
+
+    def without(name, *args):
+        if name.startswith("torch_fidelity"):
+            raise ImportError(name)
+        return real_import(name, *args)
+
+    path = saved(tmp_path / "net.pth", {})
+    monkeypatch.setattr(builtins, "__import__", without)
+    message = refusal(lambda: open_detector("inception", path=path))
+    assert "pip install 'stylegan-lightning[metrics]'" in message
