@@ -33,14 +33,14 @@ class BuiltinDetector(Detector, HasEmbedding):
     """First and second moments of random and oriented filters at several scales; nothing is learned or downloaded.
 
     The picture in three opponent colours is described by 467 numbers:
-      - 32 of fine detail: a quarter of the logarithms of the energies behind the 8 frequencies of a 3x3 cosine transform of the grey
-        picture, at its own size, in 2x2 cells. All else is of a working picture: where the longer side is larger
-        than 64 px, it is brought there by averaging areas;
+      - 32 of fine detail: a quarter of the logarithms of the energies behind the 8 frequencies of a 3x3 cosine
+        transform of the grey picture, at its own size, in 2x2 cells. All else is of a working picture: where the
+        longer side is larger than 64 px, it is brought there by averaging areas;
       - 16 more, the same of the other two colours, over the working picture;
       - 51 of layout: means of the colours in 4x4 cells, and their standard deviations;
       - 48 + 160 + 160 of three random convolutions (5x5 to 24 channels, 3x3 to 32, 3x3 to 48; leaky ReLU of slope
-        0.2; flat areas do not move the first; a 2x2 average between two of them). Of the first: means and logarithms
-        of energies. Of the second: means in 2x2 cells, standard deviations. Of the third: means, standard
+        0.2; flat areas do not move the first; a 2x2 average between two of them). Of the first: means and, of energies,
+        the same logarithms. Of the second: means in 2x2 cells, standard deviations. Of the third: means, standard
         deviations, and 64 random projections of the means in 4x4 cells.
     Filters follow from SHAKE-256, so that their bits are the same everywhere. The idea that features of a random
     network rank pictures: Naeem et al. 2020, on density and coverage. What it cannot tell stands in docs/metrics.md.
