@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "stylegan.networks": {"stylegan.ops", "stylegan.sizes"},
     "stylegan.augment": {"stylegan.ops"},
     "stylegan.losses": {"stylegan.ops"},
+    "stylegan.metrics": set(),
     "stylegan.training": {
         "stylegan.ops",
         "stylegan.networks",
