@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylegan.features.detector import Detector, HasEmbedding, rgb_floats
+from stylegan.features.detector import Detector, HasEmbedding, full_precision, rgb_floats
 from stylegan.images import to_float
 
 # Names the design below; every change of it, which changes the features, is another version.
@@ -67,7 +67,7 @@ class BuiltinDetector(Detector, HasEmbedding):
         As in LPIPS (Zhang et al. 2018, eq. 1) with all channels of equal weight; the three layers are added.
         """
         images = rgb_floats(images).to(self.device)
-        with torch.autocast(self.device.type, enabled=False):
+        with full_precision(self.device):
             parts = []
             for layer in self.network.layers(self.network.working_picture(images)):
                 unit = layer * (layer.square().sum(1, keepdim=True) + 1e-10).rsqrt()
