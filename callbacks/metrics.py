@@ -39,7 +39,7 @@ class Metrics(pl.Callback):
     for when the run goes on. Training notices nothing: no global random number is drawn, and modes and buffers stay.
 
     Args: names: metrics as in `definitions_of`, or "none". detector: of the project's own metrics; detector_path: its
-      weights, None = where they usually are. folder: the run folder. every_kimg: cadence in thousands of images, > 0.
+      weights, None = where they usually are; download: fetch those that are nowhere. folder: the run folder. every_kimg: cadence in thousands of images, > 0.
       num_fakes: pictures drawn for the project's own metrics. first_seed: of the first one. truncation: psi. at_start:
       also before the first iteration. budget: largest share of the training's time, from 0 (exclusive) to 1.
       max_minutes: an evaluation that takes longer is given up, None = never. best: the result that decides which
@@ -57,6 +57,7 @@ class Metrics(pl.Callback):
         every_kimg: float = 20.0,
         detector: str = "builtin",
         detector_path: str | os.PathLike | None = None,
+        download: bool = False,
         num_fakes: int = 2000,
         first_seed: int = 0,
         truncation: float = 1.0,
@@ -81,7 +82,9 @@ class Metrics(pl.Callback):
             raise ValueError("callbacks.metrics.stop_on_plateau needs a plateau_kimg, as in 400")
         self.definitions = definitions_of(names, detector=detector, num_fakes=num_fakes)
         # Now, and not hours later: weights that are missing are said before training starts.
-        self.detectors = open_detectors(self.definitions, path=detector_path)
+        self.detectors = open_detectors(
+            self.definitions, path=detector_path, download=download, key="callbacks.metrics.detector_path"
+        )
         self.folder = RunFolder(folder)
         self.first_seed, self.truncation = first_seed, truncation
         self.at_start, self.budget, self.max_minutes = at_start, budget, max_minutes

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 NONE = "none"
-DETECTORS = ("builtin", "inception", "vgg16", "clip", "dinov2")
+DETECTORS = ("builtin", "inception", "vgg16", "lpips-vgg16", "clip", "dinov2")
 
 _PUBLISHED_FAKES = 50_000
 _LEGACY_REALS = 50_000
@@ -47,7 +47,7 @@ def _published(name: str, score: str, detector: str, **rest: Any) -> tuple[str, 
 
 def _path_length(name: str, space: str, sampling: str, *, crop: bool) -> tuple[str, Definition]:
     options = _PATH | {"space": space, "sampling": sampling, "crop": crop}
-    return _published(name, "ppl", "vgg16", max_reals=0, options=options)
+    return _published(name, "ppl", "lpips-vgg16", max_reals=0, options=options)
 
 
 PUBLISHED: Mapping[str, Definition] = dict(
@@ -118,10 +118,10 @@ def _definition(name: str, detector: str, num_fakes: int, key: str) -> Definitio
             f"{key}={name}: the inception score needs the classes of the inception network; use is50k, or"
             " detector=inception"
         )
-    if score == "ppl" and chosen not in ("builtin", "vgg16"):
+    if score == "ppl" and chosen not in ("builtin", "lpips-vgg16"):
         raise ValueError(
             f"{key}={name}: a path length needs a perceptual distance, which {chosen} has not; use"
-            " detector=vgg16 or detector=builtin"
+            " detector=lpips-vgg16 or detector=builtin"
         )
     own = Definition(f"{plain}_{chosen}", score, chosen, num_fakes, options=options)
     return replace(own, max_reals=0) if score in _WITHOUT_REALS else own

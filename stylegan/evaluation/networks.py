@@ -43,7 +43,7 @@ class Evaluation:
     """Scores networks, says the results, and adds them to `metric-<name>.jsonl`.
 
     Args: load: path → generator in evaluation mode. networks: files, from old to new. folder: for the records. metrics,
-      detector, num_fakes: as in `definitions_of`. detector_path: weights. first_seed: of the first fake. truncation:
+      detector, num_fakes: as in `definitions_of`. detector_path: weights; download: fetch those that are nowhere. first_seed: of the first fake. truncation:
       psi. noise_mode: "random", "const" or "none". precision, device: as in the generate command. cache_dir: for
       features of the real pictures. again: compute also what the records have under the same protocol.
     Raises: ValueError that names the value and the way out.
@@ -59,6 +59,7 @@ class Evaluation:
         metrics: Any,
         detector: str = "builtin",
         detector_path: str | os.PathLike | None = None,
+        download: bool = False,
         num_fakes: int = 2000,
         first_seed: int = 0,
         truncation: float = 1.0,
@@ -72,7 +73,7 @@ class Evaluation:
         self.device = device_named(device, process.local_rank)
         precision_on(self.device, precision)
         self.precision = precision
-        self.detectors = open_detectors(self.definitions, path=detector_path)
+        self.detectors = open_detectors(self.definitions, path=detector_path, download=download)
         for opened in self.detectors.values():
             opened.to(self.device)
         self.networks = [Network.at(path) for path in networks]

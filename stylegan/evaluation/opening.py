@@ -12,16 +12,26 @@ from stylegan.features import Detector, open_detector
 
 
 def open_detectors(
-    definitions: Iterable[Definition], *, path: str | os.PathLike | None = None
+    definitions: Iterable[Definition],
+    *,
+    path: str | os.PathLike | None = None,
+    download: bool = False,
+    key: str = "detector_path",
 ) -> dict[str, Detector]:
     """The detectors that metrics need, by name.
 
     Args: path: the weights of the only one that has any, or a folder with all of them; None = where they usually are.
+      download: fetch published weights that are nowhere. key: what the user calls `path`, for the message.
     Raises: ValueError that names the file that is missing and where to put it.
     """
-    names = dict.fromkeys(definition.detector for definition in definitions)
-    # Path lengths need more of VGG16 than features do; whoever lacks it says so.
-    return {name: open_detector(name, path=None if name == "builtin" else path) for name in names}
+    opened = {}
+    for name in dict.fromkeys(definition.detector for definition in definitions):
+        try:
+            opened[name] = open_detector(name, path=None if name == "builtin" else path, download=download)
+        except ValueError as error:
+            download_key = key.replace("detector_path", "download")
+            raise ValueError(f"{error} ({key}=..., or {download_key}=true where its digits are known)") from error
+    return opened
 
 
 def open_reals(datamodule: Any, *, cache_dir: str | os.PathLike | None = None) -> Reals:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylegan.features.detector import Detector, HasEmbedding, rgb_floats
+from stylegan.features.detector import Detector, HasEmbedding, full_precision, rgb_floats
 from stylegan.images import to_float
 
 # Names the design below; every change of it, which changes the features, is another version.
@@ -33,14 +33,14 @@ class BuiltinDetector(Detector, HasEmbedding):
     """First and second moments of random and oriented filters at several scales; nothing is learned or downloaded.
 
     The picture in three opponent colours is described by 467 numbers:
-      - 32 of fine detail: logarithms of the energies behind the 8 frequencies of a 3x3 cosine transform of the grey
-        picture, at its own size, in 2x2 cells. All else is of a working picture: where the longer side is larger
-        than 64 px, it is brought there by averaging areas;
+      - 32 of fine detail: a quarter of the logarithms of the energies behind the 8 frequencies of a 3x3 cosine
+        transform of the grey picture, at its own size, in 2x2 cells. All else is of a working picture: where the
+        longer side is larger than 64 px, it is brought there by averaging areas;
       - 16 more, the same of the other two colours, over the working picture;
       - 51 of layout: means of the colours in 4x4 cells, and their standard deviations;
       - 48 + 160 + 160 of three random convolutions (5x5 to 24 channels, 3x3 to 32, 3x3 to 48; leaky ReLU of slope
-        0.2; flat areas do not move the first; a 2x2 average between two of them). Of the first: means and logarithms
-        of energies. Of the second: means in 2x2 cells, standard deviations. Of the third: means, standard
+        0.2; flat areas do not move the first; a 2x2 average between two of them). Of the first: means and, of energies,
+        the same logarithms. Of the second: means in 2x2 cells, standard deviations. Of the third: means, standard
         deviations, and 64 random projections of the means in 4x4 cells.
     Filters follow from SHAKE-256, so that their bits are the same everywhere. The idea that features of a random
     network rank pictures: Naeem et al. 2020, on density and coverage. What it cannot tell stands in docs/metrics.md.
@@ -67,7 +67,7 @@ class BuiltinDetector(Detector, HasEmbedding):
         As in LPIPS (Zhang et al. 2018, eq. 1) with all channels of equal weight; the three layers are added.
         """
         images = rgb_floats(images).to(self.device)
-        with torch.autocast(self.device.type, enabled=False):
+        with full_precision(self.device):
             parts = []
             for layer in self.network.layers(self.network.working_picture(images)):
                 unit = layer * (layer.square().sum(1, keepdim=True) + 1e-10).rsqrt()
@@ -160,8 +160,11 @@ def _deviations(x: Tensor) -> Tensor:
 
 
 def _log_energies(energies: Tensor) -> Tensor:
-    """About -1.6 (nothing) to 3; 0 is the energy of a standard deviation of 0.05."""
-    return 0.5 * torch.log(energies + _LEAST_ENERGY) + 3
+    """About -0.8 (nothing) to 1.5; 0 is the energy of a standard deviation of 0.05.
+
+    A quarter of the logarithm, so that a slight blur does not drown a change of what is shown.
+    """
+    return 0.25 * torch.log(energies + _LEAST_ENERGY) + 1.5
 
 
 def _parameter(values: np.ndarray) -> nn.Parameter:

@@ -1,6 +1,8 @@
 """What frozen detectors have in common: pictures in, numbers out, and words for what was done."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Self
 
 import torch
@@ -41,7 +43,9 @@ class Detector(ABC):
         Raises: ValueError for what are no such pictures.
         """
         rgb = rgb_pixels(images).to(self.device)
-        with torch.autocast(self.device.type, enabled=False):
+        if not len(rgb):
+            return torch.empty(0, self.num_features, device=self.device)
+        with full_precision(self.device):
             return self._features(rgb).to(torch.float32)
 
     def protocol(self) -> dict[str, str]:
@@ -68,6 +72,21 @@ class HasEmbedding(ABC):
     def embedding(self, images: Tensor) -> Tensor:
         """float32 [N,C,H,W] in [-1, 1] → float32 [N,E]: the squared Euclidean distance of two rows is the perceptual
         distance of the pictures. Differentiable with respect to them."""
+
+
+@contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """Products of float32 are those of float32, whatever the training around chose: a score is not to depend on it."""
+    flags = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [flag.allow_tf32 for flag in flags]
+    try:
+        for flag in flags:
+            flag.allow_tf32 = False
+        with torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        for flag, allowed in zip(flags, before, strict=True):
+            flag.allow_tf32 = allowed
 
 
 def rgb_pixels(images: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ import io
 import torch
 from torch import Tensor
 
-from stylegan.features.detector import Detector, HasProbabilities, rgb_pixels
+from stylegan.features.detector import Detector, HasProbabilities, full_precision, rgb_pixels
 from stylegan.features.weights import WeightFile, Weights
 
 INCEPTION_FILE = WeightFile(
@@ -40,7 +40,7 @@ class InceptionDetector(Detector, HasProbabilities):
     def probabilities(self, images: Tensor) -> Tensor:
         """uint8 [N,C,H,W] → float32 [N,1008] on the detector's device."""
         rgb = rgb_pixels(images).to(self.device)
-        with torch.autocast(self.device.type, enabled=False):
+        with full_precision(self.device):
             return self.network(rgb)[1].softmax(1)
 
 

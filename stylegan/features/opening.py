@@ -6,12 +6,14 @@ from pathlib import Path
 import torch
 
 from stylegan.features.builtin import BuiltinDetector
+from stylegan.features.clip import CLIP_FILE, ClipDetector
 from stylegan.features.detector import Detector
+from stylegan.features.dinov2 import DINOV2_FILE, DinoV2Detector
 from stylegan.features.inception import INCEPTION_FILE, InceptionDetector
 from stylegan.features.vgg import LPIPS_FILE, VGG16_FILE, LpipsDetector, VGG16Detector
 from stylegan.features.weights import WeightFile, Weights, find_weights, read_weights
 
-DETECTORS = ("builtin", "inception", "vgg16", "lpips-vgg16")
+DETECTORS = ("builtin", "inception", "vgg16", "lpips-vgg16", "dinov2", "clip")
 
 
 def open_detector(
@@ -25,7 +27,8 @@ def open_detector(
     """The detector of that name, ready on a device.
 
     Args:
-        name: "builtin" needs no file, "inception", "vgg16", or "lpips-vgg16" (two files: the heads and VGG16).
+        name: "builtin", which needs no file; "inception", "vgg16", "dinov2", "clip"; "lpips-vgg16", which needs two,
+          the heads and VGG16.
         path: the file of weights, or the folder where it lies under its published name; None = looked for in
           `cache_dir` (None = the user's cache folder) and among torch's downloads. Of LPIPS: the heads, with VGG16
           beside them or in these folders.
@@ -53,6 +56,10 @@ def _open(
             return InceptionDetector(weights(INCEPTION_FILE, path))
         case "vgg16":
             return VGG16Detector(weights(VGG16_FILE, path))
+        case "dinov2":
+            return DinoV2Detector(weights(DINOV2_FILE, path))
+        case "clip":
+            return ClipDetector(weights(CLIP_FILE, path))
         case "lpips-vgg16":
             return LpipsDetector(weights(VGG16_FILE, _beside(path, VGG16_FILE)), weights(LPIPS_FILE, path))
     raise ValueError(f"there is no detector {name!r}; use {' | '.join(DETECTORS)}")

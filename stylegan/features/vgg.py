@@ -5,7 +5,7 @@ import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
-from stylegan.features.detector import Detector, HasEmbedding, rgb_floats
+from stylegan.features.detector import Detector, HasEmbedding, full_precision, rgb_floats
 from stylegan.features.resizing import tf1_bilinear
 from stylegan.features.weights import WeightFile, Weights, fit
 
@@ -78,10 +78,10 @@ class LpipsDetector(VGG16Detector, HasEmbedding):
             raise ValueError(
                 f"LPIPS takes pictures from 16x16 px on, got {x.shape[2]}x{x.shape[3]}; enlarge them"
             )
-        with torch.autocast(self.device.type, enabled=False):
+        with full_precision(self.device):
             x = (x - _column(_LPIPS_MEAN, x)) / _column(_LPIPS_DEVIATION, x)
             parts = []
-            for place, layer in enumerate(self.network.features):
+            for place, layer in enumerate(self.network.features[: _LPIPS_LAYERS[-1] + 1]):
                 x = layer(x)
                 if place in _LPIPS_LAYERS:
                     weight = self.heads[_LPIPS_LAYERS.index(place)]

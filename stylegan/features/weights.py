@@ -27,7 +27,8 @@ _CHUNK_BYTES = 1 << 20
 class WeightFile:
     """A published file.
 
-    Args: name: what it is called here; url: where it comes from; sha256: its first digits, 8 or more.
+    Args: name: what it is called here; url: where it comes from; sha256: its first digits, 8 or more;
+      empty = not known, so that it is neither downloaded nor called published.
     """
 
     name: str
@@ -76,7 +77,7 @@ def find_weights(
             return place
     if path is not None:
         raise ValueError(f"there is no file {places[0]}; {file.name} comes from {file.url}")
-    if download:
+    if download and file.sha256:
         return download_weights(file, folder, progress=_tell)
     raise ValueError(
         f"the weights {file.name} are missing; fetch {file.url} and save it as {folder / file.name}, "
@@ -131,9 +132,9 @@ def read_weights(path: Path, file: WeightFile) -> Weights:
     if promised and not digest.startswith(promised[1]):
         raise ValueError(
             f"{path} is damaged or not what its name says: its SHA-256 begins with {digest[: len(promised[1])]}, "
-            f"not {promised[1]}; fetch it anew from {file.url}"
+            f"not {promised[1]}; fetch it anew from {file.url}, or rename it if those are no digits of it"
         )
-    return Weights(path, _tensors(path, file), digest, digest.startswith(file.sha256))
+    return Weights(path, _tensors(path, file), digest, bool(file.sha256) and digest.startswith(file.sha256))
 
 
 def file_sha256(path: Path) -> str:

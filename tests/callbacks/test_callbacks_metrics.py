@@ -60,7 +60,7 @@ def without_weights(monkeypatch, tmp_path):
     monkeypatch.setattr(
         callbacks.metrics,
         "open_detectors",
-        lambda definitions, path: {definition.detector: Averages() for definition in definitions},
+        lambda definitions, **_: {definition.detector: Averages() for definition in definitions},
     )
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 

@@ -18,7 +18,7 @@ def names_of(metrics, detector="builtin", num_fakes=100):
         ("kid50k_full", "kid_subsets", "inception", 1_000_000, False),
         ("pr50k3_full", "pr", "vgg16", 200_000, False),
         ("is50k", "is", "inception", 0, False),
-        ("ppl2_wend", "ppl", "vgg16", 0, False),
+        ("ppl2_wend", "ppl", "lpips-vgg16", 0, False),
         ("fid50k", "fid", "inception", 50_000, True),
         ("kid50k", "kid_subsets", "inception", 50_000, True),
         ("pr50k3", "pr", "vgg16", 50_000, True),
@@ -64,7 +64,7 @@ def test_none_is_nothing(metrics):
         ("banana", "builtin", "choose among kid, fid"),
         (["kid", "none"], "builtin", "none stands alone"),
         ("is", "builtin", "use is50k"),
-        ("ppl", "inception", "detector=vgg16"),
+        ("ppl", "inception", "detector=lpips-vgg16"),
         ("kid", "resnet", "detector=resnet"),
     ],
 )

@@ -9,6 +9,8 @@ import torchvision
 from stylegan.features import HasEmbedding, open_detector
 from stylegan.features.vgg import LPIPS_FILE, VGG16_FILE
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

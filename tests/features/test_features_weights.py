@@ -1,5 +1,6 @@
 """Files of weights: found in order, fetched whole or not at all, and never a program that runs."""
 
+import builtins
 import hashlib
 import os
 import pickle
@@ -135,6 +136,8 @@ def test_no_network_is_one_line(tmp_path):
 def test_nothing_is_fetched_unasked(server, file, tmp_path):
     served = WeightFile("net.pth", f"{server}/whole", SHA256[:8])
     refusal(lambda: find_weights(served, cache_dir=tmp_path))
+    unknown = WeightFile("net.pth", f"{server}/whole", "")
+    refusal(lambda: find_weights(unknown, cache_dir=tmp_path, download=True))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -185,6 +188,7 @@ def test_a_program_in_a_file_of_weights_does_not_run(file, tmp_path, kind):
         assert mark.exists(), "the bomb is one"
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.script:FutureWarning", "ignore:Detected pickle protocol")
 def test_a_script_is_refused(file, tmp_path):
     path = tmp_path / "net.pth"
     torch.jit.script(nn.Linear(2, 2)).save(path)
@@ -246,7 +250,7 @@ def test_an_unknown_detector_is_told_the_known_ones():
     assert "builtin | inception" in refusal(lambda: open_detector("incepton"))
 
 
-@pytest.mark.parametrize("name", ["inception", "vgg16", "lpips-vgg16"])
+@pytest.mark.parametrize("name", ["inception", "vgg16", "lpips-vgg16", "dinov2", "clip"])
 def test_a_detector_without_its_file_says_where_to_put_it(file, name, tmp_path):
     message = refusal(lambda: open_detector(name))
     assert "https://" in message and str(usual_folder()) in message
@@ -254,3 +258,17 @@ def test_a_detector_without_its_file_says_where_to_put_it(file, name, tmp_path):
 
 def test_the_builtin_detector_takes_no_path(tmp_path):
     assert "reads no file" in refusal(lambda: open_detector("builtin", path=tmp_path))
+
+
+def test_a_missing_package_is_one_line(tmp_path, monkeypatch):
+    real_import = builtins.__import__
+
+    def without(name, *args):
+        if name.startswith("torch_fidelity"):
+            raise ImportError(name)
+        return real_import(name, *args)
+
+    path = saved(tmp_path / "net.pth", {})
+    monkeypatch.setattr(builtins, "__import__", without)
+    message = refusal(lambda: open_detector("inception", path=path))
+    assert "pip install 'stylegan-lightning[metrics]'" in message
