@@ -38,14 +38,13 @@ class Metrics(pl.Callback):
     would cost more than `budget` of the training's time is left out, and one that a signal interrupts is made up
     for when the run goes on. Training notices nothing: no global random number is drawn, and modes and buffers stay.
 
-    Args: names: metrics as in `definitions_of`, or "none". detector: of the project's own metrics; detector_path: its
-      weights, None = where they usually are; download: fetch those that are nowhere. folder: the run folder. every_kimg: cadence in thousands of images, > 0.
-      num_fakes: pictures drawn for the project's own metrics. first_seed: of the first one. truncation: psi. at_start:
-      also before the first iteration. budget: largest share of the training's time, from 0 (exclusive) to 1.
-      max_minutes: an evaluation that takes longer is given up, None = never. best: the result that decides which
-      checkpoint is kept beside the newest, None = each metric's. plateau_kimg: after so long without a clear gain
-      a line says so, None = never; stop_on_plateau: and the run ends. cache_dir: for features of the real
-      pictures, None = the user's cache folder.
+    Args: names: metrics as in `definitions_of`, or "none". folder: the run folder. every_kimg: cadence in thousands
+      of images, > 0. detector: of the project's own metrics; detector_path: its weights, None = where they usually
+      are; download: fetch those that are nowhere. num_fakes: pictures drawn for the project's own metrics.
+      first_seed: of the first one. truncation: psi. at_start: also before the first iteration. budget: largest share
+      of the training's time, from 0 (exclusive) to 1. max_minutes: an evaluation that takes longer is given up,
+      None = never. plateau_kimg: after so long without a clear gain a line says so, None = never; stop_on_plateau:
+      and the run ends. cache_dir: for features of the real pictures, None = the user's cache folder.
     Raises: ValueError, before training starts, for what cannot be computed here.
     """
 

@@ -35,7 +35,9 @@ class Fakes:
         if noise_mode not in NOISE_MODES:
             raise ValueError(f"noise_mode={noise_mode}: it must be one of {', '.join(NOISE_MODES)}")
         if not 0 <= seed <= MAX_SEED + 1 - num:
-            raise ValueError(f"first_seed={seed}: for {num:,} pictures it must be from 0 to {MAX_SEED + 1 - num}")
+            raise ValueError(
+                f"first_seed={seed}: for {num:,} pictures it must be from 0 to {MAX_SEED + 1 - num}"
+            )
         self.generator, self.seed, self.truncation, self.noise_mode = generator, seed, truncation, noise_mode
         self.sampler = Sampler(generator)
         self.labels = labels_of_fakes(labels, num, seed) if generator.c_dim else None

@@ -42,10 +42,11 @@ class Network(NamedTuple):
 class Evaluation:
     """Scores networks, says the results, and adds them to `metric-<name>.jsonl`.
 
-    Args: load: path → generator in evaluation mode. networks: files, from old to new. folder: for the records. metrics,
-      detector, num_fakes: as in `definitions_of`. detector_path: weights; download: fetch those that are nowhere. first_seed: of the first fake. truncation:
-      psi. noise_mode: "random", "const" or "none". precision, device: as in the generate command. cache_dir: for
-      features of the real pictures. again: compute also what the records have under the same protocol.
+    Args: load: path → generator in evaluation mode. networks: files, from old to new. folder: for the records.
+      process: this one among those that evaluate together. metrics, detector, num_fakes: as in `definitions_of`.
+      detector_path: weights; download: fetch those that are nowhere. first_seed: of the first fake. truncation: psi.
+      noise_mode: "random", "const" or "none". precision, device: as in the generate command. cache_dir: for features
+      of the real pictures. again: compute also what the records have under the same protocol.
     Raises: ValueError that names the value and the way out.
     """
 

@@ -30,7 +30,9 @@ def open_detectors(
             opened[name] = open_detector(name, path=None if name == "builtin" else path, download=download)
         except ValueError as error:
             download_key = key.replace("detector_path", "download")
-            raise ValueError(f"{error} ({key}=..., or {download_key}=true where its digits are known)") from error
+            raise ValueError(
+                f"{error} ({key}=..., or {download_key}=true where its digits are known)"
+            ) from error
     return opened
 
 

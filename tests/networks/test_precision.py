@@ -48,15 +48,25 @@ def test_bfloat16_is_close_and_its_picture_and_logits_are_float32(architecture):
     assert 0 < (low_logits - logits).abs().max() < 0.05 * logits.abs().max()
 
 
-@pytest.mark.parametrize(("dtype", "expected"), [(torch.bfloat16, torch.float32), (torch.float16, torch.float16)])
+@pytest.mark.parametrize(
+    ("dtype", "expected"), [(torch.bfloat16, torch.float32), (torch.float16, torch.float16)]
+)
 def test_what_touches_the_picture_is_not_rounded_to_bfloat16(dtype, expected):
     seen = {}
     for network in networks():
         compute_in(network, dtype)
         for name, layer in network.named_modules():
             if name.endswith(("torgb", "fromrgb")):
-                layer.register_forward_pre_hook(lambda layer, inputs, name=name: seen.update({name: inputs[0].dtype}))
-        network(*([torch.randn(2, network.z_dim)] if isinstance(network, Generator) else [torch.randn(2, 3, 32, 32)]))
+                layer.register_forward_pre_hook(
+                    lambda layer, inputs, name=name: seen.update({name: inputs[0].dtype})
+                )
+        network(
+            *(
+                [torch.randn(2, network.z_dim)]
+                if isinstance(network, Generator)
+                else [torch.randn(2, 3, 32, 32)]
+            )
+        )
     assert {name.rpartition(".")[2] for name in seen} == {"torgb", "fromrgb"}
     assert set(seen.values()) == {expected}
 
