@@ -11,10 +11,13 @@ from torch import Tensor, nn
 from stylegan.features.detector import Detector, HasEmbedding, full_precision, rgb_floats
 from stylegan.images import to_float
 
-# Names the design below; every change of it, which changes the features, is another version.
+# Names the design below, and seeds its weights.
 DESIGN = "stylegan-lightning builtin detector, design 1"
-# SHA-256 of the name and the weights, the same on every machine.
-CHECKSUM = "4fe489fdee7285ac0bcc8b393ffa175358ccf5215ecbfa3fc7f12fa56e911250"
+# Counted up with every change of what is computed from the weights: features that were kept, and scores, must not meet
+# those of another formula. A test that pins features tells of such a change.
+_FORMULAS = 2
+# SHA-256 of both and of the weights, the same on every machine.
+CHECKSUM = "20288c230362e75578bf8cec3e212eda3b10caedd9f051e06a146194fbde93e8"
 
 _WORKING_PX = 64
 _CHUNK_PX = 16 * 64 * 64
@@ -142,8 +145,8 @@ class _RandomNetwork(nn.Module):
 
 
 def weights_checksum(network: nn.Module) -> str:
-    """SHA-256 of the design's name and of all weights, in order, as little-endian float32."""
-    digest = hashlib.sha256(DESIGN.encode())
+    """SHA-256 of the design and of all weights, in order, as little-endian float32."""
+    digest = hashlib.sha256(f"{DESIGN}, formulas {_FORMULAS}".encode())
     for name, weights in network.named_parameters():
         digest.update(f"{name} {list(weights.shape)}".encode())
         digest.update(weights.detach().cpu().numpy().astype("<f4").tobytes())
