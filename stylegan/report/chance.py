@@ -46,7 +46,9 @@ def upper_tail(count: int | float, total: float, k: float, n: float) -> float:
     return min(1.0, sum(chance(i) for i in range(count, total + 1)))
 
 
-def excess(fake: Tensor, reference: Tensor, *, fake_like: Tensor, reference_like: Tensor, cap: float) -> Excess:
+def excess(
+    fake: Tensor, reference: Tensor, *, fake_like: Tensor, reference_like: Tensor, cap: float
+) -> Excess:
     """Whether more of the fakes have a small value than chance allows.
 
     Pictures that are near the same real are counted once, since they are no independent evidence: families of

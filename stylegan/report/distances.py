@@ -43,7 +43,9 @@ class Neighbours:
         return self.distances[:, 0] / self.distances[:, 1 : 1 + NEXT].mean(1).clamp_min(1e-9)
 
 
-def nearest(reals: Tensor, queries: Tensor, *, itself: Tensor | None = None, count: int = CANDIDATES) -> Neighbours:
+def nearest(
+    reals: Tensor, queries: Tensor, *, itself: Tensor | None = None, count: int = CANDIDATES
+) -> Neighbours:
     """The nearest reals of each query by the invariant distance.
 
     Args: reals: uint8 [N,C,h,w]; queries: uint8 [M,C,h,w], thumbnails both; itself: int64 [M], the real that a
