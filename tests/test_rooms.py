@@ -36,6 +36,7 @@ MAY_IMPORT = {
     },
     "stylegan.loggers": {"stylegan.atomic", "stylegan.images"},
     "stylegan.latents": {"stylegan.networks", "stylegan.images", "stylegan.sizes"},
+    "stylegan.report": {"stylegan.atomic", "stylegan.images"},
     "stylegan.interop": {"stylegan.atomic", "stylegan.networks", "stylegan.run_folder", "stylegan.version"},
     # The commands know settings and folders; everything that works arrives by `_target_`.
     "stylegan.cli": {

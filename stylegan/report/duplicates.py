@@ -111,7 +111,9 @@ def in_the_set_finding(before: Evidence, evidence: Evidence, near: Neighbours, r
         key="your-set",
         title="Are there duplicates among your own pictures?",
         verdict=verdict,
-        result=("Hardly: " if verdict == "fine" else "Yes: ") + many + " but for colour, direction or a small shift.",
+        result=("Hardly: " if verdict == "fine" else "Yes: ")
+        + many
+        + " but for colour, direction or a small shift.",
         values={"exact repeats": exact, "share with a twin": round(share, 4)},
         what_it_means="What is there twice is learned by heart sooner, and the set is smaller than it looks. Exact "
         "repeats were left out of everything else here.",

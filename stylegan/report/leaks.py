@@ -103,10 +103,11 @@ def _finding(evidence, ways, describe, *, key, title, alike, means, ways_out) ->
         )
     found = measured(evidence.real.small, evidence.fake.small, ways, describe)
     values = {"share changed": round(found.changed, 4), "by chance": round(found.by_chance, 4)}
-    values |= {"told rightly": round(found.told, 4)}
-    values |= {way: round(float(share), 4) for way, share in zip(ways, found.shares, strict=True)}
+    for number, way in enumerate(ways):
+        seen = number == 0 or bool(found.seen[number])
+        values[way] = round(float(found.shares[number]), 4) if seen else "cannot be seen"
     changed = found.changed if found.surely else 0.0
-    if changed < _LOOK and found.by_chance > 0.5:
+    if not bool(found.seen.any()):
         return Finding(
             key=key,
             title=title,
@@ -118,7 +119,12 @@ def _finding(evidence, ways, describe, *, key, title, alike, means, ways_out) ->
         )
     verdict = "bad" if changed >= _BAD else "look" if changed >= _LOOK else "fine"
     most = list(ways)[1 + int(found.shares[1:].argmax())]
-    result = f"No. Up to {percent(max(found.by_chance, _LOOK))} of the fakes might be, without its being noticed."
+    result = (
+        f"No. Up to {percent(max(found.by_chance, _LOOK))} of the fakes might be, without its being noticed."
+    )
+    hidden = [way for number, way in enumerate(ways) if number and not found.seen[number]]
+    if hidden:
+        result += f" Your pictures do not show whether they are: {', '.join(hidden)}."
     if verdict != "fine":
         result = f"Yes. About {percent(changed)} of the fakes look changed, most of them: {most}."
     return Finding(
@@ -133,7 +139,9 @@ def _finding(evidence, ways, describe, *, key, title, alike, means, ways_out) ->
     )
 
 
-def measured(real: Tensor, fake: Tensor, ways: dict[str, Change], describe: Callable[[Tensor], Tensor]) -> Shares:
+def measured(
+    real: Tensor, fake: Tensor, ways: dict[str, Change], describe: Callable[[Tensor], Tensor]
+) -> Shares:
     """uint8 [N,c,h,w] and [M,c,h,w] → shares of the ways among the fakes."""
     generator = torch.Generator().manual_seed(6)
     sides = []

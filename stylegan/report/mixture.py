@@ -15,10 +15,12 @@ from torch import Tensor
 _MOST_LEARNED, _MOST_TRIED = 250, 250
 _RIDGE = 0.3
 _EM_STEPS = 300
-_RESAMPLES = 200
+_RESAMPLES = 400
 # Belief that nothing was changed, as a share of the decisions: where ways cannot be told apart, it decides.
 _BELIEF = 0.05
 _START = 0.9
+# Ways whose decisions are not at least so far from those about unchanged pictures (total variation) are left out.
+_FARTHEST_ALIKE = 0.4
 
 
 @dataclass(frozen=True)
@@ -26,14 +28,14 @@ class Shares:
     """What was found about M fakes.
 
     shares: float64 [W], in sum 1. usual: the share of changed ones that as many unchanged pictures give, as a
-    median; by_chance: the same, exceeded in one case of a hundred. told: how often a change of a real is told
-    rightly, 0 to 1.
+    median; by_chance: the same, exceeded in one case of 200. seen: bool [W], the ways that change a real picture
+    visibly; of the others no share is given, not of the first either.
     """
 
     shares: Tensor
     usual: float
     by_chance: float
-    told: float
+    seen: Tensor
 
     @property
     def changed(self) -> float:
@@ -42,7 +44,7 @@ class Shares:
 
     @property
     def surely(self) -> bool:
-        """Whether chance gives this less than once in a hundred cases."""
+        """Whether chance gives this less than once in 200 cases."""
         return 1 - float(self.shares[0]) > self.by_chance
 
 
@@ -60,16 +62,21 @@ def shares_of(reals: Tensor, fakes: Tensor) -> Shares:
     classify = _fitted(learned)
     decided = torch.stack([classify(some) for some in tried], dim=1)  # [pictures, W]
     confusion = _confusion(decided)
-    shares = mixed(confusion, _counts(classify(fakes), ways)[None])[0]
+    seen = (confusion - confusion[:, :1]).abs().sum(0) / 2 >= _FARTHEST_ALIKE
+    kept = seen.clone()
+    kept[0] = True
+    if not bool(seen.any()):
+        return Shares(kept.to(torch.float64), 0.0, 1.0, seen)
+    shares = torch.zeros(ways, dtype=torch.float64)
+    shares[kept] = mixed(confusion[:, kept], _counts(classify(fakes), ways)[None])[0]
     unchanged = []
     for _ in range(_RESAMPLES):
         # Both the pictures that were tried and the fakes might have been others.
         others = _confusion(decided[torch.randint(len(decided), (len(decided),), generator=generator)])
         picked = torch.multinomial(confusion[:, 0], len(fakes), replacement=True, generator=generator)
-        unchanged.append((others, _counts(picked, ways)))
+        unchanged.append((others[:, kept], _counts(picked, ways)))
     drawn = 1 - mixed(*(torch.stack(part) for part in zip(*unchanged, strict=True)))[:, 0]
-    told = float((decided == torch.arange(ways)).double().mean())
-    return Shares(shares, float(drawn.median()), float(drawn.quantile(0.99)), told)
+    return Shares(shares, float(drawn.median()), float(drawn.quantile(0.995)), seen)
 
 
 def _confusion(decided: Tensor) -> Tensor:
@@ -80,9 +87,12 @@ def _confusion(decided: Tensor) -> Tensor:
 
 
 def mixed(confusion: Tensor, counts: Tensor) -> Tensor:
-    """Likeliest shares [S,W] for decisions counted [S,W], given P(decided | true) = confusion [W,W] or [S,W,W]."""
+    """Likeliest shares [S,W] for decisions counted [S,W], given P(decided | true) = confusion [V,W] or [S,V,W].
+
+    Args: counts: [S,V].
+    """
     ways = confusion.shape[-1]
-    confusion = confusion.expand(len(counts), ways, ways)
+    confusion = confusion.expand(len(counts), counts.shape[1], ways)
     shares = counts.new_full((len(counts), ways), (1 - _START) / (ways - 1))
     shares[:, 0] = _START
     total = counts.sum(1, keepdim=True)

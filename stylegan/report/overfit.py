@@ -18,7 +18,8 @@ def gap(logits: Logits) -> tuple[float, float, float]:
     groups = [side.flatten().to(torch.float64) for side in (logits.training, logits.held_out, logits.fakes)]
     generator = torch.Generator().manual_seed(4)
     draws = [
-        side[torch.randint(len(side), (_RESAMPLES, len(side)), generator=generator)].mean(1) for side in groups
+        side[torch.randint(len(side), (_RESAMPLES, len(side)), generator=generator)].mean(1)
+        for side in groups
     ]
     ends = _ratio(*draws).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64))
     return float(_ratio(*(side.mean() for side in groups))), float(ends[0]), float(ends[1])

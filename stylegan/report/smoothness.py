@@ -40,7 +40,9 @@ def smoothness_finding(evidence: Evidence) -> Finding:
     largest, mean = steps.max(1).values, steps.mean(1)
     abruptness = largest / mean.clamp_min(1e-6)
     generator = torch.Generator().manual_seed(3)
-    some = filtered(evidence.fake.small[torch.randperm(len(evidence.fake), generator=generator)[:200]]).flatten(1)
+    some = filtered(
+        evidence.fake.small[torch.randperm(len(evidence.fake), generator=generator)[:200]]
+    ).flatten(1)
     unrelated = float(torch.pdist(some).mean()) / some.shape[1] ** 0.5 if len(some) > 1 else 0.0
     # Of few steps even all in one is not many times the mean.
     limit = min(JUMP_STEPS, 0.6 * steps.shape[1])
