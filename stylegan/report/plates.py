@@ -18,16 +18,15 @@ _GAP_PX = 2
 
 
 def data_uri(picture: Tensor) -> str:
-    """uint8 [C,H,W], C of 1 or 3 → a PNG that an HTML page can hold."""
-    pixels = picture.permute(1, 2, 0).contiguous().numpy()
-    image = Image.fromarray(pixels[..., 0] if picture.shape[0] == 1 else pixels)
+    """uint8 [4,H,W] → a PNG that an HTML page can hold."""
+    image = Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy())
     file = io.BytesIO()
     image.save(file, format="PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 
 def columns_of(plate: Plate) -> list[Tensor]:
-    """Each column of a plate as one picture, uint8 [C,H,W]: its pictures below each other."""
+    """Each column of a plate as one picture, uint8 [4,H,W]: its pictures below each other, the gaps transparent."""
     return [
         tile(torch.stack([_cell(row[column]) for row in plate.rows]), 1)
         for column in range(len(plate.columns))
@@ -36,4 +35,5 @@ def columns_of(plate: Plate) -> list[Tensor]:
 
 def _cell(picture: Tensor) -> Tensor:
     picture = small(shown(picture)[None], SHOWN_PX)[0]
-    return nn_functional.pad(picture, (0, 0, 0, _GAP_PX), value=255)
+    opaque = torch.cat([picture.expand(3, -1, -1), torch.full_like(picture[:1], 255)])
+    return nn_functional.pad(opaque, (0, 0, 0, _GAP_PX), value=0)

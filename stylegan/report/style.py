@@ -31,7 +31,7 @@ ol { margin: .25rem 0; padding-left: 1.4rem; }
 figure { margin: .9rem 0; }
 figcaption { color: var(--faint); font-size: .9rem; margin-bottom: .35rem; }
 .plate { display: grid; grid-template-columns: repeat(var(--columns), minmax(0, 7rem)); gap: .4rem; }
-.plate div { display: flex; flex-direction: column-reverse; justify-content: flex-end; }
+.plate div { display: flex; flex-direction: column-reverse; justify-content: flex-start; }
 .plate img { width: 100%; image-rendering: pixelated; display: block; }
 .plate span { font-size: .78rem; color: var(--faint); line-height: 1.3; padding-bottom: .2rem; }
 details { margin-top: .7rem; color: var(--faint); font-size: .9rem; }
