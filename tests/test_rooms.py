@@ -38,6 +38,7 @@ MAY_IMPORT = {
     },
     "stylegan.loggers": {"stylegan.atomic", "stylegan.images"},
     "stylegan.latents": {"stylegan.networks", "stylegan.images", "stylegan.sizes"},
+    "stylegan.report": {"stylegan.atomic", "stylegan.images"},
     "stylegan.evaluation": {
         "stylegan.atomic",
         "stylegan.features",
@@ -45,6 +46,7 @@ MAY_IMPORT = {
         "stylegan.latents",
         "stylegan.metrics",
         "stylegan.networks",
+        "stylegan.report",
         "stylegan.run_folder",
         "stylegan.sizes",
         "stylegan.training",

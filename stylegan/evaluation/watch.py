@@ -48,10 +48,17 @@ class Watch:
         Every process must go through equally many.
         Raises: BrokenOff, on all processes alike.
         """
+        return self._watched(items, total, what, self.check)
+
+    def rounds_alone(self, total: int, what: str) -> Iterator[int]:
+        """0 .. total-1, for work that one process does while the others wait for it. Raises: BrokenOff."""
+        return self._watched(range(total), total, what, self.check_alone)
+
+    def _watched(self, items: Iterable[T], total: int, what: str, check: Callable[[], None]) -> Iterator[T]:
         began = time.monotonic()
         due, said = began + _QUIET_SEC, False
         for number, item in enumerate(items):
-            self.check()
+            check()
             if time.monotonic() >= due:
                 left = (time.monotonic() - began) / max(number, 1) * (total - number)
                 self.say(f"{what}: {100 * number // max(total, 1)} %, {left:.0f} s to go")

@@ -1,0 +1,200 @@
+"""Has augmentation leaked: do fakes come turned, mirrored or in other colours than the reals?
+
+`turned` and `coloured` list the ways that are looked for, "as it is" first; low-level descriptions of pictures changed
+in each way are what `stylegan.report.mixture` learns from.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as nn_functional
+
+from stylegan.report.evidence import Evidence
+from stylegan.report.findings import Finding, Plate, percent
+from stylegan.report.mixture import Shares, shares_of
+
+_FEWEST = 40
+_MOST = 400
+_LOOK, _BAD = 0.05, 0.2
+_SHOWN = 6
+
+Change = Callable[[Tensor], Tensor]
+# float32 [N,C,h,w] in grey levels, square where a change turns → the same shape.
+TURNED: dict[str, Change] = {
+    "as it is": lambda x: x,
+    "mirrored": lambda x: x.flip(-1),
+    "a quarter turn": lambda x: x.rot90(1, (-2, -1)),
+    "a half turn": lambda x: x.rot90(2, (-2, -1)),
+    "three quarters of a turn": lambda x: x.rot90(3, (-2, -1)),
+    "upside down": lambda x: x.flip(-2),
+    "transposed": lambda x: x.transpose(-2, -1),
+    "transposed the other way": lambda x: x.rot90(2, (-2, -1)).transpose(-2, -1),
+}
+COLOURED: dict[str, Change] = {
+    "as it is": lambda x: x,
+    "negative": lambda x: 255 - x,
+    "another hue": lambda x: x.roll(1, 1),
+    "yet another hue": lambda x: x.roll(2, 1),
+    "without colour": lambda x: x.mean(1, keepdim=True).expand_as(x),
+    "darker": lambda x: (x - 60).clamp_min(0),
+    "brighter": lambda x: (x + 60).clamp_max(255),
+}
+
+
+def orientation_finding(evidence: Evidence) -> Finding:
+    """Shares of turned and mirrored fakes."""
+    ways = dict(TURNED)
+    if evidence.xflip:
+        # Training saw mirror images too: a mirrored fake is as it should be.
+        for way in ("mirrored", "upside down", "transposed", "transposed the other way"):
+            del ways[way]
+    return _finding(
+        evidence,
+        ways,
+        _layout,
+        key="orientation",
+        title="Do fakes come turned or mirrored?",
+        alike="Your pictures look much the same turned or mirrored, so that turned fakes would not show",
+        means="Augmentation turns and mirrors pictures during training. Where it is too strong the generator learns "
+        "that pictures are turned. (Some of your own pictures may be turned, too: that is allowed for.)",
+        ways_out=(
+            "Limit augmentation: ada.p_max=0.6, or raise ada.target, as in ada.target=0.7.",
+            "Leave the turns out: augpipe=color, or module.augment.rotate90=0 and module.augment.rotate=0.",
+            "Add pictures: with more of them ada=adaptive augments less by itself.",
+        ),
+    )
+
+
+def colour_finding(evidence: Evidence) -> Finding:
+    """Shares of fakes in other colours."""
+    grey = evidence.real.small.shape[1] == 1
+    ways = {way: COLOURED[way] for way in COLOURED if not grey or way in _OF_GREY}
+    return _finding(
+        evidence,
+        ways,
+        _palette,
+        key="colour",
+        title="Do fakes come in other colours?",
+        alike="Your pictures have all sorts of colours, so that changed ones would not show",
+        means="Augmentation changes brightness, contrast and hue during training. Where it is too strong the "
+        "generator learns colours that no picture has.",
+        ways_out=(
+            "Leave the colours out: augpipe=bg.",
+            "Limit augmentation: ada.p_max=0.6, or raise ada.target, as in ada.target=0.7.",
+            "Train longer: colours settle late.",
+        ),
+    )
+
+
+_OF_GREY = ("as it is", "negative", "darker", "brighter")
+
+
+def _finding(evidence, ways, describe, *, key, title, alike, means, ways_out) -> Finding:
+    if min(len(evidence.real), len(evidence.fake)) < _FEWEST:
+        return Finding(
+            key=key,
+            title=title,
+            verdict="unknown",
+            result=f"{_FEWEST} pictures and as many fakes are needed to tell.",
+            values={},
+            what_it_means=means,
+            what_to_try=("Make a few hundred fakes.",),
+        )
+    found = measured(evidence.real.small, evidence.fake.small, ways, describe)
+    values = {"share changed": round(found.changed, 4), "by chance": round(found.by_chance, 4)}
+    for number, way in enumerate(ways):
+        seen = number == 0 or bool(found.seen[number])
+        values[way] = round(float(found.shares[number]), 4) if seen else "cannot be seen"
+    changed = found.changed if found.surely else 0.0
+    if not bool(found.seen.any()):
+        return Finding(
+            key=key,
+            title=title,
+            verdict="unknown",
+            result=f"{alike}.",
+            values=values,
+            what_it_means=means,
+            what_to_try=("Look at the fakes yourself.",),
+        )
+    verdict = "bad" if changed >= _BAD else "look" if changed >= _LOOK else "fine"
+    most = list(ways)[1 + int(found.shares[1:].argmax())]
+    result = (
+        f"No. Up to {percent(max(found.by_chance, _LOOK))} of the fakes might be, without its being noticed."
+    )
+    hidden = [way for number, way in enumerate(ways) if number and not found.seen[number]]
+    if hidden:
+        result += f" Your pictures do not show whether they are: {', '.join(hidden)}."
+    if verdict != "fine":
+        result = f"Yes. About {percent(changed)} of the fakes look changed, most of them: {most}."
+    return Finding(
+        key=key,
+        title=title,
+        verdict=verdict,
+        result=result,
+        values=values,
+        what_it_means=means,
+        what_to_try=() if verdict == "fine" else ways_out,
+        plates=() if verdict == "fine" else (_side_by_side(evidence),),
+    )
+
+
+def measured(
+    real: Tensor, fake: Tensor, ways: dict[str, Change], describe: Callable[[Tensor], Tensor]
+) -> Shares:
+    """uint8 [N,c,h,w] and [M,c,h,w] → shares of the ways among the fakes."""
+    generator = torch.Generator().manual_seed(6)
+    sides = []
+    for pictures in (real, fake):
+        some = torch.randperm(len(pictures), generator=generator)[:_MOST]
+        sides.append(_square(pictures[some].to(torch.float32)))
+    return shares_of(torch.stack([describe(way(sides[0])) for way in ways.values()]), describe(sides[1]))
+
+
+def layout_shares(real: Tensor, fake: Tensor) -> Shares:
+    """Shares of `TURNED` among fakes: uint8 [N,c,h,w], [M,c,h,w], thumbnails."""
+    return measured(real, fake, TURNED, _layout)
+
+
+def palette_shares(real: Tensor, fake: Tensor) -> Shares:
+    """Shares of `COLOURED` among fakes: uint8 [N,3,h,w], [M,3,h,w], thumbnails."""
+    return measured(real, fake, COLOURED, _palette)
+
+
+def _square(pictures: Tensor) -> Tensor:
+    """The largest square in the middle: a quarter turn keeps its shape."""
+    height, width = pictures.shape[-2:]
+    side = min(height, width)
+    down, across = (height - side) // 2, (width - side) // 2
+    return pictures[..., down : down + side, across : across + side]
+
+
+def _layout(pictures: Tensor) -> Tensor:
+    """What lies where: 8 x 8 colours without their mean, and the gradients down and across in 4 x 4 cells."""
+    size = min(8, pictures.shape[-1])
+    cells = nn_functional.adaptive_avg_pool2d(pictures, size).flatten(1)
+    grey = pictures.mean(1, keepdim=True)
+    # Central differences, alike in both directions: a turned picture has the turned values.
+    down = (grey[..., 2:, 1:-1] - grey[..., :-2, 1:-1]).abs()
+    across = (grey[..., 1:-1, 2:] - grey[..., 1:-1, :-2]).abs()
+    edges = [nn_functional.adaptive_avg_pool2d(x, 4).sqrt().flatten(1) for x in (down, across)]
+    return torch.cat([(cells - cells.mean(1, keepdim=True)) / 16, *edges], dim=1)
+
+
+def _palette(pictures: Tensor) -> Tensor:
+    """Which colours there are: a histogram of 4 steps a channel, means, and spreads of and between channels."""
+    flat = pictures.flatten(2)
+    channels = flat.shape[1]
+    steps = (flat / 64).floor().clamp(0, 3).to(torch.int64)
+    number = sum(steps[:, channel] * 4**channel for channel in range(channels))
+    histogram = nn_functional.one_hot(number, 4**channels).to(torch.float32).mean(1).sqrt()
+    centred = flat - flat.mean(2, keepdim=True)
+    spread = (centred @ centred.transpose(1, 2) / flat.shape[2]).flatten(1)
+    return torch.cat([histogram, flat.mean(2), spread.sign() * spread.abs().sqrt()], dim=1)
+
+
+def _side_by_side(evidence: Evidence) -> Plate:
+    places = torch.linspace(0, len(evidence.fake) - 1, _SHOWN).round().long().tolist()
+    others = torch.linspace(0, len(evidence.real) - 1, _SHOWN).round().long().tolist()
+    rows = [[evidence.fake.full(f), evidence.real.full(r)] for f, r in zip(places, others, strict=True)]
+    return Plate("Some fakes and some of your pictures", ("fake", "your picture"), rows)

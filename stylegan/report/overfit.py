@@ -1,0 +1,82 @@
+"""Does the discriminator know the training pictures by heart? Its logits on them, on held-out ones and on fakes."""
+
+import torch
+from torch import Tensor
+
+from stylegan.report.evidence import Evidence, Logits
+from stylegan.report.findings import Finding, percent
+
+_RESAMPLES = 1000
+_LOOK, _BAD = 0.25, 0.5
+
+
+def gap(logits: Logits) -> tuple[float, float, float]:
+    """(training - held out) / (training - fakes) of the mean logits, and the ends of its 95 % interval.
+
+    0: held-out pictures are as real as those it learned from. 1: they are as false as fakes.
+    """
+    groups = [side.flatten().to(torch.float64) for side in (logits.training, logits.held_out, logits.fakes)]
+    generator = torch.Generator().manual_seed(4)
+    draws = [
+        side[torch.randint(len(side), (_RESAMPLES, len(side)), generator=generator)].mean(1)
+        for side in groups
+    ]
+    ends = _ratio(*draws).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64))
+    return float(_ratio(*(side.mean() for side in groups))), float(ends[0]), float(ends[1])
+
+
+def _ratio(training: Tensor, held_out: Tensor, fakes: Tensor) -> Tensor:
+    return (training - held_out) / (training - fakes).clamp_min(1e-6)
+
+
+def overfit_finding(evidence: Evidence) -> Finding:
+    """The gap, or how to get held-out pictures."""
+    title = "Does the discriminator know your pictures by heart?"
+    means = (
+        "The generator can only be as good as its judge. A discriminator that remembers single pictures calls "
+        "held-out ones false, and no longer tells the generator what pictures are like."
+    )
+    logits = evidence.logits
+    if logits is None or min(len(side) for side in (logits.training, logits.held_out, logits.fakes)) < 10:
+        return Finding(
+            key="overfitting",
+            title=title,
+            verdict="unknown",
+            result="It cannot be told: no pictures were held out of training.",
+            values={},
+            what_it_means=means,
+            what_to_try=("Train with data.val_fraction=0.1, which holds out every tenth picture.",),
+        )
+    middle, low, high = gap(logits)
+    apart = float(logits.training.mean() - logits.fakes.mean())
+    if apart <= 0:
+        verdict, result = "fine", "No. It cannot even tell training pictures from fakes."
+    else:
+        verdict = "bad" if low > _BAD else "look" if low > _LOOK else "fine"
+        result = (
+            f"{'No' if verdict == 'fine' else 'Yes'}. Held-out pictures lie {percent(middle)} of the way from training "
+            f"pictures to fakes ({percent(low)} to {percent(high)})."
+        )
+    return Finding(
+        key="overfitting",
+        title=title,
+        verdict=verdict,
+        result=result,
+        values={
+            "gap": round(middle, 4),
+            "from": round(low, 4),
+            "to": round(high, 4),
+            "mean logit, training": round(float(logits.training.mean()), 4),
+            "mean logit, held out": round(float(logits.held_out.mean()), 4),
+            "mean logit, fakes": round(float(logits.fakes.mean()), 4),
+        },
+        what_it_means=means,
+        what_to_try=()
+        if verdict == "fine"
+        else (
+            "Train with augmentation: ada=adaptive augpipe=bgc; with it on, lower ada.target, as in ada.target=0.5.",
+            "Add pictures, or double them with data.xflip=true.",
+            "Raise loss.r1_gamma, to 2 to 4 times what explain=true shows.",
+            "Take the checkpoint from before the gap opened.",
+        ),
+    )

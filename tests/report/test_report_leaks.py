@@ -1,0 +1,55 @@
+import pytest
+import torch
+from report_pictures import flowers
+
+from stylegan.report.leaks import COLOURED, TURNED, layout_shares, palette_shares
+from stylegan.report.mixture import mixed
+
+
+def lit(seed, count):
+    """Pictures that stand upright: a bright spot above, a dark bar left of the middle, noise."""
+    generator = torch.Generator().manual_seed(seed)
+    pictures = torch.randint(90, 150, (count, 3, 16, 16), generator=generator)
+    pictures[:, :, 1:5, 6:11] += torch.randint(40, 90, (count, 3, 1, 1), generator=generator)
+    pictures[:, :, 4:14, 2:5] -= torch.randint(30, 80, (count, 1, 1, 1), generator=generator)
+    return pictures.to(torch.uint8)
+
+
+REALS, FAKES = lit(0, 120), lit(1, 100)
+
+
+@pytest.mark.parametrize("way", ["mirrored", "a quarter turn"])
+def test_the_score_rises_with_the_share_of_turned_fakes(way):
+    scores = []
+    for count in (0, 20, 100):
+        fakes = FAKES.clone()
+        fakes[:count] = TURNED[way](fakes[:count])
+        found = layout_shares(REALS, fakes)
+        scores.append(found.changed)
+        assert found.surely == (count > 0)
+    assert scores == sorted(scores)
+    assert scores[0] < 0.05 and scores[1] == pytest.approx(0.2, abs=0.08) and scores[-1] > 0.85
+    assert found.shares.argmax() == list(TURNED).index(way)
+
+
+def test_pictures_without_an_orientation_show_no_turns():
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randint(256, (160, 3, 16, 16), generator=generator).to(torch.uint8)
+    found = layout_shares(noise[:80], noise[80:])
+    assert not found.seen.any() and found.changed == 0 and not found.surely
+
+
+@pytest.mark.parametrize("way", ["negative", "another hue"])
+def test_the_score_rises_with_the_share_of_recoloured_fakes(way):
+    reals, fakes = flowers(1, 100), flowers(2, 60)
+    assert palette_shares(reals, fakes).changed < 0.05
+    fakes = fakes.clone()
+    fakes[:30] = COLOURED[way](fakes[:30].float()).to(torch.uint8)
+    assert palette_shares(reals, fakes).changed == pytest.approx(0.5, abs=0.1)
+
+
+def test_shares_solve_the_confusion():
+    confusion = torch.tensor([[0.9, 0.2], [0.1, 0.8]], dtype=torch.float64)
+    counts = 1e4 * confusion @ torch.tensor([0.7, 0.3], dtype=torch.float64)
+    # A little less than 0.3, for it is believed that nothing was changed.
+    assert float(mixed(confusion, counts[None])[0, 1]) == pytest.approx(0.28, abs=0.03)

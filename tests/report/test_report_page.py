@@ -1,0 +1,105 @@
+import json
+import re
+
+import pytest
+import torch
+from report_pictures import flowers, recoloured
+
+from stylegan.report import Evidence, Finding, Logits, Plate, Report, examine, pictures_of, write_report
+from stylegan.report.diversity import mean_distance_ratio
+from stylegan.report.overfit import gap
+from stylegan.report.page import as_html, as_json
+
+KEYS = [
+    "copies",
+    "neighbours",
+    "repeats",
+    "diversity",
+    "smoothness",
+    "overfitting",
+    "orientation",
+    "colour",
+    "your-set",
+]
+
+
+class Means:
+    """The smallest detector there is."""
+
+    name = "means"
+
+    def features(self, images):
+        return torch.nn.functional.adaptive_avg_pool2d(images.float(), 2).flatten(1)
+
+
+REALS, FAKES = flowers(1, 100), flowers(2, 60)
+
+
+def evidence(fakes, **more):
+    return Evidence(real=pictures_of(REALS, Means()), fake=pictures_of(fakes, Means()), **more)
+
+
+@pytest.fixture(scope="module")
+def copied():
+    strips = torch.stack([REALS[i : i + 2].repeat_interleave(4, 0) for i in range(6)])
+    logits = Logits(torch.linspace(2, 4, 50), torch.linspace(0, 2, 30), torch.linspace(-1, 1, 50))
+    fakes = torch.cat([recoloured(REALS[:30]), REALS[:10], REALS[:10], FAKES[:10]])
+    return examine(evidence(fakes, strips=strips, logits=logits))
+
+
+@pytest.fixture(scope="module")
+def fresh():
+    steps = torch.linspace(0, 1, 8).view(1, -1, 1, 1, 1)
+    strips = ((1 - steps) * FAKES[:6, None] + steps * FAKES[6:12, None]).to(torch.uint8)
+    return examine(evidence(FAKES, strips=strips))
+
+
+def test_each_finding_says_what_is_wrong_and_what_to_try(copied):
+    assert [finding.key for finding in copied.findings] == KEYS
+    for key in ("copies", "repeats", "smoothness", "overfitting", "colour"):
+        assert copied[key].verdict == "bad", key
+        assert copied[key].what_to_try, key
+    assert copied.verdict == "bad"
+
+
+def test_a_good_generator_is_cleared(fresh):
+    verdicts = {finding.key: finding.verdict for finding in fresh.findings}
+    assert set(verdicts.values()) <= {"fine", "unknown"}
+    assert verdicts["copies"] == verdicts["smoothness"] == verdicts["diversity"] == "fine"
+    assert "data.val_fraction=0.1" in fresh["overfitting"].what_to_try[0]
+
+
+def test_the_page_needs_nothing_else(copied, tmp_path):
+    page = write_report(copied, tmp_path).read_text(encoding="utf-8")
+    assert len(page) < 600_000
+    sources = re.findall(r'(?:src|href)="([^"]*)"', page)
+    assert sources and all(source.startswith(("data:image/png;base64,", "#")) for source in sources)
+    assert "http" not in page and "<script" not in page and "url(" not in page
+    told = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert told["verdict"] == "bad" and [finding["key"] for finding in told["findings"]] == KEYS
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.json"]
+
+
+def test_words_are_escaped_and_numbers_are_json():
+    evil = "<script>alert('x')</script>"
+    plate = Plate(evil, (evil,), [[torch.zeros(1, 4, 4, dtype=torch.uint8)]])
+    finding = Finding(
+        key="a", title=evil, verdict="look", result=evil, values={evil: float("nan")}, what_it_means=evil,
+        what_to_try=(evil,), plates=(plate,),
+    )  # fmt: skip
+    report = Report([finding], {evil: evil})
+    assert "<script" not in as_html(report, evil)
+    assert json.loads(as_json(report))["findings"][0]["values"][evil] is None
+    with pytest.raises(ValueError, match="verdict"):
+        Finding(key="a", title="", verdict="good", result="", values={}, what_it_means="")
+
+
+def test_the_gap_is_where_held_out_pictures_lie_between():
+    middle, low, high = gap(Logits(torch.full((40,), 2.0), torch.full((40,), 0.5), torch.full((40,), -1.0)))
+    assert middle == low == high == pytest.approx(0.5)
+
+
+def test_half_of_the_spread_is_half_of_the_distance():
+    points = torch.randn(200, 5, generator=torch.Generator().manual_seed(0))
+    ratio, low, high = mean_distance_ratio(points / 2, points)
+    assert ratio == pytest.approx(0.5) and low < 0.5 < high < 0.6
