@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytorch_lightning as pl
+from torch import nn
 
 from callbacks.cadence import check_every_kimg
 from callbacks.full_disk import going_on_without, say
@@ -19,16 +20,20 @@ from stylegan.evaluation import (
     Watch,
     append_record,
     definitions_of,
+    evidence_of,
     open_detectors,
     open_reals,
     protocol_id,
+    say_report,
     truncate_records_after,
 )
+from stylegan.features import open_detector
 from stylegan.loggers import log_means
 from stylegan.loggers.rows import RowLogger
+from stylegan.report import examine
 from stylegan.run_folder import RunFolder, checkpoint_name
 from stylegan.training.clock import is_due
-from stylegan.training.ranks import largest_over_ranks, rank, world
+from stylegan.training.ranks import largest_over_ranks, on_rank_zero, rank, world
 
 
 class Metrics(pl.Callback):
@@ -44,7 +49,8 @@ class Metrics(pl.Callback):
       first_seed: of the first one. truncation: psi. at_start: also before the first iteration. budget: largest share
       of the training's time, from 0 (exclusive) to 1. max_minutes: an evaluation that takes longer is given up,
       None = never. plateau_kimg: after so long without a clear gain a line says so, None = never; stop_on_plateau:
-      and the run ends. cache_dir: for features of the real pictures, None = the user's cache folder.
+      and the run ends. report: after the last iteration, also `report.html`: is it learning or copying?
+      cache_dir: for features of the real pictures, None = the user's cache folder.
     Raises: ValueError, before training starts, for what cannot be computed here.
     """
 
@@ -65,6 +71,7 @@ class Metrics(pl.Callback):
         max_minutes: float | None = 30.0,
         plateau_kimg: float | None = 400.0,
         stop_on_plateau: bool = False,
+        report: bool = True,
         cache_dir: str | os.PathLike | None = None,
     ) -> None:
         self.every_kimg = check_every_kimg("callbacks.metrics.every_kimg", every_kimg)
@@ -88,7 +95,7 @@ class Metrics(pl.Callback):
         self.first_seed, self.truncation = first_seed, truncation
         self.at_start, self.budget, self.max_minutes = at_start, budget, max_minutes
         self.plateau_kimg, self.stop_on_plateau = plateau_kimg, stop_on_plateau
-        self.cache_dir = cache_dir
+        self.cache_dir, self.report = cache_dir, report
         self.course = Course()
         self.wants_checkpoint = False
         self._owed = False  # an evaluation that was interrupted
@@ -185,6 +192,27 @@ class Metrics(pl.Callback):
         self._cost_sec, self._last_end = time.monotonic() - began, time.monotonic()
         for score in scores:
             self._take(trainer, module, score)
+        if self.report and module.is_last:
+            on_rank_zero(lambda: self._write_report(trainer, module, watch))
+
+    def _write_report(self, trainer: pl.Trainer, module: pl.LightningModule, watch: Watch) -> None:
+        judge = getattr(module, "discriminator", None)
+        detector = self.detectors.get("builtin") or open_detector("builtin").to(module.device)
+        try:
+            with maintenance(module), undisturbed(module.generator_ema), undisturbed(judge or nn.Identity()):
+                evidence = evidence_of(
+                    module.generator_ema,
+                    judge,
+                    trainer.datamodule,
+                    detector,
+                    watch=watch,
+                    seed=self.first_seed,
+                    truncation=self.truncation,
+                )
+            with going_on_without("report.html"):
+                say_report(examine(evidence), self.folder.path, self.folder.path.name)
+        except BrokenOff as broken:
+            say(f"the report was not finished ({broken}); stylegan-evaluate report=true writes it")
 
     def _why(self, module: pl.LightningModule) -> str:
         if not self._owed:

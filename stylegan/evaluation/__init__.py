@@ -3,6 +3,8 @@
 from stylegan.evaluation.course import Best, Course
 from stylegan.evaluation.definitions import Definition, definitions_of
 from stylegan.evaluation.evaluator import Evaluator
+from stylegan.evaluation.gathering import evidence_of
+from stylegan.evaluation.networks import say_report
 from stylegan.evaluation.opening import open_detectors, open_reals
 from stylegan.evaluation.protocol import protocol_id
 from stylegan.evaluation.records import Score, read_records
@@ -20,9 +22,11 @@ __all__ = [
     "Watch",
     "append_record",
     "definitions_of",
+    "evidence_of",
     "open_detectors",
     "open_reals",
     "protocol_id",
     "read_records",
+    "say_report",
     "truncate_records_after",
 ]

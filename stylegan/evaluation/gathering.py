@@ -1,4 +1,4 @@
-"""What a report is made from, for one network: its fakes, the pictures it learned from, walks, and its judge's logits."""
+"""What a report is made from: a network's fakes, the pictures it learned from, walks, and its judge's logits."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any

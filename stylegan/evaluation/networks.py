@@ -11,11 +11,14 @@ from torch import nn
 from stylegan.evaluation.course import ranked
 from stylegan.evaluation.definitions import Definition, definitions_of, higher_is_better
 from stylegan.evaluation.evaluator import Evaluator
+from stylegan.evaluation.gathering import evidence_of
 from stylegan.evaluation.opening import open_detectors, open_reals
 from stylegan.evaluation.protocol import in_words, protocol_id
 from stylegan.evaluation.records import Score, append, read_records, record_path
 from stylegan.evaluation.watch import Watch
+from stylegan.features import open_detector
 from stylegan.networks.precision import lower, precision_on
+from stylegan.report import Report, examine, write_report
 from stylegan.run_folder import RunFolder, images_of
 from stylegan.sizes import size_text
 from stylegan.training.ranks import join, on_rank_zero, part, rank, world
@@ -46,7 +49,8 @@ class Evaluation:
       process: this one among those that evaluate together. metrics, detector, num_fakes: as in `definitions_of`.
       detector_path: weights; download: fetch those that are nowhere. first_seed: of the first fake. truncation: psi.
       noise_mode: "random", "const" or "none". precision, device: as in the generate command. cache_dir: for features
-      of the real pictures. again: compute also what the records have under the same protocol.
+      of the real pictures. again: compute also what the records have under the same protocol. report: also write
+      `report.html` about the newest network; load_judge: path → its discriminator, None = it is not asked.
     Raises: ValueError that names the value and the way out.
     """
 
@@ -69,6 +73,8 @@ class Evaluation:
         device: str = "auto",
         cache_dir: str | os.PathLike | None = None,
         again: bool = False,
+        report: bool = False,
+        load_judge: Callable[[Path], nn.Module] | None = None,
     ):
         self.definitions = definitions_of(metrics, detector=detector, num_fakes=num_fakes)
         self.device = device_named(device, process.local_rank)
@@ -81,6 +87,8 @@ class Evaluation:
         self.load, self.folder, self.process = load, folder, process
         self.first_seed, self.truncation, self.noise_mode = first_seed, truncation, noise_mode
         self.cache_dir, self.again = cache_dir, again
+        self.report, self.load_judge = report, load_judge
+        self.report_detector = self.detectors.get("builtin") or open_detector("builtin").to(self.device)
         self._told: set[str] = set()  # protocols
 
     def run(self, data: Any) -> list[Score]:
@@ -119,7 +127,31 @@ class Evaluation:
                 self._tell(network, scores)
         if rank() == 0 and len(self.networks) > 1:
             say_best(all_scores)
+        if self.report:
+            on_rank_zero(lambda: self._write_report(generator, self.networks[-1], data, watch))
         return [score for _, score in all_scores]
+
+    def _write_report(self, generator: nn.Module, network: Network, data: Any, watch: Watch) -> None:
+        judge = self._judge(network)
+        evidence = evidence_of(
+            generator,
+            judge,
+            data,
+            self.report_detector,
+            watch=watch,
+            seed=self.first_seed,
+            truncation=self.truncation,
+        )
+        say_report(examine(evidence), self.folder, network.name)
+
+    def _judge(self, network: Network) -> nn.Module | None:
+        """The discriminator of the same training, where its checkpoint is there."""
+        checkpoint = network.path.with_suffix(".ckpt")
+        if self.load_judge is None or not checkpoint.exists():
+            return None
+        judge = self.load_judge(checkpoint).to(self.device)
+        lower(judge, self.device, self.precision)
+        return judge
 
     def _open_questions(
         self, evaluator: Evaluator, generator: nn.Module, network: Network, precision: str
@@ -163,6 +195,14 @@ class Evaluation:
         place = network.name if network.images is None else f"kimg {network.images / 1000:.3f}"
         if numbers:
             print("  ".join([place, *numbers]), flush=True)
+
+
+def say_report(report: Report, folder: Path, network: str) -> None:
+    """Writes the page, and says each finding in a line."""
+    page = write_report(report, folder, title=f"Is it learning or copying? {network}")
+    for finding in report.findings:
+        print(f"report      {finding.verdict:<8}{finding.title} {finding.result}", flush=True)
+    print(f"report      {page}", flush=True)
 
 
 def say_best(scores: Sequence[tuple[Network, Score]]) -> None:

@@ -66,7 +66,7 @@ def without_weights(monkeypatch, tmp_path):
 
 
 def made(tmp_path, **options):
-    options = {"names": "kid", "every_kimg": 0.008, "num_fakes": 20, "budget": 1.0} | options
+    options = {"names": "kid", "every_kimg": 0.008, "num_fakes": 20, "budget": 1.0, "report": False} | options
     return Metrics(folder=tmp_path, **options)
 
 
@@ -245,3 +245,16 @@ def test_records_are_lines_of_json(tmp_path):
     for name in ("kid_builtin", "fid_builtin"):
         for line in (tmp_path / f"metric-{name}.jsonl").read_text().splitlines():
             assert json.loads(line)["metric"] == name
+
+
+def test_a_run_ends_with_a_report(tmp_path, capsys):
+    trained(tmp_path, total=16, report=True)
+    assert (tmp_path / "report.html").read_text().startswith("<!DOCTYPE html>")
+    findings = {finding["key"] for finding in json.loads((tmp_path / "report.json").read_text())["findings"]}
+    assert {"copies", "diversity", "overfitting"} <= findings
+    assert str(tmp_path / "report.html") in capsys.readouterr().out
+
+
+def test_no_report_before_the_end_and_none_without_metrics(tmp_path):
+    trained(tmp_path, total=16, report=True, names="none")
+    assert not (tmp_path / "report.html").exists()

@@ -183,3 +183,12 @@ def test_the_records_are_json(run):
     assert main(["network=runs/a", FEW]) == 0
     [line] = (run / "metric-kid_builtin.jsonl").read_text().splitlines()
     assert json.loads(line)["metric"] == "kid_builtin"
+
+
+def test_a_report_is_one_page_that_needs_nothing_else(run, capsys):
+    assert main(["network=runs/a", "report=true", FEW]) == 0
+    page = (run / "report.html").read_text()
+    assert "http://" not in page and "https://" not in page and "<script" not in page
+    content = json.loads((run / "report.json").read_text())
+    assert content["about"]["real pictures"] == 20
+    assert "report.html" in capsys.readouterr().out
