@@ -34,11 +34,7 @@ class ResolutionBlock(nn.Module):
         return weight.dtype if half is None or weight.dtype != torch.float32 else half
 
     def picture_dtype_of(self, weight: Tensor) -> torch.dtype:
-        """What the layers between features and picture compute in: not bfloat16.
-
-        Its 8 bits are no more than a picture has itself. What they lose there weakens the generator's gradient by
-        as much as a seventh, and these layers are too thin to gain from it.
-        """
+        """What the layers that read a picture compute in: not bfloat16, whose 8 bits are no more than a picture has."""
         half = self.dtype_of(weight)
         return weight.dtype if half == torch.bfloat16 else half
 
