@@ -11,6 +11,7 @@ from torch import nn
 from stylegan.evaluation.course import ranked
 from stylegan.evaluation.definitions import Definition, definitions_of, higher_is_better
 from stylegan.evaluation.evaluator import Evaluator
+from stylegan.evaluation.fakes import check_draws
 from stylegan.evaluation.gathering import evidence_of
 from stylegan.evaluation.opening import open_detectors, open_reals
 from stylegan.evaluation.protocol import in_words, protocol_id
@@ -77,6 +78,7 @@ class Evaluation:
         load_judge: Callable[[Path], nn.Module] | None = None,
     ):
         self.definitions = definitions_of(metrics, detector=detector, num_fakes=num_fakes)
+        check_draws(self.definitions, first_seed=first_seed, truncation=truncation)
         self.device = device_named(device, process.local_rank)
         precision_on(self.device, precision)
         self.precision = precision
