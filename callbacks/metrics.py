@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from torch import nn
 
 from callbacks.cadence import check_every_kimg
@@ -19,6 +20,7 @@ from stylegan.evaluation import (
     Score,
     Watch,
     append_record,
+    check_draws,
     definitions_of,
     evidence_of,
     open_detectors,
@@ -87,7 +89,9 @@ class Metrics(pl.Callback):
         if stop_on_plateau and plateau_kimg is None:
             raise ValueError("callbacks.metrics.stop_on_plateau needs a plateau_kimg, as in 400")
         self.definitions = definitions_of(names, detector=detector, num_fakes=num_fakes)
-        # Now, and not hours later: weights that are missing are said before training starts.
+        # Now, and not hours later.
+        check_draws(self.definitions, first_seed=first_seed, truncation=truncation, keys="callbacks.metrics.")
+        # Weights that are missing are said before training starts, too.
         self.detectors = open_detectors(
             self.definitions, path=detector_path, download=download, key="callbacks.metrics.detector_path"
         )
@@ -100,6 +104,7 @@ class Metrics(pl.Callback):
         self.wants_checkpoint = False
         self._owed = False  # an evaluation that was interrupted
         self._told_plateau = False
+        self._ends = False  # by a plateau
         self._cost_sec = 0.0
         self._last_end = time.monotonic()
         self._evaluator: Evaluator | None = None
@@ -121,7 +126,13 @@ class Metrics(pl.Callback):
             return
         if trainer.is_global_zero:
             truncate_records_after(self.folder.path, module.images)
-        self._evaluator = self._made(trainer, module)
+        try:
+            self._evaluator = self._made(trainer, module)
+        except ValueError as error:
+            # Too few pictures, or a data module of the user's own: no reason not to train.
+            if trainer.is_global_zero:
+                say(f"no metrics: {error}")
+            return
         if self._owed or (self.at_start and module.images == 0):
             self._evaluate(trainer, module)
 
@@ -136,7 +147,7 @@ class Metrics(pl.Callback):
             self._evaluate(trainer, module)
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        if trainer.is_global_zero and module.is_last:
+        if trainer.is_global_zero and (module.is_last or self._ends):
             for line in self.course.lines():
                 print(f"metrics     {line}", flush=True)
 
@@ -173,6 +184,11 @@ class Metrics(pl.Callback):
         return False
 
     def _evaluate(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if largest_over_ranks(int(not _is_finite(module.generator_ema))):
+            # Whoever goes back to an older checkpoint then comes by here again.
+            if rank() == 0:
+                say(f"no metrics at kimg {module.kimg:.3f}: weights are not finite")
+            return
         began = time.monotonic()
         watch = Watch(
             asked_to_stop=lambda: any(getattr(other, "asked", False) for other in trainer.callbacks),
@@ -192,7 +208,7 @@ class Metrics(pl.Callback):
         self._cost_sec, self._last_end = time.monotonic() - began, time.monotonic()
         for score in scores:
             self._take(trainer, module, score)
-        if self.report and module.is_last:
+        if self.report and (module.is_last or self._ends):
             on_rank_zero(lambda: self._write_report(trainer, module, watch))
 
     def _write_report(self, trainer: pl.Trainer, module: pl.LightningModule, watch: Watch) -> None:
@@ -264,7 +280,13 @@ class Metrics(pl.Callback):
             )
         self._told_plateau = True
         if self.stop_on_plateau:
-            trainer.should_stop = True
+            self._ends = trainer.should_stop = True
+
+
+@torch.no_grad()
+def _is_finite(network: nn.Module) -> bool:
+    # One number crosses to the host.
+    return bool(torch.stack([weights.isfinite().all() for weights in network.parameters()]).all())
 
 
 def in_line(score: Score, better: Sequence[str] = ()) -> str:

@@ -92,7 +92,8 @@ def _open_data(config: DictConfig, folder: RunFolder, generator: Any) -> Any:
                 f"{folder.path} does not tell what pictures it was trained on; say which: data=folder data.path=..."
             )
         node = stored.data
-        node.update(cache=False, workers=0)
+        # A data module of the user's own need not know of these.
+        node.update({key: value for key, value in (("cache", False), ("workers", 0)) if key in node})
     data = instantiate(node, _convert_="all")
     try:
         data.setup("fit")

@@ -3,6 +3,7 @@
 from stylegan.evaluation.course import Best, Course
 from stylegan.evaluation.definitions import Definition, definitions_of
 from stylegan.evaluation.evaluator import Evaluator
+from stylegan.evaluation.fakes import check_draws
 from stylegan.evaluation.gathering import evidence_of
 from stylegan.evaluation.networks import say_report
 from stylegan.evaluation.opening import open_detectors, open_reals
@@ -21,6 +22,7 @@ __all__ = [
     "Score",
     "Watch",
     "append_record",
+    "check_draws",
     "definitions_of",
     "evidence_of",
     "open_detectors",

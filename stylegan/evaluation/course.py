@@ -20,7 +20,7 @@ class Course:
     """The best score of a run under each name, and since when none was clearly better.
 
     A score of another protocol than the one before begins anew: the two are never ranked together.
-    Clearly better is what lies beyond the interval of the best one, where results have `_low` and `_high`.
+    Clearly better is what leads by more than half of its own interval, where results have `_low` and `_high`.
     """
 
     def __init__(self) -> None:

@@ -95,10 +95,17 @@ def definitions_of(
         raise ValueError(f"detector={detector} is not known; choose one of {', '.join(DETECTORS)}")
     if isinstance(num_fakes, bool) or num_fakes < 2:
         raise ValueError(f"num_fakes={num_fakes}: a score needs at least 2 pictures, and 2000 to tell much")
+    if metrics and not isinstance(metrics, str | Sequence):
+        raise ValueError(f"{key}={metrics}: it must be a name, a list of names as in [kid,fid], or none")
     names = [metrics] if isinstance(metrics, str) else list(metrics or [])
     if names in ([], [NONE]):
         return []
     found = [_definition(str(name), detector, num_fakes, key) for name in names]
+    for definition in found:
+        if definition.num_fakes < (fewest := fewest_pictures(definition)):
+            raise ValueError(
+                f"num_fakes={num_fakes}: {key}={definition.name} needs at least {fewest}, and 2000 to tell much"
+            )
     return list({definition.name: definition for definition in found}.values())
 
 
@@ -125,6 +132,20 @@ def _definition(name: str, detector: str, num_fakes: int, key: str) -> Definitio
         )
     own = Definition(f"{plain}_{chosen}", score, chosen, num_fakes, options=options)
     return replace(own, max_reals=0) if score in _WITHOUT_REALS else own
+
+
+def fewest_pictures(definition: Definition) -> int:
+    """How many fakes a metric needs at least, and as many reals where it compares with them."""
+    match definition.score:
+        case "kid":
+            return 4
+        case "fid_infinity":
+            return 16
+        case "pr" | "dc":
+            return definition.options["k"] + 1
+        case "is":
+            return definition.options["splits"]
+    return 2
 
 
 def _unknown(name: str, key: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stylegan.evaluation.definitions import Definition
+from stylegan.evaluation.definitions import Definition, fewest_pictures
 from stylegan.evaluation.fakes import Fakes
 from stylegan.evaluation.paths import path_results
 from stylegan.evaluation.protocol import PROTOCOL_VERSION
@@ -16,6 +16,8 @@ from stylegan.evaluation.records import Score
 from stylegan.evaluation.scores import Results, inception_results, score_of
 from stylegan.evaluation.sharing import Rows, rows_of_all
 from stylegan.evaluation.watch import Watch
+from stylegan.features.detector import full_precision
+from stylegan.networks.precision import precision_text
 from stylegan.networks.synthesis import prepared
 from stylegan.sizes import size_text
 from stylegan.training.ranks import on_rank_zero
@@ -31,6 +33,7 @@ class Evaluator:
 
     Args: definitions: what to compute. detectors: by name, those that the definitions need. reals: the pictures.
       data_fingerprint: of the data, for the protocol. seed: of the first fake. truncation, noise_mode: as in `Fakes`.
+    Raises: ValueError where there are too few real pictures for a metric.
     """
 
     def __init__(
@@ -48,7 +51,18 @@ class Evaluator:
         self.detectors = detectors
         self.reals = reals
         self.data_fingerprint = data_fingerprint
-        self.seed, self.truncation, self.noise_mode = seed, truncation, noise_mode
+        # 1 and 1.0 are one protocol.
+        self.seed, self.truncation, self.noise_mode = seed, float(truncation), noise_mode
+        for definition in self.definitions:
+            self._check_reals(definition)
+
+    def _check_reals(self, definition: Definition) -> None:
+        fewest = fewest_pictures(definition)
+        if definition.max_reals != 0 and self._num_reals(definition) < fewest:
+            raise ValueError(
+                f"metrics={definition.name} needs at least {fewest} real pictures, and there are"
+                f" {self._num_reals(definition)} pictures; choose another metric, or none"
+            )
 
     def prepare(self, watch: Watch) -> None:
         """Computes the features of the real pictures, if they are not known; `scores` does so by itself.
@@ -97,7 +111,7 @@ class Evaluator:
         return on_rank_zero(compute)
 
     def protocol(self, definition: Definition, generator: nn.Module, precision: str) -> dict[str, Any]:
-        """Everything that decides about a score."""
+        """Everything that decides about a score; by the first process, which may have to look at all pictures."""
         detector = self.detectors[definition.detector]
         needs_reals = definition.max_reals != 0
         return {
@@ -111,11 +125,13 @@ class Evaluator:
             "num_reals": self._num_reals(definition) if needs_reals else 0,
             "num_fakes": definition.num_fakes,
             "seed": self.seed,
-            "precision": "fp32" if definition.score == "ppl" else precision,
+            "precision": "fp32" if definition.score == "ppl" else precision_text(generator, precision),
             "truncation": self.truncation if definition.score != "ppl" else 1.0,
             "noise_mode": self.noise_mode,
             "labels": "drawn from the data's" if generator.c_dim else "none",
             "data_fingerprint": self.data_fingerprint if needs_reals or generator.c_dim else None,
+            # A fingerprint may look at some of the pictures only, or rest on what was known of their files.
+            "data_content": self.reals.digest(with_flips=False) if needs_reals else None,
             "xflip": definition.with_flips,
             **definition.options,
         }
@@ -154,7 +170,8 @@ class Evaluator:
         outputs = dict.fromkeys((definition.detector, _output(definition)) for definition in wanted)
 
         def compute(numbers: range) -> Rows:
-            images = fakes.images(numbers)
+            with full_precision(fakes.sampler.device):
+                images = fakes.images(numbers)
             return {
                 f"{name}.{output}": _rows(self.detectors[name], output, images) for name, output in outputs
             }

@@ -1,16 +1,44 @@
 """The pictures that are scored: fake i is that of seed `seed + i`, so anyone can draw it and look."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from stylegan.evaluation.definitions import Definition
 from stylegan.images import to_uint8
 from stylegan.latents import Sampler, latents_of
+from stylegan.latents.seed_images import LARGEST_PSI
 from stylegan.latents.seeds import MAX_SEED
 
+# Of a report.
+NUM_FAKES = 400
 NOISE_MODES = ("random", "const", "none")
 # Keeps the choice of labels apart from other draws under the same seed.
 _LABEL_STREAM = int.from_bytes(b"eval", "big")
+
+
+def check_draws(
+    definitions: Iterable[Definition], *, first_seed: int, truncation: float, keys: str = ""
+) -> None:
+    """Before hours of training: whether everything that metrics and a report draw can be drawn.
+
+    Args: keys: what stands before the names of the keys, as in "callbacks.metrics.".
+    Raises: ValueError where there are not so many seeds, or for a psi that is no number or far beyond any picture.
+    """
+    if not abs(truncation) <= LARGEST_PSI:
+        raise ValueError(
+            f"{keys}truncation={truncation}: it must be between -{LARGEST_PSI} and {LARGEST_PSI}"
+        )
+    seeds = [NUM_FAKES]
+    for definition in definitions:
+        # A path joins two latents.
+        seeds.append(definition.num_fakes * (2 if definition.score == "ppl" else 1))
+    if not 0 <= first_seed <= MAX_SEED + 1 - max(seeds):
+        raise ValueError(
+            f"{keys}first_seed={first_seed}: for {max(seeds):,} seeds it must be from 0 to {MAX_SEED + 1 - max(seeds)}"
+        )
 
 
 class Fakes:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stylegan.evaluation.fakes import Fakes, labels_of_fakes
+from stylegan.evaluation.fakes import NUM_FAKES, Fakes, labels_of_fakes
 from stylegan.evaluation.sharing import CHUNK
 from stylegan.evaluation.watch import Watch
 from stylegan.images import to_float, to_uint8
@@ -15,7 +15,6 @@ from stylegan.latents import Sampler, latents_of
 from stylegan.networks.synthesis import prepared
 from stylegan.report import Evidence, Logits, Pictures, pictures_of
 
-NUM_FAKES = 400
 _WALKS, _STEPS = 8, 24
 _JUDGED = 400
 # Keeps the choice of pictures that are judged apart from other draws.

@@ -5,18 +5,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-import torch
 from torch import nn
 
 from stylegan.evaluation.course import ranked
-from stylegan.evaluation.definitions import Definition, definitions_of, higher_is_better
+from stylegan.evaluation.definitions import definitions_of, higher_is_better
 from stylegan.evaluation.evaluator import Evaluator
+from stylegan.evaluation.fakes import check_draws
 from stylegan.evaluation.gathering import evidence_of
 from stylegan.evaluation.opening import open_detectors, open_reals
 from stylegan.evaluation.protocol import in_words, protocol_id
-from stylegan.evaluation.records import Score, append, read_records, record_path
+from stylegan.evaluation.records import Score, append, record_path, recorded
 from stylegan.evaluation.watch import Watch
 from stylegan.features import open_detector
+from stylegan.networks.device import device_named
 from stylegan.networks.precision import lower, precision_on
 from stylegan.report import Report, examine, write_report
 from stylegan.run_folder import RunFolder, images_of
@@ -77,6 +78,7 @@ class Evaluation:
         load_judge: Callable[[Path], nn.Module] | None = None,
     ):
         self.definitions = definitions_of(metrics, detector=detector, num_fakes=num_fakes)
+        check_draws(self.definitions, first_seed=first_seed, truncation=truncation)
         self.device = device_named(device, process.local_rank)
         precision_on(self.device, precision)
         self.precision = precision
@@ -94,7 +96,7 @@ class Evaluation:
     def run(self, data: Any) -> list[Score]:
         """Computes, says and records. Args: data: a data module that is set up.
 
-        Returns: the scores, network by network.
+        Returns: the scores, network by network, those that are known from the records included.
         Raises: BrokenOff; ValueError where network and data do not fit; OSError where records cannot be written.
         """
         join(self.process)
@@ -120,9 +122,12 @@ class Evaluation:
             generator = self.load(network.path).to(self.device)
             check_fits(generator, reals.sets[False], network.name)
             precision = lower(generator, self.device, self.precision)
-            evaluator.definitions = self._open_questions(evaluator, generator, network, precision)
+            known = self._known_scores(evaluator, generator, network, precision)
+            evaluator.definitions = [
+                definition for definition in self.definitions if definition.name not in known
+            ]
             scores = evaluator.scores(generator, precision=precision, watch=watch)
-            all_scores += [(network, score) for score in scores]
+            all_scores += [(network, score) for score in (*known.values(), *scores)]
             if rank() == 0:
                 self._tell(network, scores)
         if rank() == 0 and len(self.networks) > 1:
@@ -153,35 +158,26 @@ class Evaluation:
         lower(judge, self.device, self.precision)
         return judge
 
-    def _open_questions(
+    def _known_scores(
         self, evaluator: Evaluator, generator: nn.Module, network: Network, precision: str
-    ) -> list[Definition]:
-        """The metrics that no record answers: an evaluation of many checkpoints goes on where it was stopped."""
+    ) -> dict[str, Score]:
+        """What the records answer, by metric: an evaluation of many checkpoints goes on where it was stopped."""
+        if self.again or len(self.networks) == 1:
+            return {}
 
-        def look() -> list[str]:
-            return [
-                definition.name
-                for definition in self.definitions
-                if self.again
-                or not self._known(network, evaluator.protocol(definition, generator, precision))
-            ]
+        def look() -> dict[str, Score]:
+            found = {}
+            for definition in self.definitions:
+                protocol = evaluator.protocol(definition, generator, precision)
+                score = recorded(record_path(self.folder, definition.name), network.name, protocol)
+                if score is not None:
+                    found[definition.name] = score
+            return found
 
-        open_names = on_rank_zero(look)
-        for definition in self.definitions:
-            if definition.name not in open_names and rank() == 0:
-                print(
-                    f"{network.name}  {definition.name} is in {record_path(self.folder, definition.name)} already"
-                )
-        return [definition for definition in self.definitions if definition.name in open_names]
-
-    def _known(self, network: Network, protocol: dict[str, Any]) -> bool:
-        path = record_path(self.folder, protocol["metric"])
-        if not path.exists() or len(self.networks) == 1:
-            return False
-        wanted = (network.name, protocol_id(protocol))
-        return any(
-            (record.get("snapshot_pkl"), record.get("protocol_id")) == wanted for record in read_records(path)
-        )
+        known = on_rank_zero(look)
+        for name in known if rank() == 0 else ():
+            print(f"{network.name}  {name} is in {record_path(self.folder, name)} already")
+        return known
 
     def _tell(self, network: Network, scores: Sequence[Score]) -> None:
         """Says the scores of a network on one line, and each protocol once, before its first score."""
@@ -210,6 +206,8 @@ def say_best(scores: Sequence[tuple[Network, Score]]) -> None:
     groups: dict[tuple[str, str], list[tuple[float, Network]]] = {}
     for network, score in scores:
         for name, value in ranked(score.results).items():
+            if value != value:  # NaN is no score
+                continue
             groups.setdefault((name, protocol_id(score.protocol)), []).append((value, network))
     for (name, _), entries in groups.items():
         choose = max if higher_is_better(name) else min
@@ -231,16 +229,3 @@ def check_fits(generator: nn.Module, pictures: Any, name: str) -> None:
             f"network={name} draws {generator.c_dim} classes, the labels of the pictures are {len(label)} wide; set"
             " data.labels as in its training"
         )
-
-
-def device_named(name: str, local_rank: int) -> torch.device:
-    """`auto`: the GPU of this process where there is one, else the CPU. Raises: ValueError for what is not there."""
-    if name == "auto":
-        return torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    # Without CUDA torch fails an assertion, without a device of this number a runtime check.
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device={name} cannot be used here; device=auto takes what there is") from error
-    return device

@@ -12,6 +12,7 @@ from stylegan.evaluation.fakes import labels_of_fakes
 from stylegan.evaluation.scores import Results
 from stylegan.evaluation.sharing import Rows, rows_of_all
 from stylegan.evaluation.watch import Watch
+from stylegan.features.detector import full_precision
 from stylegan.latents import latents_of
 from stylegan.latents.seeds import MAX_SEED, noise_of
 from stylegan.metrics import path_distances, trimmed_mean
@@ -70,6 +71,6 @@ def path_results(
         )
         return {"distances": distances.cpu()}
 
-    with torch.no_grad():
+    with torch.no_grad(), full_precision(device):
         rows = rows_of_all(num, compute, watch, f"{definition.name} of {num:,} pairs")
     return {} if rows is None else {definition.name: float(trimmed_mean(rows["distances"]))}

@@ -83,7 +83,7 @@ class Reals:
         found: list[Tensor | None] = [None]
 
         def look() -> bool:
-            key["content"] = self._digest(with_flips)
+            key["content"] = self.digest(with_flips=with_flips)
             found[0] = self.cache.load(key)
             return found[0] is not None
 
@@ -105,7 +105,8 @@ class Reals:
             watch.say(trouble)
         return rows["features"]
 
-    def _digest(self, with_flips: bool) -> str:
+    def digest(self, *, with_flips: bool) -> str:
+        """Of what the pictures show; computed once."""
         if with_flips not in self._digests:
             self._digests[with_flips] = self.sets[with_flips].content_digest()
         return self._digests[with_flips]

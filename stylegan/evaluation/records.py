@@ -74,6 +74,22 @@ def read_records(path: Path) -> Iterator[dict[str, Any]]:
             yield record
 
 
+def recorded(path: Path, network: str, protocol: Mapping[str, Any]) -> Score | None:
+    """The last score of a network, by its name in the records, under one protocol; None where there is none."""
+    if not path.exists():
+        return None
+    wanted = (network, protocol_id(protocol))
+    found = [
+        record
+        for record in read_records(path)
+        if (record.get("snapshot_pkl"), record.get("protocol_id")) == wanted
+    ]
+    if not found:
+        return None
+    results = {name: math.nan if value is None else value for name, value in found[-1]["results"].items()}
+    return Score(protocol["metric"], results, protocol, found[-1].get("total_time", 0.0))
+
+
 def truncate_after(folder: Path, images: int) -> None:
     """Drops the scores of networks past `images` images seen, and a last line that a kill cut short.
 

@@ -14,6 +14,7 @@ from stylegan.images import save_png, tile, to_uint8, visible
 from stylegan.latents.labels import parse_label
 from stylegan.latents.sampling import Sampler
 from stylegan.latents.seeds import parse_seeds
+from stylegan.networks.device import device_named
 from stylegan.networks.precision import lower, precision_on
 from stylegan.networks.synthesis import prepared
 from stylegan.sizes import size_text
@@ -71,7 +72,7 @@ class SeedImages:
         self.out = out
         if out.exists() and not out.is_dir():
             raise ValueError(f"out={out} is a file; it must be a folder for the pictures")
-        chosen = _device(device)
+        chosen = device_named(device)
         precision_on(chosen, precision)
         generator = load(network).to(chosen)
         precision = lower(generator, chosen, precision)
@@ -126,20 +127,6 @@ def _number(key: str, value: object) -> float:
     if abs(number) > LARGEST_PSI:
         raise ValueError(f"{key}={value}: it must be between -{LARGEST_PSI} and {LARGEST_PSI}")
     return number
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-        if device.type == "meta":
-            raise TypeError("tensors without values")
-    # Without CUDA torch fails an assertion, without a device of this number a runtime check.
-    except (RuntimeError, AssertionError, TypeError) as error:
-        raise ValueError(f"device={name} cannot be used here; device=auto takes what there is") from error
-    return device
 
 
 def _with_progress(chunks: Chunks, total: int) -> Chunks:

@@ -67,6 +67,15 @@ PRECISIONS: dict[str, torch.dtype | None] = {
 }
 
 
+def precision_text(network: nn.Module, name: str) -> str:
+    """The precision `name`, with the part of `network` that computes in it: "bf16 in the 4 highest resolutions"."""
+    blocks = [module for module in network.modules() if isinstance(module, ResolutionBlock)]
+    lowered = {block.level for block in blocks if block.compute_dtype is not None}
+    if name == "fp32" or lowered == {block.level for block in blocks}:
+        return name
+    return f"{name} in the {len(lowered)} highest resolutions" if lowered else "fp32"
+
+
 def precision_on(device: torch.device, name: str, *, key: str = "precision") -> str:
     """Which of `PRECISIONS` a name means on a device.
 

@@ -60,7 +60,7 @@ def orientation_finding(evidence: Evidence) -> Finding:
         "that pictures are turned. (Some of your own pictures may be turned, too: that is allowed for.)",
         ways_out=(
             "Limit augmentation: ada.p_max=0.6, or raise ada.target, as in ada.target=0.7.",
-            "Leave the turns out: augpipe=color, or module.augment.rotate90=0 and module.augment.rotate=0.",
+            "Leave the turns out: augpipe=color, or augpipe.rotate90=0 augpipe.rotate=0.",
             "Add pictures: with more of them ada=adaptive augments less by itself.",
         ),
     )

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from callbacks_fakes import FakeData, FakeModule, fit
 
@@ -25,6 +26,9 @@ class Averages:
     def features(self, images):
         Averages.calls += 1
         return torch.nn.functional.avg_pool2d(images.float() / 255, 4).flatten(1)
+
+    def embedding(self, images):
+        return torch.nn.functional.avg_pool2d(images, 4).flatten(1)
 
     def to(self, device):
         return self
@@ -223,6 +227,11 @@ def test_charts_of_two_protocols_are_two(tmp_path):
         ({"stop_on_plateau": True, "plateau_kimg": None}, "needs a plateau_kimg"),
         ({"detector": "none"}, "detector=none"),
         ({"num_fakes": 1}, "num_fakes"),
+        ({"first_seed": -1}, "callbacks.metrics.first_seed=-1"),
+        ({"first_seed": 2**32 - 20, "num_fakes": 21}, "callbacks.metrics.first_seed"),
+        ({"first_seed": 2**32 - 2000, "num_fakes": 1001, "names": "ppl"}, "callbacks.metrics.first_seed"),
+        ({"truncation": float("nan")}, "callbacks.metrics.truncation=nan"),
+        ({"truncation": float("inf")}, "callbacks.metrics.truncation=inf"),
     ],
 )
 def test_wrong_options_are_told(tmp_path, options, told):
@@ -253,6 +262,43 @@ def test_a_run_ends_with_a_report(tmp_path, capsys):
     findings = {finding["key"] for finding in json.loads((tmp_path / "report.json").read_text())["findings"]}
     assert {"copies", "diversity", "overfitting"} <= findings
     assert str(tmp_path / "report.html") in capsys.readouterr().out
+
+
+def test_data_that_cannot_be_scored_cost_the_scores_alone(tmp_path, capsys):
+    few, foreign = Data(), Data()
+    few.dataset.pixels = few.dataset.pixels[:3]
+    foreign.dataset = [1, 2, 3]
+    for data in (few, foreign):
+        module = FakeModule(total_images=16)
+        fit(module, [made(tmp_path)], data=data)
+        assert module.images == 16 and not list(tmp_path.glob("metric-*"))
+        assert "warning     no metrics:" in capsys.readouterr().out
+
+
+def test_weights_that_have_gone_bad_are_left_to_whoever_looks_after_them(tmp_path, capsys):
+    class Spoiling(pl.Callback):
+        def on_train_batch_end(self, trainer, module, *_):
+            if module.images == 12:
+                next(module.generator_ema.parameters()).fill_(float("nan"))
+
+    module, metrics = FakeModule(total_images=16), made(tmp_path, names=["kid", "ppl"], report=True)
+    metrics.detectors = {"builtin": Averages()}
+    metrics._within_budget = lambda module: True
+    fit(module, [metrics, Spoiling()], data=Data())
+    assert module.images == 16 and kimg_of(tmp_path) == [0.008]
+    assert "no metrics at kimg 0.016: weights are not finite" in capsys.readouterr().out
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_a_run_that_a_plateau_ends_has_a_report_and_says_the_best(tmp_path, capsys):
+    frozen = FakeModule(total_images=80)
+    frozen.configure_optimizers = lambda: torch.optim.SGD(frozen.generator.parameters(), lr=0.0)
+    frozen.generator_ema.load_state_dict(frozen.generator.state_dict())
+    metrics = made(tmp_path, plateau_kimg=0.024, stop_on_plateau=True, report=True)
+    metrics._within_budget = lambda module: True
+    fit(frozen, [metrics], data=Data())
+    assert frozen.images == 32 and (tmp_path / "report.html").exists()
+    assert "best kid_builtin:" in capsys.readouterr().out
 
 
 def test_no_report_before_the_end_and_none_without_metrics(tmp_path):

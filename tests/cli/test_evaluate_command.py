@@ -105,6 +105,47 @@ def test_all_checkpoints_go_on_where_they_were_stopped(run, capsys):
     assert f"kimg{best:011.3f}.safetensors" in capsys.readouterr().out.splitlines()[-1]
 
 
+def test_the_best_of_all_checkpoints_is_among_those_that_were_scored_before_too(run, capsys):
+    assert main(["network=runs/a", "checkpoints=all", FEW]) == 0
+    [said] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("best ")]
+    values = {
+        record["snapshot_pkl"]: record["results"]["kid_builtin"] for record in records(run, "kid_builtin")
+    }
+    best = min(values, key=values.get)
+    assert said.endswith(best)
+    # Only one that is not the best is left to score.
+    path = run / "metric-kid_builtin.jsonl"
+    other = max(values, key=values.get)
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if other not in line))
+    for _ in range(2):
+        assert main(["network=runs/a", "checkpoints=all", FEW]) == 0
+        assert said in capsys.readouterr().out
+
+
+def test_a_data_module_of_ones_own_takes_only_the_keys_it_has(run, tmp_path, monkeypatch):
+    (tmp_path / "my_boards.py").write_text(
+        "import torch\n"
+        "from datamodules.datasets import ImageDataset\n"
+        "class Boards(ImageDataset):\n"
+        "    size, channels = (8, 8), 3\n"
+        "    def __len__(self):\n"
+        "        return 20\n"
+        "    def image(self, index):\n"
+        "        return torch.full((3, 8, 8), index, dtype=torch.uint8)\n"
+        "class Data:\n"
+        "    def __init__(self, *, side):\n"
+        "        self.side = side\n"
+        "    def setup(self, stage):\n"
+        "        self.dataset = Boards()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    stored = OmegaConf.load(run / "config.yaml")
+    stored.data = {"_target_": "my_boards.Data", "side": 8}
+    OmegaConf.save(stored, run / "config.yaml")
+    assert main(["network=runs/a", FEW]) == 0
+    assert records(run, "kid_builtin")[0]["protocol"]["num_reals"] == 20
+
+
 def test_a_lone_file_and_other_pictures(tmp_path, pictures):
     save_generator("lone.safetensors", make_generator())
     assert main(["network=lone.safetensors", "data=folder", f"data.path={pictures}", FEW, "out=scores"]) == 0
@@ -147,6 +188,10 @@ def test_labels_are_drawn_from_the_data(tmp_path, capsys):
         (["network=runs/a", "precision=fp8"], "precision=fp8"),
         (["network=runs/a", "noise_mode=some"], "noise_mode=some"),
         (["network=runs/a", "truncation=true"], "truncation must be a number"),
+        (["network=runs/a", "truncation=nan"], "truncation=nan"),
+        (["network=runs/a", "device=meta"], "device=meta cannot be used here"),
+        (["network=runs/a", "metrics=true"], "metrics=True: it must be a name"),
+        (["network=runs/a", "metrics=fid_infinity", "num_fakes=15"], "num_fakes=15"),
     ],
 )
 def test_mistakes_are_one_line(run, arguments, told, capsys):

@@ -208,6 +208,44 @@ def test_what_was_found_is_kept_until_a_file_changes(tmp_path, monkeypatch):
     assert fingerprint(root, cache_dir=tmp_path / "other") == changed.fingerprint and len(looked_at) == 7
 
 
+def digest(path: Path, **options) -> str:
+    return opened(path, **options).dataset.content_digest()
+
+
+def test_the_content_digest_is_of_what_is_shown(tmp_path):
+    root = fill(tmp_path / "set", 12)
+    first = digest(root)
+    assert first == digest(root)
+    different = [
+        digest(root, resolution=16),
+        digest(root, channels=3),
+        digest(root, xflip=True),
+        digest(root, subset=6),
+        digest(root, subset=6, seed=1),
+        digest(root, val_fraction=0.5),
+        digest(root, exclude=["*2.png"]),
+    ]
+    (root / "000.png").rename(root / "999.png")
+    different.append(digest(root))  # another order
+    assert len({first, *different}) == len(different) + 1
+
+
+def test_a_content_digest_looks_past_size_and_time(tmp_path):
+    root = tmp_path / "set"
+    fill(root, 5)
+    kept = {"cache_dir": tmp_path / "kept"}
+    first, known = digest(root, **kept), fingerprint(root, **kept)
+    path = root / "003.png"
+    before = path.stat()
+    content = path.read_bytes()
+    Image.new("L", (8, 8), 77).save(path)
+    assert path.stat().st_size == before.st_size and path.read_bytes() != content
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    # What is known of the files goes by size and time, and holds.
+    assert fingerprint(root, **kept) == known
+    assert digest(root, **kept) != first
+
+
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04"])
 def test_a_damaged_cache_is_none(tmp_path, content):
     root = fill(tmp_path / "set", 2)

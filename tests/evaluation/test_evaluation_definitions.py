@@ -66,6 +66,9 @@ def test_none_is_nothing(metrics):
         ("is", "builtin", "use is50k"),
         ("ppl", "inception", "detector=lpips-vgg16"),
         ("kid", "resnet", "detector=resnet"),
+        (True, "builtin", "a list of names"),
+        (5, "builtin", "a list of names"),
+        ({"kid": 1}, "builtin", "a list of names"),
     ],
 )
 def test_mistakes_are_told_with_a_way_out(metrics, detector, told):
@@ -78,6 +81,15 @@ def test_mistakes_are_told_with_a_way_out(metrics, detector, told):
 def test_too_few_fakes(num_fakes):
     with pytest.raises(ValueError, match="num_fakes"):
         definitions_of("kid", detector="builtin", num_fakes=num_fakes)
+
+
+@pytest.mark.parametrize(
+    ("metric", "fewest"), [("kid", 4), ("fid_infinity", 16), ("pr", 4), ("dc", 6), ("is_inception", 10)]
+)
+def test_each_metric_has_its_own_fewest_fakes(metric, fewest):
+    names_of(metric, num_fakes=fewest)
+    with pytest.raises(ValueError, match=f"num_fakes={fewest - 1}.* at least {fewest}"):
+        names_of(metric, num_fakes=fewest - 1)
 
 
 @given(st.text(max_size=30))

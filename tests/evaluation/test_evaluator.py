@@ -11,6 +11,7 @@ from stylegan.evaluation.feature_cache import FeatureCache
 from stylegan.evaluation.reals import Reals, chosen
 from stylegan.images import to_uint8
 from stylegan.latents import Sampler, latents_of
+from stylegan.networks.precision import compute_in
 
 NAMES = ["kid", "fid", "pr", "dc"]
 NUM = 70  # no multiple of a chunk
@@ -96,6 +97,45 @@ def test_a_metric_is_the_same_beside_others():
     assert results(["kid", "pr", "fid"])["fid_builtin"] == alone["fid_builtin"]
 
 
+def test_an_equal_truncation_is_one_protocol_however_it_is_written():
+    [one], [other] = (scores(evaluator(["fid"], truncation=psi)) for psi in (1, 1.0))
+    assert protocol_id(one.protocol) == protocol_id(other.protocol)
+
+
+def test_other_pictures_are_another_protocol_also_with_one_fingerprint():
+    changed = Pictures()
+    changed.pixels[17, 1, 2, 3] ^= 1
+    [one], [other] = scores(evaluator(["fid"])), scores(evaluator(["fid"], pictures=changed))
+    assert protocol_id(one.protocol) != protocol_id(other.protocol)
+
+
+def test_half_precision_in_some_resolutions_is_another_protocol_than_in_all():
+    generator, ids = small_generator(), set()
+    for num_half_res in (None, 1, 0):
+        compute_in(generator, torch.bfloat16, num_half_res)
+        [score] = evaluator(["fid"]).scores(generator, precision="bf16", watch=quiet())
+        ids.add(protocol_id(score.protocol))
+    assert len(ids) == 3
+
+
+@pytest.mark.parametrize("name", ["kid", "ppl"])
+def test_pictures_are_drawn_in_full_float32_whatever_a_training_around_chose(monkeypatch, name):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    generator, allowed = small_generator(), []
+    hook = lambda *_: allowed.append(torch.backends.cudnn.allow_tf32)  # noqa: E731
+    for part in (generator.mapping, generator.synthesis):
+        part.register_forward_pre_hook(hook)
+    results([name], generator)
+    assert allowed and not any(allowed)
+    assert torch.backends.cudnn.allow_tf32
+
+
+@pytest.mark.parametrize(("name", "count"), [("kid", 3), ("pr", 3), ("dc", 5), ("fid", 1)])
+def test_too_few_reals_are_told_before_anything_is_drawn(name, count):
+    with pytest.raises(ValueError, match=f"metrics={name}_builtin.* {count} pictures"):
+        evaluator([name], pictures=Pictures(count=count))
+
+
 @pytest.mark.parametrize("option", [{"seed": 1}, {"truncation": 0.5}, {"noise_mode": "const"}])
 def test_what_changes_the_pictures_changes_number_and_protocol(option):
     [one], [other] = scores(evaluator(["fid"])), scores(evaluator(["fid"], **option))
@@ -121,6 +161,7 @@ def test_a_protocol_tells_everything_that_decides():
         "noise_mode": "random",
         "labels": "none",
         "data_fingerprint": "abc",
+        "data_content": Pictures().content_digest(),
         "xflip": False,
         "k": 3,
     }

@@ -1,0 +1,37 @@
+"""What a report says to try can be typed."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import stylegan.report
+from stylegan.cli.compose import composed, keys_of
+
+FINDINGS = ("copy_findings", "duplicates", "diversity", "leaks", "overfit", "smoothness")
+_WORD = re.compile(r"\b[a-z][\w.]*=[\w.]*\w")
+_KEY = re.compile(r"\b(?:ada|augpipe|data|loss|module)\.\w+")
+
+
+def texts():
+    folder = Path(stylegan.report.__file__).parent
+    for name in FINDINGS:
+        for node in ast.walk(ast.parse((folder / f"{name}.py").read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+def found(pattern):
+    return sorted({word for text in texts() for word in pattern.findall(text)})
+
+
+@pytest.mark.parametrize("word", found(_WORD))
+def test_a_word_composes(word):
+    name = "evaluate" if word.startswith("truncation=") else "train"
+    composed(name, [word])
+
+
+def test_a_key_is_there():
+    keys = keys_of("train", ["data=folder"])
+    assert found(_KEY) and set(found(_KEY)) <= set(keys)
