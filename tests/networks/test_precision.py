@@ -5,7 +5,8 @@ import torch
 
 from stylegan.networks import Discriminator, Generator
 from stylegan.networks.precision import ResolutionBlock, compute_in
-from stylegan.networks.synthesis import SynthesisLayer, ToRGBLayer, prepared
+from stylegan.networks.synthesis import SynthesisLayer, prepared
+from stylegan.networks.to_rgb import ToRGBLayer
 
 SMALL = dict(resolution=32, channel_base=512, channel_max=32)
 
