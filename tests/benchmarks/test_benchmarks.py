@@ -106,6 +106,7 @@ def test_a_mistake_is_one_line(text, word, capsys):
     assert len(error) == 1 and word in error[0]
 
 
+@pytest.mark.long
 def test_figures_of_one_setting_and_of_several(tmp_path, capsys):
     one, several = tmp_path / "one.json", tmp_path / "several.json"
     words = ["--rounds", "1", "--device", "cpu", "--setting", SMALL]

@@ -32,6 +32,7 @@ def test_the_same_is_learned_without_it(name):
     assert moved > 1e-3 and ((whole - without).abs() > 1e-5).float().mean() < 0.01
 
 
+@pytest.mark.long
 def test_all_is_compared_with_the_whole(capsys, tmp_path):
     seconds = compared(SMALL, CPU, rounds=1)
     assert set(seconds) == {*LEFT_OUT, PREPARED}

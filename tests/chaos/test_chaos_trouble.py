@@ -89,6 +89,7 @@ def test_a_last_checkpoint_without_room_is_no_success(tmp_path):
     assert train(tmp_path, *POISON_NONE, "logger=none").returncode == 0
 
 
+@pytest.mark.long
 def test_a_terminal_that_closes_is_answered_as_a_signal(tmp_path):
     """The window or the connection is gone, and with it the place where lines are printed."""
     terminal, inside = pty.openpty()
@@ -111,6 +112,7 @@ def test_a_terminal_that_closes_is_answered_as_a_signal(tmp_path):
     assert f"has reached total_kimg=0.001 already ({newest}.ckpt)" in done.stdout
 
 
+@pytest.mark.long
 def test_it_is_given_up_with_advice(tmp_path):
     poison = ["+callbacks.poison.at_images=16", "+callbacks.poison.times=99"]
     done = train(tmp_path, *poison, "callbacks.trouble.max_rollbacks=2")
