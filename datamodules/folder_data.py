@@ -14,10 +14,11 @@ from datamodules.datasets.label_files import LabelSource, read_labels
 from datamodules.datasets.labels import no_labels
 from datamodules.datasets.names import first_folder
 from datamodules.datasets.scan import MOST_DECODED, Facts, scan
-from datamodules.datasets.scan_cache import ScanCache, usual_folder
+from datamodules.datasets.scan_cache import ScanCache
 from datamodules.image_datamodule import ImageDataModule
 from datamodules.one_size import agreed_size
 from datamodules.option_checks import check_patterns, check_whole
+from stylegan.cache_folder import cache_folder
 
 _LABELS = ("none", "folders", "json", "csv")
 
@@ -138,7 +139,7 @@ class FolderData(ImageDataModule):
         whole = wanted <= MOST_DECODED
         place = Path(self.path).expanduser().resolve()
         kind = self.channels if self.channels > MOST_PICTURE_CHANNELS else "pictures"
-        folder = usual_folder() if self.cache_dir is None else Path(self.cache_dir).expanduser()
+        folder = cache_folder("scans") if self.cache_dir is None else Path(self.cache_dir).expanduser()
         cache = ScanCache(folder, (place, kind, whole))
         facts: dict[str, Facts] = {}
         # Each that cannot be read makes room for the next in the lot.

@@ -12,6 +12,7 @@ MAY_IMPORT = {
     "stylegan.version": set(),
     "stylegan.sizes": set(),
     "stylegan.atomic": set(),
+    "stylegan.cache_folder": set(),
     "stylegan.processes": set(),
     "stylegan.free_memory": set(),
     "stylegan.run_lock": {"stylegan.run_folder"},
@@ -19,7 +20,7 @@ MAY_IMPORT = {
     "stylegan.config": {"stylegan.sizes"},
     "stylegan.run_folder": set(),
     "stylegan.images": {"stylegan.atomic"},
-    "stylegan.features": {"stylegan.atomic", "stylegan.images"},
+    "stylegan.features": {"stylegan.atomic", "stylegan.cache_folder", "stylegan.images"},
     "stylegan.ops": set(),
     "stylegan.presets": {"stylegan.config", "stylegan.sizes"},
     "stylegan.networks": {"stylegan.ops", "stylegan.sizes"},
@@ -41,6 +42,7 @@ MAY_IMPORT = {
     "stylegan.report": {"stylegan.atomic", "stylegan.images"},
     "stylegan.evaluation": {
         "stylegan.atomic",
+        "stylegan.cache_folder",
         "stylegan.features",
         "stylegan.images",
         "stylegan.latents",
@@ -78,7 +80,7 @@ MAY_IMPORT = {
         "stylegan.run_folder",
         "stylegan.training",
     },
-    "datamodules": {"stylegan.free_memory", "stylegan.sizes"},
+    "datamodules": {"stylegan.cache_folder", "stylegan.free_memory", "stylegan.sizes"},
     "conf": set(),
     # The package's face: loads lazily what a notebook wants.
     "stylegan": {"stylegan.version", "stylegan.networks", "stylegan.interop"},

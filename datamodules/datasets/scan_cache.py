@@ -16,15 +16,6 @@ Stamps = Mapping[str, tuple[int, int]]
 Row = tuple[int, int, int, str]  # height, width, checksum, fault
 
 
-def usual_folder() -> Path | None:
-    """The user's cache folder; None where there is none."""
-    try:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    except RuntimeError:
-        return None
-    return Path(base) / "stylegan-lightning" / "scans"
-
-
 class ScanCache:
     """Findings about the files of one place; a file counts as known while its stamp is the same.
 

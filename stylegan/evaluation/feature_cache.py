@@ -1,7 +1,6 @@
 """Features of real pictures, kept between runs: found by content, whole or not there, and made anew if damaged."""
 
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,15 +14,6 @@ from stylegan.atomic import replacing
 # Counted up when features or their order come about in another way.
 _FORMAT = "1"
 _DIGEST = "digest"
-
-
-def usual_folder() -> Path | None:
-    """The user's cache folder; None where there is none."""
-    try:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    except RuntimeError:
-        return None
-    return Path(base) / "stylegan-lightning" / "features"
 
 
 class FeatureCache:

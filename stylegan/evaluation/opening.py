@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from stylegan.cache_folder import cache_folder
 from stylegan.evaluation.definitions import Definition
-from stylegan.evaluation.feature_cache import FeatureCache, usual_folder
+from stylegan.evaluation.feature_cache import FeatureCache
 from stylegan.evaluation.reals import Reals
 from stylegan.features import Detector, open_detector
 
@@ -47,5 +48,5 @@ def open_reals(datamodule: Any, *, cache_dir: str | os.PathLike | None = None) -
             f"{type(datamodule).__name__} has no `dataset` of the kind of datamodules.datasets.ImageDataset, which"
             " metrics are computed on; set metrics=none"
         )
-    folder = usual_folder() if cache_dir is None else Path(cache_dir).expanduser()
+    folder = cache_folder("features") if cache_dir is None else Path(cache_dir).expanduser()
     return Reals(getattr(datamodule, "originals", dataset), dataset, cache=FeatureCache(folder))

@@ -1,7 +1,6 @@
 """Files of weights: where they lie, where they come from, whether they are what they are called, and reading them."""
 
 import hashlib
-import os
 import pickle
 import re
 import struct
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from stylegan.atomic import replacing
+from stylegan.cache_folder import cache_folder
 
 # torch.hub's convention: the name ends with the first digits of the file's SHA-256.
 _DIGEST_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.[a-z]+$")
@@ -49,12 +49,6 @@ class Weights:
     published: bool
 
 
-def usual_folder() -> Path:
-    """Where weights are kept for all runs: `stylegan-lightning/detectors` in the user's cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "stylegan-lightning" / "detectors"
-
-
 def find_weights(
     file: WeightFile,
     *,
@@ -64,25 +58,24 @@ def find_weights(
 ) -> Path:
     """Where the file lies: `path` (the file, or its folder) if given; else the cache folder; else torch's.
 
-    Args: cache_dir: None = `usual_folder()`; download: fetch it into the cache folder if it is nowhere.
+    Args: cache_dir: None = the user's; download: fetch it into the cache folder if it is nowhere.
     Raises: ValueError, of one line, that says what to put where, if it is nowhere or could not be fetched.
     """
-    folder = Path(cache_dir) if cache_dir is not None else usual_folder()
+    folder = Path(cache_dir) if cache_dir is not None else cache_folder("detectors")
     if path is not None:
         places = [Path(path) / file.name if Path(path).is_dir() else Path(path)]
     else:
-        places = [folder / file.name, Path(torch.hub.get_dir()) / "checkpoints" / file.name]
+        folders = [folder, Path(torch.hub.get_dir()) / "checkpoints"]
+        places = [place / file.name for place in folders if place is not None]
     for place in places:
         if place.is_file():
             return place
     if path is not None:
         raise ValueError(f"there is no file {places[0]}; {file.name} comes from {file.url}")
-    if download and file.sha256:
+    if download and file.sha256 and folder is not None:
         return download_weights(file, folder, progress=_tell)
-    raise ValueError(
-        f"the weights {file.name} are missing; fetch {file.url} and save it as {folder / file.name}, "
-        f"or give its path"
-    )
+    save_it = "" if folder is None else f" and save it as {folder / file.name},"
+    raise ValueError(f"the weights {file.name} are missing; fetch {file.url}{save_it} or give its path")
 
 
 def download_weights(

@@ -13,7 +13,7 @@ from PIL import Image
 
 from datamodules import FolderData
 from datamodules.datasets import BadPicture, scan
-from datamodules.datasets.scan_cache import ScanCache, usual_folder
+from datamodules.datasets.scan_cache import ScanCache
 
 
 def fill(root: Path, count: int, bad: int = 0, size: tuple[int, int] = (8, 8)) -> Path:
@@ -268,14 +268,6 @@ def test_rows_come_back_as_they_went(tmp_path):
     assert cache.load(stamps) == rows
     assert cache.load({**stamps, "b": (1, 2)}) == {name: rows[name] for name in rows if name != "b"}
     assert ScanCache(tmp_path, ["elsewhere"]).load(stamps) == {}
-
-
-def test_the_usual_folder_is_the_users(monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert usual_folder() == Path("/somewhere/stylegan-lightning/scans")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", "/home/me")
-    assert usual_folder() == Path("/home/me/.cache/stylegan-lightning/scans")
 
 
 def test_a_long_look_says_how_far_it_is(tmp_path, monkeypatch, capsys):

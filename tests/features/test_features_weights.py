@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from stylegan.cache_folder import cache_folder
 from stylegan.features import open_detector
 from stylegan.features.weights import (
     WeightFile,
@@ -21,7 +22,6 @@ from stylegan.features.weights import (
     find_weights,
     fit,
     read_weights,
-    usual_folder,
 )
 
 CONTENT = bytes(range(256)) * 9000
@@ -78,8 +78,8 @@ def refusal(call):
 def test_a_path_comes_before_the_cache_folder_and_that_before_torchs(file, tmp_path):
     hub = put(tmp_path / "torch" / "hub" / "checkpoints")
     assert find_weights(file) == hub
-    usual = put(usual_folder())
-    assert usual_folder() == tmp_path / "cache" / "stylegan-lightning" / "detectors"
+    usual = put(cache_folder("detectors"))
+    assert cache_folder("detectors") == tmp_path / "cache" / "stylegan-lightning" / "detectors"
     assert find_weights(file) == usual
     own = put(tmp_path / "own")
     assert find_weights(file, cache_dir=tmp_path / "own") == own
@@ -88,16 +88,10 @@ def test_a_path_comes_before_the_cache_folder_and_that_before_torchs(file, tmp_p
     assert find_weights(file, path=str(tmp_path / "own")) == own
 
 
-def test_the_usual_folder_is_in_the_home_folder(monkeypatch, tmp_path):
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert usual_folder() == tmp_path / ".cache" / "stylegan-lightning" / "detectors"
-
-
 def test_a_missing_file_is_told_with_its_source_and_place(file, tmp_path):
     message = refusal(lambda: find_weights(file))
-    assert file.url in message and str(usual_folder() / "net.pth") in message
-    put(usual_folder())
+    assert file.url in message and str(cache_folder("detectors") / "net.pth") in message
+    put(cache_folder("detectors"))
     message = refusal(lambda: find_weights(file, path=tmp_path / "no.pth"))
     assert str(tmp_path / "no.pth") in message and file.url in message, "a path that is given is not replaced"
 
@@ -253,7 +247,7 @@ def test_an_unknown_detector_is_told_the_known_ones():
 @pytest.mark.parametrize("name", ["inception", "vgg16", "lpips-vgg16", "dinov2", "clip"])
 def test_a_detector_without_its_file_says_where_to_put_it(file, name, tmp_path):
     message = refusal(lambda: open_detector(name))
-    assert "https://" in message and str(usual_folder()) in message
+    assert "https://" in message and str(cache_folder("detectors")) in message
 
 
 def test_the_builtin_detector_takes_no_path(tmp_path):
