@@ -1,4 +1,5 @@
-"""Files that are whole or not there: written beside their final name, and renamed when they are complete."""
+"""Files that are whole or not there, written beside their final name and renamed when they are complete; and files
+that grow by whole lines."""
 
 import os
 import uuid
@@ -30,6 +31,23 @@ def replacing(path: str | os.PathLike, *, durable: bool = True) -> Iterator[Bina
         partial.unlink(missing_ok=True)
     if durable:
         _sync_folder(path.parent)
+
+
+def append_whole(path: str | os.PathLike, text: str) -> None:
+    """Adds text to a file in one write, so that a kill leaves at most one unfinished line, the last; makes its folder.
+
+    Raises: OSError, as where the disk is full; nothing of the text is in the file then.
+    """
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "ab", buffering=0) as file:
+        whole, rest = file.tell(), memoryview(text.encode())
+        try:
+            while rest:
+                rest = rest[file.write(rest) :]
+        except OSError:
+            # What got through of it would join the next line.
+            os.ftruncate(file.fileno(), whole)
+            raise
 
 
 def sweep_partials(folder: str | os.PathLike, pattern: str = "*") -> None:

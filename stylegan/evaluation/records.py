@@ -2,13 +2,12 @@
 
 import json
 import math
-import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stylegan.atomic import replacing
+from stylegan.atomic import append_whole, replacing
 from stylegan.evaluation.protocol import protocol_id
 
 
@@ -50,17 +49,7 @@ def append(folder: Path, score: Score, *, images: int | None, network: str, proc
         "protocol_id": protocol_id(score.protocol),
         "protocol": dict(score.protocol),
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    text = (json.dumps(line, allow_nan=False) + "\n").encode()
-    with open(record_path(folder, score.name), "ab", buffering=0) as file:
-        whole, rest = file.tell(), memoryview(text)
-        try:
-            while rest:
-                rest = rest[file.write(rest) :]
-        except OSError:
-            # What got through of it would join the next line.
-            os.ftruncate(file.fileno(), whole)
-            raise
+    append_whole(record_path(folder, score.name), json.dumps(line, allow_nan=False) + "\n")
 
 
 def read_records(path: Path) -> Iterator[dict[str, Any]]:

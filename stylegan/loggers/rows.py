@@ -12,7 +12,7 @@ from typing import Any
 
 from pytorch_lightning.loggers import Logger
 
-from stylegan.atomic import replacing
+from stylegan.atomic import append_whole, replacing
 
 # A row: name -> (num, mean, std), e.g. stylegan.training.stats.Stat. A scalar is (1, value, 0).
 Row = Mapping[str, tuple[int, float, float]]
@@ -65,20 +65,8 @@ class RowLogger(Logger):
         """Does nothing: `config.yaml` in the run folder holds them."""
 
     def append(self, text: str) -> None:
-        """Appends text in one write, so that a kill leaves at most one unfinished line, the last.
-
-        Raises: OSError, as where the disk is full; nothing of it is in the file then.
-        """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with open(self.path, "ab", buffering=0) as file:
-            whole, rest = file.tell(), memoryview(text.encode())
-            try:
-                while rest:
-                    rest = rest[file.write(rest) :]
-            except OSError:
-                # What got through of it would join the next row.
-                os.ftruncate(file.fileno(), whole)
-                raise
+        """Appends text at once, as `append_whole` does.  Raises: OSError, as where the disk is full."""
+        append_whole(self.path, text)
 
 
 def images_of(kimg: float) -> int:

@@ -1,12 +1,14 @@
 """Files that are whole or not there."""
 
 import os
+import resource
+import signal
 import subprocess
 import sys
 
 import pytest
 
-from stylegan.atomic import replacing, sweep_partials
+from stylegan.atomic import append_whole, replacing, sweep_partials
 
 
 def test_a_file_takes_the_place_of_the_old_one_when_it_is_complete(tmp_path):
@@ -46,3 +48,20 @@ def test_a_killed_process_leaves_a_file_that_is_swept_away(tmp_path):
     assert os.listdir(tmp_path) == [left_over]
     sweep_partials(tmp_path, "kimg*")
     assert os.listdir(tmp_path) == []
+
+
+def test_text_is_added_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "new" / "lines.jsonl"
+    append_whole(path, "first\n")
+    append_whole(path, "zweite, ü\n")
+    assert path.read_text(encoding="utf-8") == "first\nzweite, ü\n"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 5, hard))
+    try:
+        with pytest.raises(OSError):
+            append_whole(path, "more than fits\n")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    assert path.read_text(encoding="utf-8") == "first\nzweite, ü\n"
