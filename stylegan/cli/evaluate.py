@@ -12,12 +12,10 @@ from typing import Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from stylegan.cli.arguments import mistyped, shown
 from stylegan.cli.compose import Composition, keys_of, run_command
-from stylegan.cli.generate import find_network
 from stylegan.cli.host import prepare_host
 from stylegan.cli.mistakes import UserMistake, from_input
-from stylegan.cli.nearest import nearest_key
+from stylegan.cli.network import find_network, nonsense_in
 from stylegan.cli.runs import stored_config
 from stylegan.processes import this_process
 from stylegan.run_folder import RunFolder, images_of
@@ -107,18 +105,11 @@ def _open_data(config: DictConfig, folder: RunFolder, generator: Any) -> Any:
 
 
 def _refuse_nonsense(config: DictConfig, data: str | None) -> None:
-    """Raises: UserMistake, one line a fault. `+key=value` adds any key, the misspelt too."""
-    known = keys_of("evaluate", [f"data={data}"] if data else [])
-    faults = [f"there is no key {key}" + nearest_key(key, known) for key in config if key not in known]
-    if not isinstance(config.runs_dir, str) or config.runs_dir == "":
-        faults.append(
-            f"runs_dir must be a folder, got {shown(config.runs_dir)}; leave it out for runs in `runs`"
-        )
-    if config.network == "":
-        faults.append("network is empty; leave it out for the newest run")
+    """Raises: UserMistake, one line a fault."""
+    keys = keys_of("evaluate", [f"data={data}"] if data else [])
+    faults = list(nonsense_in(config, keys, later={"resolution"}))
     if config.checkpoints not in CHECKPOINTS:
         faults.append(f"checkpoints={config.checkpoints}: it must be newest or all")
-    faults += mistyped(config, later={"resolution"})
     if faults:
         raise UserMistake("\n".join(faults))
 

@@ -7,14 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hydra.utils import instantiate
-from omegaconf import DictConfig
 
-from stylegan.cli.arguments import mistyped, shown
 from stylegan.cli.compose import Composition, keys_of, run_command
 from stylegan.cli.host import prepare_host
 from stylegan.cli.mistakes import UserMistake, from_input
-from stylegan.cli.nearest import nearest_key
-from stylegan.run_folder import RunFolder, images_of, newest_run
+from stylegan.cli.network import find_network, nonsense_in
+from stylegan.run_folder import RunFolder, images_of
 from stylegan.version import __version__
 
 
@@ -27,7 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def generate(composition: Composition) -> int:
     """Runs the chosen task on one network.  Returns: the exit code.  Raises: UserMistake."""
     config = composition.config
-    _refuse_nonsense(config)
+    if faults := list(nonsense_in(config, keys_of("generate"))):
+        raise UserMistake("\n".join(faults))
     with from_input():
         network = find_network(config.network, runs_dir=config.runs_dir)
         out = default_out(network) if config.out is None else Path(config.out)
@@ -48,44 +47,6 @@ def generate(composition: Composition) -> int:
             f"the pictures cannot be written: {error}; set out=... for another folder"
         ) from error
     return 0
-
-
-def _refuse_nonsense(config: DictConfig) -> None:
-    """Raises: UserMistake, one line a fault. `+key=value` adds any key, the misspelt too."""
-    known = keys_of("generate")
-    faults = [f"there is no key {key}" + nearest_key(key, known) for key in config if key not in known]
-    if not isinstance(config.runs_dir, str) or config.runs_dir == "":
-        faults.append(
-            f"runs_dir must be a folder, got {shown(config.runs_dir)}; leave it out for runs in `runs`"
-        )
-    if config.network == "":
-        faults.append("network is empty; leave it out for the newest run")
-    faults += mistyped(config)
-    if faults:
-        raise UserMistake("\n".join(faults))
-
-
-def find_network(network: str | None, *, runs_dir: str) -> Path:
-    """The file that holds the network: the newest checkpoint of a run, or the file that is named.
-
-    Args: network: a run folder or a file; None = the newest run in `runs_dir`.
-    Raises: ValueError where there is none.
-    """
-    path = newest_run(runs_dir) if network is None else Path(network)
-    if path is None:
-        raise ValueError(
-            f"no run in {runs_dir} has a checkpoint yet: train first (python train.py), or say network=..."
-        )
-    if path.is_dir():
-        newest = RunFolder(path).newest_checkpoint()
-        if newest is None:
-            raise ValueError(f"network={path}: there is no .ckpt in {RunFolder(path).checkpoints}")
-        return newest
-    if not path.exists():
-        run = Path(runs_dir) / path
-        hint = f"did you mean network={run}?" if run.is_dir() else "a run folder, a .ckpt or a .safetensors"
-        raise ValueError(f"network={path}: there is no such file or folder; {hint}")
-    return path
 
 
 def default_out(network: Path) -> Path:
