@@ -87,6 +87,8 @@ def colour_finding(evidence: Evidence) -> Finding:
     )
 
 
+# A network that has not learned the light of its pictures yet looks alike, without any augmentation.
+_WEAK_SIGNS = ("darker", "brighter")
 _OF_GREY = ("as it is", "negative", "darker", "brighter")
 
 
@@ -117,8 +119,10 @@ def _finding(evidence, ways, describe, *, key, title, alike, means, ways_out) ->
             what_it_means=means,
             what_to_try=("Look at the fakes yourself.",),
         )
-    verdict = "bad" if changed >= _BAD else "look" if changed >= _LOOK else "fine"
     most = list(ways)[1 + int(found.shares[1:].argmax())]
+    verdict = "bad" if changed >= _BAD else "look" if changed >= _LOOK else "fine"
+    if verdict == "bad" and most in _WEAK_SIGNS:
+        verdict = "look"
     result = (
         f"No. Up to {percent(max(found.by_chance, _LOOK))} of the fakes might be, without its being noticed."
     )
@@ -127,6 +131,8 @@ def _finding(evidence, ways, describe, *, key, title, alike, means, ways_out) ->
         result += f" Your pictures do not show whether they are: {', '.join(hidden)}."
     if verdict != "fine":
         result = f"Yes. About {percent(changed)} of the fakes look changed, most of them: {most}."
+        if most in _WEAK_SIGNS:
+            result += " A network that is not done learning looks like this, too."
     return Finding(
         key=key,
         title=title,

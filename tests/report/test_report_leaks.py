@@ -1,8 +1,11 @@
+"""Whether fakes come turned or in other colours, on pictures that were turned and recoloured."""
+
 import pytest
 import torch
 from report_pictures import flowers
 
-from stylegan.report.leaks import COLOURED, TURNED, layout_shares, palette_shares
+from stylegan.report import Evidence, pictures_of
+from stylegan.report.leaks import COLOURED, TURNED, colour_finding, layout_shares, palette_shares
 from stylegan.report.mixture import mixed
 
 
@@ -46,6 +49,22 @@ def test_the_score_rises_with_the_share_of_recoloured_fakes(way):
     fakes = fakes.clone()
     fakes[:30] = COLOURED[way](fakes[:30].float()).to(torch.uint8)
     assert palette_shares(reals, fakes).changed == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("way", "verdict"),
+    [
+        ("negative", "bad"),
+        ("another hue", "bad"),
+        ("darker", "look"),
+        ("brighter", "look"),
+        ("as it is", "fine"),
+    ],
+)
+def test_fakes_in_another_light_are_a_weak_sign(way, verdict):
+    fakes = COLOURED[way](flowers(2, 60).float()).to(torch.uint8)
+    evidence = Evidence(real=pictures_of(flowers(1, 100)), fake=pictures_of(fakes))
+    assert colour_finding(evidence).verdict == verdict
 
 
 def test_shares_solve_the_confusion():
