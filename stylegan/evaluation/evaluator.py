@@ -22,8 +22,6 @@ from stylegan.networks.synthesis import prepared
 from stylegan.sizes import size_text
 from stylegan.training.ranks import on_rank_zero
 
-_CPU_DTYPE = torch.float32
-
 
 class Evaluator:
     """Scores networks against one set of pictures.
@@ -167,13 +165,17 @@ class Evaluator:
             truncation=self.truncation,
             noise_mode=self.noise_mode,
         )
-        outputs = dict.fromkeys((definition.detector, _output(definition)) for definition in wanted)
+        outputs: dict[str, set[str]] = {}
+        for definition in wanted:
+            outputs.setdefault(definition.detector, set()).add(_output(definition))
 
         def compute(numbers: range) -> Rows:
             with full_precision(fakes.sampler.device):
                 images = fakes.images(numbers)
             return {
-                f"{name}.{output}": _rows(self.detectors[name], output, images) for name, output in outputs
+                f"{name}.{output}": rows
+                for name, asked in outputs.items()
+                for output, rows in _rows(self.detectors[name], asked, images).items()
             }
 
         with prepared(generator.synthesis):
@@ -190,6 +192,11 @@ def _output(definition: Definition) -> str:
     return "probabilities" if definition.score == "is" else "features"
 
 
-def _rows(detector: Any, output: str, images: Tensor) -> Tensor:
-    compute = detector.probabilities if output == "probabilities" else detector.features
-    return compute(images).to("cpu", _CPU_DTYPE)
+def _rows(detector: Any, asked: set[str], images: Tensor) -> Rows:
+    """What a detector says of images, by output; the network runs once."""
+    if asked == {"features", "probabilities"}:
+        both = detector.features_and_probabilities(images)
+        found = dict(zip(("features", "probabilities"), both, strict=True))
+    else:
+        found = {output: getattr(detector, output)(images) for output in asked}
+    return {output: rows.to("cpu", torch.float32) for output, rows in found.items()}

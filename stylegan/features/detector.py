@@ -61,8 +61,12 @@ class HasProbabilities(ABC):
     """A detector that also names what it sees."""
 
     @abstractmethod
+    def features_and_probabilities(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """uint8 [N,C,H,W] → float32 [N,F] and [N,K], rows of the sum 1, on the detector's device; in one pass."""
+
     def probabilities(self, images: Tensor) -> Tensor:
-        """uint8 [N,C,H,W] → float32 [N,K], rows of the sum 1, on the detector's device."""
+        """The second of `features_and_probabilities`."""
+        return self.features_and_probabilities(images)[1]
 
 
 class HasEmbedding(ABC):

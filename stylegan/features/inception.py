@@ -37,11 +37,12 @@ class InceptionDetector(Detector, HasProbabilities):
         return self.network(images)[0]
 
     @torch.no_grad()
-    def probabilities(self, images: Tensor) -> Tensor:
-        """uint8 [N,C,H,W] → float32 [N,1008] on the detector's device."""
+    def features_and_probabilities(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """uint8 [N,C,H,W] → float32 [N,2048] and [N,1008] on the detector's device."""
         rgb = rgb_pixels(images).to(self.device)
         with full_precision(self.device):
-            return self.network(rgb)[1].softmax(1)
+            features, logits = self.network(rgb)
+            return features.to(torch.float32), logits.softmax(1)
 
 
 def _port(weights: Weights) -> torch.nn.Module:

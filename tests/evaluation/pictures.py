@@ -54,8 +54,12 @@ class Averages:
         self.shown.append(images.clone())
         return torch.nn.functional.avg_pool2d(images.float() / 255, 4).flatten(1)
 
+    def features_and_probabilities(self, images):
+        features = self.features(images)
+        return features, features.softmax(1)
+
     def probabilities(self, images):
-        return self.features(images).softmax(1)
+        return self.features_and_probabilities(images)[1]
 
     def embedding(self, images):
         return torch.nn.functional.avg_pool2d(images, 4).flatten(1)

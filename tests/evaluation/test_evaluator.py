@@ -143,6 +143,31 @@ def test_what_changes_the_pictures_changes_number_and_protocol(option):
     assert protocol_id(one.protocol) != protocol_id(other.protocol)
 
 
+def test_a_detector_runs_once_for_all_that_metrics_ask_of_it():
+    """FID and the inception score of one network: under a name that has both."""
+    detector = Averages()
+    definitions = definitions_of(["fid_inception", "is_inception"], detector="builtin", num_fakes=NUM)
+    one = Evaluator(
+        definitions,
+        {"inception": detector},
+        Reals(Pictures(), cache=FeatureCache(None)),
+        data_fingerprint=None,
+    )
+    one.prepare(quiet())
+    detector.shown.clear()
+    fid, inception = scores(one)
+    assert sum(map(len, detector.shown)) == NUM
+    [alone] = scores(
+        Evaluator(
+            definitions[1:],
+            {"inception": detector},
+            Reals(Pictures(), cache=FeatureCache(None)),
+            data_fingerprint=None,
+        )
+    )
+    assert inception.results == alone.results and inception.results["is_inception_mean"] > 1
+
+
 def test_a_protocol_tells_everything_that_decides():
     [score] = scores(evaluator(["pr"], truncation=0.7))
     assert score.protocol == {
