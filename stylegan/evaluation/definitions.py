@@ -71,7 +71,7 @@ PUBLISHED: Mapping[str, Definition] = dict(
 
 # Name → score, options. Each takes the detector that is asked for.
 _OWN: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    "kid": ("kid", {}),
+    "kid": ("kid", _KID),
     "fid": ("fid_and_bias", {}),
     "fid_infinity": ("fid_infinity", {}),
     "pr": ("pr", {"k": 3}),

@@ -54,7 +54,7 @@ def _fid_infinity(definition: Definition, real: Tensor, fake: Tensor, seed: int)
 
 
 def _kid(definition: Definition, real: Tensor, fake: Tensor, seed: int) -> Results:
-    score = kid_interval(real, fake, seed=seed)
+    score = kid_interval(real, fake, seed=seed, **definition.options)
     return {
         definition.name: score.value,
         f"{definition.name}_low": score.low,
