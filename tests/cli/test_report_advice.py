@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
+from omegaconf import OmegaConf
 
 import stylegan.report
 from stylegan.cli.compose import composed, keys_of
@@ -26,10 +28,20 @@ def found(pattern):
     return sorted({word for text in texts() for word in pattern.findall(text)})
 
 
+def test_there_is_advice_to_look_at():
+    assert {"data.val_fraction=0.1", "augpipe=bg"} <= set(found(_WORD))
+
+
 @pytest.mark.parametrize("word", found(_WORD))
-def test_a_word_composes(word):
+def test_a_word_changes_what_it_names(word):
     name = "evaluate" if word.startswith("truncation=") else "train"
-    composed(name, [word])
+    key, _, value = word.partition("=")
+    composition = composed(name, [word])
+    # A group that is chosen, or a value that is set.
+    now = (
+        composition.choices[key] if key in composition.choices else OmegaConf.select(composition.config, key)
+    )
+    assert now == yaml.safe_load(value)
 
 
 def test_a_key_is_there():
