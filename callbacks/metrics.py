@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from torch import nn
 
 from callbacks.cadence import check_every_kimg
 from callbacks.full_disk import going_on_without, say
 from callbacks.maintenance import maintenance
 from callbacks.snapshots import undisturbed
+from callbacks.trouble import all_finite
 from stylegan.evaluation import (
     BrokenOff,
     Course,
@@ -22,17 +22,15 @@ from stylegan.evaluation import (
     append_record,
     check_draws,
     definitions_of,
-    evidence_of,
     open_detectors,
     open_reals,
     protocol_id,
+    report_on,
     say_report,
     truncate_records_after,
 )
-from stylegan.features import open_detector
 from stylegan.loggers import log_means
 from stylegan.loggers.rows import RowLogger
-from stylegan.report import examine
 from stylegan.run_folder import RunFolder, checkpoint_name
 from stylegan.training.clock import is_due
 from stylegan.training.ranks import largest_over_ranks, on_rank_zero, rank, world
@@ -184,7 +182,7 @@ class Metrics(pl.Callback):
         return False
 
     def _evaluate(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        if largest_over_ranks(int(not _is_finite(module.generator_ema))):
+        if largest_over_ranks(int(not all_finite(module.generator_ema))):
             # Whoever goes back to an older checkpoint then comes by here again.
             if rank() == 0:
                 say(f"no metrics at kimg {module.kimg:.3f}: weights are not finite")
@@ -213,22 +211,22 @@ class Metrics(pl.Callback):
 
     def _write_report(self, trainer: pl.Trainer, module: pl.LightningModule, watch: Watch) -> None:
         judge = getattr(module, "discriminator", None)
-        detector = self.detectors.get("builtin") or open_detector("builtin").to(module.device)
         try:
             with maintenance(module), undisturbed(module.generator_ema), undisturbed(judge or nn.Identity()):
-                evidence = evidence_of(
+                report = report_on(
                     module.generator_ema,
                     judge,
                     trainer.datamodule,
-                    detector,
+                    self.detectors,
                     watch=watch,
-                    seed=self.first_seed,
+                    first_seed=self.first_seed,
                     truncation=self.truncation,
                 )
-            with going_on_without("report.html"):
-                say_report(examine(evidence), self.folder.path, self.folder.path.name)
         except BrokenOff as broken:
             say(f"the report was not finished ({broken}); stylegan-evaluate report=true writes it")
+            return
+        with going_on_without("report.html"):
+            say_report(report, self.folder.path, self.folder.path.name)
 
     def _why(self, module: pl.LightningModule) -> str:
         if not self._owed:
@@ -238,7 +236,8 @@ class Metrics(pl.Callback):
         return "asked to leave; they are made up for when the run goes on"
 
     def _take(self, trainer: pl.Trainer, module: pl.LightningModule, score: Score) -> None:
-        better = self.course.add(score, module.images)
+        # Before the first iteration there is no checkpoint that could be the best.
+        better = self.course.add(score, module.images) if module.images else []
         self.wants_checkpoint |= bool(better)
         if trainer.is_global_zero:
             self._publish(trainer, module, score, better)
@@ -281,12 +280,6 @@ class Metrics(pl.Callback):
         self._told_plateau = True
         if self.stop_on_plateau:
             self._ends = trainer.should_stop = True
-
-
-@torch.no_grad()
-def _is_finite(network: nn.Module) -> bool:
-    # One number crosses to the host.
-    return bool(torch.stack([weights.isfinite().all() for weights in network.parameters()]).all())
 
 
 def in_line(score: Score, better: Sequence[str] = ()) -> str:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from torch import nn
 
 from callbacks.cadence import check_every_kimg
 from stylegan.training.ranks import disagreement, largest_over_ranks
@@ -57,7 +58,7 @@ class TroubleGuard(pl.Callback):
         if not (look or saving):
             return
         # Those of one process alone stop all: the others would wait for it.
-        if largest_over_ranks(int(not _all_finite(module))):
+        if largest_over_ranks(int(not all_finite(module))):
             raise TrainingTrouble("weights are not finite", max_rollbacks=self.max_rollbacks)
         if differ := disagreement(_replicated(module)):
             names = ", ".join(differ[:3]) + (f" and {len(differ) - 3} more" if len(differ) > 3 else "")
@@ -76,7 +77,8 @@ class TroubleGuard(pl.Callback):
 
 
 @torch.no_grad()
-def _all_finite(module: pl.LightningModule) -> bool:
+def all_finite(module: nn.Module) -> bool:
+    """Whether all parameters and buffers are finite."""
     # Floats alone: counts cannot go bad. One number crosses to the host.
     tensors = [tensor for tensor in module.state_dict().values() if tensor.is_floating_point()]
     return bool(torch.stack([tensor.isfinite().all() for tensor in tensors]).all())

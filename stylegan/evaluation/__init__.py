@@ -5,12 +5,12 @@ from stylegan.evaluation.definitions import Definition, definitions_of
 from stylegan.evaluation.evaluator import Evaluator
 from stylegan.evaluation.fakes import check_draws
 from stylegan.evaluation.gathering import evidence_of
-from stylegan.evaluation.networks import say_report
 from stylegan.evaluation.opening import open_detectors, open_reals
 from stylegan.evaluation.protocol import protocol_id
 from stylegan.evaluation.records import Score, read_records
 from stylegan.evaluation.records import append as append_record
 from stylegan.evaluation.records import truncate_after as truncate_records_after
+from stylegan.evaluation.reporting import report_on, say_report
 from stylegan.evaluation.watch import BrokenOff, Watch
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "open_reals",
     "protocol_id",
     "read_records",
+    "report_on",
     "say_report",
     "truncate_records_after",
 ]

@@ -35,10 +35,14 @@ def check_draws(
     for definition in definitions:
         # A path joins two latents.
         seeds.append(definition.num_fakes * (2 if definition.score == "ppl" else 1))
-    if not 0 <= first_seed <= MAX_SEED + 1 - max(seeds):
-        raise ValueError(
-            f"{keys}first_seed={first_seed}: for {max(seeds):,} seeds it must be from 0 to {MAX_SEED + 1 - max(seeds)}"
-        )
+    check_seeds(first_seed, max(seeds), keys)
+
+
+def check_seeds(first_seed: int, num: int, keys: str = "") -> None:
+    """Raises: ValueError where there are not `num` seeds from the first one on. Args: keys: as in `check_draws`."""
+    last = MAX_SEED + 1 - num
+    if not 0 <= first_seed <= last:
+        raise ValueError(f"{keys}first_seed={first_seed}: for {num:,} seeds it must be from 0 to {last}")
 
 
 class Fakes:
@@ -62,10 +66,7 @@ class Fakes:
     ):
         if noise_mode not in NOISE_MODES:
             raise ValueError(f"noise_mode={noise_mode}: it must be one of {', '.join(NOISE_MODES)}")
-        if not 0 <= seed <= MAX_SEED + 1 - num:
-            raise ValueError(
-                f"first_seed={seed}: for {num:,} pictures it must be from 0 to {MAX_SEED + 1 - num}"
-            )
+        check_seeds(seed, num)
         self.generator, self.seed, self.truncation, self.noise_mode = generator, seed, truncation, noise_mode
         self.sampler = Sampler(generator)
         self.labels = labels_of_fakes(labels, num, seed) if generator.c_dim else None

@@ -11,15 +11,13 @@ from stylegan.evaluation.course import ranked
 from stylegan.evaluation.definitions import definitions_of, higher_is_better
 from stylegan.evaluation.evaluator import Evaluator
 from stylegan.evaluation.fakes import check_draws
-from stylegan.evaluation.gathering import evidence_of
 from stylegan.evaluation.opening import open_detectors, open_reals
 from stylegan.evaluation.protocol import in_words, protocol_id
 from stylegan.evaluation.records import Score, append, record_path, recorded
+from stylegan.evaluation.reporting import report_on, say_report
 from stylegan.evaluation.watch import Watch
-from stylegan.features import open_detector
 from stylegan.networks.device import device_named
 from stylegan.networks.precision import lower, precision_on
-from stylegan.report import Report, examine, write_report
 from stylegan.run_folder import RunFolder, images_of
 from stylegan.sizes import size_text
 from stylegan.training.ranks import join, on_rank_zero, part, rank, world
@@ -90,7 +88,6 @@ class Evaluation:
         self.first_seed, self.truncation, self.noise_mode = first_seed, truncation, noise_mode
         self.cache_dir, self.again = cache_dir, again
         self.report, self.load_judge = report, load_judge
-        self.report_detector = self.detectors.get("builtin") or open_detector("builtin").to(self.device)
         self._told: set[str] = set()  # protocols
 
     def run(self, data: Any) -> list[Score]:
@@ -137,17 +134,16 @@ class Evaluation:
         return [score for _, score in all_scores]
 
     def _write_report(self, generator: nn.Module, network: Network, data: Any, watch: Watch) -> None:
-        judge = self._judge(network)
-        evidence = evidence_of(
+        report = report_on(
             generator,
-            judge,
+            self._judge(network),
             data,
-            self.report_detector,
+            self.detectors,
             watch=watch,
-            seed=self.first_seed,
+            first_seed=self.first_seed,
             truncation=self.truncation,
         )
-        say_report(examine(evidence), self.folder, network.name)
+        say_report(report, self.folder, network.name)
 
     def _judge(self, network: Network) -> nn.Module | None:
         """The discriminator of the same training, where its checkpoint is there."""
@@ -191,14 +187,6 @@ class Evaluation:
         place = network.name if network.images is None else f"kimg {network.images / 1000:.3f}"
         if numbers:
             print("  ".join([place, *numbers]), flush=True)
-
-
-def say_report(report: Report, folder: Path, network: str) -> None:
-    """Writes the page, and says each finding in a line."""
-    page = write_report(report, folder, title=f"Is it learning or copying? {network}")
-    for finding in report.findings:
-        print(f"report      {finding.verdict:<8}{finding.title} {finding.result}", flush=True)
-    print(f"report      {page}", flush=True)
 
 
 def say_best(scores: Sequence[tuple[Network, Score]]) -> None:

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from stylegan.evaluation.definitions import Definition
-from stylegan.evaluation.fakes import labels_of_fakes
+from stylegan.evaluation.fakes import check_seeds, labels_of_fakes
 from stylegan.evaluation.scores import Results
 from stylegan.evaluation.sharing import Rows, rows_of_all
 from stylegan.evaluation.watch import Watch
 from stylegan.features.detector import full_precision
 from stylegan.latents import latents_of
-from stylegan.latents.seeds import MAX_SEED, noise_of
+from stylegan.latents.seeds import noise_of
 from stylegan.metrics import path_distances, trimmed_mean
 from stylegan.networks.precision import compute_in
 
@@ -37,10 +37,7 @@ def path_results(
     Returns: {name: value} on the first process, {} on the others. Raises: BrokenOff; ValueError for too few seeds.
     """
     num, options = definition.num_fakes, definition.options
-    if not 0 <= seed <= MAX_SEED + 1 - 2 * num:
-        raise ValueError(
-            f"first_seed={seed}: for {num:,} pairs of pictures it must be from 0 to {MAX_SEED + 1 - 2 * num}"
-        )
+    check_seeds(seed, 2 * num)
     exact = deepcopy(generator)
     compute_in(exact, None)
     device = next(exact.parameters()).device

@@ -92,8 +92,9 @@ def test_at_multiples_and_after_the_last_iteration_never_at_the_start(tmp_path):
 
 
 def test_at_the_start_where_it_is_asked_for(tmp_path):
-    trained(tmp_path, total=16, at_start=True)
+    _, metrics = trained(tmp_path, total=16, at_start=True)
     assert kimg_of(tmp_path) == [0.0, 0.008, 0.016]
+    assert 0 not in metrics.kept_images, "there is no checkpoint before the first iteration"
 
 
 def test_a_run_shorter_than_the_cadence_has_none(tmp_path):
@@ -202,17 +203,35 @@ def test_a_plateau_is_said_once_and_ends_the_run_where_that_is_asked_for(tmp_pat
     assert out.count("has not clearly improved") == 1 and "the run ends" in out
 
 
-def test_charts_of_two_protocols_are_two(tmp_path):
-    tags = []
+class Charts(pl.loggers.Logger):
+    """Keeps the names of what is logged."""
 
-    class Logger(torch.nn.Module):
+    name, version = "charts", 0
+
+    def __init__(self):
+        super().__init__()
+        self.names = set()
+
+    def log_metrics(self, metrics, step=None):
+        self.names |= set(metrics) - {"kimg"}
+
+    def log_hyperparams(self, params, *rest):
         pass
 
+
+def test_charts_of_two_protocols_are_two(tmp_path):
+    shown = []
     for num_fakes in (20, 24):
-        _, metrics = trained(tmp_path, total=8, num_fakes=num_fakes)
-        [*_, record] = read_records(tmp_path / "metric-kid_builtin.jsonl")
-        tags.append(record["protocol_id"])
-    assert tags[0] != tags[1]
+        charts, metrics = Charts(), made(tmp_path, num_fakes=num_fakes)
+        fit(FakeModule(total_images=16), [metrics], loggers=[charts], data=Data())
+        shown.append(charts.names)
+    for names in shown:
+        assert {name.rpartition("/")[0] for name in names} == {
+            "Metrics/kid_builtin",
+            "Metrics/kid_builtin_low",
+            "Metrics/kid_builtin_high",
+        }
+    assert not shown[0] & shown[1]
 
 
 @pytest.mark.parametrize(
