@@ -9,7 +9,7 @@ STYLE = """
 body { margin: 0; background: var(--ground); color: var(--text);
   font: 17px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
 main { max-width: 44rem; margin: 0 auto; padding: 1.25rem; }
-h1 { font-size: 1.7rem; line-height: 1.2; margin: .5rem 0 0; }
+h1 { overflow-wrap: anywhere; font-size: 1.7rem; line-height: 1.2; margin: .5rem 0 0; }
 h2 { font-size: 1.2rem; line-height: 1.35; margin: 0 0 .5rem; }
 h3 { font-size: 1rem; margin: 1rem 0 .25rem; }
 p { margin: .5rem 0; }
