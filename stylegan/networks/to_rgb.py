@@ -40,6 +40,6 @@ def _picture_of_bfloat16(x: Tensor, weight: Tensor, styles: Tensor) -> Tensor:
     low = (modulated - high.to(modulated.dtype)).to(x.dtype)
     num, channels, height, width = x.shape
     pixels = x.permute(0, 2, 3, 1).reshape(num, height * width, channels)
-    both = pixels @ torch.cat([high, low], dim=1).transpose(1, 2)
-    rgb = both.to(modulated.dtype).unflatten(2, (2, -1)).sum(2)
-    return rgb.unflatten(1, (height, width)).permute(0, 3, 1, 2)
+    both = (pixels @ torch.cat([high, low], dim=1).transpose(1, 2)).to(modulated.dtype)
+    of_high, of_low = both.chunk(2, dim=2)
+    return (of_high + of_low).unflatten(1, (height, width)).permute(0, 3, 1, 2)
