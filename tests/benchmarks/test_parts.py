@@ -1,0 +1,79 @@
+"""Every operation has a kind, and a work's parts are all of it."""
+
+import json
+
+import pytest
+import torch
+
+from benchmarks.parts import KINDS, kind_of, main, parts_of
+from benchmarks.settings import Setting
+from stylegan.ops import setup_filter, upsample2d
+
+SMALL = Setting("small", resolution=8, preset="tiny", batch=4, precision="fp32")
+
+
+def kinds_in(work):
+    with torch.profiler.profile(record_shapes=True) as profiler:
+        work()
+    events = profiler.key_averages(group_by_input_shape=True)
+    return {kind_of(event.key, event.input_shapes) for event in events}
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_dense_convolutions_are_no_filters_forwards_and_backwards(transposed):
+    x = torch.randn(2, 8, 6, 6, requires_grad=True)
+    w = torch.randn(8, 8, 3, 3, requires_grad=True)
+    convolution = torch.conv_transpose2d if transposed else torch.conv2d
+    found = kinds_in(lambda: convolution(x, w).sum().backward())
+    assert "convolutions" in found and "filters" not in found
+
+
+def test_filters_are_no_convolutions_forwards_and_backwards():
+    x = torch.randn(2, 8, 6, 6, requires_grad=True)
+    found = kinds_in(lambda: upsample2d(x, setup_filter([1, 3, 3, 1])).sum().backward())
+    assert "filters" in found and "convolutions" not in found
+
+
+def test_a_picture_of_one_channel_is_convolved():
+    assert "convolutions" in kinds_in(lambda: torch.conv2d(torch.randn(2, 1, 6, 6), torch.randn(8, 1, 3, 3)))
+
+
+def test_products_adam_and_sampling_are_told_apart():
+    p = torch.randn(4, 4, requires_grad=True)
+    adam = torch.optim.Adam([p], fused=True)
+    p.grad = torch.randn(4, 4)
+    assert "Adam" in kinds_in(adam.step)
+    assert "matrix products" in kinds_in(lambda: torch.addmm(torch.zeros(4), p, p))
+    picture, where = torch.randn(1, 1, 4, 4), torch.zeros(1, 4, 4, 2)
+    found = kinds_in(lambda: torch.nn.functional.grid_sample(picture, where, align_corners=False))
+    assert "augmentation's sampling" in found
+
+
+def test_the_parts_of_each_work_are_measured():
+    parts = parts_of(SMALL, torch.device("cpu"), repeats=1)
+    assert set(parts) == {"Gmain", "Greg", "Dmain", "Dreg", "generate"}
+    for name, ms in parts.items():
+        assert tuple(ms) == KINDS
+        assert ms["convolutions"] > 0 and ms["filters"] > 0 and ms["all else"] > 0
+        assert (ms["Adam"] > 0) == (name != "generate")
+    # Only where fakes or reals are shown to the discriminator are they augmented; R1 looks at reals.
+    assert {n for n, ms in parts.items() if ms["augmentation's sampling"] > 0} == {"Gmain", "Dmain", "Dreg"}
+
+
+@pytest.mark.long
+def test_the_command_writes_what_it_shows(capsys, tmp_path):
+    file = tmp_path / "parts.json"
+    words = ["--setting", "resolution=8,preset=tiny,batch=4", "--repeats", "1", "--json", str(file)]
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    result = json.loads(file.read_text())
+    assert set(result["milliseconds"]) == {"Gmain", "Greg", "Dmain", "Dreg", "generate"}
+    for kind in KINDS:
+        assert kind in shown
+
+
+@pytest.mark.parametrize("words", [["--repeats", "0"], ["--setting", "C"]])
+def test_a_mistake_is_said_in_one_line(words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 2 and words[-1] in capsys.readouterr().err
