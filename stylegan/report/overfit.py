@@ -8,6 +8,12 @@ from stylegan.report.findings import Finding, percent
 
 _RESAMPLES = 1000
 _LOOK, _BAD = 0.25, 0.5
+_FEWEST = 10
+_TITLE = "Does the discriminator know your pictures by heart?"
+_MEANS = (
+    "The generator can only be as good as its judge. A discriminator that remembers single pictures calls "
+    "held-out ones false, and no longer tells the generator what pictures are like."
+)
 
 
 def gap(logits: Logits) -> tuple[float, float, float]:
@@ -30,23 +36,20 @@ def _ratio(training: Tensor, held_out: Tensor, fakes: Tensor) -> Tensor:
 
 
 def overfit_finding(evidence: Evidence) -> Finding:
-    """The gap, or how to get held-out pictures."""
-    title = "Does the discriminator know your pictures by heart?"
-    means = (
-        "The generator can only be as good as its judge. A discriminator that remembers single pictures calls "
-        "held-out ones false, and no longer tells the generator what pictures are like."
-    )
-    logits = evidence.logits
-    if logits is None or min(len(side) for side in (logits.training, logits.held_out, logits.fakes)) < 10:
+    """The gap, or how to get what it is measured with."""
+    missing = _missing(evidence)
+    if missing is not None:
+        result, way_out = missing
         return Finding(
             key="overfitting",
-            title=title,
+            title=_TITLE,
             verdict="unknown",
-            result="It cannot be told: no pictures were held out of training.",
+            result=f"It cannot be told: {result}.",
             values={},
-            what_it_means=means,
-            what_to_try=("Train with data.val_fraction=0.1, which holds out every tenth picture.",),
+            what_it_means=_MEANS,
+            what_to_try=(way_out,),
         )
+    logits = evidence.logits
     middle, low, high = gap(logits)
     apart = float(logits.training.mean() - logits.fakes.mean())
     if apart <= 0:
@@ -59,7 +62,7 @@ def overfit_finding(evidence: Evidence) -> Finding:
         )
     return Finding(
         key="overfitting",
-        title=title,
+        title=_TITLE,
         verdict=verdict,
         result=result,
         values={
@@ -70,7 +73,7 @@ def overfit_finding(evidence: Evidence) -> Finding:
             "mean logit, held out": round(float(logits.held_out.mean()), 4),
             "mean logit, fakes": round(float(logits.fakes.mean()), 4),
         },
-        what_it_means=means,
+        what_it_means=_MEANS,
         what_to_try=()
         if verdict == "fine"
         else (
@@ -80,3 +83,25 @@ def overfit_finding(evidence: Evidence) -> Finding:
             "Take the checkpoint from before the gap opened.",
         ),
     )
+
+
+def _missing(evidence: Evidence) -> tuple[str, str] | None:
+    """What the gap cannot be measured without, and how to get it; None where all is there."""
+    logits = evidence.logits
+    if evidence.held_out is None and logits is None:
+        return (
+            "no pictures were held out of training",
+            "Train with data.val_fraction=0.1, which holds out every tenth picture.",
+        )
+    if logits is None:
+        return (
+            "the discriminator is not at hand. A .safetensors file holds the generator alone",
+            "Give the run folder, or a .ckpt in its checkpoints/, as the network.",
+        )
+    fewest = min(len(side) for side in (logits.training, logits.held_out, logits.fakes))
+    if fewest < _FEWEST:
+        return (
+            f"{_FEWEST} pictures of each kind are needed, and of one there are only {fewest}",
+            "Add pictures, or hold out more of them: data.val_fraction=0.2.",
+        )
+    return None

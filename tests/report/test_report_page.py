@@ -7,7 +7,7 @@ from report_pictures import flowers, recoloured
 
 from stylegan.report import Evidence, Finding, Logits, Plate, Report, examine, pictures_of, write_report
 from stylegan.report.diversity import mean_distance_ratio
-from stylegan.report.overfit import gap
+from stylegan.report.overfit import gap, overfit_finding
 from stylegan.report.page import as_html, as_json
 
 KEYS = [
@@ -97,6 +97,21 @@ def test_words_are_escaped_and_numbers_are_json():
 def test_the_gap_is_where_held_out_pictures_lie_between():
     middle, low, high = gap(Logits(torch.full((40,), 2.0), torch.full((40,), 0.5), torch.full((40,), -1.0)))
     assert middle == low == high == pytest.approx(0.5)
+
+
+def test_what_is_missing_is_what_is_asked_for():
+    held_out = pictures_of(flowers(3, 20))
+    without = overfit_finding(evidence(FAKES))
+    assert "no pictures were held out" in without.result and "val_fraction" in without.what_to_try[0]
+    alone = overfit_finding(evidence(FAKES, held_out=held_out))
+    assert "discriminator is not at hand" in alone.result and ".ckpt" in alone.what_to_try[0]
+    few = overfit_finding(
+        evidence(FAKES, held_out=held_out, logits=Logits(torch.ones(9), torch.ones(9), torch.ones(9)))
+    )
+    assert "only 9" in few.result
+    assert {finding.verdict for finding in (without, alone, few)} == {"unknown"}
+    for finding in (alone, few):
+        assert "no pictures were held out" not in finding.result
 
 
 def test_half_of_the_spread_is_half_of_the_distance():
