@@ -24,6 +24,7 @@ from stylegan.evaluation import (
     definitions_of,
     open_detectors,
     open_reals,
+    pictures_were_changed,
     protocol_id,
     report_on,
     say_report,
@@ -219,6 +220,7 @@ class Metrics(pl.Callback):
                     trainer.datamodule,
                     self.detectors,
                     watch=watch,
+                    origin="changed" if pictures_were_changed(self.folder) else "training",
                     first_seed=self.first_seed,
                     truncation=self.truncation,
                 )

@@ -40,6 +40,8 @@ def evaluate(composition: Composition) -> int:
             networks=networks,
             folder=folder.path if config.out is None else Path(config.out),
             process=this_process(),
+            run=folder,
+            learned_from=_learned_from(folder),
         )
         evaluation.run(_open_data(config, folder, evaluation.load(networks[0])))
     return 0
@@ -75,6 +77,13 @@ def generators_of(folder: Path) -> list[Path]:
             with suppress(ValueError):  # a file of the user's own name
                 found[images_of(path)] = path
     return [found[images] for images in sorted(found)]
+
+
+def _learned_from(folder: RunFolder) -> str | None:
+    """Fingerprint of the pictures that a run was trained on, None where nothing tells."""
+    with suppress(ValueError):  # a lone file may lie beside a config.yaml of anything
+        return stored_config(folder).get("data_fingerprint")
+    return None
 
 
 def _open_data(config: DictConfig, folder: RunFolder, generator: Any) -> Any:

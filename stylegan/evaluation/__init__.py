@@ -6,6 +6,7 @@ from stylegan.evaluation.evaluator import Evaluator
 from stylegan.evaluation.fakes import check_draws
 from stylegan.evaluation.gathering import evidence_of
 from stylegan.evaluation.opening import open_detectors, open_reals
+from stylegan.evaluation.origin import pictures_were_changed
 from stylegan.evaluation.protocol import protocol_id
 from stylegan.evaluation.records import Score, read_records
 from stylegan.evaluation.records import append as append_record
@@ -27,6 +28,7 @@ __all__ = [
     "evidence_of",
     "open_detectors",
     "open_reals",
+    "pictures_were_changed",
     "protocol_id",
     "read_records",
     "report_on",

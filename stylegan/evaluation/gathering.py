@@ -1,4 +1,4 @@
-"""What a report is made from: a network's fakes, the pictures it learned from, walks, and its judge's logits."""
+"""What a report is made from: a network's fakes, the pictures of its training, walks, and its judge's logits."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -14,6 +14,7 @@ from stylegan.images import to_float, to_uint8
 from stylegan.latents import Sampler, latents_of
 from stylegan.networks.synthesis import prepared
 from stylegan.report import Evidence, Logits, Pictures, pictures_of
+from stylegan.report.origin import Origin
 
 _WALKS, _STEPS = 8, 24
 _JUDGED = 400
@@ -28,6 +29,7 @@ def evidence_of(
     detector: Any,
     *,
     watch: Watch,
+    origin: Origin = "trust",
     seed: int = 0,
     truncation: float = 1.0,
     num_fakes: int = NUM_FAKES,
@@ -35,8 +37,8 @@ def evidence_of(
     """Draws, reads and judges; by one process alone.
 
     Args: generator: in evaluation mode, on the device that draws. discriminator: of the same training, likewise; None
-      = not at hand. data: a data module that is set up. detector: as `stylegan.features.Detector`. seed: of the first
-      fake. truncation: psi.
+      = not at hand. data: a data module that is set up. detector: as `stylegan.features.Detector`. origin: whether
+      the network was trained on the data's items to train on. seed: of the first fake. truncation: psi.
     Raises: BrokenOff.
     """
     plain = getattr(data, "originals", data.dataset)
@@ -52,6 +54,7 @@ def evidence_of(
         strips=_strips(generator, labels, seed, truncation, watch),
         logits=_logits(discriminator, plain, held_out, drawn, fakes.labels, watch),
         xflip=bool(getattr(data, "xflip", False)),
+        origin=origin,
     )
 
 

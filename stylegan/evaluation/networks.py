@@ -12,6 +12,7 @@ from stylegan.evaluation.definitions import definitions_of, higher_is_better
 from stylegan.evaluation.evaluator import Evaluator
 from stylegan.evaluation.fakes import check_draws
 from stylegan.evaluation.opening import open_detectors, open_reals
+from stylegan.evaluation.origin import origin_of
 from stylegan.evaluation.protocol import in_words, protocol_id
 from stylegan.evaluation.records import Score, append, record_path, recorded
 from stylegan.evaluation.reporting import report_on, say_report
@@ -49,7 +50,8 @@ class Evaluation:
       detector_path: weights; download: fetch those that are nowhere. first_seed: of the first fake. truncation: psi.
       noise_mode: "random", "const" or "none". precision, device: as in the generate command. cache_dir: for features
       of the real pictures. again: compute also what the records have under the same protocol. report: also write
-      `report.html` about the newest network; load_judge: path → its discriminator, None = it is not asked.
+      `report.html` about the newest network; load_judge: path → its discriminator, None = it is not asked; run: the
+      folder of its training, None = unknown; learned_from: fingerprint of its pictures, as the run's settings hold it.
     Raises: ValueError that names the value and the way out.
     """
 
@@ -74,6 +76,8 @@ class Evaluation:
         again: bool = False,
         report: bool = False,
         load_judge: Callable[[Path], nn.Module] | None = None,
+        run: RunFolder | None = None,
+        learned_from: str | None = None,
     ):
         self.definitions = definitions_of(metrics, detector=detector, num_fakes=num_fakes)
         check_draws(self.definitions, first_seed=first_seed, truncation=truncation)
@@ -88,6 +92,7 @@ class Evaluation:
         self.first_seed, self.truncation, self.noise_mode = first_seed, truncation, noise_mode
         self.cache_dir, self.again = cache_dir, again
         self.report, self.load_judge = report, load_judge
+        self.of_run, self.learned_from = run, learned_from
         self._told: set[str] = set()  # protocols
 
     def run(self, data: Any) -> list[Score]:
@@ -140,6 +145,7 @@ class Evaluation:
             data,
             self.detectors,
             watch=watch,
+            origin=origin_of(data, self.learned_from, self.of_run),
             first_seed=self.first_seed,
             truncation=self.truncation,
         )

@@ -4,7 +4,8 @@ import torch
 
 from stylegan.report.copies import FEWEST_REALS, LEVEL, Copies
 from stylegan.report.evidence import Evidence
-from stylegan.report.findings import Finding, Plate, percent
+from stylegan.report.findings import Finding, Plate, Verdict, percent
+from stylegan.report.origin import known, note, ways_out
 
 _TITLE = "Does it copy your pictures?"
 _SHOWN = 8
@@ -34,6 +35,8 @@ def copies_finding(evidence: Evidence, copies: Copies | None) -> Finding:
     verdict = copies.verdict
     if verdict == "fine" and _hidden(copies):
         return _cannot_tell(values)
+    if verdict == "fine" and not known(evidence.origin):
+        return _of_others(evidence, values)
     texts = {"fine": _clear, "look": _few, "bad": _copied}[verdict](evidence, copies)
     return Finding(key="copies", title=_TITLE, verdict=verdict, values=values, **texts)
 
@@ -58,25 +61,45 @@ def _cannot_tell(values: dict) -> Finding:
     )
 
 
-def _against(copies: Copies) -> str:
+def _of_others(evidence: Evidence, values: dict) -> Finding:
+    return Finding(
+        key="copies",
+        title=_TITLE,
+        verdict="unknown",
+        result=f"It cannot be told. None of these {len(evidence.real):,} pictures is copied by the fakes, but others "
+        "that the network was trained on may be.",
+        values=values,
+        what_it_means=note(evidence.origin),
+        what_to_try=ways_out(evidence.origin),
+    )
+
+
+def _single(evidence: Evidence) -> str:
+    return "single training pictures" if known(evidence.origin) else "single ones of these pictures"
+
+
+def _against(evidence: Evidence, copies: Copies) -> str:
+    number = len(copies.known)
+    if copies.known.kind == "held-out" and known(evidence.origin):
+        return f"{number} pictures held out of training are to it"
     if copies.known.kind == "held-out":
-        return f"{len(copies.known)} pictures held out of training are to it"
-    return f"{len(copies.known)} of your pictures are to all the others"
+        return f"{number} other pictures are to them"
+    return f"{number} of your pictures are to all the others"
 
 
 def _clear(evidence: Evidence, copies: Copies) -> dict:
     return {
-        "result": f"No. The {len(evidence.fake)} fakes are no nearer to single training pictures than "
-        f"{_against(copies)}.",
+        "result": f"No. The {len(evidence.fake)} fakes are no nearer to {_single(evidence)} than "
+        f"{_against(evidence, copies)}.",
         "what_it_means": "Mirrored, shifted, recoloured copies and blends of two pictures were looked for as well. "
-        "Copies of less than about one fake in twenty may still be missed.",
+        f"Copies of less than about one fake in twenty may still be missed. {note(evidence.origin)}".rstrip(),
         "what_to_try": ("Nothing. Look at the nearest pictures below all the same.",),
     }
 
 
 def _few(evidence: Evidence, copies: Copies) -> dict:
     return {
-        "result": f"A few are: about {percent(copies.share)} of the fakes are too near to single training pictures.",
+        "result": f"A few are: about {percent(copies.share)} of the fakes are too near to {_single(evidence)}.",
         "what_it_means": f"Chance alone gives such a result less than once in {1 / LEVEL:.0f} reports.",
         "what_to_try": (
             "Look at the rows below: are these the same pictures?",
@@ -98,8 +121,8 @@ _WAYS_OUT = (
 
 def _copied(evidence: Evidence, copies: Copies) -> dict:
     return {
-        "result": f"Yes. About {percent(copies.share)} of the fakes are nearer to single training pictures than "
-        f"{_against(copies)}.",
+        "result": f"Yes. About {percent(copies.share)} of the fakes are nearer to {_single(evidence)} than "
+        f"{_against(evidence, copies)}.",
         "what_it_means": "The generator gives back pictures of your set, perhaps mirrored, shifted, recoloured or "
         f"blended, instead of new ones. Chance alone does this less than once in {1 / LEVEL:.0f} reports.",
         "what_to_try": _WAYS_OUT,
@@ -122,6 +145,12 @@ def _suspects(evidence: Evidence, copies: Copies) -> tuple[Plate, ...]:
     return (_beside(evidence, copies, found[:_SHOWN], "The fakes that stand out most"),)
 
 
+def _for_the_eye(evidence: Evidence, copies: Copies) -> Verdict:
+    if copies.verdict != "fine":
+        return "look"
+    return "fine" if known(evidence.origin) else "unknown"
+
+
 def neighbours_finding(evidence: Evidence, copies: Copies | None) -> Finding | None:
     """Fakes beside the real pictures nearest to them, for the eye; None where there are too few pictures."""
     if copies is None:
@@ -132,7 +161,7 @@ def neighbours_finding(evidence: Evidence, copies: Copies | None) -> Finding | N
     return Finding(
         key="neighbours",
         title="Which of your pictures are nearest to the fakes?",
-        verdict="fine" if copies.verdict == "fine" else "look",
+        verdict=_for_the_eye(evidence, copies),
         result="The nearest picture is as far from a fake, compared with the next nearest, as "
         f"{float(values.median()):.2f} to 1; for pictures that are no copies it is {float(known.median()):.2f} to 1.",
         values={

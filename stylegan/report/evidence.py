@@ -7,6 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from stylegan.report.origin import Origin
 from stylegan.report.thumbnails import LARGEST_SIDE_PX, shown, small, thumbnails
 
 _BLOCK = 64
@@ -66,7 +67,7 @@ class Evidence:
     """Everything that a report looks at. What is None is not looked at, and the report says how to get it.
 
     strips: uint8 [P,T,C,H,W], P walks between latents of T steps each. xflip: whether training also saw the mirror
-    image of every picture (`data.xflip`).
+    image of every picture (`data.xflip`). origin: whether `real` are the pictures that the network learned from.
     """
 
     real: Pictures
@@ -75,6 +76,7 @@ class Evidence:
     strips: Tensor | None = None
     logits: Logits | None = None
     xflip: bool = False
+    origin: Origin = "trust"
 
     def __post_init__(self) -> None:
         for key, pictures in (("fake", self.fake), ("held_out", self.held_out)):

@@ -10,6 +10,7 @@ from stylegan.report.duplicates import among_fakes_finding, in_the_set_finding
 from stylegan.report.evidence import Evidence
 from stylegan.report.findings import Finding, Report
 from stylegan.report.leaks import colour_finding, orientation_finding
+from stylegan.report.origin import note
 from stylegan.report.overfit import overfit_finding
 from stylegan.report.smoothness import smoothness_finding
 
@@ -39,7 +40,8 @@ def examine(evidence: Evidence) -> Report:
     about["pixels"] = " x ".join(str(side) for side in evidence.fake.full(0).shape[1:])
     if evidence.held_out is not None:
         about["held-out pictures"] = len(evidence.held_out)
-    return Report([finding for finding in findings if finding is not None], about)
+    notes = [note(evidence.origin)] if note(evidence.origin) else []
+    return Report([finding for finding in findings if finding is not None], about, notes)
 
 
 def _own_set(evidence: Evidence, once: Evidence) -> Finding | None:

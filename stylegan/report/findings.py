@@ -44,10 +44,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """findings: in the order of the page. about: what was looked at, as in {"real pictures": 500}."""
+    """findings: in the order of the page. about: what was looked at, as in {"real pictures": 500}. notes: what a
+    reader must know before all findings."""
 
     findings: Sequence[Finding]
     about: Mapping[str, float | int | str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
     @property
     def verdict(self) -> Verdict:

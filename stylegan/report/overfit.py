@@ -5,6 +5,7 @@ from torch import Tensor
 
 from stylegan.report.evidence import Evidence, Logits
 from stylegan.report.findings import Finding, percent
+from stylegan.report.origin import known, note, ways_out
 
 _RESAMPLES = 1000
 _LOOK, _BAD = 0.25, 0.5
@@ -39,15 +40,15 @@ def overfit_finding(evidence: Evidence) -> Finding:
     """The gap, or how to get what it is measured with."""
     missing = _missing(evidence)
     if missing is not None:
-        result, way_out = missing
+        result, *ways = missing
         return Finding(
             key="overfitting",
             title=_TITLE,
             verdict="unknown",
             result=f"It cannot be told: {result}.",
             values={},
-            what_it_means=_MEANS,
-            what_to_try=(way_out,),
+            what_it_means=_with_note(evidence),
+            what_to_try=tuple(ways),
         )
     logits = evidence.logits
     middle, low, high = gap(logits)
@@ -73,7 +74,7 @@ def overfit_finding(evidence: Evidence) -> Finding:
             "mean logit, held out": round(float(logits.held_out.mean()), 4),
             "mean logit, fakes": round(float(logits.fakes.mean()), 4),
         },
-        what_it_means=_MEANS,
+        what_it_means=_with_note(evidence),
         what_to_try=()
         if verdict == "fine"
         else (
@@ -85,9 +86,15 @@ def overfit_finding(evidence: Evidence) -> Finding:
     )
 
 
-def _missing(evidence: Evidence) -> tuple[str, str] | None:
-    """What the gap cannot be measured without, and how to get it; None where all is there."""
+def _with_note(evidence: Evidence) -> str:
+    return f"{_MEANS} {note(evidence.origin)}".rstrip()
+
+
+def _missing(evidence: Evidence) -> tuple[str, ...] | None:
+    """What the gap cannot be measured without, and ways to get it; None where all is there."""
     logits = evidence.logits
+    if not known(evidence.origin):
+        return ("which pictures the network has not seen is not known", *ways_out(evidence.origin))
     if evidence.held_out is None and logits is None:
         return (
             "no pictures were held out of training",

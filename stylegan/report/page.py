@@ -42,6 +42,7 @@ def as_json(report: Report) -> str:
         "format_version": 1,
         "verdict": report.verdict,
         "about": dict(report.about),
+        "notes": list(report.notes),
         "findings": [
             {
                 "key": finding.key,
@@ -77,6 +78,7 @@ def as_html(report: Report, title: str) -> str:
             f"<title>{escape(title)}</title><style>{STYLE}</style></head><body><main>",
             f"<h1>{escape(title)}</h1>",
             f'<p class="about">{escape(about)}</p>',
+            *(f'<p class="note">{escape(note)}</p>' for note in report.notes),
             _summary(report, findings),
             *(_section(finding) for finding in findings),
             "</main></body></html>",

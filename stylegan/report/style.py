@@ -15,6 +15,7 @@ h3 { font-size: 1rem; margin: 1rem 0 .25rem; }
 p { margin: .5rem 0; }
 a { color: inherit; }
 .about { color: var(--faint); margin-bottom: 1.25rem; }
+.note { border: 1px solid var(--look); border-radius: 8px; padding: .6rem .9rem; margin: 1rem 0; }
 section, .summary { background: var(--card); border: 1px solid var(--line); border-left: 5px solid var(--unknown);
   border-radius: 8px; padding: 1rem 1.1rem; margin: 1rem 0; overflow-wrap: anywhere; }
 .bad { border-left-color: var(--bad); } .look { border-left-color: var(--look); }

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from PIL import Image
 
@@ -228,6 +229,26 @@ def test_the_records_are_json(run):
     assert main(["network=runs/a", FEW]) == 0
     [line] = (run / "metric-kid_builtin.jsonl").read_text().splitlines()
     assert json.loads(line)["metric"] == "kid_builtin"
+
+
+def test_a_report_knows_whether_the_network_was_trained_on_the_pictures(run, pictures):
+    def notes(*arguments):
+        assert main([*arguments, "metrics=none", "report=true", "out=told"]) == 0
+        return json.loads(Path("told/report.json").read_text())["notes"]
+
+    stored = OmegaConf.load(run / "config.yaml")
+    data = instantiate(stored.data)
+    data.setup("fit")
+    stored.data_fingerprint = data.fingerprint
+    OmegaConf.save(stored, run / "config.yaml")
+    folder = ["data=folder", f"data.path={pictures}"]
+    assert notes("network=runs/a") == notes("network=runs/a", *folder) == []
+    # Of these some are held out of what was not held out in training.
+    [other] = notes("network=runs/a", *folder, "data.val_fraction=0.3")
+    assert "not the pictures" in other and "config.yaml" in other
+    (run / "checkpoints" / "kimg0000012.000.safetensors").rename("lone.safetensors")
+    [alone] = notes("network=lone.safetensors", *folder)
+    assert "on trust" in alone
 
 
 def test_a_report_is_one_page_that_needs_nothing_else(run, capsys):

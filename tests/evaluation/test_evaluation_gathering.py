@@ -38,6 +38,7 @@ def test_fakes_are_those_that_are_scored_and_reals_those_of_training():
         found.fake.full(7), Fakes(small_generator(), None, num=40, seed=3).images(range(7, 8))[0]
     )
     assert torch.equal(found.real.full(5), data.dataset.pixels[5])
+    assert found.origin == "trust" and gathered(data, origin="other").origin == "other"
     assert found.xflip and found.held_out is None and found.logits is None
     assert found.real.features.shape == (40, 12) and found.fake.features.shape == (40, 12)
 

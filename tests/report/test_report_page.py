@@ -6,6 +6,8 @@ import torch
 from report_pictures import flowers, recoloured
 
 from stylegan.report import Evidence, Finding, Logits, Plate, Report, examine, pictures_of, write_report
+from stylegan.report.copies import look_for_copies
+from stylegan.report.copy_findings import copies_finding, neighbours_finding
 from stylegan.report.diversity import mean_distance_ratio
 from stylegan.report.overfit import gap, overfit_finding
 from stylegan.report.page import as_html, as_json
@@ -87,8 +89,9 @@ def test_words_are_escaped_and_numbers_are_json():
         key="a", title=evil, verdict="look", result=evil, values={evil: float("nan")}, what_it_means=evil,
         what_to_try=(evil,), plates=(plate,),
     )  # fmt: skip
-    report = Report([finding], {evil: evil})
-    assert "<script" not in as_html(report, evil)
+    report = Report([finding], {evil: evil}, [evil])
+    assert "<script" not in as_html(report, evil) and "&lt;script" in as_html(report, evil)
+    assert json.loads(as_json(report))["notes"] == [evil]
     assert json.loads(as_json(report))["findings"][0]["values"][evil] is None
     with pytest.raises(ValueError, match="verdict"):
         Finding(key="a", title="", verdict="good", result="", values={}, what_it_means="")
@@ -112,6 +115,33 @@ def test_what_is_missing_is_what_is_asked_for():
     assert {finding.verdict for finding in (without, alone, few)} == {"unknown"}
     for finding in (alone, few):
         assert "no pictures were held out" not in finding.result
+
+
+def test_on_pictures_of_another_training_nothing_is_cleared():
+    by_heart = Logits(torch.full((40,), 5.0), torch.full((40,), 5.0), torch.full((40,), -5.0))
+    held_out = pictures_of(flowers(3, 60))
+    asked = {
+        origin: evidence(FAKES, held_out=held_out, logits=by_heart, origin=origin)
+        for origin in ("training", "trust", "other", "changed")
+    }
+    for origin, given in asked.items():
+        copies = look_for_copies(given)
+        found = [copies_finding(given, copies), overfit_finding(given), neighbours_finding(given, copies)]
+        clear = origin in ("training", "trust")
+        assert {finding.verdict for finding in found} == {"fine" if clear else "unknown"}, origin
+        for finding in found[:2]:
+            assert finding.result.startswith("No." if clear else "It cannot be told"), origin
+            assert ("held out of training" in finding.result) <= clear
+            assert ("on trust" in finding.what_it_means) == (origin == "trust")
+            assert clear or finding.what_to_try
+    assert "config.yaml" in overfit_finding(asked["other"]).what_it_means
+    assert "events.jsonl" in overfit_finding(asked["changed"]).what_it_means
+
+
+def test_copies_of_pictures_of_another_training_are_called_so():
+    given = evidence(REALS[:60], held_out=pictures_of(flowers(3, 60)), origin="other")
+    found = copies_finding(given, look_for_copies(given))
+    assert found.verdict == "bad" and "training" not in found.result
 
 
 def test_half_of_the_spread_is_half_of_the_distance():
