@@ -221,8 +221,11 @@ class Metrics(pl.Callback):
                     self.detectors,
                     watch=watch,
                     origin="changed" if pictures_were_changed(self.folder) else "training",
+                    network=f"{self.folder.checkpoints.name}/{checkpoint_name(module.images)}.safetensors",
+                    images=module.images,
                     first_seed=self.first_seed,
                     truncation=self.truncation,
+                    precision=getattr(module, "precision", "fp32"),
                 )
         except BrokenOff as broken:
             say(f"the report was not finished ({broken}); stylegan-evaluate report=true writes it")

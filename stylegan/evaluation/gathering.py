@@ -1,6 +1,6 @@
 """What a report is made from: a network's fakes, the pictures of its training, walks, and its judge's logits."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from stylegan.evaluation.fakes import NUM_FAKES, Fakes, labels_of_fakes
 from stylegan.evaluation.sharing import CHUNK
 from stylegan.evaluation.watch import Watch
+from stylegan.features.detector import full_precision
 from stylegan.images import to_float, to_uint8
 from stylegan.latents import Sampler, latents_of
 from stylegan.networks.synthesis import prepared
@@ -32,29 +33,44 @@ def evidence_of(
     origin: Origin = "trust",
     seed: int = 0,
     truncation: float = 1.0,
+    noise_mode: str = "random",
     num_fakes: int = NUM_FAKES,
+    about: Mapping[str, float | int | str | None] | None = None,
 ) -> Evidence:
     """Draws, reads and judges; by one process alone.
 
     Args: generator: in evaluation mode, on the device that draws. discriminator: of the same training, likewise; None
       = not at hand. data: a data module that is set up. detector: as `stylegan.features.Detector`. origin: whether
       the network was trained on the data's items to train on. seed: of the first fake. truncation: psi.
+      noise_mode: as in `Fakes`; walks have no noise. about: how this is made, for the head of the report.
     Raises: BrokenOff.
     """
     plain = getattr(data, "originals", data.dataset)
     labels = plain.labels(torch.arange(len(plain))) if generator.c_dim else None
-    fakes = Fakes(generator, labels, num=num_fakes, seed=seed, truncation=truncation)
-    with prepared(generator.synthesis):
-        drawn = torch.cat([fakes.images(numbers).cpu() for numbers in _chunks(num_fakes, watch)])
+
+    def drawn_with(psi: float) -> Tensor:
+        fakes = Fakes(generator, labels, num=num_fakes, seed=seed, truncation=psi, noise_mode=noise_mode)
+        with prepared(generator.synthesis), full_precision(fakes.sampler.device):
+            return torch.cat([fakes.images(numbers).cpu() for numbers in _chunks(num_fakes, watch)])
+
+    drawn = drawn_with(truncation)
     held_out = getattr(data, "validation", None)
+    logits = None
+    if discriminator is not None and held_out is not None:
+        # The judge learned from fakes without truncation.
+        judged = drawn if truncation == 1 else drawn_with(1.0)
+        of_fakes = None if labels is None else labels_of_fakes(labels, num_fakes, seed)
+        logits = _logits(discriminator, plain, held_out, judged, of_fakes, watch)
     return Evidence(
         real=_looked_at(plain, detector, watch, "pictures for the report"),
         fake=pictures_of(drawn, detector),
         held_out=None if held_out is None else _looked_at(held_out, detector, watch, "held-out pictures"),
         strips=_strips(generator, labels, seed, truncation, watch),
-        logits=_logits(discriminator, plain, held_out, drawn, fakes.labels, watch),
+        logits=logits,
         xflip=bool(getattr(data, "xflip", False)),
         origin=origin,
+        truncation=truncation,
+        about=about or {},
     )
 
 
@@ -99,15 +115,13 @@ def _strips(
 
 
 def _logits(
-    discriminator: nn.Module | None,
+    discriminator: nn.Module,
     plain: Any,
     held_out: Any,
     fakes: Tensor,
     fake_labels: Tensor | None,
     watch: Watch,
-) -> Logits | None:
-    if discriminator is None or held_out is None:
-        return None
+) -> Logits:
     count = min(_JUDGED, len(plain), len(held_out), len(fakes))
     random = np.random.default_rng(_JUDGED_STREAM)
     sides = []

@@ -135,10 +135,12 @@ class Evaluation:
         if rank() == 0 and len(self.networks) > 1:
             say_best(all_scores)
         if self.report:
-            on_rank_zero(lambda: self._write_report(generator, self.networks[-1], data, watch))
+            on_rank_zero(lambda: self._write_report(generator, self.networks[-1], data, precision, watch))
         return [score for _, score in all_scores]
 
-    def _write_report(self, generator: nn.Module, network: Network, data: Any, watch: Watch) -> None:
+    def _write_report(
+        self, generator: nn.Module, network: Network, data: Any, precision: str, watch: Watch
+    ) -> None:
         report = report_on(
             generator,
             self._judge(network),
@@ -146,8 +148,12 @@ class Evaluation:
             self.detectors,
             watch=watch,
             origin=origin_of(data, self.learned_from, self.of_run),
+            network=network.name,
+            images=network.images,
             first_seed=self.first_seed,
             truncation=self.truncation,
+            noise_mode=self.noise_mode,
+            precision=precision,
         )
         say_report(report, self.folder, network.name)
 

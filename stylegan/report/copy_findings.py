@@ -66,8 +66,8 @@ def _of_others(evidence: Evidence, values: dict) -> Finding:
         key="copies",
         title=_TITLE,
         verdict="unknown",
-        result=f"It cannot be told. None of these {len(evidence.real):,} pictures is copied by the fakes, but others "
-        "that the network was trained on may be.",
+        result=f"It cannot be told. No copies of these {len(evidence.real):,} pictures were found, but the network was "
+        "trained on others, which it may copy.",
         values=values,
         what_it_means=note(evidence.origin),
         what_to_try=ways_out(evidence.origin),

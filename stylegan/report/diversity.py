@@ -10,6 +10,9 @@ from stylegan.report.findings import Finding, percent
 _MOST = 500
 _RESAMPLES = 200
 _LOOK, _BAD = 0.9, 0.7
+_IF_TRUNCATED = (
+    "If you made these with truncation below 1, try truncation=1: it trades variety for neatness.",
+)
 
 
 def mean_distance_ratio(fake: Tensor, real: Tensor) -> tuple[float, float, float]:
@@ -60,7 +63,7 @@ def diversity_finding(evidence: Evidence) -> Finding:
         what_to_try=()
         if verdict == "fine"
         else (
-            "If you made these with truncation below 1, try truncation=1: it trades variety for neatness.",
+            *(_IF_TRUNCATED if evidence.truncation is None else ()),
             "Train longer, if the pictures still get better: raise total_kimg.",
             "Raise loss.r1_gamma, to 2 to 4 times what explain=true shows.",
         ),

@@ -38,13 +38,15 @@ def among_fakes_finding(evidence: Evidence) -> Finding:
         values={"share with a twin": round(share, 4), "p value": found.p_value, "fakes": count},
         what_it_means="Fakes that are nearly the same, whatever the seed, are called mode collapse: the generator "
         "knows a few pictures and leaves out the rest.",
-        what_to_try=() if verdict == "fine" else _WAYS_OUT,
+        what_to_try=()
+        if verdict == "fine"
+        else (*(_IF_TRUNCATED if evidence.truncation is None else ()), *_WAYS_OUT),
         plates=() if verdict == "fine" else (_twins(evidence, some, of_fakes),),
     )
 
 
+_IF_TRUNCATED = ("If you made these with truncation below 1, try truncation=1.",)
 _WAYS_OUT = (
-    "If you made these with truncation below 1, try truncation=1.",
     "Raise loss.r1_gamma, to 2 to 4 times what explain=true shows, and train anew.",
     "Go back to an earlier checkpoint, from before it happened.",
     "Train with a larger batch_size.",

@@ -1,7 +1,7 @@
 """What a report is made from: pictures, their features, strips and logits. Nothing here knows of a generator."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import torch
@@ -68,6 +68,7 @@ class Evidence:
 
     strips: uint8 [P,T,C,H,W], P walks between latents of T steps each. xflip: whether training also saw the mirror
     image of every picture (`data.xflip`). origin: whether `real` are the pictures that the network learned from.
+    truncation: psi of the fakes, None = unknown. about: how all this was made, for the head of the report.
     """
 
     real: Pictures
@@ -77,6 +78,8 @@ class Evidence:
     logits: Logits | None = None
     xflip: bool = False
     origin: Origin = "trust"
+    truncation: float | None = None
+    about: Mapping[str, float | int | str | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for key, pictures in (("fake", self.fake), ("held_out", self.held_out)):

@@ -2,6 +2,7 @@
 
 import torch
 
+from stylegan.report.caveats import truncation_note, with_caveats
 from stylegan.report.copies import look_for_copies
 from stylegan.report.copy_findings import copies_finding, neighbours_finding
 from stylegan.report.distances import nearest
@@ -36,12 +37,23 @@ def examine(evidence: Evidence) -> Report:
         colour_finding(once),
         _own_set(evidence, once),
     ]
-    about: dict[str, int | str] = {"real pictures": len(evidence.real), "fakes": len(evidence.fake)}
-    about["pixels"] = " x ".join(str(side) for side in evidence.fake.full(0).shape[1:])
-    if evidence.held_out is not None:
-        about["held-out pictures"] = len(evidence.held_out)
-    notes = [note(evidence.origin)] if note(evidence.origin) else []
-    return Report([finding for finding in findings if finding is not None], about, notes)
+    found = [with_caveats(finding, evidence) for finding in findings if finding is not None]
+    notes = [said for said in (note(evidence.origin), truncation_note(evidence)) if said]
+    return Report(found, _about(evidence), notes)
+
+
+def _about(evidence: Evidence) -> dict[str, float | int | str | None]:
+    counts = {
+        "real pictures": len(evidence.real),
+        "fakes": len(evidence.fake),
+        "held-out pictures": 0 if evidence.held_out is None else len(evidence.held_out),
+    }
+    always = {
+        "resolution": "x".join(str(side) for side in evidence.fake.full(0).shape[1:]),
+        "truncation": evidence.truncation,
+        "origin of the pictures": evidence.origin,
+    }
+    return counts | dict(evidence.about) | always
 
 
 def _own_set(evidence: Evidence, once: Evidence) -> Finding | None:

@@ -48,7 +48,7 @@ class Report:
     reader must know before all findings."""
 
     findings: Sequence[Finding]
-    about: Mapping[str, float | int | str] = field(default_factory=dict)
+    about: Mapping[str, float | int | str | None] = field(default_factory=dict)
     notes: Sequence[str] = ()
 
     @property

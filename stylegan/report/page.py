@@ -13,6 +13,7 @@ from stylegan.report.plates import columns_of, data_uri
 from stylegan.report.style import STYLE
 
 _WORDS = {"bad": "act on this", "look": "look at this", "fine": "fine", "unknown": "cannot tell"}
+_COUNTED = ("fakes", "real pictures", "held-out pictures")
 _HEADS = {
     "bad": "Something is wrong.",
     "look": "Something wants a look.",
@@ -41,7 +42,7 @@ def as_json(report: Report) -> str:
     content = {
         "format_version": 1,
         "verdict": report.verdict,
-        "about": dict(report.about),
+        "about": {name: _finite(value) for name, value in report.about.items()},
         "notes": list(report.notes),
         "findings": [
             {
@@ -66,9 +67,6 @@ def _finite(value: float | int | str | None) -> float | int | str | None:
 def as_html(report: Report, title: str) -> str:
     """The whole page. Every word that comes from outside is escaped."""
     findings = sorted(report.findings, key=lambda finding: VERDICTS.index(finding.verdict))
-    about = " · ".join(f"{_number(value)} {name}" for name, value in report.about.items() if name != "pixels")
-    if "pixels" in report.about:
-        about += f" · {report.about['pixels']} pixels"
     return "\n".join(
         [
             "<!DOCTYPE html>",
@@ -77,13 +75,28 @@ def as_html(report: Report, title: str) -> str:
             '<meta name="color-scheme" content="light dark">',
             f"<title>{escape(title)}</title><style>{STYLE}</style></head><body><main>",
             f"<h1>{escape(title)}</h1>",
-            f'<p class="about">{escape(about)}</p>',
+            _about(report),
             *(f'<p class="note">{escape(note)}</p>' for note in report.notes),
             _summary(report, findings),
             *(_section(finding) for finding in findings),
             "</main></body></html>",
             "",
         ]
+    )
+
+
+def _about(report: Report) -> str:
+    """The counts in a line, and everything else that decides about the answers, to be opened."""
+    counts = [name for name in _COUNTED if report.about.get(name)]
+    line = " · ".join(f"{_number(report.about[name])} {name}" for name in counts)
+    rows = "".join(
+        f"<tr><th>{escape(name)}</th><td>{escape(_exact(value))}</td></tr>"
+        for name, value in report.about.items()
+        if name not in counts
+    )
+    return (
+        f'<p class="about">{escape(line)}</p>'
+        f'<details class="about"><summary>How this was made</summary><table>{rows}</table></details>'
     )
 
 
@@ -131,6 +144,10 @@ def _plate(plate: Plate) -> str:
         f'<figure><figcaption>{escape(plate.title)}</figcaption><div class="plate" '
         f'style="--columns:{len(plate.columns)}">{cells}</div></figure>'
     )
+
+
+def _exact(value: float | int | str | None) -> str:
+    return f"{value:,.10g}" if isinstance(value, float) else "unknown" if value is None else _number(value)
 
 
 def _number(value: float | int | str | None) -> str:

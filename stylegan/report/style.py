@@ -14,7 +14,7 @@ h2 { font-size: 1.2rem; line-height: 1.35; margin: 0 0 .5rem; }
 h3 { font-size: 1rem; margin: 1rem 0 .25rem; }
 p { margin: .5rem 0; }
 a { color: inherit; }
-.about { color: var(--faint); margin-bottom: 1.25rem; }
+.about { color: var(--faint); } details.about { margin-bottom: 1.25rem; overflow-wrap: anywhere; }
 .note { border: 1px solid var(--look); border-radius: 8px; padding: .6rem .9rem; margin: 1rem 0; }
 section, .summary { background: var(--card); border: 1px solid var(--line); border-left: 5px solid var(--unknown);
   border-radius: 8px; padding: 1rem 1.1rem; margin: 1rem 0; overflow-wrap: anywhere; }
@@ -37,4 +37,5 @@ figcaption { color: var(--faint); font-size: .9rem; margin-bottom: .35rem; }
 .plate span { font-size: .78rem; color: var(--faint); line-height: 1.3; padding-bottom: .2rem; }
 details { margin-top: .7rem; color: var(--faint); font-size: .9rem; }
 table { border-collapse: collapse; } th { text-align: left; font-weight: 400; padding-right: 1.5rem; }
+th, td { vertical-align: top; }
 """

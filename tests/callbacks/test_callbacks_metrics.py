@@ -281,6 +281,8 @@ def test_a_run_ends_with_a_report(tmp_path, capsys):
     told = json.loads((tmp_path / "report.json").read_text())
     # What a network is trained on at this moment is not taken on trust.
     assert told["notes"] == []
+    assert told["about"]["network"] == "checkpoints/kimg0000000.016.safetensors"
+    assert told["about"]["data fingerprint"] == "abc"
     findings = {finding["key"] for finding in told["findings"]}
     assert {"copies", "diversity", "overfitting"} <= findings
     assert str(tmp_path / "report.html") in capsys.readouterr().out

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 import stylegan.report
 from stylegan.cli.compose import composed, keys_of
 
-FINDINGS = ("copy_findings", "duplicates", "diversity", "leaks", "origin", "overfit", "smoothness")
+FINDINGS = ("caveats", "copy_findings", "duplicates", "diversity", "leaks", "origin", "overfit", "smoothness")
 _WORD = re.compile(r"\b[a-z][\w.]*=[\w.]*\w")
 _KEY = re.compile(r"\b(?:ada|augpipe|data|loss|module)\.\w+")
 

@@ -66,6 +66,18 @@ def test_the_judge_sees_training_held_out_and_fake_pictures(c_dim):
     assert abs(float(found.logits.held_out.mean() - everything.mean())) < 0.2 * float(everything.abs().mean())
 
 
+def test_the_judge_sees_fakes_as_in_training_whatever_the_truncation():
+    data, discriminator = Data(held_out=True), judge()
+    plain, cut = (gathered(data, discriminator, truncation=psi) for psi in (1.0, 0.2))
+    assert torch.equal(plain.logits.fakes, cut.logits.fakes)
+    assert not torch.equal(plain.fake.small, cut.fake.small) and cut.truncation == 0.2
+
+
+def test_fakes_are_drawn_with_the_noise_that_is_asked_for():
+    plain = Fakes(small_generator(), None, num=40, noise_mode="none").images(range(40))
+    assert torch.equal(gathered(Data(), noise_mode="none").fake.small, plain)
+
+
 def test_without_held_out_pictures_the_judge_is_not_asked():
     assert gathered(Data(), judge()).logits is None
 

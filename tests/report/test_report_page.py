@@ -6,6 +6,7 @@ import torch
 from report_pictures import flowers, recoloured
 
 from stylegan.report import Evidence, Finding, Logits, Plate, Report, examine, pictures_of, write_report
+from stylegan.report.caveats import with_caveats
 from stylegan.report.copies import look_for_copies
 from stylegan.report.copy_findings import copies_finding, neighbours_finding
 from stylegan.report.diversity import mean_distance_ratio
@@ -142,6 +143,61 @@ def test_copies_of_pictures_of_another_training_are_called_so():
     given = evidence(REALS[:60], held_out=pictures_of(flowers(3, 60)), origin="other")
     found = copies_finding(given, look_for_copies(given))
     assert found.verdict == "bad" and "training" not in found.result
+
+
+_DRAWN = {"repeats", "diversity", "smoothness", "orientation", "colour"}
+
+
+@pytest.mark.parametrize("psi", [0.3, 1.3])
+def test_what_truncation_does_by_itself_is_not_laid_on_the_network(psi):
+    # Two fakes again and again, in other colours: an alarm without truncation.
+    fakes = (255 - FAKES[:2]).repeat(25, 1, 1, 1)
+    with_it = examine(evidence(fakes, truncation=psi))
+    without = examine(evidence(fakes, truncation=1.0))
+    assert {"repeats", "diversity", "colour"} <= {f.key for f in without.findings if f.verdict == "bad"}
+    for finding in with_it.findings:
+        if finding.key in _DRAWN - {"smoothness"}:
+            assert finding.verdict == "unknown" and f"truncation {psi:g}" in finding.result, finding.key
+            assert ("more alike" in finding.result or "unusual" in finding.result) == (psi < 1)
+            assert finding.what_to_try == ("Make the report with truncation=1.",)
+    assert [f"truncation {psi:g}" in note for note in with_it.notes] == [False, True]
+    assert not any("truncation" in step for finding in without.findings for step in finding.what_to_try)
+
+
+def test_fakes_that_truncation_made_are_cleared_of_copying_themselves_alone():
+    given = evidence(FAKES, truncation=0.5)
+    found = with_caveats(copies_finding(given, look_for_copies(given)), given)
+    assert found.verdict == "fine" and "truncation 0.5" in found.what_it_means
+
+
+def test_pictures_of_another_training_are_no_alarm():
+    alarm = Finding(
+        key="orientation",
+        title="",
+        verdict="bad",
+        result="",
+        values={},
+        what_it_means="Turned.",
+        what_to_try=(),
+    )
+    found = with_caveats(alarm, evidence(FAKES, origin="other"))
+    assert found.verdict == "look" and "not the pictures" in found.what_it_means
+    assert with_caveats(alarm, evidence(FAKES, origin="training")) == alarm
+
+
+def test_the_page_says_how_it_was_made():
+    about = {
+        "fakes": 400,
+        "real pictures": 1906,
+        "kimg": 12345.678,
+        "truncation": 0.7,
+        "network": "<a>",
+        "x": None,
+    }
+    page = as_html(Report([], about), "t")
+    assert "400 fakes · 1,906 real pictures" in page
+    for row in ("kimg</th><td>12,345.678<", "truncation</th><td>0.7<", "&lt;a&gt;", "x</th><td>unknown<"):
+        assert row in page, row
 
 
 def test_half_of_the_spread_is_half_of_the_distance():
