@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as nn_functional
 
 from stylegan.report.evidence import Evidence
-from stylegan.report.findings import Finding, Plate, percent
+from stylegan.report.findings import Finding, Plate, Verdict, percent
 from stylegan.report.mixture import Shares, shares_of
 
 _FEWEST = 40
@@ -89,6 +89,7 @@ def colour_finding(evidence: Evidence) -> Finding:
 
 # A network that has not learned the light of its pictures yet looks alike, without any augmentation.
 _WEAK_SIGNS = ("darker", "brighter")
+_NOT_DONE = "a network that is not done learning looks like this, too"
 _OF_GREY = ("as it is", "negative", "darker", "brighter")
 
 
@@ -108,7 +109,6 @@ def _finding(evidence, ways, describe, *, key, title, alike, means, ways_out) ->
     for number, way in enumerate(ways):
         seen = number == 0 or bool(found.seen[number])
         values[way] = round(float(found.shares[number]), 4) if seen else "cannot be seen"
-    changed = found.changed if found.surely else 0.0
     if not bool(found.seen.any()):
         return Finding(
             key=key,
@@ -119,20 +119,7 @@ def _finding(evidence, ways, describe, *, key, title, alike, means, ways_out) ->
             what_it_means=means,
             what_to_try=("Look at the fakes yourself.",),
         )
-    most = list(ways)[1 + int(found.shares[1:].argmax())]
-    verdict = "bad" if changed >= _BAD else "look" if changed >= _LOOK else "fine"
-    if verdict == "bad" and most in _WEAK_SIGNS:
-        verdict = "look"
-    result = (
-        f"No. Up to {percent(max(found.by_chance, _LOOK))} of the fakes might be, without its being noticed."
-    )
-    hidden = [way for number, way in enumerate(ways) if number and not found.seen[number]]
-    if hidden:
-        result += f" Your pictures do not show whether they are: {', '.join(hidden)}."
-    if verdict != "fine":
-        result = f"Yes. About {percent(changed)} of the fakes look changed, most of them: {most}."
-        if most in _WEAK_SIGNS:
-            result += " A network that is not done learning looks like this, too."
+    verdict, result = _judged(found, list(ways))
     return Finding(
         key=key,
         title=title,
@@ -143,6 +130,35 @@ def _finding(evidence, ways, describe, *, key, title, alike, means, ways_out) ->
         what_to_try=() if verdict == "fine" else ways_out,
         plates=() if verdict == "fine" else (_side_by_side(evidence),),
     )
+
+
+def _judged(found: Shares, ways: list[str]) -> tuple[Verdict, str]:
+    """The verdict and what it rests on: weak signs count for a look, and never for more."""
+    strong = torch.tensor([number > 0 and way not in _WEAK_SIGNS for number, way in enumerate(ways)])
+    weak = torch.tensor([way in _WEAK_SIGNS for way in ways])
+    changed, surely = found.changed_in(strong), found.surely_in(strong)
+    if surely and changed >= _LOOK:
+        result = f"Yes. About {percent(changed)} of the fakes look changed, most of them: {_most(found, ways, strong)}."
+        if found.surely_in(weak) and found.changed_in(weak) >= _LOOK:
+            result += (
+                f" Another {percent(found.changed_in(weak))} are {_most(found, ways, weak)}: {_NOT_DONE}."
+            )
+        return ("bad" if changed >= _BAD else "look"), result
+    if found.surely and found.changed >= _LOOK:
+        most = _most(found, ways, strong | weak)
+        result = f"Yes. About {percent(found.changed)} of the fakes look changed, most of them: {most}."
+        return "look", f"{result} {_NOT_DONE[0].upper()}{_NOT_DONE[1:]}." if most in _WEAK_SIGNS else result
+    result = (
+        f"No. Up to {percent(max(found.by_chance, _LOOK))} of the fakes might be, without its being noticed."
+    )
+    hidden = [way for number, way in enumerate(ways) if number and not found.seen[number]]
+    if hidden:
+        result += f" Your pictures do not show whether they are: {', '.join(hidden)}."
+    return "fine", result
+
+
+def _most(found: Shares, ways: list[str], among: Tensor) -> str:
+    return ways[int(torch.where(among, found.shares, -1.0).argmax())]
 
 
 def measured(

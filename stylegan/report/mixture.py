@@ -27,25 +27,46 @@ _FARTHEST_ALIKE = 0.4
 class Shares:
     """What was found about M fakes.
 
-    shares: float64 [W], in sum 1. usual: the share of changed ones that as many unchanged pictures give, as a
-    median; by_chance: the same, exceeded in one case of 200. seen: bool [W], the ways that change a real picture
-    visibly; of the others no share is given, not of the first either.
+    shares: float64 [W], in sum 1. unchanged: float64 [S,W], the shares that S draws of as many unchanged pictures
+    give. seen: bool [W], the ways that change a real picture visibly; of the others no share is given, not of the
+    first either.
     """
 
     shares: Tensor
-    usual: float
-    by_chance: float
+    unchanged: Tensor
     seen: Tensor
 
     @property
     def changed(self) -> float:
         """Share of changed fakes beyond what unchanged pictures give, 0 to 1: the leak score."""
-        return max(0.0, (1 - float(self.shares[0]) - self.usual) / (1 - self.usual))
+        return self.changed_in(self._all)
 
     @property
     def surely(self) -> bool:
         """Whether chance gives this less than once in 200 cases."""
-        return 1 - float(self.shares[0]) > self.by_chance
+        return self.surely_in(self._all)
+
+    @property
+    def by_chance(self) -> float:
+        """The share of changed ones that unchanged pictures give in one case of 200; 1 where no way is seen."""
+        return self._by_chance_in(self._all) if bool(self.seen.any()) else 1.0
+
+    def changed_in(self, ways: Tensor) -> float:
+        """`changed`, of some of the ways alone, bool [W]."""
+        usual = float(self.unchanged[:, ways].sum(1).median())
+        return max(0.0, (float(self.shares[ways].sum()) - usual) / (1 - usual))
+
+    def surely_in(self, ways: Tensor) -> bool:
+        """`surely`, of some of the ways alone, bool [W]."""
+        return float(self.shares[ways].sum()) > self._by_chance_in(ways)
+
+    def _by_chance_in(self, ways: Tensor) -> float:
+        return float(self.unchanged[:, ways].sum(1).quantile(0.995))
+
+    @property
+    def _all(self) -> Tensor:
+        """Every way but the first, "as it is"."""
+        return torch.arange(len(self.shares)) > 0
 
 
 def shares_of(reals: Tensor, fakes: Tensor) -> Shares:
@@ -66,7 +87,8 @@ def shares_of(reals: Tensor, fakes: Tensor) -> Shares:
     kept = seen.clone()
     kept[0] = True
     if not bool(seen.any()):
-        return Shares(kept.to(torch.float64), 0.0, 1.0, seen)
+        nothing = kept.to(torch.float64)
+        return Shares(nothing, nothing[None], seen)
     shares = torch.zeros(ways, dtype=torch.float64)
     shares[kept] = mixed(confusion[:, kept], _counts(classify(fakes), ways)[None])[0]
     unchanged = []
@@ -75,8 +97,9 @@ def shares_of(reals: Tensor, fakes: Tensor) -> Shares:
         others = _confusion(decided[torch.randint(len(decided), (len(decided),), generator=generator)])
         picked = torch.multinomial(confusion[:, 0], len(fakes), replacement=True, generator=generator)
         unchanged.append((others[:, kept], _counts(picked, ways)))
-    drawn = 1 - mixed(*(torch.stack(part) for part in zip(*unchanged, strict=True)))[:, 0]
-    return Shares(shares, float(drawn.median()), float(drawn.quantile(0.995)), seen)
+    drawn = torch.zeros(_RESAMPLES, ways, dtype=torch.float64)
+    drawn[:, kept] = mixed(*(torch.stack(part) for part in zip(*unchanged, strict=True)))
+    return Shares(shares, drawn, seen)
 
 
 def _confusion(decided: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from report_pictures import flowers
 
 from stylegan.report import Evidence, pictures_of
 from stylegan.report.leaks import COLOURED, TURNED, colour_finding, layout_shares, palette_shares
-from stylegan.report.mixture import mixed
+from stylegan.report.mixture import Shares, mixed
 
 
 def lit(seed, count):
@@ -65,6 +65,38 @@ def test_fakes_in_another_light_are_a_weak_sign(way, verdict):
     fakes = COLOURED[way](flowers(2, 60).float()).to(torch.uint8)
     evidence = Evidence(real=pictures_of(flowers(1, 100)), fake=pictures_of(fakes))
     assert colour_finding(evidence).verdict == verdict
+
+
+def mixture(**counts):
+    """The verdict and the text about 200 fakes, of which so many were changed in each way."""
+    fakes, start = flowers(4, 200).clone(), 0
+    for way, count in counts.items():
+        some = slice(start, start + count)
+        fakes[some] = COLOURED[way](fakes[some].float()).to(torch.uint8)
+        start += count
+    found = colour_finding(Evidence(real=pictures_of(flowers(1, 100)), fake=pictures_of(fakes)))
+    return found.verdict, found.result
+
+
+def test_a_strong_leak_is_not_excused_by_a_larger_weak_one():
+    for counts in ({"negative": 60}, {"negative": 60, "darker": 80}, {"negative": 60, "brighter": 80}):
+        verdict, result = mixture(**counts)
+        assert verdict == "bad" and "most of them: negative" in result, (counts, result)
+
+
+def test_a_weak_leak_does_not_make_a_small_strong_one_bad():
+    verdict, result = mixture(negative=30, darker=28)
+    assert verdict == "look" and "most of them: negative" in result, result
+    assert "darker: a network that is not done learning" in result
+
+
+def test_ways_are_judged_by_their_own_chance():
+    shares = torch.tensor([0.5, 0.2, 0.3], dtype=torch.float64)
+    unchanged = torch.tensor([[0.8, 0.1, 0.1], [0.9, 0.1, 0.0], [0.7, 0.1, 0.2]], dtype=torch.float64)
+    found = Shares(shares, unchanged, torch.tensor([False, True, True]))
+    strong = torch.tensor([False, True, False])
+    assert found.changed_in(strong) == pytest.approx((0.2 - 0.1) / 0.9) and found.surely_in(strong)
+    assert found.changed == pytest.approx((0.5 - 0.2) / 0.8) and found.surely
 
 
 def test_shares_solve_the_confusion():
