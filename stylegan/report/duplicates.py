@@ -10,6 +10,7 @@ from stylegan.report.findings import Finding, Plate, percent
 
 LEVEL = 0.01
 _LOOK, _BAD = 0.05, 0.3
+_FEWEST = 20
 _SHOWN = 6
 # Two pictures of which one explains all but this of the other are one picture, at two qualities.
 _SAME = 0.1
@@ -19,7 +20,7 @@ def among_fakes_finding(evidence: Evidence) -> Finding:
     """Whether fakes resemble each other more than as many reals do."""
     fakes = evidence.fake.small
     count = min(len(fakes), len(evidence.real))
-    if count < 20:
+    if count < _FEWEST:
         return _unknown(count)
     generator = torch.Generator().manual_seed(1)
     some, others = (torch.randperm(n, generator=generator)[:count] for n in (len(fakes), len(evidence.real)))
@@ -58,7 +59,7 @@ def _unknown(count: int) -> Finding:
         key="repeats",
         title="Does it repeat itself?",
         verdict="unknown",
-        result=f"There are only {count} pictures to compare; 20 are needed.",
+        result=f"There are only {count} pictures to compare; {_FEWEST} are needed.",
         values={"fakes": count},
         what_it_means="Few pictures are seldom alike.",
         what_to_try=("Make a few hundred fakes.",),
@@ -87,19 +88,40 @@ def _twins(evidence: Evidence, some: Tensor, found: Neighbours) -> Plate:
     return Plate("The fakes that are most alike", ("fake", "another fake"), rows)
 
 
-def in_the_set_finding(before: Evidence, evidence: Evidence, near: Neighbours, rows: Tensor) -> Finding:
+_TITLE_OF_SET = "Are there duplicates among your own pictures?"
+
+
+def _too_few(count: int) -> Finding:
+    return Finding(
+        key="your-set",
+        title=_TITLE_OF_SET,
+        verdict="unknown",
+        result=f"There are only {count} different pictures; {_FEWEST} are needed to tell.",
+        values={"different pictures": count},
+        what_it_means="A network learns so few pictures by heart, each of them.",
+        what_to_try=("Add pictures: a hundred is little, a thousand is a good start.",),
+    )
+
+
+def in_the_set_finding(
+    before: Evidence, evidence: Evidence, near: Neighbours | None, rows: Tensor
+) -> Finding:
     """Pictures that the user's set holds more than once.
 
-    Args: before: with repeats; evidence: without; near: neighbours of the reals `rows` among the others.
+    Args: before: with repeats; evidence: without; near: neighbours of the reals `rows` among the others, None = there
+      are too few.
     """
-    exact = len(before.real) - len(evidence.real)
     if before.xflip:
-        # Every picture is there with its mirror image; that is no mistake.
-        exact = max(0, exact - len(before.real) // 2)
-    same = near.distances[:, 0] < _SAME
-    share = float(same.double().mean())
+        # A picture may be there with its mirror image; that is no mistake.
+        exact = len(before.real) - len({picture.numpy().tobytes() for picture in before.real.small})
+    else:
+        exact = len(before.real) - len(evidence.real)
+    same = torch.zeros(0, dtype=torch.bool) if near is None else near.distances[:, 0] < _SAME
+    share = float(same.double().mean()) if len(same) else 0.0
     exact_share = exact / len(before.real)
     verdict = "bad" if max(share, exact_share) > 0.3 else "look" if max(share, exact_share) > 0.02 else "fine"
+    if verdict == "fine" and len(evidence.real) < _FEWEST:
+        return _too_few(len(evidence.real))
     plates = []
     if bool(same.any()) and verdict != "fine":
         order = near.distances[:, 0].argsort(stable=True)[: min(_SHOWN, int(same.sum()))].tolist()
@@ -108,10 +130,11 @@ def in_the_set_finding(before: Evidence, evidence: Evidence, near: Neighbours, r
             for place in order
         ]
         plates.append(Plate("Your pictures that are most alike", ("one", "the other"), pairs))
-    many = f"{exact:,} of your {len(before.real):,} pictures are exact repeats, and about {percent(share)} have a twin"
+    many = f"{exact:,} of your {len(before.real):,} pictures are exact repeats, and about {percent(share)} "
+    many += "of the different ones have a twin"
     return Finding(
         key="your-set",
-        title="Are there duplicates among your own pictures?",
+        title=_TITLE_OF_SET,
         verdict=verdict,
         result=("Hardly: " if verdict == "fine" else "Yes: ")
         + many

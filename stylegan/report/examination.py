@@ -56,9 +56,10 @@ def _about(evidence: Evidence) -> dict[str, float | int | str | None]:
     return counts | dict(evidence.about) | always
 
 
-def _own_set(evidence: Evidence, once: Evidence) -> Finding | None:
+def _own_set(evidence: Evidence, once: Evidence) -> Finding:
     if len(once.real) < 3:
-        return None
+        # What is left has no neighbours; the repeats themselves are told all the same.
+        return in_the_set_finding(evidence, once, None, torch.arange(0))
     generator = torch.Generator().manual_seed(7)
     rows = torch.randperm(len(once.real), generator=generator)[:_OF_THE_SET]
     near = nearest(once.real.small, once.real.small[rows], itself=rows, count=2)

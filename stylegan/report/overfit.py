@@ -111,4 +111,6 @@ def _missing(evidence: Evidence) -> tuple[str, ...] | None:
             f"{_FEWEST} pictures of each kind are needed, and of one there are only {fewest}",
             "Add pictures, or hold out more of them: data.val_fraction=0.2.",
         )
+    if not all(bool(torch.isfinite(side).all()) for side in (logits.training, logits.held_out, logits.fakes)):
+        return ("the discriminator's logits are not finite", "Go back to an earlier checkpoint.")
     return None

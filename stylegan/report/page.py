@@ -105,10 +105,10 @@ def _summary(report: Report, findings: Iterable[Finding]) -> str:
         f'<li><a href="#{escape(finding.key)}">{escape(finding.title)}</a> {_badge(finding)}</li>'
         for finding in findings
     ]
-    return (
-        f'<div class="summary {report.verdict}"><p class="head">{_HEADS[report.verdict]}</p>'
-        f"<ul>{''.join(lines)}</ul></div>"
-    )
+    head = _HEADS[report.verdict]
+    if report.verdict == "fine" and any(finding.verdict == "unknown" for finding in report.findings):
+        head = "Nothing wrong was found, but some questions are open."
+    return f'<div class="summary {report.verdict}"><p class="head">{head}</p><ul>{"".join(lines)}</ul></div>'
 
 
 def _badge(finding: Finding) -> str:

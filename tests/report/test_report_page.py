@@ -9,7 +9,8 @@ from stylegan.report import Evidence, Finding, Logits, Plate, Report, examine, p
 from stylegan.report.caveats import with_caveats
 from stylegan.report.copies import look_for_copies
 from stylegan.report.copy_findings import copies_finding, neighbours_finding
-from stylegan.report.diversity import mean_distance_ratio
+from stylegan.report.diversity import diversity_finding, mean_distance_ratio
+from stylegan.report.duplicates import in_the_set_finding
 from stylegan.report.overfit import gap, overfit_finding
 from stylegan.report.page import as_html, as_json
 
@@ -148,19 +149,18 @@ def test_copies_of_pictures_of_another_training_are_called_so():
 _DRAWN = {"repeats", "diversity", "smoothness", "orientation", "colour"}
 
 
-@pytest.mark.parametrize("psi", [0.3, 1.3])
-def test_what_truncation_does_by_itself_is_not_laid_on_the_network(psi):
+def test_what_truncation_does_by_itself_is_not_laid_on_the_network():
     # Two fakes again and again, in other colours: an alarm without truncation.
     fakes = (255 - FAKES[:2]).repeat(25, 1, 1, 1)
-    with_it = examine(evidence(fakes, truncation=psi))
-    without = examine(evidence(fakes, truncation=1.0))
+    with_it, without = (examine(evidence(fakes, truncation=psi)) for psi in (0.3, 1.0))
     assert {"repeats", "diversity", "colour"} <= {f.key for f in without.findings if f.verdict == "bad"}
     for finding in with_it.findings:
-        if finding.key in _DRAWN - {"smoothness"}:
-            assert finding.verdict == "unknown" and f"truncation {psi:g}" in finding.result, finding.key
-            assert ("more alike" in finding.result or "unusual" in finding.result) == (psi < 1)
+        if finding.key in _DRAWN:
+            assert finding.verdict == "unknown" and "truncation 0.3" in finding.result, finding.key
             assert finding.what_to_try == ("Make the report with truncation=1.",)
-    assert [f"truncation {psi:g}" in note for note in with_it.notes] == [False, True]
+            above = with_caveats(finding, evidence(fakes, truncation=1.3))
+            assert "drives them apart" in above.result and "drives them apart" not in finding.result
+    assert ["truncation 0.3" in note for note in with_it.notes] == [False, True]
     assert not any("truncation" in step for finding in without.findings for step in finding.what_to_try)
 
 
@@ -198,6 +198,53 @@ def test_the_page_says_how_it_was_made():
     assert "400 fakes · 1,906 real pictures" in page
     for row in ("kimg</th><td>12,345.678<", "truncation</th><td>0.7<", "&lt;a&gt;", "x</th><td>unknown<"):
         assert row in page, row
+
+
+@pytest.mark.parametrize("count", [1, 2, 19])
+def test_of_a_few_pictures_nothing_is_said_to_be_fine(count):
+    reals = pictures_of(REALS[:count], Means())
+    report = examine(Evidence(real=reals, fake=pictures_of(FAKES[:30], Means())))
+    assert {finding.verdict for finding in report.findings} == {"unknown"} and report.verdict == "unknown"
+    assert {"diversity", "your-set"} <= {finding.key for finding in report.findings}
+    assert f"only {count} different pictures" in report["diversity"].result
+    assert f"only {count} different pictures" in report["your-set"].result
+
+
+def test_one_picture_thirty_times_is_told():
+    reals = pictures_of(REALS[:1].repeat(30, 1, 1, 1), Means())
+    report = examine(Evidence(real=reals, fake=pictures_of(FAKES[:30], Means())))
+    assert report.verdict == report["your-set"].verdict == "bad"
+    assert "29 of your 30 pictures are exact repeats" in report["your-set"].result
+    assert report["diversity"].verdict == "unknown"
+
+
+def test_repeats_are_no_mirror_images_where_those_are_wanted():
+    twice, mirrored = torch.cat([REALS, REALS]), torch.cat([REALS, REALS.flip(-1)])
+    for reals, verdict, exact in ((twice, "bad", 100), (mirrored, "fine", 0)):
+        given = Evidence(real=pictures_of(reals), fake=pictures_of(FAKES), xflip=True)
+        once = given.without_repeats()
+        found = in_the_set_finding(given, once, None, torch.arange(0))
+        assert (found.verdict, found.values["exact repeats"]) == (verdict, exact)
+
+
+def test_what_is_no_number_is_not_fine():
+    class Broken(Means):
+        def features(self, images):
+            return super().features(images) * float("nan")
+
+    given = Evidence(real=pictures_of(REALS, Broken()), fake=pictures_of(FAKES, Broken()))
+    assert diversity_finding(given).verdict == "unknown"
+    logits = Logits(torch.ones(20), torch.full((20,), float("nan")), torch.zeros(20))
+    assert overfit_finding(evidence(FAKES, logits=logits)).verdict == "unknown"
+
+
+def test_open_questions_are_said_beside_a_clean_answer():
+    fine, unknown = (
+        Finding(key=verdict, title="", verdict=verdict, result="", values={}, what_it_means="")
+        for verdict in ("fine", "unknown")
+    )
+    assert "Nothing wrong was found.<" in as_html(Report([fine]), "")
+    assert "some questions are open.<" in as_html(Report([fine, unknown]), "")
 
 
 def test_half_of_the_spread_is_half_of_the_distance():
