@@ -81,10 +81,10 @@ def _single(evidence: Evidence) -> str:
 def _against(evidence: Evidence, copies: Copies) -> str:
     number = len(copies.known)
     if copies.known.kind == "held-out" and known(evidence.origin):
-        return f"{number} pictures held out of training are to it"
+        return f"{number} pictures held out of training are"
     if copies.known.kind == "held-out":
-        return f"{number} other pictures are to them"
-    return f"{number} of your pictures are to all the others"
+        return f"{number} other pictures are"
+    return f"{number} of your pictures are to the others"
 
 
 def _clear(evidence: Evidence, copies: Copies) -> dict:

@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from stylegan.report.origin import Origin
+from stylegan.report.origin import ORIGINS, Origin
 from stylegan.report.thumbnails import LARGEST_SIDE_PX, shown, small, thumbnails
 
 _BLOCK = 64
@@ -82,6 +82,8 @@ class Evidence:
     about: Mapping[str, float | int | str | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.origin not in ORIGINS:
+            raise ValueError(f"origin={self.origin!r}: it must be one of {', '.join(ORIGINS)}")
         for key, pictures in (("fake", self.fake), ("held_out", self.held_out)):
             if pictures is not None and pictures.small.shape[1:] != self.real.small.shape[1:]:
                 raise ValueError(

@@ -1,13 +1,15 @@
 """Whether the pictures beside the fakes are those that the network learned from: if not, nothing can be cleared."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 # training: by the run's own record, they are. trust: nothing beside the network tells. other: by the run's record
 # they are not. changed: they are, but it learned from other ones before.
 Origin = Literal["training", "trust", "other", "changed"]
+ORIGINS: tuple[Origin, ...] = get_args(Origin)
 
 _NOTES: dict[Origin, str] = {
-    "trust": "It is taken on trust that the network was trained on these pictures: nothing beside it tells.",
+    "trust": "It is taken on trust that the network was trained on these pictures, and on none that were held out: "
+    "nothing beside it tells.",
     "other": "These are not the pictures that the network was trained on (by the run's config.yaml): other ones, "
     "another choice or order of them, or other labels.",
     "changed": "The network was trained on other pictures before these (by the run's events.jsonl), and what is held "

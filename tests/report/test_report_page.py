@@ -140,6 +140,11 @@ def test_on_pictures_of_another_training_nothing_is_cleared():
     assert "events.jsonl" in overfit_finding(asked["changed"]).what_it_means
 
 
+def test_an_origin_that_is_none_clears_nothing_by_mistake():
+    with pytest.raises(ValueError, match="origin='train': it must be one of training, trust"):
+        evidence(FAKES, origin="train")
+
+
 def test_copies_of_pictures_of_another_training_are_called_so():
     given = evidence(REALS[:60], held_out=pictures_of(flowers(3, 60)), origin="other")
     found = copies_finding(given, look_for_copies(given))
