@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from stylegan.evaluation.definitions import Definition, fewest_pictures
 from stylegan.evaluation.fakes import Fakes
+from stylegan.evaluation.fingerprint import weights_sha256
 from stylegan.evaluation.paths import path_results
 from stylegan.evaluation.protocol import PROTOCOL_VERSION
 from stylegan.evaluation.reals import Reals
@@ -95,14 +96,14 @@ class Evaluator:
 
         def compute() -> list[Score]:
             found = []
+            weights = weights_sha256(generator) if self.definitions else None
             for definition in self.definitions:
                 watch.check_alone()
                 since = time.monotonic()
                 results = paths.get(definition.name) or self._results(definition, drawn, watch)
                 seconds = drawn_sec + time.monotonic() - since
-                found.append(
-                    Score(definition.name, results, self.protocol(definition, generator, precision), seconds)
-                )
+                protocol = self.protocol(definition, generator, precision)
+                found.append(Score(definition.name, results, protocol, seconds, weights))
             return found
 
         # The others wait: what they have to give is here.

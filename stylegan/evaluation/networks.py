@@ -11,6 +11,7 @@ from stylegan.evaluation.course import ranked
 from stylegan.evaluation.definitions import definitions_of, higher_is_better
 from stylegan.evaluation.evaluator import Evaluator
 from stylegan.evaluation.fakes import check_draws
+from stylegan.evaluation.fingerprint import weights_sha256
 from stylegan.evaluation.opening import open_detectors, open_reals
 from stylegan.evaluation.protocol import in_words, protocol_id
 from stylegan.evaluation.records import Score, append, record_path, recorded
@@ -48,8 +49,9 @@ class Evaluation:
       process: this one among those that evaluate together. metrics, detector, num_fakes: as in `definitions_of`.
       detector_path: weights; download: fetch those that are nowhere. first_seed: of the first fake. truncation: psi.
       noise_mode: "random", "const" or "none". precision, device: as in the generate command. cache_dir: for features
-      of the real pictures. again: compute also what the records have under the same protocol. report: also write
-      `report.html` about the newest network; load_judge: path → its discriminator, None = it is not asked.
+      of the real pictures. again: compute also what the records have of the same weights under the same protocol.
+      report: also write `report.html` about the newest network; load_judge: path → its discriminator, None = it is
+      not asked.
     Raises: ValueError that names the value and the way out.
     """
 
@@ -162,10 +164,10 @@ class Evaluation:
             return {}
 
         def look() -> dict[str, Score]:
-            found = {}
+            found, weights = {}, weights_sha256(generator)
             for definition in self.definitions:
                 protocol = evaluator.protocol(definition, generator, precision)
-                score = recorded(record_path(self.folder, definition.name), network.name, protocol)
+                score = recorded(record_path(self.folder, definition.name), weights, protocol)
                 if score is not None:
                     found[definition.name] = score
             return found

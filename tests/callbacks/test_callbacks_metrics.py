@@ -12,6 +12,7 @@ from callbacks.checkpoint import KimgCheckpoint
 from callbacks.metrics import Metrics
 from callbacks.preemption import Preemption
 from stylegan.evaluation import read_records
+from stylegan.evaluation.fingerprint import weights_sha256
 from stylegan.run_folder import RunFolder
 
 TWENTY = 0.08  # of 80 images in batches of 4: iterations 2, 4, ...
@@ -117,11 +118,12 @@ def test_training_does_not_notice(tmp_path):
     assert with_them.generator_ema.training == without.generator_ema.training
 
 
-def test_a_line_has_the_protocol_and_the_file(tmp_path):
-    trained(tmp_path, total=8)
+def test_a_line_has_the_protocol_the_weights_and_the_file(tmp_path):
+    module, _ = trained(tmp_path, total=8)
     [record] = read_records(tmp_path / "metric-kid_builtin.jsonl")
     assert record["snapshot_pkl"] == "checkpoints/kimg0000000.008.safetensors"
     assert record["protocol"]["data_fingerprint"] == "abc"
+    assert record["weights_sha256"] == weights_sha256(module.generator_ema)
     assert set(record["results"]) == {"kid_builtin", "kid_builtin_low", "kid_builtin_high"}
 
 

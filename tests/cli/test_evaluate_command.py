@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -120,6 +121,27 @@ def test_the_best_of_all_checkpoints_is_among_those_that_were_scored_before_too(
     for _ in range(2):
         assert main(["network=runs/a", "checkpoints=all", FEW]) == 0
         assert said in capsys.readouterr().out
+
+
+def test_records_that_runs_share_and_weights_that_change_are_told_apart(run, tmp_path, capsys):
+    other = tmp_path / "runs" / "b"
+    shutil.copytree(run, other)
+    names = [path.name for path in sorted((run / "checkpoints").iterdir())]
+    for number, name in enumerate(names):
+        save_generator(other / "checkpoints" / name, make_generator(10 + number))
+    command = ["checkpoints=all", "out=shared", FEW]
+    assert main(["network=runs/a", *command]) == 0 and main(["network=runs/b", *command]) == 0
+    found = records(tmp_path / "shared", "kid_builtin")
+    assert [record["snapshot_pkl"] for record in found] == 2 * [f"checkpoints/{name}" for name in names]
+    assert len({record["weights_sha256"] for record in found}) == 6
+    assert len({record["results"]["kid_builtin"] for record in found}) == 6
+    # The same weights are known, in whichever file they are; others under an old name are not.
+    shutil.copy(run / "checkpoints" / names[0], run / "checkpoints" / names[1])
+    save_generator(run / "checkpoints" / names[2], make_generator(20))
+    capsys.readouterr()
+    assert main(["network=runs/a", *command]) == 0
+    assert capsys.readouterr().out.count(" already") == 2
+    assert len(records(tmp_path / "shared", "kid_builtin")) == 7
 
 
 def test_a_data_module_of_ones_own_takes_only_the_keys_it_has(run, tmp_path, monkeypatch):
