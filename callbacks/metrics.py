@@ -120,10 +120,11 @@ class Metrics(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._last_end = time.monotonic()
+        if trainer.is_global_zero:
+            # Also with metrics=none: scores of what is trained again now would stand beside other weights.
+            truncate_records_after(self.folder.path, module.images)
         if not self.definitions or trainer.datamodule is None:
             return
-        if trainer.is_global_zero:
-            truncate_records_after(self.folder.path, module.images)
         try:
             self._evaluator = self._made(trainer, module)
         except ValueError as error:

@@ -141,6 +141,14 @@ def test_a_killed_run_writes_the_same_scores(tmp_path):
     assert results("cut") == results("whole")
 
 
+def test_a_run_that_goes_on_without_metrics_forgets_those_past_its_checkpoint(tmp_path):
+    trained(tmp_path, total=20, others=[KimgCheckpoint(every_kimg=0.012, folder=tmp_path)])
+    assert kimg_of(tmp_path) == [0.008, 0.016, 0.02]
+    checkpoint = tmp_path / "checkpoints" / "kimg0000000.012.ckpt"
+    trained(tmp_path, total=40, ckpt_path=checkpoint, names="none")
+    assert kimg_of(tmp_path) == [0.008]
+
+
 def test_an_interrupted_evaluation_is_made_up_for(tmp_path):
     preemption, checkpoint = Preemption(), KimgCheckpoint(every_kimg=1.0, folder=tmp_path)
     inside = Averages.features
