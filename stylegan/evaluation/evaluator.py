@@ -126,7 +126,8 @@ class Evaluator:
             "seed": self.seed,
             "precision": "fp32" if definition.score == "ppl" else precision_text(generator, precision),
             "truncation": self.truncation if definition.score != "ppl" else 1.0,
-            "noise_mode": self.noise_mode,
+            # Of a path each step has noise of its own, whatever is asked for: its definition says so.
+            "noise_mode": self.noise_mode if definition.score != "ppl" else "random",
             "labels": "drawn from the data's" if generator.c_dim else "none",
             "data_fingerprint": self.data_fingerprint if needs_reals or generator.c_dim else None,
             # A fingerprint may look at some of the pictures only, or rest on what was known of their files.

@@ -246,6 +246,13 @@ def test_a_path_length_is_the_same_in_parts_and_of_float32():
     assert scores(evaluator(["ppl"]), generator)[0].value == score.value
 
 
+@pytest.mark.parametrize("option", [{"truncation": 0.5}, {"noise_mode": "const"}])
+def test_what_a_path_length_takes_no_notice_of_is_no_part_of_its_protocol(option):
+    [one], [other] = scores(evaluator(["ppl"])), scores(evaluator(["ppl"], **option))
+    assert one.value == other.value and one.protocol["noise_mode"] == "random"
+    assert protocol_id(one.protocol) == protocol_id(other.protocol)
+
+
 @pytest.mark.parametrize("rounds", [0, 1, 4])
 def test_work_can_be_broken_off_and_leaves_nothing(tmp_path, rounds):
     asked = iter([False] * rounds + [True] * 100)
