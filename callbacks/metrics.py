@@ -21,6 +21,7 @@ from stylegan.evaluation import (
     Watch,
     append_record,
     check_draws,
+    check_published,
     definitions_of,
     open_detectors,
     open_reals,
@@ -92,6 +93,9 @@ class Metrics(pl.Callback):
         # Weights that are missing are said before training starts, too.
         self.detectors = open_detectors(
             self.definitions, path=detector_path, download=download, key="callbacks.metrics.detector_path"
+        )
+        check_published(
+            self.definitions, truncation=truncation, noise_mode="random", detectors=self.detectors
         )
         self.folder = RunFolder(folder)
         self.first_seed, self.truncation = first_seed, truncation

@@ -7,6 +7,7 @@ from stylegan.evaluation.fakes import check_draws
 from stylegan.evaluation.gathering import evidence_of
 from stylegan.evaluation.opening import open_detectors, open_reals
 from stylegan.evaluation.protocol import protocol_id
+from stylegan.evaluation.published import check_published
 from stylegan.evaluation.records import Score, read_records
 from stylegan.evaluation.records import append as append_record
 from stylegan.evaluation.records import truncate_after as truncate_records_after
@@ -23,6 +24,7 @@ __all__ = [
     "Watch",
     "append_record",
     "check_draws",
+    "check_published",
     "definitions_of",
     "evidence_of",
     "open_detectors",

@@ -12,6 +12,7 @@ from stylegan.evaluation.fakes import Fakes
 from stylegan.evaluation.fingerprint import weights_sha256
 from stylegan.evaluation.paths import path_results
 from stylegan.evaluation.protocol import PROTOCOL_VERSION
+from stylegan.evaluation.published import check_published
 from stylegan.evaluation.reals import Reals
 from stylegan.evaluation.records import Score
 from stylegan.evaluation.scores import Results, inception_results, score_of
@@ -32,7 +33,7 @@ class Evaluator:
 
     Args: definitions: what to compute. detectors: by name, those that the definitions need. reals: the pictures.
       data_fingerprint: of the data, for the protocol. seed: of the first fake. truncation, noise_mode: as in `Fakes`.
-    Raises: ValueError where there are too few real pictures for a metric.
+    Raises: ValueError where there are too few real pictures for a metric, or a published name is not for this.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Evaluator:
         self.data_fingerprint = data_fingerprint
         # 1 and 1.0 are one protocol.
         self.seed, self.truncation, self.noise_mode = seed, float(truncation), noise_mode
+        check_published(self.definitions, truncation=truncation, noise_mode=noise_mode, detectors=detectors)
         for definition in self.definitions:
             self._check_reals(definition)
 

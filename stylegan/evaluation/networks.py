@@ -14,6 +14,7 @@ from stylegan.evaluation.fakes import check_draws
 from stylegan.evaluation.fingerprint import weights_sha256
 from stylegan.evaluation.opening import open_detectors, open_reals
 from stylegan.evaluation.protocol import in_words, protocol_id
+from stylegan.evaluation.published import check_published
 from stylegan.evaluation.records import Score, append, record_path, recorded
 from stylegan.evaluation.reporting import report_on, say_report
 from stylegan.evaluation.watch import Watch
@@ -78,11 +79,13 @@ class Evaluation:
         load_judge: Callable[[Path], nn.Module] | None = None,
     ):
         self.definitions = definitions_of(metrics, detector=detector, num_fakes=num_fakes)
-        check_draws(self.definitions, first_seed=first_seed, truncation=truncation)
+        draws = {"truncation": truncation, "noise_mode": noise_mode}
+        check_draws(self.definitions, first_seed=first_seed, **draws)
         self.device = device_named(device, process.local_rank)
         precision_on(self.device, precision)
         self.precision = precision
         self.detectors = open_detectors(self.definitions, path=detector_path, download=download)
+        check_published(self.definitions, detectors=self.detectors, **draws)
         for opened in self.detectors.values():
             opened.to(self.device)
         self.networks = [Network.at(path) for path in networks]
