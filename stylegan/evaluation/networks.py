@@ -202,10 +202,12 @@ def say_best(scores: Sequence[tuple[Network, Score]]) -> None:
             if value != value:  # NaN is no score
                 continue
             groups.setdefault((name, protocol_id(score.protocol)), []).append((value, network))
-    for (name, _), entries in groups.items():
+    names = [name for name, _ in groups]
+    for (name, protocol), entries in groups.items():
         choose = max if higher_is_better(name) else min
         value, network = choose(entries, key=lambda entry: entry[0])
-        print(f"best {name}: {value:.6g}  {network.path}", flush=True)
+        under = f" (protocol {protocol})" if names.count(name) > 1 else ""
+        print(f"best {name}{under}: {value:.6g}  {network.path}", flush=True)
 
 
 def check_fits(generator: nn.Module, pictures: Any, name: str) -> None:
