@@ -6,6 +6,7 @@ from stylegan.evaluation.evaluator import Evaluator
 from stylegan.evaluation.fakes import check_draws
 from stylegan.evaluation.gathering import evidence_of
 from stylegan.evaluation.opening import open_detectors, open_reals
+from stylegan.evaluation.plateau import Plateau
 from stylegan.evaluation.protocol import protocol_id
 from stylegan.evaluation.published import check_published
 from stylegan.evaluation.records import Score, read_records
@@ -20,6 +21,7 @@ __all__ = [
     "Course",
     "Definition",
     "Evaluator",
+    "Plateau",
     "Score",
     "Watch",
     "append_record",

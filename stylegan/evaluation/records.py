@@ -33,10 +33,11 @@ def record_path(folder: Path, name: str) -> Path:
     return folder / f"metric-{name}.jsonl"
 
 
-def append(folder: Path, score: Score, *, images: int | None, network: str, processes: int) -> None:
+def append(folder: Path, score: Score, *, images: int | None, network: str | None, processes: int) -> None:
     """Adds a line, in one write. Fields: those of the public implementation, then kimg, the weights and the protocol.
 
-    Args: images: that the network has seen, None = unknown. network: its file, relative to the folder.
+    Args: images: that the network has seen, None = unknown. network: its file, relative to the folder, None = it is in
+      none.
     Raises: OSError.
     """
     line = {

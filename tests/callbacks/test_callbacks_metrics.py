@@ -11,7 +11,7 @@ import callbacks.metrics
 from callbacks.checkpoint import KimgCheckpoint
 from callbacks.metrics import Metrics
 from callbacks.preemption import Preemption
-from stylegan.evaluation import read_records
+from stylegan.evaluation import Score, read_records
 from stylegan.evaluation.fingerprint import weights_sha256
 from stylegan.run_folder import RunFolder
 
@@ -119,12 +119,44 @@ def test_training_does_not_notice(tmp_path):
 
 
 def test_a_line_has_the_protocol_the_weights_and_the_file(tmp_path):
-    module, _ = trained(tmp_path, total=8)
+    checkpoint = KimgCheckpoint(every_kimg=1.0, folder=tmp_path)
+    module, _ = trained(tmp_path, total=8, others=[checkpoint])
     [record] = read_records(tmp_path / "metric-kid_builtin.jsonl")
     assert record["snapshot_pkl"] == "checkpoints/kimg0000000.008.safetensors"
     assert record["protocol"]["data_fingerprint"] == "abc"
     assert record["weights_sha256"] == weights_sha256(module.generator_ema)
     assert set(record["results"]) == {"kid_builtin", "kid_builtin_low", "kid_builtin_high"}
+
+
+def test_a_file_is_named_only_where_there_is_one(tmp_path):
+    checkpoint = KimgCheckpoint(every_kimg=0.012, folder=tmp_path, keep_last=None, keep_every_kimg=None)
+    trained(tmp_path, total=40, others=[checkpoint], at_start=True, every_kimg=0.004)
+    records = list(read_records(tmp_path / "metric-kid_builtin.jsonl"))
+    assert len(records) == 11 and records[0]["snapshot_pkl"] is None
+    for record in records:
+        path = tmp_path / "checkpoints" / f"kimg{record['kimg']:011.3f}.safetensors"
+        assert record["snapshot_pkl"] == (f"checkpoints/{path.name}" if path.exists() else None)
+    named = [record["snapshot_pkl"] is not None for record in records]
+    assert any(named) and not all(named[1:])
+
+
+def test_without_a_callback_that_writes_them_no_file_is_named(tmp_path):
+    trained(tmp_path, total=16)
+    assert [record["snapshot_pkl"] for record in read_records(tmp_path / "metric-kid_builtin.jsonl")] == [
+        None,
+        None,
+    ]
+
+
+def test_older_checkpoints_tell_a_plateau_by_one_bool(tmp_path):
+    metrics = made(tmp_path)
+    metrics.course.add(Score("kid_builtin", {"kid_builtin": 1.0}, {}, 0.0), 8)
+    old = metrics.state_dict() | {"told_plateau": True}
+    again = made(tmp_path)
+    again.load_state_dict(old)
+    assert again.state_dict()["told_plateau"] == ["kid_builtin"]
+    again.load_state_dict(old | {"told_plateau": False})
+    assert again.state_dict()["told_plateau"] == []
 
 
 def test_a_killed_run_writes_the_same_scores(tmp_path):
