@@ -211,7 +211,7 @@ def say_best(scores: Sequence[tuple[Network, Score]]) -> None:
 
 
 def check_fits(generator: nn.Module, pictures: Any, name: str) -> None:
-    """Raises: ValueError where the pictures are not of the kind that the network draws."""
+    """Raises: ValueError where the pictures or their classes are not those that the network draws."""
     image, label = pictures[0]
     expected = (generator.channels, *generator.size)
     if tuple(image.shape) != expected:
@@ -224,3 +224,15 @@ def check_fits(generator: nn.Module, pictures: Any, name: str) -> None:
             f"network={name} draws {generator.c_dim} classes, the labels of the pictures are {len(label)} wide; set"
             " data.labels as in its training"
         )
+    names, theirs = list(generator.label_names), list(getattr(pictures, "label_names", ()))
+    for place, (ours, other) in enumerate(zip(names, theirs, strict=False)):
+        if ours != other:
+            raise ValueError(
+                f"network={name} draws class {place} as {ours!r}, of the pictures it is {other!r}; choose data with the"
+                f" classes of its training, in their order: {_listed(names)}"
+            )
+
+
+def _listed(names: Sequence[str], most: int = 8) -> str:
+    more = f", and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
