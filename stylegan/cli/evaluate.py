@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from stylegan.cli.compose import Composition, keys_of, run_command
 from stylegan.cli.host import prepare_host
-from stylegan.cli.mistakes import UserMistake, from_input
+from stylegan.cli.mistakes import EXIT_TRY_AGAIN, UserMistake, from_input
 from stylegan.cli.network import find_network, nonsense_in
 from stylegan.cli.runs import stored_config
 from stylegan.processes import this_process
@@ -24,7 +24,10 @@ CHECKPOINTS = ("newest", "all")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Scores as the command line says.  Returns: the exit code: 0 done, 2 user's mistake, 128 + signal."""
+    """Scores as the command line says.
+
+    Returns: the exit code: 0 done, 2 user's mistake, 75 scores that could not be written, 128 + signal.
+    """
     prepare_host()
     return run_command("evaluate", evaluate, argv, program="stylegan-evaluate")
 
@@ -42,7 +45,7 @@ def evaluate(composition: Composition) -> int:
             process=this_process(),
         )
         evaluation.run(_open_data(config, folder, evaluation.load(networks[0])))
-    return 0
+    return EXIT_TRY_AGAIN if evaluation.unrecorded else 0
 
 
 def folder_of(network: Path) -> RunFolder:

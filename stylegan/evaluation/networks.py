@@ -1,14 +1,16 @@
 """The work behind the evaluate command: one or several networks against one set of pictures."""
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, NamedTuple, Self
 
 from torch import nn
 
 from stylegan.evaluation.course import ranked
-from stylegan.evaluation.definitions import definitions_of, higher_is_better
+from stylegan.evaluation.definitions import Definition, definitions_of, higher_is_better
 from stylegan.evaluation.evaluator import Evaluator
 from stylegan.evaluation.fakes import check_draws
 from stylegan.evaluation.fingerprint import weights_sha256
@@ -93,13 +95,15 @@ class Evaluation:
         self.first_seed, self.truncation, self.noise_mode = first_seed, truncation, noise_mode
         self.cache_dir, self.again = cache_dir, again
         self.report, self.load_judge = report, load_judge
+        self.unrecorded: list[Path] = []
         self._told: set[str] = set()  # protocols
 
     def run(self, data: Any) -> list[Score]:
         """Computes, says and records. Args: data: a data module that is set up.
 
         Returns: the scores, network by network, those that are known from the records included.
-        Raises: BrokenOff; ValueError where network and data do not fit; OSError where records cannot be written.
+        What could not be added to the records is in `unrecorded`, by their paths.
+        Raises: BrokenOff; ValueError where network and data do not fit, or the folder cannot be written.
         """
         join(self.process)
         try:
@@ -118,6 +122,7 @@ class Evaluation:
             truncation=self.truncation,
             noise_mode=self.noise_mode,
         )
+        on_rank_zero(lambda: check_writable(self.folder, self.definitions))
         watch = Watch()
         all_scores: list[tuple[Network, Score]] = []
         for network in self.networks:
@@ -181,17 +186,33 @@ class Evaluation:
         return known
 
     def _tell(self, network: Network, scores: Sequence[Score]) -> None:
-        """Says the scores of a network on one line, and each protocol once, before its first score."""
+        """Says the scores of a network on one line, and each protocol once, before its first score; then adds them to
+        the records: hours of work are on the screen, also where the disk is full by now.
+        """
         for score in scores:
             name = protocol_id(score.protocol)
             if name not in self._told:
                 self._told.add(name)
                 print(f"protocol {name}  {score.name}: {in_words(score.protocol)}", flush=True)
-            append(self.folder, score, images=network.images, network=network.name, processes=world())
         numbers = [f"{name} {value:.5g}" for score in scores for name, value in score.results.items()]
         place = network.name if network.images is None else f"kimg {network.images / 1000:.3f}"
         if numbers:
             print("  ".join([place, *numbers]), flush=True)
+        for score in scores:
+            self._record(network, score)
+
+    def _record(self, network: Network, score: Score) -> None:
+        try:
+            append(self.folder, score, images=network.images, network=network.name, processes=world())
+        except OSError as error:
+            path = record_path(self.folder, score.name)
+            self.unrecorded.append(path)
+            print(
+                f"stylegan-evaluate: {path} could not be written ({error.strerror or error}), and lacks the score of"
+                f" {network.name}; make room and run the command again, or name another folder by out=...",
+                file=sys.stderr,
+                flush=True,
+            )
 
 
 def say_best(scores: Sequence[tuple[Network, Score]]) -> None:
@@ -208,6 +229,21 @@ def say_best(scores: Sequence[tuple[Network, Score]]) -> None:
         value, network = choose(entries, key=lambda entry: entry[0])
         under = f" (protocol {protocol})" if names.count(name) > 1 else ""
         print(f"best {name}{under}: {value:.6g}  {network.path}", flush=True)
+
+
+def check_writable(folder: Path, definitions: Sequence[Definition]) -> None:
+    """Makes the folder, and tries whether records can be added there.  Raises: ValueError where they cannot."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder) as file:
+            file.write(b"x")
+        for path in (record_path(folder, definition.name) for definition in definitions):
+            if path.exists():
+                open(path, "ab").close()
+    except OSError as error:
+        raise ValueError(
+            f"{error.filename or folder} cannot be written ({error.strerror or error}); name another folder by out=..."
+        ) from None
 
 
 def check_fits(generator: nn.Module, pictures: Any, name: str) -> None:

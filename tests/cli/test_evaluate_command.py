@@ -13,8 +13,9 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
+import stylegan.evaluation.networks
 from stylegan.cli.evaluate import main
-from stylegan.evaluation import read_records
+from stylegan.evaluation import Evaluator, read_records
 from stylegan.interop.checkpoint import save_generator
 from stylegan.networks import Generator
 
@@ -222,6 +223,34 @@ def test_mistakes_are_one_line(run, arguments, told, capsys):
     err = capsys.readouterr().err
     assert told in err and err.count("\n") == 1, err
     assert sorted(path.name for path in run.iterdir()) == before
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_drawn(run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(Evaluator, "scores", lambda *_, **__: pytest.fail("it was computed"))
+    (tmp_path / "file").touch()
+    (tmp_path / "scores" / "metric-kid_builtin.jsonl").mkdir(parents=True)
+    for out in ("file/scores", "scores"):
+        assert main(["network=runs/a", f"out={out}", FEW]) == 2
+        err = capsys.readouterr().err
+        assert f"{out}" in err and "name another folder by out=" in err and err.count("\n") == 1
+
+
+def test_a_disk_that_is_full_at_the_end_costs_the_record_alone(run, capsys, monkeypatch):
+    written = []
+
+    def append(folder, score, **rest):
+        written.append(score)
+        if len(written) == 1:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(stylegan.evaluation.networks, "append", append)
+    assert main(["network=runs/a", "checkpoints=all", FEW]) == 75
+    out, err = capsys.readouterr()
+    assert len(written) == 3 and "best kid_builtin" in out
+    for score in written:
+        assert f"kid_builtin {score.value:.5g}" in out
+    assert "metric-kid_builtin.jsonl could not be written (No space left on device)" in err
+    assert "kimg0000004.000.safetensors" in err and err.count("\n") == 1
 
 
 def test_a_run_whose_pictures_are_gone_says_so(run, capsys, tmp_path):
