@@ -81,6 +81,10 @@ class Evaluation:
         load_judge: Callable[[Path], nn.Module] | None = None,
     ):
         self.definitions = definitions_of(metrics, detector=detector, num_fakes=num_fakes)
+        if not self.definitions and not report:
+            raise ValueError(
+                f"metrics={metrics or 'none'}: there is nothing to do; say metrics=kid, or report=true"
+            )
         draws = {"truncation": truncation, "noise_mode": noise_mode}
         check_draws(self.definitions, first_seed=first_seed, **draws)
         self.device = device_named(device, process.local_rank)

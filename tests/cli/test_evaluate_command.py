@@ -215,6 +215,9 @@ def test_labels_are_drawn_from_the_data(tmp_path, capsys):
         (["network=runs/a", "device=meta"], "device=meta cannot be used here"),
         (["network=runs/a", "metrics=true"], "metrics=True: it must be a name"),
         (["network=runs/a", "metrics=fid_infinity", "num_fakes=15"], "num_fakes=15"),
+        (["network=runs/a", "metrics=none"], "nothing to do; say metrics=kid, or report=true"),
+        (["network=runs/a", "metrics=[]"], "nothing to do"),
+        (["network=runs/a", "metrics=null"], "nothing to do"),
     ],
 )
 def test_mistakes_are_one_line(run, arguments, told, capsys):
