@@ -41,7 +41,7 @@ def evaluate(composition: Composition) -> int:
         folder = folder_of(networks[0])
         evaluation = instantiate(config.evaluation)(
             networks=networks,
-            folder=folder.path if config.out is None else Path(config.out),
+            folder=Path(config.out) if config.out else folder.path,
             process=this_process(),
         )
         evaluation.run(_open_data(config, folder, evaluation.load(networks[0])))

@@ -43,7 +43,13 @@ def check_draws(
     seeds = [NUM_FAKES]
     for definition in definitions:
         # A path joins two latents.
-        seeds.append(definition.num_fakes * (2 if definition.score == "ppl" else 1))
+        each = 2 if definition.score == "ppl" else 1
+        if definition.num_fakes > (most := (MAX_SEED + 1) // each):
+            raise ValueError(
+                f"{keys}num_fakes={definition.num_fakes}: for metrics={definition.name} it must be at most {most},"
+                " since there are no more seeds"
+            )
+        seeds.append(definition.num_fakes * each)
     check_seeds(first_seed, max(seeds), keys)
 
 

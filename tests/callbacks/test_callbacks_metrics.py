@@ -288,6 +288,8 @@ def test_charts_of_two_protocols_are_two(tmp_path):
         ({"stop_on_plateau": True, "plateau_kimg": None}, "needs a plateau_kimg"),
         ({"detector": "none"}, "detector=none"),
         ({"num_fakes": 1}, "num_fakes"),
+        ({"num_fakes": 2**32 + 1}, "callbacks.metrics.num_fakes=4294967297.* at most 4294967296"),
+        ({"num_fakes": 2**31 + 1, "names": "ppl"}, "callbacks.metrics.num_fakes=.* at most 2147483648"),
         ({"first_seed": -1}, "callbacks.metrics.first_seed=-1"),
         ({"first_seed": 2**32 - 20, "num_fakes": 21}, "callbacks.metrics.first_seed"),
         ({"first_seed": 2**32 - 2000, "num_fakes": 1001, "names": "ppl"}, "callbacks.metrics.first_seed"),

@@ -215,6 +215,18 @@ def test_labels_are_drawn_from_the_data(tmp_path, capsys):
         (["network=runs/a", "device=meta"], "device=meta cannot be used here"),
         (["network=runs/a", "metrics=true"], "metrics=True: it must be a name"),
         (["network=runs/a", "metrics=fid_infinity", "num_fakes=15"], "num_fakes=15"),
+        (
+            ["network=runs/a", "num_fakes=5000000000"],
+            "num_fakes=5000000000: for metrics=kid_builtin it must be at",
+        ),
+        (["network=runs/a", "num_fakes=1e3"], "num_fakes must be a whole number, got 1000.0; write 1000"),
+        (["network=runs/a", "metrics=KID"], "metrics=KID: there is no such metric; did you mean kid?"),
+        (["network=runs/a", "metrics=[kid,null]"], "metrics: null in the list is no name of a metric; write"),
+        (["network=runs/a", "metrics=kid,fid"], "'metrics=[kid,fid]' is a list"),
+        (
+            ["network=runs/a", "detector_path=w.pth"],
+            "detector_path=w.pth: these metrics use the detector builtin",
+        ),
         (["network=runs/a", "metrics=none"], "nothing to do; say metrics=kid, or report=true"),
         (["network=runs/a", "metrics=[]"], "nothing to do"),
         (["network=runs/a", "metrics=null"], "nothing to do"),
@@ -254,6 +266,23 @@ def test_a_disk_that_is_full_at_the_end_costs_the_record_alone(run, capsys, monk
         assert f"kid_builtin {score.value:.5g}" in out
     assert "metric-kid_builtin.jsonl could not be written (No space left on device)" in err
     assert "kimg0000004.000.safetensors" in err and err.count("\n") == 1
+
+
+def test_empty_paths_are_as_good_as_none(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    before = set(tmp_path.iterdir())
+    assert main(["network=runs/a", "out=", "cache_dir=", "detector_path=", FEW]) == 0
+    assert len(records(run, "kid_builtin")) == 1
+    assert set(tmp_path.iterdir()) - before == {tmp_path / "cache"}
+
+
+def test_help_shows_the_groups_that_the_command_has(capsys):
+    assert main(["--help"]) == 0
+    out = capsys.readouterr().out
+    groups = out.partition("== Configuration groups ==")[2].partition("== Config ==")[0]
+    options = sorted(path.stem for path in (ROOT / "conf" / "data").glob("*.yaml"))
+    assert f"\ndata: {', '.join(options)}\n" in groups
+    assert "augpipe" not in out and "num_fakes: 2000" in out
 
 
 def test_a_run_whose_pictures_are_gone_says_so(run, capsys, tmp_path):
