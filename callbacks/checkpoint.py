@@ -74,12 +74,18 @@ class KimgCheckpoint(pl.Callback):
             sweep_partials(self.folder.checkpoints, "kimg*")
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
-        wanted = any(getattr(other, "wants_checkpoint", False) for other in trainer.callbacks)
-        asked = wanted or module.due(self.every_kimg) or trainer.should_stop
-        if asked or (self._owed and module.due(self.retry_every_kimg)):
+        if self.will_save(trainer, module):
             with maintenance(module):
                 self._owed = not self._save(trainer, module)
         self.exit_code = EXIT_NOT_SAVED if self._owed and trainer.should_stop else 0
+
+    def will_save(self, trainer: pl.Trainer, module: pl.LightningModule) -> bool:
+        """Whether there is to be a checkpoint after this iteration, as far as is known; none before the first one."""
+        if not module.images:
+            return False
+        wanted = any(getattr(other, "wants_checkpoint", False) for other in trainer.callbacks)
+        asked = wanted or module.due(self.every_kimg) or trainer.should_stop
+        return asked or (self._owed and module.due(self.retry_every_kimg))
 
     def _save(self, trainer: pl.Trainer, module: pl.LightningModule) -> bool:
         """Whether the checkpoint is on the disk."""

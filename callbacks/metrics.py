@@ -17,10 +17,12 @@ from stylegan.evaluation import (
     BrokenOff,
     Course,
     Evaluator,
+    Plateau,
     Score,
     Watch,
     append_record,
     check_draws,
+    check_published,
     definitions_of,
     open_detectors,
     open_reals,
@@ -49,9 +51,9 @@ class Metrics(pl.Callback):
       are; download: fetch those that are nowhere. num_fakes: pictures drawn for the project's own metrics.
       first_seed: of the first one. truncation: psi. at_start: also before the first iteration. budget: largest share
       of the training's time, from 0 (exclusive) to 1. max_minutes: an evaluation that takes longer is given up,
-      None = never. plateau_kimg: after so long without a clear gain a line says so, None = never; stop_on_plateau:
-      and the run ends. report: after the last iteration, also `report.html`: is it learning or copying?
-      cache_dir: for features of the real pictures, None = the user's cache folder.
+      None = never. plateau_kimg: after so long without a clear gain in any result a line says so, None = never;
+      stop_on_plateau: the run ends where that is so of all. report: after the last iteration, also `report.html`: is it
+      learning or copying? cache_dir: for features of the real pictures, None = the user's cache folder.
     Raises: ValueError, before training starts, for what cannot be computed here.
     """
 
@@ -94,15 +96,17 @@ class Metrics(pl.Callback):
         self.detectors = open_detectors(
             self.definitions, path=detector_path, download=download, key="callbacks.metrics.detector_path"
         )
+        check_published(
+            self.definitions, truncation=truncation, noise_mode="random", detectors=self.detectors
+        )
         self.folder = RunFolder(folder)
         self.first_seed, self.truncation = first_seed, truncation
         self.at_start, self.budget, self.max_minutes = at_start, budget, max_minutes
-        self.plateau_kimg, self.stop_on_plateau = plateau_kimg, stop_on_plateau
+        self.plateau = Plateau(plateau_kimg, ends_run=stop_on_plateau)
         self.cache_dir, self.report = cache_dir, report
         self.course = Course()
         self.wants_checkpoint = False
         self._owed = False  # an evaluation that was interrupted
-        self._told_plateau = False
         self._ends = False  # by a plateau
         self._cost_sec = 0.0
         self._last_end = time.monotonic()
@@ -121,10 +125,11 @@ class Metrics(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._last_end = time.monotonic()
+        if trainer.is_global_zero:
+            # Also with metrics=none: scores of what is trained again now would stand beside other weights.
+            truncate_records_after(self.folder.path, module.images)
         if not self.definitions or trainer.datamodule is None:
             return
-        if trainer.is_global_zero:
-            truncate_records_after(self.folder.path, module.images)
         try:
             self._evaluator = self._made(trainer, module)
         except ValueError as error:
@@ -151,11 +156,16 @@ class Metrics(pl.Callback):
                 print(f"metrics     {line}", flush=True)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"course": self.course.state_dict(), "owed": self._owed, "told_plateau": self._told_plateau}
+        return {
+            "course": self.course.state_dict(),
+            "owed": self._owed,
+            "told_plateau": self.plateau.state_dict(),
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.course.load_state_dict(state_dict["course"])
-        self._owed, self._told_plateau = state_dict["owed"], state_dict["told_plateau"]
+        self._owed = state_dict["owed"]
+        self.plateau.load_state_dict(state_dict["told_plateau"], self.course.names)
 
     def _made(self, trainer: pl.Trainer, module: pl.LightningModule) -> Evaluator:
         for detector in self.detectors.values():
@@ -205,8 +215,7 @@ class Metrics(pl.Callback):
                 say(f"the metrics at kimg {module.kimg:.3f} were not finished: {self._why(module)}")
             scores = []
         self._cost_sec, self._last_end = time.monotonic() - began, time.monotonic()
-        for score in scores:
-            self._take(trainer, module, score)
+        self._take(trainer, module, scores)
         if self.report and (module.is_last or self._ends):
             on_rank_zero(lambda: self._write_report(trainer, module, watch))
 
@@ -240,18 +249,36 @@ class Metrics(pl.Callback):
             return "asked to leave; stylegan-evaluate computes them"
         return "asked to leave; they are made up for when the run goes on"
 
-    def _take(self, trainer: pl.Trainer, module: pl.LightningModule, score: Score) -> None:
+    def _take(self, trainer: pl.Trainer, module: pl.LightningModule, scores: Sequence[Score]) -> None:
         # Before the first iteration there is no checkpoint that could be the best.
-        better = self.course.add(score, module.images) if module.images else []
-        self.wants_checkpoint |= bool(better)
+        better = [self.course.add(score, module.images) if module.images else [] for score in scores]
+        self.wants_checkpoint = any(better)
+        lines = self.plateau.look(self.course, scores, module.images)
+        if self.plateau.reached and self.plateau.ends_run:
+            self._ends = trainer.should_stop = True
         if trainer.is_global_zero:
-            self._publish(trainer, module, score, better)
-        self._look_for_plateau(trainer, module, score)
+            network = self._file_to_come(trainer, module)
+            for score, best in zip(scores, better, strict=True):
+                self._publish(trainer, module, score, best, network)
+            for line in lines:
+                say(line)
+
+    def _file_to_come(self, trainer: pl.Trainer, module: pl.LightningModule) -> str | None:
+        """The generator's file of this iteration, which is written after its scores; None where none will be."""
+        path = self.folder.checkpoints / f"{checkpoint_name(module.images)}.safetensors"
+        writers = [other for other in trainer.callbacks if hasattr(other, "will_save")]
+        # It is there where the run goes on from it, and makes up for its scores.
+        there = path.exists() or any(writer.will_save(trainer, module) for writer in writers)
+        return f"{path.parent.name}/{path.name}" if there else None
 
     def _publish(
-        self, trainer: pl.Trainer, module: pl.LightningModule, score: Score, better: Sequence[str]
+        self,
+        trainer: pl.Trainer,
+        module: pl.LightningModule,
+        score: Score,
+        better: Sequence[str],
+        network: str | None,
     ) -> None:
-        network = f"{self.folder.checkpoints.name}/{checkpoint_name(module.images)}.safetensors"
         with going_on_without(f"metric-{score.name}.jsonl"):
             append_record(self.folder.path, score, images=module.images, network=network, processes=world())
         # The protocol is part of the chart's name, so that no curve joins scores that do not compare.
@@ -262,29 +289,6 @@ class Metrics(pl.Callback):
                 with going_on_without(f"the scores in {type(logger).__name__}"):
                     log_means(logger, means, module.images)
         print(f"metrics     kimg {module.kimg:.3f}  {in_line(score, better)}", flush=True)
-
-    def _look_for_plateau(self, trainer: pl.Trainer, module: pl.LightningModule, score: Score) -> None:
-        if self.plateau_kimg is None:
-            return
-        name = next(iter(score.results))
-        still = self.course.images_without_gain(name, module.images) / 1000
-        if still < self.plateau_kimg:
-            self._told_plateau = False
-            return
-        best = self.course.best(name)
-        if trainer.is_global_zero and not self._told_plateau:
-            end = (
-                "the run ends"
-                if self.stop_on_plateau
-                else "callbacks.metrics.stop_on_plateau=true would end here"
-            )
-            say(
-                f"{name} has not clearly improved for {still:.0f} kimg; the best is {best.value:.4g} at kimg"
-                f" {best.images / 1000:.3f}; {end}"
-            )
-        self._told_plateau = True
-        if self.stop_on_plateau:
-            self._ends = trainer.should_stop = True
 
 
 def in_line(score: Score, better: Sequence[str] = ()) -> str:

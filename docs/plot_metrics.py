@@ -1,16 +1,18 @@
 """Draw the scores of a run over kimg, one diagram a result, with the interval where there is one, as PNG.
 
-python docs/plot_metrics.py emoji_metrics.png runs/emoji/metric-kid_builtin.jsonl runs/emoji/metric-fid_builtin.jsonl
+PYTHONPATH=. python docs/plot_metrics.py emoji_metrics.png runs/emoji/metric-*_builtin.jsonl
 
 Scores of different protocols never share a curve: those of each protocol get a diagram of their own.
 """
 
-import json
 import sys
 from pathlib import Path
 
 from PIL import Image, ImageDraw
 from plot_stats import HEIGHT, SCALE, WIDTH, panel
+
+from stylegan.evaluation import read_records
+from stylegan.evaluation.course import ranked
 
 COLOUR, PALE = "#0b6e99", "#9cc7d8"
 
@@ -20,20 +22,20 @@ Points = list[tuple[float, float]]
 def read(path: Path) -> dict[tuple[str, str], dict[str, Points]]:
     """(result, protocol) → its curve and, where the records have them, those of its interval, by suffix."""
     found: dict[tuple[str, str], dict[str, dict[float, float]]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        record = json.loads(line)
-        if record["kimg"] is None:
+    for record in read_records(path):
+        if record.get("kimg") is None:
             continue
-        name = next(iter(record["results"]))
-        curves = found.setdefault((name, record["protocol_id"]), {})
-        for suffix in ("", "_low", "_high"):
-            value = record["results"].get(name + suffix)
-            if value is not None:
-                # Of a network that was scored twice the last score counts.
-                curves.setdefault(suffix, {})[record["kimg"]] = value
+        for name in ranked(record["results"]):
+            curves = found.setdefault((name, record["protocol_id"]), {})
+            for suffix in ("", "_low", "_high"):
+                value = record["results"].get(name + suffix)
+                if value is not None:
+                    # Of a network that was scored twice the last score counts.
+                    curves.setdefault(suffix, {})[record["kimg"]] = value
     return {
         key: {suffix: sorted(curve.items()) for suffix, curve in curves.items()}
         for key, curves in found.items()
+        if curves
     }
 
 

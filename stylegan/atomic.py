@@ -34,19 +34,28 @@ def replacing(path: str | os.PathLike, *, durable: bool = True) -> Iterator[Bina
 
 
 def append_whole(path: str | os.PathLike, text: str) -> None:
-    """Adds text to a file in one write, so that a kill leaves at most one unfinished line, the last; makes its folder.
+    """Adds lines to a file in one write, so that a kill leaves at most one unfinished line, the last; makes its folder.
 
-    Raises: OSError, as where the disk is full; nothing of the text is in the file then.
+    An unfinished line that is there is ended first: it is lost, and not the new one with it.
+    Raises: OSError, as where the disk is full; nothing of the text is in the file then, unless another process has
+      added to the file meanwhile.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "ab", buffering=0) as file:
-        whole, rest = file.tell(), memoryview(text.encode())
+    with open(path, "a+b", buffering=0) as file:
+        whole = file.seek(0, os.SEEK_END)
+        unfinished = False
+        if whole:
+            file.seek(whole - 1)
+            unfinished = file.read(1) != b"\n"
+        content = memoryview((b"\n" if unfinished else b"") + text.encode())
+        written = 0
         try:
-            while rest:
-                rest = rest[file.write(rest) :]
+            while written < len(content):
+                written += file.write(content[written:])
         except OSError:
-            # What got through of it would join the next line.
-            os.ftruncate(file.fileno(), whole)
+            # What got through of it would be an unfinished line. Where the file is longer, it is not the last.
+            if os.fstat(file.fileno()).st_size == whole + written:
+                os.ftruncate(file.fileno(), whole)
             raise
 
 

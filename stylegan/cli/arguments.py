@@ -62,7 +62,18 @@ def _mistyped(node: DictConfig, prefix: str) -> Iterator[tuple[str, str]]:
         elif name in hints:
             plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
             if not _fits(plain, hints[name]):
-                yield key, f"{key} must be {_in_words(hints[name])}, got {shown(plain)}"
+                yield (
+                    key,
+                    f"{key} must be {_in_words(hints[name])}, got {shown(plain)}"
+                    + _way_out(plain, hints[name]),
+                )
+
+
+def _way_out(value: Any, hint: Any) -> str:
+    """`1e3` is a fraction to YAML, and a whole number to everybody else."""
+    if isinstance(value, float) and value.is_integer() and _fits(int(value), hint):
+        return f"; write {int(value)}"
+    return ""
 
 
 def _nearest_argument(prefix: str, name: str, taken: Collection[str]) -> str:

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from stylegan.cli.compose import Composition, keys_of, run_command
 from stylegan.cli.host import prepare_host
-from stylegan.cli.mistakes import UserMistake, from_input
+from stylegan.cli.mistakes import EXIT_TRY_AGAIN, UserMistake, from_input
 from stylegan.cli.network import find_network, nonsense_in
 from stylegan.cli.runs import stored_config
 from stylegan.processes import this_process
@@ -24,7 +24,10 @@ CHECKPOINTS = ("newest", "all")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Scores as the command line says.  Returns: the exit code: 0 done, 2 user's mistake, 128 + signal."""
+    """Scores as the command line says.
+
+    Returns: the exit code: 0 done, 2 user's mistake, 75 scores that could not be written, 128 + signal.
+    """
     prepare_host()
     return run_command("evaluate", evaluate, argv, program="stylegan-evaluate")
 
@@ -38,13 +41,13 @@ def evaluate(composition: Composition) -> int:
         folder = folder_of(networks[0])
         evaluation = instantiate(config.evaluation)(
             networks=networks,
-            folder=folder.path if config.out is None else Path(config.out),
+            folder=Path(config.out) if config.out else folder.path,
             process=this_process(),
             run=folder,
             learned_from=_learned_from(folder),
         )
         evaluation.run(_open_data(config, folder, evaluation.load(networks[0])))
-    return 0
+    return EXIT_TRY_AGAIN if evaluation.unrecorded else 0
 
 
 def folder_of(network: Path) -> RunFolder:

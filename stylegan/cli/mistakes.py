@@ -114,9 +114,7 @@ def _explain_composition(error: Exception, keys: Callable[[], Iterable[str]]) ->
         return _where(text) + f"there is no key {key}" + nearest_key(key or "", keys())
     if several := re.search(r"Ambiguous value for argument '((\w[^=]*)=(.*))'", text):
         whole, name, values = several.groups()
-        return (
-            f"{whole}: these are several values; --multirun trains each of them, {name}=[{values}] is a list"
-        )
+        return f"{whole}: these are several values; --multirun takes them one by one, '{name}=[{values}]' is a list"
     if "No match in the defaults list" in text and key:
         return _where(text) + f"there is no group {key}" + nearest(key, keys())
     message = re.sub(r"(full_key: |object_type=|reference_type=).*", "", str(cause))

@@ -7,7 +7,9 @@ from stylegan.evaluation.fakes import check_draws
 from stylegan.evaluation.gathering import evidence_of
 from stylegan.evaluation.opening import open_detectors, open_reals
 from stylegan.evaluation.origin import pictures_were_changed
+from stylegan.evaluation.plateau import Plateau
 from stylegan.evaluation.protocol import protocol_id
+from stylegan.evaluation.published import check_published
 from stylegan.evaluation.records import Score, read_records
 from stylegan.evaluation.records import append as append_record
 from stylegan.evaluation.records import truncate_after as truncate_records_after
@@ -20,10 +22,12 @@ __all__ = [
     "Course",
     "Definition",
     "Evaluator",
+    "Plateau",
     "Score",
     "Watch",
     "append_record",
     "check_draws",
+    "check_published",
     "definitions_of",
     "evidence_of",
     "open_detectors",

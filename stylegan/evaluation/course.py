@@ -47,6 +47,11 @@ class Course:
         return self._best.get(name)
 
     @property
+    def names(self) -> list[str]:
+        """The results that were a number at least once."""
+        return list(self._best)
+
+    @property
     def kept_images(self) -> set[int]:
         """The images seen at the checkpoints that are the best at something."""
         return {best.images for best in self._best.values()}

@@ -100,7 +100,13 @@ def definitions_of(
     names = [metrics] if isinstance(metrics, str) else list(metrics or [])
     if names in ([], [NONE]):
         return []
-    found = [_definition(str(name), detector, num_fakes, key) for name in names]
+    for name in names:
+        if not isinstance(name, str):
+            raise ValueError(
+                f"{key}: {'null' if name is None else name} in the list is no name of a metric; write {key}=[kid,fid],"
+                f" or {key}=none for none at all"
+            )
+    found = [_definition(name, detector, num_fakes, key) for name in names]
     for definition in found:
         if definition.num_fakes < (fewest := fewest_pictures(definition)):
             raise ValueError(
@@ -150,9 +156,10 @@ def fewest_pictures(definition: Definition) -> int:
 
 def _unknown(name: str, key: str) -> str:
     known = [*_OWN, *PUBLISHED]
+    with_detectors = [f"{own}_{detector}" for own in _OWN for detector in DETECTORS]
     if name == NONE:
         return f"{key}: none stands alone, and turns all metrics off"
-    close = difflib.get_close_matches(name, known, n=1)
+    close = difflib.get_close_matches(name.lower(), [*known, *with_detectors], n=1)
     hint = f"did you mean {close[0]}?" if close else f"choose among {', '.join(known)}, or none"
     return f"{key}={name}: there is no such metric; {hint}"
 

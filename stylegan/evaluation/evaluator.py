@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from stylegan.evaluation.definitions import Definition, fewest_pictures
 from stylegan.evaluation.fakes import Fakes
+from stylegan.evaluation.fingerprint import weights_sha256
 from stylegan.evaluation.paths import path_results
 from stylegan.evaluation.protocol import PROTOCOL_VERSION
+from stylegan.evaluation.published import check_published
 from stylegan.evaluation.reals import Reals
 from stylegan.evaluation.records import Score
 from stylegan.evaluation.scores import Results, inception_results, score_of
@@ -31,7 +33,7 @@ class Evaluator:
 
     Args: definitions: what to compute. detectors: by name, those that the definitions need. reals: the pictures.
       data_fingerprint: of the data, for the protocol. seed: of the first fake. truncation, noise_mode: as in `Fakes`.
-    Raises: ValueError where there are too few real pictures for a metric.
+    Raises: ValueError where there are too few real pictures for a metric, or a published name is not for this.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Evaluator:
         self.data_fingerprint = data_fingerprint
         # 1 and 1.0 are one protocol.
         self.seed, self.truncation, self.noise_mode = seed, float(truncation), noise_mode
+        check_published(self.definitions, truncation=truncation, noise_mode=noise_mode, detectors=detectors)
         for definition in self.definitions:
             self._check_reals(definition)
 
@@ -95,14 +98,14 @@ class Evaluator:
 
         def compute() -> list[Score]:
             found = []
+            weights = weights_sha256(generator) if self.definitions else None
             for definition in self.definitions:
                 watch.check_alone()
                 since = time.monotonic()
                 results = paths.get(definition.name) or self._results(definition, drawn, watch)
                 seconds = drawn_sec + time.monotonic() - since
-                found.append(
-                    Score(definition.name, results, self.protocol(definition, generator, precision), seconds)
-                )
+                protocol = self.protocol(definition, generator, precision)
+                found.append(Score(definition.name, results, protocol, seconds, weights))
             return found
 
         # The others wait: what they have to give is here.
@@ -125,7 +128,8 @@ class Evaluator:
             "seed": self.seed,
             "precision": "fp32" if definition.score == "ppl" else precision_text(generator, precision),
             "truncation": self.truncation if definition.score != "ppl" else 1.0,
-            "noise_mode": self.noise_mode,
+            # Of a path each step has noise of its own, whatever is asked for: its definition says so.
+            "noise_mode": self.noise_mode if definition.score != "ppl" else "random",
             "labels": "drawn from the data's" if generator.c_dim else "none",
             "data_fingerprint": self.data_fingerprint if needs_reals or generator.c_dim else None,
             # A fingerprint may look at some of the pictures only, or rest on what was known of their files.

@@ -1,12 +1,13 @@
 """The pictures that are scored: fake i is that of seed `seed + i`, so anyone can draw it and look."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from stylegan.evaluation.definitions import Definition
+from stylegan.evaluation.published import check_published
 from stylegan.images import to_uint8
 from stylegan.latents import Sampler, latents_of
 from stylegan.latents.seed_images import LARGEST_PSI
@@ -20,22 +21,42 @@ _LABEL_STREAM = int.from_bytes(b"eval", "big")
 
 
 def check_draws(
-    definitions: Iterable[Definition], *, first_seed: int, truncation: float, keys: str = ""
+    definitions: Sequence[Definition],
+    *,
+    first_seed: int,
+    truncation: float,
+    noise_mode: str = "random",
+    keys: str = "",
 ) -> None:
     """Before hours of training: whether everything that metrics and a report draw can be drawn.
 
     Args: keys: what stands before the names of the keys, as in "callbacks.metrics.".
-    Raises: ValueError where there are not so many seeds, or for a psi that is no number or far beyond any picture.
+    Raises: ValueError where there are not so many seeds, for a psi that is no number or far beyond any picture, an
+      unknown noise mode, or what a published name does not allow.
     """
+    check_noise_mode(noise_mode, keys)
     if not abs(truncation) <= LARGEST_PSI:
         raise ValueError(
             f"{keys}truncation={truncation}: it must be between -{LARGEST_PSI} and {LARGEST_PSI}"
         )
+    check_published(definitions, truncation=truncation, noise_mode=noise_mode, keys=keys)
     seeds = [NUM_FAKES]
     for definition in definitions:
         # A path joins two latents.
-        seeds.append(definition.num_fakes * (2 if definition.score == "ppl" else 1))
+        each = 2 if definition.score == "ppl" else 1
+        if definition.num_fakes > (most := (MAX_SEED + 1) // each):
+            raise ValueError(
+                f"{keys}num_fakes={definition.num_fakes}: for metrics={definition.name} it must be at most {most},"
+                " since there are no more seeds"
+            )
+        seeds.append(definition.num_fakes * each)
     check_seeds(first_seed, max(seeds), keys)
+
+
+def check_noise_mode(noise_mode: str, keys: str = "") -> None:
+    """Raises: ValueError where there is none of that name. Args: keys: as in `check_draws`."""
+    if noise_mode not in NOISE_MODES:
+        raise ValueError(f"{keys}noise_mode={noise_mode}: it must be one of {', '.join(NOISE_MODES)}")
 
 
 def check_seeds(first_seed: int, num: int, keys: str = "") -> None:
@@ -64,8 +85,7 @@ class Fakes:
         truncation: float = 1.0,
         noise_mode: str = "random",
     ):
-        if noise_mode not in NOISE_MODES:
-            raise ValueError(f"noise_mode={noise_mode}: it must be one of {', '.join(NOISE_MODES)}")
+        check_noise_mode(noise_mode)
         check_seeds(seed, num)
         self.generator, self.seed, self.truncation, self.noise_mode = generator, seed, truncation, noise_mode
         self.sampler = Sampler(generator)

@@ -1,19 +1,23 @@
 """The work behind the evaluate command: one or several networks against one set of pictures."""
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, NamedTuple, Self
 
 from torch import nn
 
 from stylegan.evaluation.course import ranked
-from stylegan.evaluation.definitions import definitions_of, higher_is_better
+from stylegan.evaluation.definitions import Definition, definitions_of, higher_is_better
 from stylegan.evaluation.evaluator import Evaluator
 from stylegan.evaluation.fakes import check_draws
+from stylegan.evaluation.fingerprint import weights_sha256
 from stylegan.evaluation.opening import open_detectors, open_reals
 from stylegan.evaluation.origin import origin_of
 from stylegan.evaluation.protocol import in_words, protocol_id
+from stylegan.evaluation.published import check_published
 from stylegan.evaluation.records import Score, append, record_path, recorded
 from stylegan.evaluation.reporting import report_on, say_report
 from stylegan.evaluation.watch import Watch
@@ -49,9 +53,10 @@ class Evaluation:
       process: this one among those that evaluate together. metrics, detector, num_fakes: as in `definitions_of`.
       detector_path: weights; download: fetch those that are nowhere. first_seed: of the first fake. truncation: psi.
       noise_mode: "random", "const" or "none". precision, device: as in the generate command. cache_dir: for features
-      of the real pictures. again: compute also what the records have under the same protocol. report: also write
-      `report.html` about the newest network; load_judge: path → its discriminator, None = it is not asked; run: the
-      folder of its training, None = unknown; learned_from: fingerprint of its pictures, as the run's settings hold it.
+      of the real pictures. again: compute also what the records have of the same weights under the same protocol.
+      report: also write `report.html` about the newest network; load_judge: path → its discriminator, None = it is
+      not asked; run: the folder of its training, None = unknown; learned_from: fingerprint of its pictures, as the
+      run's settings hold it.
     Raises: ValueError that names the value and the way out.
     """
 
@@ -80,11 +85,17 @@ class Evaluation:
         learned_from: str | None = None,
     ):
         self.definitions = definitions_of(metrics, detector=detector, num_fakes=num_fakes)
-        check_draws(self.definitions, first_seed=first_seed, truncation=truncation)
+        if not self.definitions and not report:
+            raise ValueError(
+                f"metrics={metrics or 'none'}: there is nothing to do; say metrics=kid, or report=true"
+            )
+        draws = {"truncation": truncation, "noise_mode": noise_mode}
+        check_draws(self.definitions, first_seed=first_seed, **draws)
         self.device = device_named(device, process.local_rank)
         precision_on(self.device, precision)
         self.precision = precision
         self.detectors = open_detectors(self.definitions, path=detector_path, download=download)
+        check_published(self.definitions, detectors=self.detectors, **draws)
         for opened in self.detectors.values():
             opened.to(self.device)
         self.networks = [Network.at(path) for path in networks]
@@ -93,13 +104,15 @@ class Evaluation:
         self.cache_dir, self.again = cache_dir, again
         self.report, self.load_judge = report, load_judge
         self.of_run, self.learned_from = run, learned_from
+        self.unrecorded: list[Path] = []
         self._told: set[str] = set()  # protocols
 
     def run(self, data: Any) -> list[Score]:
         """Computes, says and records. Args: data: a data module that is set up.
 
         Returns: the scores, network by network, those that are known from the records included.
-        Raises: BrokenOff; ValueError where network and data do not fit; OSError where records cannot be written.
+        What could not be added to the records is in `unrecorded`, by their paths.
+        Raises: BrokenOff; ValueError where network and data do not fit, or the folder cannot be written.
         """
         join(self.process)
         try:
@@ -118,6 +131,7 @@ class Evaluation:
             truncation=self.truncation,
             noise_mode=self.noise_mode,
         )
+        on_rank_zero(lambda: check_writable(self.folder, self.definitions))
         watch = Watch()
         all_scores: list[tuple[Network, Score]] = []
         for network in self.networks:
@@ -174,10 +188,10 @@ class Evaluation:
             return {}
 
         def look() -> dict[str, Score]:
-            found = {}
+            found, weights = {}, weights_sha256(generator)
             for definition in self.definitions:
                 protocol = evaluator.protocol(definition, generator, precision)
-                score = recorded(record_path(self.folder, definition.name), network.name, protocol)
+                score = recorded(record_path(self.folder, definition.name), weights, protocol)
                 if score is not None:
                     found[definition.name] = score
             return found
@@ -188,17 +202,33 @@ class Evaluation:
         return known
 
     def _tell(self, network: Network, scores: Sequence[Score]) -> None:
-        """Says the scores of a network on one line, and each protocol once, before its first score."""
+        """Says the scores of a network on one line, and each protocol once, before its first score; then adds them to
+        the records: hours of work are on the screen, also where the disk is full by now.
+        """
         for score in scores:
             name = protocol_id(score.protocol)
             if name not in self._told:
                 self._told.add(name)
                 print(f"protocol {name}  {score.name}: {in_words(score.protocol)}", flush=True)
-            append(self.folder, score, images=network.images, network=network.name, processes=world())
         numbers = [f"{name} {value:.5g}" for score in scores for name, value in score.results.items()]
         place = network.name if network.images is None else f"kimg {network.images / 1000:.3f}"
         if numbers:
             print("  ".join([place, *numbers]), flush=True)
+        for score in scores:
+            self._record(network, score)
+
+    def _record(self, network: Network, score: Score) -> None:
+        try:
+            append(self.folder, score, images=network.images, network=network.name, processes=world())
+        except OSError as error:
+            path = record_path(self.folder, score.name)
+            self.unrecorded.append(path)
+            print(
+                f"stylegan-evaluate: {path} could not be written ({error.strerror or error}), and lacks the score of"
+                f" {network.name}; make room and run the command again, or name another folder by out=...",
+                file=sys.stderr,
+                flush=True,
+            )
 
 
 def say_best(scores: Sequence[tuple[Network, Score]]) -> None:
@@ -209,14 +239,31 @@ def say_best(scores: Sequence[tuple[Network, Score]]) -> None:
             if value != value:  # NaN is no score
                 continue
             groups.setdefault((name, protocol_id(score.protocol)), []).append((value, network))
-    for (name, _), entries in groups.items():
+    names = [name for name, _ in groups]
+    for (name, protocol), entries in groups.items():
         choose = max if higher_is_better(name) else min
         value, network = choose(entries, key=lambda entry: entry[0])
-        print(f"best {name}: {value:.6g}  {network.path}", flush=True)
+        under = f" (protocol {protocol})" if names.count(name) > 1 else ""
+        print(f"best {name}{under}: {value:.6g}  {network.path}", flush=True)
+
+
+def check_writable(folder: Path, definitions: Sequence[Definition]) -> None:
+    """Makes the folder, and tries whether records can be added there.  Raises: ValueError where they cannot."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder) as file:
+            file.write(b"x")
+        for path in (record_path(folder, definition.name) for definition in definitions):
+            if path.exists():
+                open(path, "ab").close()
+    except OSError as error:
+        raise ValueError(
+            f"{error.filename or folder} cannot be written ({error.strerror or error}); name another folder by out=..."
+        ) from None
 
 
 def check_fits(generator: nn.Module, pictures: Any, name: str) -> None:
-    """Raises: ValueError where the pictures are not of the kind that the network draws."""
+    """Raises: ValueError where the pictures or their classes are not those that the network draws."""
     image, label = pictures[0]
     expected = (generator.channels, *generator.size)
     if tuple(image.shape) != expected:
@@ -229,3 +276,15 @@ def check_fits(generator: nn.Module, pictures: Any, name: str) -> None:
             f"network={name} draws {generator.c_dim} classes, the labels of the pictures are {len(label)} wide; set"
             " data.labels as in its training"
         )
+    names, theirs = list(generator.label_names), list(getattr(pictures, "label_names", ()))
+    for place, (ours, other) in enumerate(zip(names, theirs, strict=False)):
+        if ours != other:
+            raise ValueError(
+                f"network={name} draws class {place} as {ours!r}, of the pictures it is {other!r}; choose data with the"
+                f" classes of its training, in their order: {_listed(names)}"
+            )
+
+
+def _listed(names: Sequence[str], most: int = 8) -> str:
+    more = f", and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

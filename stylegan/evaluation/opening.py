@@ -23,10 +23,17 @@ def open_detectors(
 
     Args: path: the weights of the only one that has any, or a folder with all of them; None = where they usually are.
       download: fetch published weights that are nowhere. key: what the user calls `path`, for the message.
-    Raises: ValueError that names the file that is missing and where to put it.
+    Raises: ValueError that names the file that is missing and where to put it, or one that nobody would read.
     """
     opened = {}
-    for name in dict.fromkeys(definition.detector for definition in definitions):
+    path = path or None  # empty, as in `detector_path=`
+    names = dict.fromkeys(definition.detector for definition in definitions)
+    if path is not None and list(names) == ["builtin"]:
+        raise ValueError(
+            f"{key}={path}: these metrics use the detector builtin, which reads no file; leave it out, or choose"
+            f" another detector, as in {key.replace('detector_path', 'detector')}=inception"
+        )
+    for name in names:
         try:
             opened[name] = open_detector(name, path=None if name == "builtin" else path, download=download)
         except ValueError as error:
@@ -48,5 +55,6 @@ def open_reals(datamodule: Any, *, cache_dir: str | os.PathLike | None = None) -
             f"{type(datamodule).__name__} has no `dataset` of the kind of datamodules.datasets.ImageDataset, which"
             " metrics are computed on; set metrics=none"
         )
-    folder = cache_folder("features") if cache_dir is None else Path(cache_dir).expanduser()
+    # Empty, as in `cache_dir=`, would be the working folder.
+    folder = Path(cache_dir).expanduser() if cache_dir else cache_folder("features")
     return Reals(getattr(datamodule, "originals", dataset), dataset, cache=FeatureCache(folder))

@@ -14,13 +14,15 @@ from stylegan.evaluation.protocol import protocol_id
 class Score(NamedTuple):
     """What came out for one metric.
 
-    results: {name: value}; the first one is what is ranked. seconds: how long it took.
+    results: {name: value}; the first one is what is ranked. seconds: how long it took. weights: of what it is the
+    score, as `weights_sha256` says; None = not known, as of older records.
     """
 
     name: str
     results: Mapping[str, float]
     protocol: Mapping[str, Any]
     seconds: float
+    weights: str | None = None
 
     @property
     def value(self) -> float:
@@ -31,10 +33,11 @@ def record_path(folder: Path, name: str) -> Path:
     return folder / f"metric-{name}.jsonl"
 
 
-def append(folder: Path, score: Score, *, images: int | None, network: str, processes: int) -> None:
-    """Adds a line, in one write. Fields: those of the public implementation, then kimg and the protocol.
+def append(folder: Path, score: Score, *, images: int | None, network: str | None, processes: int) -> None:
+    """Adds a line, in one write. Fields: those of the public implementation, then kimg, the weights and the protocol.
 
-    Args: images: that the network has seen, None = unknown. network: its file, relative to the folder.
+    Args: images: that the network has seen, None = unknown. network: its file, relative to the folder, None = it is in
+      none.
     Raises: OSError.
     """
     line = {
@@ -46,6 +49,7 @@ def append(folder: Path, score: Score, *, images: int | None, network: str, proc
         "snapshot_pkl": network,
         "timestamp": time.time(),
         "kimg": None if images is None else images / 1000,
+        "weights_sha256": score.weights,
         "protocol_id": protocol_id(score.protocol),
         "protocol": dict(score.protocol),
     }
@@ -63,20 +67,23 @@ def read_records(path: Path) -> Iterator[dict[str, Any]]:
             yield record
 
 
-def recorded(path: Path, network: str, protocol: Mapping[str, Any]) -> Score | None:
-    """The last score of a network, by its name in the records, under one protocol; None where there is none."""
+def recorded(path: Path, weights: str, protocol: Mapping[str, Any]) -> Score | None:
+    """The last score of a network under one protocol; None where there is none.
+
+    Args: weights: as in `weights_sha256`. No name tells: each run has a kimg0000020.000, with weights of its own.
+    """
     if not path.exists():
         return None
-    wanted = (network, protocol_id(protocol))
+    wanted = (weights, protocol_id(protocol))
     found = [
         record
         for record in read_records(path)
-        if (record.get("snapshot_pkl"), record.get("protocol_id")) == wanted
+        if (record.get("weights_sha256"), record.get("protocol_id")) == wanted
     ]
     if not found:
         return None
     results = {name: math.nan if value is None else value for name, value in found[-1]["results"].items()}
-    return Score(protocol["metric"], results, protocol, found[-1].get("total_time", 0.0))
+    return Score(protocol["metric"], results, protocol, found[-1].get("total_time", 0.0), weights)
 
 
 def truncate_after(folder: Path, images: int) -> None:

@@ -19,12 +19,14 @@ class Detector(ABC):
     Attributes:
         name: as in `open_detector`. checksum: SHA-256 of the weights, in hexadecimal digits.
         resize: words for what is done to the size of a picture. num_features: F.
+        published: whether the weights have the digits that are known of the publisher's.
     """
 
     name: str
     checksum: str
     resize: str
     num_features: int
+    published: bool = False
 
     def __init__(self, network: nn.Module):
         self.network = network.eval().requires_grad_(False)

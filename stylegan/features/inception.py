@@ -30,6 +30,7 @@ class InceptionDetector(Detector, HasProbabilities):
 
     def __init__(self, weights: Weights):
         super().__init__(_port(weights))
+        self.published = weights.published
         self.name = "inception" if weights.published else "inception with other weights"
         self.checksum = weights.sha256
 

@@ -44,6 +44,7 @@ class VGG16Detector(Detector):
 
     def __init__(self, weights: Weights):
         super().__init__(_vgg16(weights))
+        self.published = weights.published
         self.name = "vgg16-torchvision" if weights.published else "vgg16-torchvision with other weights"
         self.checksum = weights.sha256
 
@@ -62,8 +63,8 @@ class LpipsDetector(VGG16Detector, HasEmbedding):
 
     def __init__(self, weights: Weights, heads: Weights):
         super().__init__(weights)
-        published = weights.published and heads.published
-        self.name = "lpips-vgg16" if published else "lpips-vgg16 with other weights"
+        self.published = weights.published and heads.published
+        self.name = "lpips-vgg16" if self.published else "lpips-vgg16 with other weights"
         self.checksum = f"{weights.sha256}+{heads.sha256}"
         self.heads = [nn.Parameter(head, requires_grad=False) for head in _heads(heads)]
 

@@ -1,5 +1,6 @@
 """Files that are whole or not there."""
 
+import io
 import os
 import resource
 import signal
@@ -48,6 +49,36 @@ def test_a_killed_process_leaves_a_file_that_is_swept_away(tmp_path):
     assert os.listdir(tmp_path) == [left_over]
     sweep_partials(tmp_path, "kimg*")
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("before", ["", "whole\n", "whole\nhal", "hal", "\n"])
+def test_an_unfinished_line_does_not_swallow_the_next_one(tmp_path, before):
+    path = tmp_path / "lines.jsonl"
+    path.write_text(before)
+    append_whole(path, "first\n")
+    append_whole(path, "second\n")
+    end = "\n" if before and not before.endswith("\n") else ""
+    assert path.read_text() == f"{before}{end}first\nsecond\n"
+
+
+def test_what_another_process_added_is_not_cut_off(tmp_path, monkeypatch):
+    path = tmp_path / "lines.jsonl"
+    path.write_text("old\n")
+
+    class Failing(io.FileIO):
+        def write(self, data):
+            if len(data) < len(b"mine\n"):
+                with open(path, "a") as other:
+                    other.write("\ntheirs\n")
+                raise OSError(28, "No space left on device")
+            return super().write(data[:2])
+
+    monkeypatch.setattr(
+        "stylegan.atomic.open", lambda path, mode, **_: Failing(path, mode.replace("b", "")), raising=False
+    )
+    with pytest.raises(OSError):
+        append_whole(path, "mine\n")
+    assert path.read_text() == "old\nmi\ntheirs\n"
 
 
 def test_text_is_added_whole_or_not_at_all(tmp_path, monkeypatch):

@@ -2,70 +2,26 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
+from evaluate_runs import (  # noqa: F401
+    FEW,
+    ROOT,
+    in_a_folder_of_its_own,
+    make_generator,
+    records,
+    small_run,
+    twenty_pictures,
+)
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
-from PIL import Image
 
 from stylegan.cli.evaluate import main
-from stylegan.evaluation import read_records
 from stylegan.interop.checkpoint import save_generator
-from stylegan.networks import Generator
-
-ROOT = Path(__file__).parents[2]
-SMALL = dict(resolution=8, z_dim=4, w_dim=4, mapping_layers=1, channel_base=32, channel_max=4)
-FEW = "num_fakes=24"
-
-
-def make_generator(seed=0, **options):
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return Generator(**SMALL | options)
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pictures")
-    random = np.random.default_rng(0)
-    for number in range(20):
-        Image.fromarray(random.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(folder / f"{number}.png")
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def run(tmp_path, pictures):
-    """A run with three checkpoints, of which the generators are left."""
-    folder = tmp_path / "runs" / "a"
-    (folder / "checkpoints").mkdir(parents=True)
-    for number, images in enumerate((4000, 8000, 12000)):
-        save_generator(
-            folder / "checkpoints" / f"kimg{images / 1000:011.3f}.safetensors", make_generator(number)
-        )
-    data = {
-        "_target_": "datamodules.FolderData",
-        "path": str(pictures),
-        "resolution": 8,
-        "batch_size": 4,
-        "cache": "auto",
-        "workers": 2,
-    }
-    OmegaConf.save(OmegaConf.create({"generator": {}, "data": data}), folder / "config.yaml")
-    return folder
-
-
-def records(folder, name):
-    return list(read_records(folder / f"metric-{name}.jsonl"))
 
 
 def test_a_run_is_scored_against_what_it_was_trained_on(run, capsys):
@@ -123,6 +79,27 @@ def test_the_best_of_all_checkpoints_is_among_those_that_were_scored_before_too(
         assert said in capsys.readouterr().out
 
 
+def test_records_that_runs_share_and_weights_that_change_are_told_apart(run, tmp_path, capsys):
+    other = tmp_path / "runs" / "b"
+    shutil.copytree(run, other)
+    names = [path.name for path in sorted((run / "checkpoints").iterdir())]
+    for number, name in enumerate(names):
+        save_generator(other / "checkpoints" / name, make_generator(10 + number))
+    command = ["checkpoints=all", "out=shared", FEW]
+    assert main(["network=runs/a", *command]) == 0 and main(["network=runs/b", *command]) == 0
+    found = records(tmp_path / "shared", "kid_builtin")
+    assert [record["snapshot_pkl"] for record in found] == 2 * [f"checkpoints/{name}" for name in names]
+    assert len({record["weights_sha256"] for record in found}) == 6
+    assert len({record["results"]["kid_builtin"] for record in found}) == 6
+    # The same weights are known, in whichever file they are; others under an old name are not.
+    shutil.copy(run / "checkpoints" / names[0], run / "checkpoints" / names[1])
+    save_generator(run / "checkpoints" / names[2], make_generator(20))
+    capsys.readouterr()
+    assert main(["network=runs/a", *command]) == 0
+    assert capsys.readouterr().out.count(" already") == 2
+    assert len(records(tmp_path / "shared", "kid_builtin")) == 7
+
+
 def test_a_data_module_of_ones_own_takes_only_the_keys_it_has(run, tmp_path, monkeypatch):
     (tmp_path / "my_boards.py").write_text(
         "import torch\n"
@@ -167,48 +144,6 @@ def test_labels_are_drawn_from_the_data(tmp_path, capsys):
     assert records(tmp_path, "kid_builtin")[0]["protocol"]["labels"] == "drawn from the data's"
     assert main(arguments) == 2
     assert "set data.labels as in its training" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (["network=runs/b"], "there is no such file or folder"),
-        (["network=runs/a", "metrics=fid50"], "did you mean fid50k"),
-        (["network=runs/a", "metrics=is"], "use is50k"),
-        (["network=runs/a", "metrics=fid50k_full"], "weights-inception-2015-12-05-6726825d.pth"),
-        (["network=runs/a", "detector=inceptoin"], "detector=inceptoin"),
-        (["network=runs/a", "num_fakes=1"], "num_fakes=1"),
-        (["network=runs/a", "num_fakes=many"], "num_fakes must be a whole number"),
-        (["network=runs/a", "checkpoints=some"], "it must be newest or all"),
-        (["network=runs/a", "first_seed=4294967295", FEW], "first_seed=4294967295"),
-        (["network=runs/a", "data.path=elsewhere"], "data=folder"),
-        (["network=runs/a", "data=folder", "data.path=elsewhere"], "elsewhere"),
-        (["network=runs/a", "data=flowers", "data.channels=1", "data.num_items=20"], "channels"),
-        (["network=runs/a", "metrcs=kid"], "did you mean metrics?"),
-        (["network=runs/a", "device=cuda:9"], "device=cuda:9"),
-        (["network=runs/a", "precision=fp8"], "precision=fp8"),
-        (["network=runs/a", "noise_mode=some"], "noise_mode=some"),
-        (["network=runs/a", "truncation=true"], "truncation must be a number"),
-        (["network=runs/a", "truncation=nan"], "truncation=nan"),
-        (["network=runs/a", "device=meta"], "device=meta cannot be used here"),
-        (["network=runs/a", "metrics=true"], "metrics=True: it must be a name"),
-        (["network=runs/a", "metrics=fid_infinity", "num_fakes=15"], "num_fakes=15"),
-    ],
-)
-def test_mistakes_are_one_line(run, arguments, told, capsys):
-    before = sorted(path.name for path in run.iterdir())
-    assert main(arguments) == 2
-    err = capsys.readouterr().err
-    assert told in err and err.count("\n") == 1, err
-    assert sorted(path.name for path in run.iterdir()) == before
-
-
-def test_a_run_whose_pictures_are_gone_says_so(run, capsys, tmp_path):
-    stored = OmegaConf.load(run / "config.yaml")
-    stored.data.path = str(tmp_path / "gone")
-    OmegaConf.save(stored, run / "config.yaml")
-    assert main(["network=runs/a", FEW]) == 2
-    assert "name others by data=folder data.path=" in capsys.readouterr().err
 
 
 @pytest.mark.long

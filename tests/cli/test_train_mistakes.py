@@ -131,7 +131,10 @@ def lines_of(capsys, *words: str, config_name: str = "train") -> list[str]:
         ("optim.betas=[0,abc]", "optim.betas[1] must be a number, got 'abc'"),
         ("optim.betas=3", "optim.betas must be a list, as in optim.betas=[0.5,1]"),
         ("runs_dir=null", "runs_dir cannot be null; leave it out for the default"),
-        ("seed=1,2", "seed=1,2: these are several values; --multirun trains each of them"),
+        (
+            "seed=1,2",
+            "seed=1,2: these are several values; --multirun takes them one by one, 'seed=[1,2]' is a list",
+        ),
         ("pictures", "pictures: every word is key=value"),
         ("=3", "=3: the key before = is missing"),
         ("loss.r1_gamma=[1", "loss.r1_gamma=[1: the value cannot be read"),

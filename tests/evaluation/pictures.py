@@ -1,11 +1,17 @@
-"""A set of pictures, a detector and a generator small enough for every test."""
+"""A set of pictures, a detector, a generator and an evaluator small enough for every test."""
 
 import hashlib
 
 import torch
 from torch import Tensor
 
+from stylegan.evaluation import Evaluator, definitions_of
+from stylegan.evaluation.feature_cache import FeatureCache
+from stylegan.evaluation.reals import Reals
 from stylegan.networks import Generator
+
+NAMES = ["kid", "fid", "pr", "dc"]
+NUM = 70  # no multiple of a chunk
 
 
 class Pictures:
@@ -80,3 +86,13 @@ def small_generator(c_dim=0, seed=0):
                 if name.endswith("noise_strength"):
                     parameter.fill_(0.3)
     return made.eval().requires_grad_(False)
+
+
+def evaluator(names=NAMES, pictures=None, detector=None, cache=None, num_fakes=NUM, **options):
+    pictures = Pictures() if pictures is None else pictures
+    return Evaluator(
+        definitions_of(names, detector="builtin", num_fakes=num_fakes),
+        {"builtin": Averages() if detector is None else detector},
+        Reals(pictures, Flipped(pictures), cache=FeatureCache(cache)),
+        **{"data_fingerprint": "abc"} | options,
+    )

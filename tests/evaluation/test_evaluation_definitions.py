@@ -69,6 +69,11 @@ def test_none_is_nothing(metrics):
         (True, "builtin", "a list of names"),
         (5, "builtin", "a list of names"),
         ({"kid": 1}, "builtin", "a list of names"),
+        ([None], "builtin", "metrics: null in the list is no name"),
+        (["kid", 5], "builtin", "metrics: 5 in the list is no name"),
+        ("KID", "builtin", "did you mean kid?"),
+        ("FID50k_Full", "builtin", "did you mean fid50k_full?"),
+        ("Kid_Incepton", "builtin", "did you mean kid_inception?"),
     ],
 )
 def test_mistakes_are_told_with_a_way_out(metrics, detector, told):

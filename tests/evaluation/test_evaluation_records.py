@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stylegan.evaluation.protocol import protocol_id
-from stylegan.evaluation.records import Score, append, read_records, record_path, truncate_after
+from stylegan.evaluation.records import (
+    Score,
+    append,
+    read_records,
+    record_path,
+    recorded,
+    truncate_after,
+)
 
 PROTOCOL = {"detector": "builtin", "num_fakes": 100, "options": [1, 2]}
 
@@ -84,3 +91,16 @@ def test_the_id_of_a_protocol_knows_no_order_and_every_value(protocol, random):
     assert protocol_id(dict(items)) == protocol_id(protocol)
     name = items[0][0]
     assert protocol_id(protocol | {name: "quite another value"}) != protocol_id(protocol)
+
+
+def test_a_score_is_found_by_weights_and_protocol_never_by_a_name(tmp_path):
+    protocol = PROTOCOL | {"metric": "kid_builtin"}
+    for weights, value in (("a" * 64, 1.0), ("b" * 64, 2.0), (None, 3.0)):
+        one = score(value)._replace(weights=weights, protocol=protocol)
+        append(tmp_path, one, images=20_000, network="checkpoints/kimg0000020.000.safetensors", processes=1)
+    path = record_path(tmp_path, "kid_builtin")
+    assert recorded(path, "a" * 64, protocol).value == 1.0
+    assert recorded(path, "b" * 64, protocol).value == 2.0
+    assert recorded(path, "c" * 64, protocol) is None, "a line without weights, or of others, is no answer"
+    assert recorded(path, "a" * 64, protocol | {"num_fakes": 200}) is None
+    assert recorded(tmp_path / "none.jsonl", "a" * 64, protocol) is None

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from pictures import Averages, Flipped, Pictures, small_generator
+from pictures import NAMES, NUM, Averages, Pictures, evaluator, small_generator
 from together import together
 
 from stylegan import metrics
@@ -13,23 +13,9 @@ from stylegan.images import to_uint8
 from stylegan.latents import Sampler, latents_of
 from stylegan.networks.precision import compute_in
 
-NAMES = ["kid", "fid", "pr", "dc"]
-NUM = 70  # no multiple of a chunk
-
 
 def quiet(**options):
     return Watch(say=lambda line: None, **options)
-
-
-def evaluator(names=NAMES, pictures=None, detector=None, cache=None, num_fakes=NUM, **options):
-    pictures = Pictures() if pictures is None else pictures
-    return Evaluator(
-        definitions_of(names, detector="builtin", num_fakes=num_fakes),
-        {"builtin": Averages() if detector is None else detector},
-        Reals(pictures, Flipped(pictures), cache=FeatureCache(cache)),
-        data_fingerprint="abc",
-        **options,
-    )
 
 
 def scores(one, generator=None, **options):
@@ -244,6 +230,13 @@ def test_a_path_length_is_the_same_in_parts_and_of_float32():
         if hasattr(block, "compute_dtype"):
             block.compute_dtype = torch.bfloat16
     assert scores(evaluator(["ppl"]), generator)[0].value == score.value
+
+
+@pytest.mark.parametrize("option", [{"truncation": 0.5}, {"noise_mode": "const"}])
+def test_what_a_path_length_takes_no_notice_of_is_no_part_of_its_protocol(option):
+    [one], [other] = scores(evaluator(["ppl"])), scores(evaluator(["ppl"], **option))
+    assert one.value == other.value and one.protocol["noise_mode"] == "random"
+    assert protocol_id(one.protocol) == protocol_id(other.protocol)
 
 
 @pytest.mark.parametrize("rounds", [0, 1, 4])

@@ -1,0 +1,22 @@
+"""Which weights a score is of: names of files come again in every run, and a file may change under its name."""
+
+import hashlib
+import json
+from itertools import chain
+
+import torch
+from torch import nn
+
+
+def weights_sha256(network: nn.Module) -> str:
+    """SHA-256, in hexadecimal digits, of all parameters and buffers: names, shapes, dtypes and values.
+
+    The same on every device; one tensor at a time is copied to the CPU.
+    """
+    digest = hashlib.sha256()
+    tensors = dict(chain(network.named_parameters(), network.named_buffers()))
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().to("cpu").contiguous()
+        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
