@@ -1,5 +1,5 @@
 # Everything from nothing but Python and make; each target can be repeated.
-#   make train       trains the embedded example on a CPU, in less than 10 minutes
+#   make train       trains the embedded example on a CPU, in about 7 minutes where it has bfloat16
 #   make test        ruff and the tests      make test-long   the tests that take minutes
 #   make check       formats, then make test
 #   make clean       removes caches and builds; runs/ and .venv stay

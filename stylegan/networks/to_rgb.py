@@ -32,8 +32,8 @@ def _picture_of_bfloat16(x: Tensor, weight: Tensor, styles: Tensor) -> Tensor:
     demodulation, [N,C_img,H,W] in the weights' precision.
 
     Rounded to 8 bits, the weights shift every picture of a network alike, and the generator's gradient comes out too
-    small. As a sum of two numbers of 8 bits each they keep 16, and the product is still one of
-    bfloat16, which reads the features once.
+    small. As a sum of two numbers of 8 bits each they keep 16, and the product is still one of bfloat16, which reads
+    the features once.
     """
     modulated = styles[:, None, :] * weight[None, :, :, 0, 0]
     high = modulated.to(x.dtype)

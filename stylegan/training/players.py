@@ -90,8 +90,8 @@ class Players:
         """Whether the main phases run as compiled graphs: true, false, or auto; and whether they keep activations.
 
         auto compiles nowhere yet: on a CPU it brings nothing, needs a C++ compiler and takes time at every start; on
-        GPUs nobody has measured it. R1 and path length keep their activations in any case:
-        what they compute again would have to be kept for the second derivative.
+        GPUs nobody has measured it. R1 and path length keep their activations in any case: what they compute again
+        would have to be kept for the second derivative.
         Raises: ValueError for another word.
         """
         if compile not in (True, False, "auto"):
