@@ -13,6 +13,7 @@ from stylegan.networks.to_rgb import ToRGBLayer
 from stylegan.ops import bias_act, modulated_conv2d, setup_filter, upsample2d
 from stylegan.ops.bias_act import ACTIVATIONS
 from stylegan.ops.modulated_conv2d import tap_energy
+from stylegan.ops.packed_weights import pack
 from stylegan.sizes import Size
 
 ARCHITECTURES = ("orig", "skip", "resnet")
@@ -44,7 +45,7 @@ class SynthesisLayer(nn.Module):
             self.noise_strength = nn.Parameter(torch.zeros([]))
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.affine = FullyConnected(w_dim, in_channels, bias_init=1.0)
-        # Weights in half precision and their energy, while `prepared` holds.
+        # Weights as the kernel reads them and their energy, while `prepared` holds.
         self.ready: tuple[Tensor, Tensor] | None = None
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor | None = None, gain: float = 1.0) -> Tensor:
@@ -99,12 +100,15 @@ def prepared(network: nn.Module) -> Iterator[None]:
 
 
 def _in_reading_order(layer: SynthesisLayer, dtype: torch.dtype) -> Tensor:
-    """The weights, with those nearest in memory that the kernel reads together: channels of the input, or where it
-    scatters instead of gathering, of the output."""
+    """The weights as the kernel reads them. Where it has no order of its own, those nearest in memory that it reads
+    together: channels of the input, or where it scatters instead of gathering, of the output."""
     weight = layer.weight.detach().to(dtype)
-    if layer.up == 1:
-        return channels_last(weight)
-    return channels_last(weight.transpose(0, 1)).transpose(0, 1)
+    scatters = layer.up > 1
+    padding = 0 if scatters else 1
+    packed = pack(weight, stride=(layer.up, layer.up), padding=(padding, padding), transposed=scatters)
+    if packed is not None:
+        return packed
+    return channels_last(weight.transpose(0, 1)).transpose(0, 1) if scatters else channels_last(weight)
 
 
 class SynthesisBlock(ResolutionBlock):

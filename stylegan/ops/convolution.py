@@ -13,6 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from stylegan.ops.packed_weights import convolve_packed
+
 _CONVOLUTION = torch.ops.aten.convolution.default
 _BACKWARD = torch.ops.aten.convolution_backward.default
 
@@ -64,11 +66,15 @@ def convolve(
     """Correlate x with gain · w, in the precision of x, whatever that of w.
 
     Args:
-        x: [N,C,H,W]. w: [C_out, C, kh, kw], in both directions. bias: [C_out] or None.
+        x: [N,C,H,W]. w: [C_out, C, kh, kw], in both directions, or what `pack` makes of them. bias: [C_out] or None.
         stride, padding: (height, width); of a transposed convolution as torch has them.
         transposed: scatter instead of gather: stride s makes the result s times as large.
     Returns: [N, C_out, ..], channels last.
     """
+    if w.is_mkldnn:
+        bias = None if bias is None else bias.to(x.dtype)
+        x = x if gain == 1 else x * gain
+        return convolve_packed(x, w, bias, stride=stride, padding=padding, transposed=transposed)
     form = Form(tuple(stride), tuple(padding), transposed, (0, 0), transposed, float(gain))
     return _Convolution.apply(x, w, bias, form)[0]
 
