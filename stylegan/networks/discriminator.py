@@ -71,14 +71,17 @@ class DiscriminatorBlock(ResolutionBlock):
         return x, img
 
 
-class DiscriminatorHead(ResolutionBlock):
-    """The lowest block: minibatch standard deviation, convolution, and two fully connected layers."""
+class DiscriminatorHead(nn.Module):
+    """The lowest block: minibatch standard deviation, convolution, and two fully connected layers.
+
+    It computes in the precision of its weights in any case: it costs little, and in bfloat16 the discriminator sharpens
+    later (docs/performance.md).
+    """
 
     def __init__(
         self,
         in_channels: int,
         *,
-        level: int,
         size: Size,
         cmap_dim: int,
         img_channels: int,
@@ -88,7 +91,7 @@ class DiscriminatorHead(ResolutionBlock):
         activation: str,
         conv_clamp: float | None,
     ):
-        super().__init__(level)
+        super().__init__()
         self.cmap_dim, self.mbstd_group, self.mbstd_channels = cmap_dim, mbstd_group, mbstd_channels
         if architecture == "skip":
             self.fromrgb = Conv2dLayer(img_channels, in_channels, 1, activation=activation)
@@ -100,14 +103,13 @@ class DiscriminatorHead(ResolutionBlock):
 
     def forward(self, x: Tensor, img: Tensor | None, cmap: Tensor | None) -> Tensor:
         """x [N,C,H,W] of the lowest block, img for architecture skip, cmap [N,cmap_dim] or None → logits [N,1]."""
-        dtype = self.dtype_of(self.conv.weight)
+        dtype = self.conv.weight.dtype
         x = x.to(dtype)
         if img is not None:
-            x = x + self.fromrgb(img.to(self.picture_dtype_of(self.fromrgb.weight))).to(dtype)
+            x = x + self.fromrgb(img.to(dtype))
         if self.mbstd_channels:
             x = minibatch_std(x, group_size=self.mbstd_group, num_channels=self.mbstd_channels)
-        x = self.fc(self.conv(x).flatten(1))
-        x = self.out(x.to(self.out.weight.dtype))
+        x = self.out(self.fc(self.conv(x).flatten(1)))
         if cmap is None:
             return x
         return (x * cmap).sum(dim=1, keepdim=True) / self.cmap_dim**0.5
@@ -212,7 +214,6 @@ class Discriminator(nn.Module):
             )
         self.b4 = DiscriminatorHead(
             in_channels,
-            level=lowest.level,
             size=lowest.size,
             cmap_dim=cmap_dim,
             img_channels=channels,
