@@ -58,6 +58,7 @@ def test_killed_and_repeated_equals_never_killed(tmp_path, kind):
     assert not (halves / "run.lock").exists()
 
 
+@pytest.mark.long
 def test_the_comparison_can_fail(tmp_path):
     """Another seed gives other bits nearly everywhere: the comparison above is no empty one."""
     for seed in (1, 2):

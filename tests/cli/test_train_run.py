@@ -244,7 +244,13 @@ def test_a_run_that_is_stopped_goes_on_by_the_same_command(tmp_path, monkeypatch
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 @pytest.mark.parametrize(
     ("number", "code"),
-    [(signal.SIGTERM, 143), (signal.SIGUSR1, 138), (signal.SIGHUP, 129), (signal.SIGINT, 130)],
+    [
+        (signal.SIGTERM, 143),
+        (signal.SIGINT, 130),
+        # As the others, by the same way.
+        pytest.param(signal.SIGUSR1, 138, marks=pytest.mark.long),
+        pytest.param(signal.SIGHUP, 129, marks=pytest.mark.long),
+    ],
 )
 def test_a_signal_before_the_first_step_leaves_at_once_and_nothing_behind(
     tmp_path, monkeypatch, number, code

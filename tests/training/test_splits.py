@@ -9,7 +9,11 @@ from stylegan.training import ranks
 N = 16
 
 
-@pytest.mark.parametrize("c_dim", [0, 3], ids=["unconditional", "conditional"])
+@pytest.mark.parametrize(
+    "c_dim",
+    # The one that covers more is run every time.
+    [pytest.param(0, id="unconditional", marks=pytest.mark.long), pytest.param(3, id="conditional")],
+)
 def test_micro_batches_change_nothing_in_twenty_iterations(c_dim):
     """float64, all four phases, style mixing, random noise, bgc at p 0.5: every parameter and buffer."""
     whole, eights, fours = (
