@@ -28,8 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--setting",
         action="append",
-        help=f"{', '.join(NAMED)} or resolution=64,preset=tiny,batch=8; then ,precision=fp32 or ,compile=true;"
-        " may be repeated",
+        help=f"{', '.join(NAMED)} or resolution=64,preset=tiny,batch=8; then ,precision=fp32, ,micro_batch=8 or"
+        " ,compile=true; may be repeated",
     )
     parser.add_argument("--json", type=Path, help="where the figures are written")
     parser.add_argument(

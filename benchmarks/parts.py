@@ -42,9 +42,16 @@ def _parts(work: Callable[[], None], device: torch.device, repeats: int) -> dict
             work()
     parts = dict.fromkeys(KINDS, 0.0)
     for event in profiler.key_averages(group_by_input_shape=True):
+        if event.device_type != torch.autograd.DeviceType.CPU:
+            # A kernel of a GPU: its time is that of the operation that started it, too.
+            continue
         microseconds = event.self_device_time_total if device.type == "cuda" else event.self_cpu_time_total
         parts[kind_of(event.key, event.input_shapes)] += microseconds / 1000 / repeats
     return parts
+
+
+# All but the first are what torch takes for small ones, where it leaves oneDNN aside.
+_CONVOLUTIONS = ("convolution", "conv2d_forward", "conv2d_backward", "thnn_conv2d", "conv_transpose2d")
 
 
 def kind_of(operation: str, shapes: Sequence[Sequence[int]]) -> str:
@@ -53,7 +60,7 @@ def kind_of(operation: str, shapes: Sequence[Sequence[int]]) -> str:
     Args: operation: "aten::mkldnn_convolution", ... shapes: of its inputs, [] for what is no tensor.
     """
     name = operation.removeprefix("aten::")
-    if "convolution" in name:
+    if any(word in name for word in _CONVOLUTIONS):
         x, weight = shapes[1:3] if name.endswith("backward") else shapes[:2]
         # One channel of weights for many of the image: each is filtered for itself.
         return "filters" if len(weight) == 4 and weight[1] == 1 and x[1] > 1 else "convolutions"

@@ -50,12 +50,13 @@ NAMED = {
 
 # What a setting may say beside what it needs: words of the train command.
 _SIZES = ("resolution", "preset", "batch")
-_OPTIONS = ("precision", "compile", "activation_checkpointing")
+_FLAGS = ("compile", "activation_checkpointing", "tf32")
+_OPTIONS = ("precision", "micro_batch", *_FLAGS)
 
 
 def parse_setting(text: str) -> Setting:
-    """`A`, `B` or `resolution=64,preset=tiny,batch=8`, and after a comma `precision=fp32`, `compile=true` or
-    `activation_checkpointing=true`.
+    """`A`, `B` or `resolution=64,preset=tiny,batch=8`, and after a comma `precision=fp32`, `micro_batch=8`,
+    `compile=true`, `activation_checkpointing=true` or `tf32=true`.
 
     Raises: ValueError that names the word and what there is.
     """
@@ -73,17 +74,21 @@ def parse_setting(text: str) -> Setting:
     options = {"precision": "auto"} | {key: values[key] for key in _OPTIONS if key in values}
     if options["precision"] not in PRECISIONS:
         raise ValueError(f"--setting {text}: precision must be one of {', '.join(PRECISIONS)}")
-    for key in _OPTIONS[1:]:
+    for key in _FLAGS:
         if options.get(key, "true") not in ("true", "false"):
             raise ValueError(f"--setting {text}: {key} must be true or false, got {options[key]}")
-    flags = [f"{key}={options[key]}" for key in _OPTIONS[1:] if key in options]
+    if not _is_count(options.get("micro_batch", "1")):
+        raise ValueError(
+            f"--setting {text}: micro_batch must be a whole number above 0, got {options['micro_batch']}"
+        )
+    flags = [f"{key}={options[key]}" for key in ("micro_batch", *_FLAGS) if key in options]
     if named:
         overrides = (*named.overrides, *flags)
         return replace(named, name=text, precision=options["precision"], overrides=overrides)
     if missing := [key for key in _SIZES if key not in values]:
         raise ValueError(f"--setting {text}: {', '.join(missing)} must be given, too")
     for key in ("resolution", "batch"):
-        if not values[key].isdecimal() or int(values[key]) < 1:
+        if not _is_count(values[key]):
             raise ValueError(f"--setting {text}: {key} must be a whole number above 0, got {values[key]}")
     return Setting(
         name=text,
@@ -93,3 +98,7 @@ def parse_setting(text: str) -> Setting:
         precision=options["precision"],
         overrides=tuple(flags),
     )
+
+
+def _is_count(text: str) -> bool:
+    return text.isdecimal() and int(text) > 0

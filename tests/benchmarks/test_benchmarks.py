@@ -95,6 +95,7 @@ def test_any_text_is_a_setting_or_a_line_that_says_what_there_is(text):
         ("resolution=0,preset=tiny,batch=4", "resolution must be a whole number above 0, got 0"),
         ("resolution=8,preset=tiny,batch=4,precision=int8", "precision must be one of auto, fp32"),
         ("A,compile=maybe", "compile must be true or false, got maybe"),
+        ("A,micro_batch=0", "micro_batch must be a whole number above 0, got 0"),
         ("B,batch=8", "batch=8 is neither one of A, B"),
         ("resolution=50,preset=tiny,batch=4", "no network draws 50x50"),
         ("resolution=8,preset=huge,batch=4", "preset=huge: there is no such file"),
@@ -133,7 +134,11 @@ def test_words_after_a_setting_reach_the_training():
     setting = parse_setting("B,precision=fp32,compile=false,activation_checkpointing=true")
     assert (setting.resolution, setting.preset, setting.batch, setting.precision) == (32, "tiny", 32, "fp32")
     module = Training(
-        parse_setting("resolution=8,preset=tiny,batch=4,activation_checkpointing=true"), CPU
+        parse_setting(
+            "resolution=8,preset=tiny,batch=8,micro_batch=4,activation_checkpointing=true,tf32=true"
+        ),
+        CPU,
     ).module
+    assert (module.batch_size, module.micro_batch) == (8, 4) and module._tf32
     assert module.activation_checkpointing and not module.wants_compiled
     assert setting.words[-2:] == ["compile=false", "activation_checkpointing=true"]

@@ -28,6 +28,17 @@ def test_dense_convolutions_are_no_filters_forwards_and_backwards(transposed):
     assert "convolutions" in found and "filters" not in found
 
 
+@pytest.mark.parametrize("transposed", [False, True])
+def test_convolutions_without_onednn_are_convolutions(transposed):
+    x, w = torch.randn(2, 8, 6, 6, requires_grad=True), torch.randn(8, 8, 3, 3, requires_grad=True)
+    convolution = torch.conv_transpose2d if transposed else torch.conv2d
+    with torch.backends.mkldnn.flags(enabled=False), torch.profiler.profile(record_shapes=True) as profiler:
+        convolution(x, w).sum().backward()
+    for event in profiler.key_averages(group_by_input_shape=True):
+        if "conv2d_" in event.key or "conv_transpose2d" in event.key:
+            assert kind_of(event.key, event.input_shapes) == "convolutions"
+
+
 def test_filters_are_no_convolutions_forwards_and_backwards():
     x = torch.randn(2, 8, 6, 6, requires_grad=True)
     found = kinds_in(lambda: upsample2d(x, setup_filter([1, 3, 3, 1])).sum().backward())
