@@ -52,8 +52,10 @@ class SynthesisLayer(nn.Module):
         """`noise`: [H,W] or [N,1,H,W] before the learned strength, None = none; `gain` scales output and clamp."""
         clamp = None if self.conv_clamp is None else self.conv_clamp * gain
         before, after = split_gain(self.activation, self.act_gain * gain)
+        # What is ready has no gradient, neither for the weights nor for what they are multiplied with.
+        ready = None if torch.is_grad_enabled() else self.ready
         # No equalised learning rate: demodulation would divide any factor of the weights out again.
-        weight, energy = (self.weight, None) if self.ready is None else self.ready
+        weight, energy = (self.weight, None) if ready is None else ready
         bias = self.bias if before == 1 else self.bias * before
         noise = None if noise is None else noise * self.noise_strength
         if noise is not None and noise.ndim == 2 and len(x) > 1:
@@ -73,12 +75,16 @@ class SynthesisLayer(nn.Module):
         )
         return bias_act(x, bias, act=self.activation, gain=after, clamp=clamp)
 
+    def __getstate__(self):
+        # A copy computes anew what is ready: sorted weights can be neither copied nor stored.
+        return {**self.__dict__, "ready": None}
+
 
 @contextmanager
 def prepared(network: nn.Module) -> Iterator[None]:
     """For drawing many batches with weights that stay as they are: what depends on them alone is computed once.
 
-    Without gradients only. Inside another one, the outer one holds.
+    Where gradients are computed, all is as outside. Inside another one, the outer one holds.
     """
     layers = [m for m in network.modules() if isinstance(m, SynthesisLayer) and m.ready is None]
     half = {

@@ -1,5 +1,7 @@
 """Weights sorted once for a CPU's kernels: the same bits as weights that are sorted at each call."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 
@@ -15,7 +17,7 @@ FORMS = {
     "uneven": dict(stride=(2, 1), padding=(0, 1), transposed=True),
 }
 needs_kernels = pytest.mark.skipif(
-    pack(torch.zeros(1, 1, 3, 3), **FORMS["straight"]) is None, reason="this torch has no oneDNN"
+    pack(torch.zeros(2, 2, 3, 3), **FORMS["straight"]) is None, reason="this torch has no oneDNN"
 )
 
 
@@ -59,6 +61,7 @@ def test_none_where_there_are_no_such_kernels(monkeypatch):
     w = torch.randn(4, 8, 3, 3)
     assert pack(w.double(), **FORMS["straight"]) is None
     assert pack(w.half(), **FORMS["straight"]) is None
+    assert pack(w[:, :1], **FORMS["straight"]) is None
     assert pack(w.to("meta"), **FORMS["straight"]) is None
     with torch.backends.mkldnn.flags(enabled=False):
         assert pack(w, **FORMS["straight"]) is None
@@ -67,7 +70,7 @@ def test_none_where_there_are_no_such_kernels(monkeypatch):
     assert pack(w, **FORMS["straight"]) is None
 
 
-@pytest.mark.parametrize("packs", [True, False])
+@pytest.mark.parametrize("packs", [pytest.param(True, marks=needs_kernels), False])
 def test_a_generator_draws_the_same_with_and_without(monkeypatch, packs):
     if not packs:
         monkeypatch.setattr("stylegan.networks.synthesis.pack", lambda *args, **kwargs: None)
@@ -78,6 +81,27 @@ def test_a_generator_draws_the_same_with_and_without(monkeypatch, packs):
         plain = g(z)
         with prepared(g.synthesis):
             layers = [m for m in g.modules() if isinstance(m, SynthesisLayer)]
-            if not packs:
-                assert not any(layer.ready[0].is_mkldnn for layer in layers)
+            assert all(layer.ready[0].is_mkldnn == packs for layer in layers)
             assert torch.equal(g(z), plain)
+
+
+def test_gradients_are_those_of_weights_that_are_not_prepared():
+    torch.manual_seed(0)
+    g = Generator(resolution=16, z_dim=16, w_dim=16, mapping_layers=2, channel_base=256, channel_max=32)
+    ws = torch.randn(4, g.num_ws, 16, requires_grad=True)
+
+    def gradients():
+        return torch.autograd.grad(g.synthesis(ws).square().sum(), [ws, g.synthesis.b8.conv0.weight])
+
+    expected = gradients()
+    with prepared(g.synthesis):
+        found = gradients()
+    assert all(torch.equal(a, e) for a, e in zip(found, expected, strict=True))
+
+
+def test_a_copy_made_meanwhile_draws_the_same():
+    torch.manual_seed(0)
+    g = Generator(resolution=16, z_dim=16, w_dim=16, mapping_layers=2, channel_base=256, channel_max=32)
+    z = torch.randn(4, 16)
+    with torch.no_grad(), prepared(g.synthesis):
+        assert torch.equal(deepcopy(g)(z), g(z))
