@@ -152,6 +152,8 @@ def _check_and_apply(x, f, up, down, pads, flip_filter, gain):
 
 
 def _resample(x, f, up, down, pads, flip_filter, gain):
+    if x.device.type == "cuda":
+        return _in_planes(x, f, up, down, pads, flip_filter, gain)
     if x.device.type == "cpu":
         # A depthwise convolution on a CPU is many times faster in this layout.
         x = x.contiguous(memory_format=torch.channels_last)
@@ -162,6 +164,29 @@ def _resample(x, f, up, down, pads, flip_filter, gain):
     else:
         y = _filter_up(x, f, up, pads, flip_filter, gain)
     return y if down == (1, 1) else y[:, :, :: down[1], :: down[0]]
+
+
+def _in_planes(x, f, up, down, pads, flip_filter, gain):
+    """One plane after the other, with the zeros inserted.
+
+    cuDNN's depthwise convolutions with the channels nearest in memory, and its transposed ones, take longer than
+    torch's own kernel for planes and both changes of the layout.
+    """
+    layout = torch.channels_last if _is_channels_last(x) else torch.contiguous_format
+    x = x.contiguous()
+    if up != (1, 1):
+        n, c, h, w = x.shape
+        zeros = x.new_zeros(n, c, h, up[1], w, up[0])
+        zeros[:, :, :, 0, :, 0] = x
+        x = zeros.reshape(n, c, h * up[1], w * up[0])
+    x = F.pad(x, pads) if any(pads) else x
+    weight = _depthwise(f if flip_filter else f.flip([0, 1]), x.shape[1], gain)
+    return F.conv2d(x, weight, stride=(down[1], down[0]), groups=x.shape[1]).contiguous(memory_format=layout)
+
+
+def _is_channels_last(x: Tensor) -> bool:
+    """Whether the channels are nearest in memory; of planes of one pixel, or a single channel, both are true."""
+    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 
 def lacks_fast_transposed(x: Tensor) -> bool:

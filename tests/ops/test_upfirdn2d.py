@@ -30,6 +30,23 @@ def by_definition(x, f, up, down, pads, flip_filter, gain):
     return np.array(out)[:, :, ::dy, ::dx]
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("pads", [(0, 0, 0, 0), (2, 1, 3, 0), (-1, 2, 0, -2)])
+@pytest.mark.parametrize("down", [(1, 1), (2, 2), (1, 3)])
+@pytest.mark.parametrize("up", [(1, 1), (2, 2), (3, 1)])
+def test_the_kernels_of_gpus_give_the_same(up, down, pads, flip, layout):
+    """Run on the CPU, which can do it that way, too."""
+    from stylegan.ops.upfirdn2d import _in_planes, _resample
+
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 7, 6, dtype=torch.float64).contiguous(memory_format=layout)
+    f = torch.randn(4, 3, dtype=torch.float64)
+    y = _in_planes(x, f, up, down, pads, flip, 1.7)
+    torch.testing.assert_close(y, _resample(x, f, up, down, pads, flip, 1.7), rtol=0, atol=1e-12)
+    assert y.is_contiguous(memory_format=layout)
+
+
 factors = st.tuples(st.integers(1, 3), st.integers(1, 3))
 paddings = st.tuples(*[st.integers(-1, 4)] * 4)
 
