@@ -40,7 +40,8 @@ class ResolutionBlock(nn.Module):
 
 
 def compute_in(network: nn.Module, dtype: torch.dtype | None, num_half_res: int | None = None) -> None:
-    """Let the `num_half_res` highest resolutions of `network` compute in `dtype`, the others as their weights.
+    """Let the `num_half_res` highest resolutions of `network` compute in `dtype`, the others as their weights; these,
+    too, the discriminator's head, which is no `ResolutionBlock`.
 
     Args: dtype: bfloat16, float16, or None = the weights' own. num_half_res: None = all resolutions.
     Source: Karras et al. 2020 (ADA), appendix C, has float16 in the four highest.
