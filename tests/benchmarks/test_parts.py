@@ -34,9 +34,11 @@ def test_convolutions_without_onednn_are_convolutions(transposed):
     convolution = torch.conv_transpose2d if transposed else torch.conv2d
     with torch.backends.mkldnn.flags(enabled=False), torch.profiler.profile(record_shapes=True) as profiler:
         convolution(x, w).sum().backward()
-    for event in profiler.key_averages(group_by_input_shape=True):
-        if "conv2d_" in event.key or "conv_transpose2d" in event.key:
-            assert kind_of(event.key, event.input_shapes) == "convolutions"
+    events = profiler.key_averages(group_by_input_shape=True)
+    # By their time: whatever torch calls its kernels here, the outer `aten::conv2d` is not where it is spent.
+    named = [event for event in events if "slow_conv" in event.key]
+    assert named, "torch computes small convolutions by another name now"
+    assert {kind_of(event.key, event.input_shapes) for event in named} == {"convolutions"}
 
 
 def test_filters_are_no_convolutions_forwards_and_backwards():
