@@ -101,6 +101,9 @@ class AugmentPipe(nn.Module):
             noise_std=noise_std,
             cutout_size=cutout_size,
         )
+        self._fetched: tuple[Tensor, int, Tensor] | None = (
+            None  # p, how often it was written, and where it was taken
+        )
         self.register_buffer("p", torch.ones([]))
         self.register_buffer("Hz_geom", resampling_filter().float())
         self.register_buffer("Hz_fbank", filter_bank().float())
@@ -141,8 +144,16 @@ class AugmentPipe(nn.Module):
         Returns: bool by name, [N,1]; `rotate` [N,2] before and after the stretch, `imgfilter` [N,4] bands."""
         uniform = draws["gate"]
         strength = strengths(self.options).to(uniform.device, non_blocking=True)
-        # Where p is on another device than the draws this waits for it.
-        return open_gates(uniform, strength, self.p.to(uniform.device))
+        return open_gates(uniform, strength, self._p_on(uniform.device))
+
+    def _p_on(self, device: torch.device) -> Tensor:
+        """p there. To fetch it from another device is to wait for it: done once each time that it was written."""
+        if self.p.device == device or self.p.is_inference():
+            return self.p.to(device)
+        written = (self.p, self.p._version)
+        if self._fetched is None or self._fetched[0] is not written[0] or self._fetched[1] != written[1]:
+            self._fetched = (*written, self.p.to(device))
+        return self._fetched[2]
 
     def parameters_of(self, draws: dict[str, Tensor], dtype: torch.dtype = torch.float32) -> Parameters:
         """What these draws do to each sample at the present p, on the device of the draws."""

@@ -81,6 +81,15 @@ class AdaController(nn.Module):
             step = batch_size * self.interval_iterations / (1000 * self.kimg)
             self.p.add_(torch.sign(mean - self.target) * step).clamp_(min=0, max=self.p_max)
 
+    def hand_over(self, pipe: nn.Module | None) -> None:
+        """Give p as it is now to the augmentation; None = there is none.
+
+        Called where p may have moved, not at each iteration: random numbers are made on the host, and to see there
+        a p that was written on a GPU is to wait for it.
+        """
+        if pipe is not None:
+            pipe.p = self.p
+
     @torch.no_grad()
     def pending(self) -> Tensor:
         """[2]: sum and count of the signs since the last move, of all processes."""

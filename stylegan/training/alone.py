@@ -28,8 +28,6 @@ class Alone:
         if module.precision is None:
             module.settle_precision(module.device)
         module.on_train_start()
-        if module.augment is not None:
-            module.augment.p = module.ada.p
 
     @property
     def phases(self) -> tuple[str, ...]:

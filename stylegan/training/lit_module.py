@@ -132,6 +132,7 @@ class StyleGAN2ADA(Checkpointed, ImageClock, Players, pl.LightningModule):
     def on_train_start(self) -> None:
         # Here the parameters are on their device and restored. What the configuration sets wins over the checkpoint.
         self.ada.apply_mode()
+        self.ada.hand_over(self.augment)
         for restored, fresh in zip(self.optimizers(), self.configure_optimizers(), strict=True):
             for key in ("lr", "betas", "eps"):
                 restored.param_groups[0][key] = fresh.param_groups[0][key]
@@ -162,8 +163,6 @@ class StyleGAN2ADA(Checkpointed, ImageClock, Players, pl.LightningModule):
             raise ValueError(f"the data gave {len(images)} images, batch_size is {self.batch_size}")
         images = self._like_weights(to_float(images) if images.dtype == torch.uint8 else images)
         labels = self._like_weights(labels) if self.discriminator.c_dim else None
-        if self.augment is not None:
-            self.augment.p = self.ada.p
 
         self.generator_main(iteration)
         if self.path_length is not None and iteration % self.pl_interval_iterations == 0:
@@ -176,6 +175,7 @@ class StyleGAN2ADA(Checkpointed, ImageClock, Players, pl.LightningModule):
         self.advance()
         if (iteration + 1) % self.ada.interval_iterations == 0:
             self.ada.adjust(self.batch_size)
+            self.ada.hand_over(self.augment)
         if self.is_last:
             self.trainer.should_stop = True
 

@@ -189,3 +189,26 @@ def test_misuse_is_explained():
 
 def test_options_show_in_the_name():
     assert "xflip=1, scale=0.5" in repr(AugmentPipe(xflip=1, scale=0.5))
+
+
+def test_p_is_fetched_from_another_device_only_where_it_was_written():
+    pipe, elsewhere = AugmentPipe(xflip=1), torch.device("meta")
+    first = pipe._p_on(elsewhere)
+    assert first.device == elsewhere
+    assert pipe._p_on(elsewhere) is first
+    restored = {**pipe.state_dict(), "p": torch.tensor(0.5)}
+    for write in (
+        lambda: setattr(pipe, "p", 0.25),
+        lambda: pipe.p.fill_(0.75),
+        lambda: pipe.load_state_dict(restored),
+        pipe.double,
+    ):
+        before = pipe._p_on(elsewhere)
+        write()
+        assert pipe._p_on(elsewhere) is not before
+    assert pipe._p_on(elsewhere).dtype == torch.float64
+
+
+def test_p_where_the_draws_are_is_the_buffer_itself():
+    pipe = AugmentPipe(xflip=1)
+    assert pipe._p_on(pipe.p.device) is pipe.p

@@ -161,8 +161,21 @@ def test_real_signs_of_both_discriminator_phases_reach_the_controller():
 
 def test_the_pipe_works_at_the_controllers_p():
     trained = module(batch_size=4, p=0.25)
+    assert trained.augment.p.item() == 0.25
     trained.training_step(batch(4, 0), 0)
     assert trained.augment.p.item() == 0.25
+
+
+def test_the_pipe_is_told_p_where_it_moves_and_not_in_between():
+    trained = module(batch_size=4, ada=AdaController(p_init=0.5, target=0.123, interval_iterations=2))
+    seen = []
+    for iteration in range(4):
+        trained.training_step(batch(4, iteration), iteration)
+        assert trained.augment.p == trained.ada.p
+        seen.append((trained.augment.p.item(), trained.augment.p._version))
+    first, moved, still, again = seen
+    assert first[0] == 0.5 != moved[0] != again[0]
+    assert still == moved
 
 
 def test_the_average_has_no_gradient_and_follows():
