@@ -1,13 +1,16 @@
 """Where the time of each phase and of generation goes, by kinds of operations.
 
-`python -m benchmarks.parts --setting B`; torch's profiler tells, and what it costs itself is counted with the rest.
+`python -m benchmarks.parts --setting B`. On a CPU every operation is timed as torch calls it, and *all else* is what is
+left of the time that the work takes when nobody looks. On a GPU torch's profiler tells.
 """
 
 import argparse
 import json
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from stylegan.cli.host import prepare_host
@@ -17,7 +20,9 @@ prepare_host()
 import torch  # noqa: E402  (its runtimes read at once what is prepared)
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
+from torch import Tensor  # noqa: E402
 from torch.profiler import ProfilerActivity, profile  # noqa: E402
+from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
 from benchmarks.settings import NAMED, Setting, parse_setting  # noqa: E402
 from benchmarks.training import Training  # noqa: E402
@@ -34,19 +39,55 @@ def parts_of(setting: Setting, device: torch.device, *, repeats: int) -> dict[st
 
 
 def _parts(work: Callable[[], None], device: torch.device, repeats: int) -> dict[str, float]:
-    activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (device.type == "cuda")
-    for _ in range(2):
+    # Until the memory is there, page faults would be counted as the operations that meet them.
+    for _ in range(3):
         work()
-    with profile(activities=activities, record_shapes=True) as profiler:
+    return _profiled(work, repeats) if device.type == "cuda" else _watched(work, repeats)
+
+
+def _watched(work: Callable[[], None], repeats: int) -> dict[str, float]:
+    whole, looks = [], []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        whole.append((time.perf_counter() - start) * 1000)
+        with _Watch() as watch:
+            work()
+        looks.append(watch.milliseconds)
+    parts = {kind: median(look[kind] for look in looks) for kind in KINDS[:-1]}
+    return parts | {"all else": median(whole) - sum(parts.values())}
+
+
+class _Watch(TorchDispatchMode):
+    """Times the operations that have a kind of their own.
+
+    Torch's profiler would keep a record of each operation. Lying between the activations, the records let no large one
+    be used again, and the page faults that follow would be counted as a fifth of the work.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.milliseconds = dict.fromkeys(KINDS, 0.0)
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        start = time.perf_counter()
+        result = func(*args, **(kwargs or {}))
+        took = (time.perf_counter() - start) * 1000
+        shapes = [list(arg.shape) if isinstance(arg, Tensor) else [] for arg in args]
+        self.milliseconds[kind_of(func.__name__.split(".")[0], shapes)] += took
+        return result
+
+
+def _profiled(work: Callable[[], None], repeats: int) -> dict[str, float]:
+    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA], record_shapes=True) as profiler:
         for _ in range(repeats):
             work()
     parts = dict.fromkeys(KINDS, 0.0)
     for event in profiler.key_averages(group_by_input_shape=True):
-        if event.device_type != torch.autograd.DeviceType.CPU:
-            # A kernel of a GPU: its time is that of the operation that started it, too.
-            continue
-        microseconds = event.self_device_time_total if device.type == "cuda" else event.self_cpu_time_total
-        parts[kind_of(event.key, event.input_shapes)] += microseconds / 1000 / repeats
+        # The rest are the kernels themselves: their time is that of the operation that started them, too.
+        if event.device_type == torch.autograd.DeviceType.CPU:
+            milliseconds = event.self_device_time_total / 1000
+            parts[kind_of(event.key, event.input_shapes)] += milliseconds / repeats
     return parts
 
 
@@ -57,7 +98,7 @@ _CONVOLUTIONS = ("convolution", "conv2d_forward", "conv2d_backward", "thnn_conv2
 def kind_of(operation: str, shapes: Sequence[Sequence[int]]) -> str:
     """Which of `KINDS` an operation of torch is.
 
-    Args: operation: "aten::mkldnn_convolution", ... shapes: of its inputs, [] for what is no tensor.
+    Args: operation: "convolution", "aten::cudnn_convolution", ... shapes: of its inputs, [] for what is no tensor.
     """
     name = operation.removeprefix("aten::")
     if any(word in name for word in _CONVOLUTIONS):
@@ -76,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.parts", description=__doc__)
     parser.add_argument("--setting", default="B", help=f"{', '.join(NAMED)}, or as in python -m benchmarks")
     parser.add_argument("--json", type=Path, help="where the figures are written")
-    parser.add_argument("--repeats", type=int, default=5, help="calls that are averaged")
+    parser.add_argument("--repeats", type=int, default=5, help="calls of each work")
     options = parser.parse_args(argv)
     if options.repeats < 1:
         parser.error(f"--repeats must be at least 1, got {options.repeats}")
