@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stylegan.ops.taps import taps_of
+
 Factors = int | Sequence[int]
 
 
@@ -39,16 +41,11 @@ def upfirdn2d(
     up, down, pads = as_pair(up, "up"), as_pair(down, "down"), as_pads(padding)
     if f is None:
         f = x.new_ones(1, 1)
-    f = f.to(device=x.device, dtype=x.dtype)
     if f.ndim == 1:
         # Two passes; each carries the square root of the gain.
-        x = _check_and_apply(
-            x, f[None, :], (up[0], 1), (down[0], 1), (*pads[:2], 0, 0), flip_filter, gain**0.5
-        )
-        return _check_and_apply(
-            x, f[:, None], (1, up[1]), (1, down[1]), (0, 0, *pads[2:]), flip_filter, gain**0.5
-        )
-    return _check_and_apply(x, f, up, down, pads, flip_filter, gain)
+        x = _check_and_apply(x, f, 3, (up[0], 1), (down[0], 1), (*pads[:2], 0, 0), flip_filter, gain**0.5)
+        return _check_and_apply(x, f, 2, (1, up[1]), (1, down[1]), (0, 0, *pads[2:]), flip_filter, gain**0.5)
+    return _check_and_apply(x, f, None, up, down, pads, flip_filter, gain)
 
 
 def filter2d(
@@ -109,21 +106,21 @@ class _UpFirDn(torch.autograd.Function):
     """One 2-D pass. Linear in x, so that backward is the same function with other numbers."""
 
     @staticmethod
-    def forward(x, f, up, down, pads, flip_filter, gain):
-        return _resample(x, f, up, down, pads, flip_filter, gain)
+    def forward(x, f, axis, up, down, pads, flip_filter, gain):
+        return _resample(x, f, axis, up, down, pads, flip_filter, gain)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        x, f, ctx.up, ctx.down, ctx.pads, ctx.flip_filter, ctx.gain = inputs
+        x, f, ctx.axis, ctx.up, ctx.down, ctx.pads, ctx.flip_filter, ctx.gain = inputs
         ctx.save_for_backward(f)
         ctx.size_in, ctx.size_out = x.shape[2:], output.shape[2:]
 
     @staticmethod
     def backward(ctx, grad):
         (f,) = ctx.saved_tensors
-        pads = _adjoint_pads(ctx, f.shape)
-        grad = _UpFirDn.apply(grad, f, ctx.down, ctx.up, pads, not ctx.flip_filter, ctx.gain)
-        return grad, None, None, None, None, None, None
+        pads = _adjoint_pads(ctx, _shape(f, ctx.axis))
+        grad = _UpFirDn.apply(grad, f, ctx.axis, ctx.down, ctx.up, pads, not ctx.flip_filter, ctx.gain)
+        return grad, None, None, None, None, None, None, None
 
 
 def _adjoint_pads(ctx, taps: Sequence[int]) -> tuple[int, int, int, int]:
@@ -138,35 +135,42 @@ def _adjoint_pads(ctx, taps: Sequence[int]) -> tuple[int, int, int, int]:
     return tuple(pads)
 
 
-def _check_and_apply(x, f, up, down, pads, flip_filter, gain):
-    for axis, xy in ((3, 0), (2, 1)):
-        size = x.shape[axis] * up[xy] + pads[2 * xy] + pads[2 * xy + 1]
-        if size < f.shape[axis - 2]:
+def _check_and_apply(x, f, axis, up, down, pads, flip_filter, gain):
+    taps = _shape(f, axis)
+    for side, xy in ((3, 0), (2, 1)):
+        size = x.shape[side] * up[xy] + pads[2 * xy] + pads[2 * xy + 1]
+        if size < taps[side - 2]:
             raise ValueError(
                 f"an image of {list(x.shape[2:])} px upsampled by {list(up)} and padded by {list(pads)} "
-                f"is smaller than the filter {list(f.shape)}; pad more or use fewer taps"
+                f"is smaller than the filter {list(taps)}; pad more or use fewer taps"
             )
     if f.numel() == 1 and up == down == (1, 1) and not any(pads):
-        return x * (f * gain).reshape(())
-    return _UpFirDn.apply(x, f, up, down, pads, flip_filter, gain)
+        return x * taps_of(f, axis=axis, flip=False, gain=gain, like=x).reshape(())
+    return _UpFirDn.apply(x, f, axis, up, down, pads, flip_filter, gain)
 
 
-def _resample(x, f, up, down, pads, flip_filter, gain):
+def _shape(f: Tensor, axis: int | None) -> tuple[int, int]:
+    """(kh, kw) of taps [kh,kw], or of [k] along an axis of the image."""
+    return tuple(f.shape) if axis is None else (f.numel(), 1) if axis == 2 else (1, f.numel())
+
+
+def _resample(x, f, axis, up, down, pads, flip_filter, gain):
+    # A convolution of torch's is a correlation; a transposed one scatters, which is turned once more.
+    scatters = up != (1, 1) and x.device.type != "cuda"
+    wide = scatters and lacks_fast_transposed(x)
+    taps = taps_of(f, axis=axis, flip=flip_filter == scatters, gain=gain, like=x, wide=wide)
     if x.device.type == "cuda":
-        return _in_planes(x, f, up, down, pads, flip_filter, gain)
+        return _in_planes(x, taps, up, down, pads)
     if x.device.type == "cpu":
         # A depthwise convolution on a CPU is many times faster in this layout.
         x = x.contiguous(memory_format=torch.channels_last)
-    if up == (1, 1):
-        return _filter_down(x, f, down, pads, flip_filter, gain)
-    if lacks_fast_transposed(x):
-        y = _filter_up(x.float(), f.float(), up, pads, flip_filter, gain).to(x.dtype)
-    else:
-        y = _filter_up(x, f, up, pads, flip_filter, gain)
+    if not scatters:
+        return _filter_down(x, taps, down, pads)
+    y = _filter_up(x.float(), taps, up, pads).to(x.dtype) if wide else _filter_up(x, taps, up, pads)
     return y if down == (1, 1) else y[:, :, :: down[1], :: down[0]]
 
 
-def _in_planes(x, f, up, down, pads, flip_filter, gain):
+def _in_planes(x, taps, up, down, pads):
     """One plane after the other, with the zeros inserted.
 
     cuDNN's depthwise convolutions with the channels nearest in memory, and its transposed ones, take longer than
@@ -180,8 +184,8 @@ def _in_planes(x, f, up, down, pads, flip_filter, gain):
         zeros[:, :, :, 0, :, 0] = x
         x = zeros.reshape(n, c, h * up[1], w * up[0])
     x = F.pad(x, pads) if any(pads) else x
-    weight = _depthwise(f if flip_filter else f.flip([0, 1]), x.shape[1], gain)
-    return F.conv2d(x, weight, stride=(down[1], down[0]), groups=x.shape[1]).contiguous(memory_format=layout)
+    y = F.conv2d(x, _depthwise(taps, x.shape[1]), stride=(down[1], down[0]), groups=x.shape[1])
+    return y.contiguous(memory_format=layout)
 
 
 def _is_channels_last(x: Tensor) -> bool:
@@ -194,20 +198,19 @@ def lacks_fast_transposed(x: Tensor) -> bool:
     return x.device.type == "cpu" and x.dtype == torch.bfloat16
 
 
-def _filter_down(x, f, down, pads, flip_filter, gain):
+def _filter_down(x, taps, down, pads):
     px0, px1, py0, py1 = pads
     if px0 != px1 or py0 != py1 or px0 < 0 or py0 < 0:
         x, px0, py0 = F.pad(x, pads), 0, 0
-    weight = _depthwise(f if flip_filter else f.flip([0, 1]), x.shape[1], gain)
+    weight = _depthwise(taps, x.shape[1])
     return F.conv2d(x, weight, stride=(down[1], down[0]), padding=(py0, px0), groups=x.shape[1])
 
 
-def _filter_up(x, f, up, pads, flip_filter, gain):
+def _filter_up(x, taps, up, pads):
     """Zero insertion and filter as one transposed convolution: the inserted zeros are never touched."""
-    weight = _depthwise(f.flip([0, 1]) if flip_filter else f, x.shape[1], gain)
     crop, extra, rest = [], [], []
-    for xy, taps in ((0, f.shape[1]), (1, f.shape[0])):
-        before, after = pads[2 * xy] - (taps - 1), pads[2 * xy + 1] - (taps - 1)
+    for xy, count in ((0, taps.shape[1]), (1, taps.shape[0])):
+        before, after = pads[2 * xy] - (count - 1), pads[2 * xy + 1] - (count - 1)
         uneven = up[xy] - 1 + after - before
         if before <= 0 and 0 <= uneven < up[xy]:
             # The cut-off rows are asked of the convolution itself.
@@ -216,7 +219,7 @@ def _filter_up(x, f, up, pads, flip_filter, gain):
             crop.append(0), extra.append(up[xy] - 1), rest.extend([before, after])
     y = F.conv_transpose2d(
         x,
-        weight,
+        _depthwise(taps, x.shape[1]),
         stride=(up[1], up[0]),
         padding=(crop[1], crop[0]),
         output_padding=(extra[1], extra[0]),
@@ -225,8 +228,8 @@ def _filter_up(x, f, up, pads, flip_filter, gain):
     return F.pad(y, rest) if any(rest) else y
 
 
-def _depthwise(taps: Tensor, channels: int, gain: float) -> Tensor:
-    return (taps * gain).expand(channels, 1, *taps.shape)
+def _depthwise(taps: Tensor, channels: int) -> Tensor:
+    return taps.expand(channels, 1, *taps.shape)
 
 
 def _widths(f: Tensor | None) -> tuple[int, int]:

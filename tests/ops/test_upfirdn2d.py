@@ -42,8 +42,8 @@ def test_the_kernels_of_gpus_give_the_same(up, down, pads, flip, layout):
     torch.manual_seed(0)
     x = torch.randn(2, 3, 7, 6, dtype=torch.float64).contiguous(memory_format=layout)
     f = torch.randn(4, 3, dtype=torch.float64)
-    y = _in_planes(x, f, up, down, pads, flip, 1.7)
-    torch.testing.assert_close(y, _resample(x, f, up, down, pads, flip, 1.7), rtol=0, atol=1e-12)
+    y = _in_planes(x, (f if flip else f.flip([0, 1])) * 1.7, up, down, pads)
+    torch.testing.assert_close(y, _resample(x, f, None, up, down, pads, flip, 1.7), rtol=0, atol=1e-12)
     assert y.is_contiguous(memory_format=layout)
 
 
