@@ -1,4 +1,5 @@
-"""How much memory of this machine is free: what the kernel has to give, within the limits of the cgroups around us."""
+"""How much memory of this machine is free: what the kernel has to give, within the limits of the cgroups around us; and
+how to tell that there was none left."""
 
 import os
 from collections.abc import Iterator
@@ -99,3 +100,20 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except OSError:
         return ""
+
+
+# A GPU's libraries and its driver have no kind of error of their own for it, nor has torch on a CPU.
+_RAN_OUT = (
+    "DefaultCPUAllocator",
+    "not enough memory",
+    "CUDA out of memory",
+    "CUDA error: out of memory",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether an error says that there was no more memory, of the machine or of a GPU."""
+    known = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return known or isinstance(error, RuntimeError) and any(words in str(error) for words in _RAN_OUT)

@@ -19,6 +19,7 @@ from stylegan.cli.mistakes import (
     is_lost_connection,
 )
 from stylegan.config import count_devices
+from stylegan.free_memory import ran_out
 
 
 class Parts(NamedTuple):
@@ -79,6 +80,8 @@ def fit(parts: Parts, data: Any, checkpoint: Path | None) -> int:
             raise UserMistake(str(error).strip().splitlines()[-1]) from error
         if trainer.world_size > 1 and is_lost_connection(error):
             raise ProcessLost(str(error).splitlines()[0]) from error
+        if ran_out(error):
+            raise UserMistake(_too_large(getattr(module, "micro_batch", None), error)) from error
         # Before the loader exists nothing but the checkpoint was read; later it is a bug of ours.
         if checkpoint is not None and trainer.train_dataloader is None:
             raise UserMistake(_unusable(checkpoint, error)) from error
@@ -94,6 +97,15 @@ def fit(parts: Parts, data: Any, checkpoint: Path | None) -> int:
             # Else the next job of a sweep would write into this job's run.
             sys.modules["wandb"].finish()
     return next((part.exit_code for part in callbacks if getattr(part, "exit_code", 0)), 0)
+
+
+def _too_large(micro_batch: int | None, error: Exception) -> str:
+    reason = str(error).strip().splitlines() or [type(error).__name__]
+    return (
+        f"memory ran out at micro_batch={'null' if micro_batch is None else micro_batch} ({reason[0][:160]}); a smaller"
+        " one needs less, and micro_batch=auto finds the largest that fits: the result stays the same; where it is the"
+        " smallest already, activation_checkpointing=true needs less. The run goes on from its newest checkpoint"
+    )
 
 
 def _unusable(checkpoint: Path, error: Exception) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stylegan.free_memory import ran_out
 from stylegan.training.alone import Alone
 from stylegan.training.deal import Deal
 from stylegan.training.lit_module import StyleGAN2ADA
@@ -38,7 +39,7 @@ def trial(module: StyleGAN2ADA, trainer: Any, processes: int) -> dict[str, Any]:
             _one_iteration(trainer.precision_plugin.convert_module(module).to(device), processes)
         peak = torch.cuda.max_memory_allocated(device) if device_bytes else _peak_of_process()
     except (RuntimeError, MemoryError) as error:
-        if not _ran_out(error):
+        if not ran_out(error):
             raise
         peak = None
     return {"peak_bytes": peak, "device_bytes": device_bytes}
@@ -95,14 +96,6 @@ class _Unlabelled:
 
     def labels(self, items: Tensor) -> Tensor:
         return torch.zeros(len(items), self.label_width)
-
-
-def _ran_out(error: BaseException) -> bool:
-    # On a CPU torch says so in words alone.
-    words = ("DefaultCPUAllocator", "not enough memory", "CUDA out of memory")
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
-        word in str(error) for word in words
-    )
 
 
 def _peak_of_process() -> int:

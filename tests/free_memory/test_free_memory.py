@@ -4,8 +4,9 @@ import os
 import sys
 
 import pytest
+import torch
 
-from stylegan.free_memory import Room, held_bytes, in_words, room_of_machine
+from stylegan.free_memory import Room, held_bytes, in_words, ran_out, room_of_machine
 
 KIB, MIB = 1024, 1024**2
 
@@ -126,3 +127,25 @@ def test_this_machine():
 @pytest.mark.parametrize("count, text", [(2_340_000_000, "2.3 GB"), (7_600_000, "8 MB"), (1200, "1.2 kB")])
 def test_bytes_in_words(count, text):
     assert in_words(count) == text
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+)
+def test_what_ran_out_of_memory_is_known_by_what_it_says(error):
+    assert ran_out(error)
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("shapes cannot be multiplied"), ValueError("CUDA out of memory")]
+)
+def test_other_errors_are_something_else(error):
+    assert not ran_out(error)
