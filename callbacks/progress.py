@@ -38,7 +38,7 @@ class Progress(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._seen = deque([(time.monotonic(), module.images)])
         if trainer.is_global_zero:
-            for line in getattr(module, "precision_lines", tuple)():
+            for line in getattr(module, "start_lines", tuple)():
                 print(line, flush=True)
         if trainer.is_global_zero and sys.stdout.isatty():
             text = TextColumn("{task.description}", markup=False)

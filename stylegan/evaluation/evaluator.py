@@ -18,7 +18,7 @@ from stylegan.evaluation.records import Score
 from stylegan.evaluation.scores import Results, inception_results, score_of
 from stylegan.evaluation.sharing import Rows, rows_of_all
 from stylegan.evaluation.watch import Watch
-from stylegan.features.detector import full_precision
+from stylegan.full_precision import full_precision
 from stylegan.networks.precision import precision_text
 from stylegan.networks.synthesis import prepared
 from stylegan.sizes import size_text

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from stylegan.evaluation.fakes import NUM_FAKES, Fakes, labels_of_fakes
 from stylegan.evaluation.sharing import CHUNK
 from stylegan.evaluation.watch import Watch
-from stylegan.features.detector import full_precision
+from stylegan.full_precision import full_precision
 from stylegan.images import to_float, to_uint8
 from stylegan.latents import Sampler, latents_of
 from stylegan.networks.synthesis import prepared
@@ -140,7 +140,8 @@ def _judged(discriminator: nn.Module, images: Tensor, labels: Tensor | None, wat
     for numbers in _chunks(len(images), watch):
         some = slice(numbers.start, numbers.stop)
         c = labels[some].to(device) if discriminator.c_dim else None
-        parts.append(discriminator(to_float(images[some]).to(device), c).flatten().float().cpu())
+        with full_precision(device):
+            parts.append(discriminator(to_float(images[some]).to(device), c).flatten().float().cpu())
     return torch.cat(parts)
 
 

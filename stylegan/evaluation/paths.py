@@ -12,7 +12,7 @@ from stylegan.evaluation.fakes import check_seeds, labels_of_fakes
 from stylegan.evaluation.scores import Results
 from stylegan.evaluation.sharing import Rows, rows_of_all
 from stylegan.evaluation.watch import Watch
-from stylegan.features.detector import full_precision
+from stylegan.full_precision import full_precision
 from stylegan.latents import latents_of
 from stylegan.latents.seeds import noise_of
 from stylegan.metrics import path_distances, trimmed_mean

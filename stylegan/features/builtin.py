@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylegan.features.detector import Detector, HasEmbedding, full_precision, rgb_floats
+from stylegan.features.detector import Detector, HasEmbedding, rgb_floats
+from stylegan.full_precision import full_precision
 from stylegan.images import to_float
 
 # Names the design below, and seeds its weights.

@@ -1,13 +1,12 @@
 """What frozen detectors have in common: pictures in, numbers out, and words for what was done."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Self
 
 import torch
 from torch import Tensor, nn
 
+from stylegan.full_precision import full_precision
 from stylegan.images import on_white, visible
 
 
@@ -78,21 +77,6 @@ class HasEmbedding(ABC):
     def embedding(self, images: Tensor) -> Tensor:
         """float32 [N,C,H,W] in [-1, 1] → float32 [N,E]: the squared Euclidean distance of two rows is the perceptual
         distance of the pictures. Differentiable with respect to them."""
-
-
-@contextmanager
-def full_precision(device: torch.device) -> Iterator[None]:
-    """Products of float32 are those of float32, whatever the training around chose: a score is not to depend on it."""
-    flags = (torch.backends.cuda.matmul, torch.backends.cudnn)
-    before = [flag.allow_tf32 for flag in flags]
-    try:
-        for flag in flags:
-            flag.allow_tf32 = False
-        with torch.autocast(device.type, enabled=False):
-            yield
-    finally:
-        for flag, allowed in zip(flags, before, strict=True):
-            flag.allow_tf32 = allowed
 
 
 def rgb_pixels(images: Tensor) -> Tensor:

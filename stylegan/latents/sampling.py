@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
+from stylegan.full_precision import full_precision
 from stylegan.latents.seeds import latents_of, noise_of
 from stylegan.networks.synthesis import prepared
 from stylegan.sizes import Size
@@ -42,16 +43,17 @@ class Sampler:
         truncation_cutoff: int | None = None,
     ) -> Tensor:
         """Latents z [N,Z] and labels c [N,K] (None where K = 0) → ws [N,L,W] on the generator's device."""
-        parts = [
-            self.generator.mapping(
-                self._full(z[rows]),
-                None if c is None else self._full(c[rows]),
-                truncation=truncation,
-                truncation_cutoff=truncation_cutoff,
-                track_average=False,
-            )[: rows.stop - rows.start]
-            for rows in self._chunks(len(z))
-        ]
+        with full_precision(self.device):
+            parts = [
+                self.generator.mapping(
+                    self._full(z[rows]),
+                    None if c is None else self._full(c[rows]),
+                    truncation=truncation,
+                    truncation_cutoff=truncation_cutoff,
+                    track_average=False,
+                )[: rows.stop - rows.start]
+                for rows in self._chunks(len(z))
+            ]
         return torch.cat(parts)
 
     @torch.no_grad()
@@ -64,7 +66,7 @@ class Sampler:
         if noise_mode == "random" and noise_seeds is None:
             raise ValueError("noise_mode random needs noise_seeds, a seed for each picture's noise")
         parts = []
-        with prepared(self.generator.synthesis):
+        with prepared(self.generator.synthesis), full_precision(self.device):
             for rows in self._chunks(len(ws)):
                 noise = None
                 if noise_mode == "random":

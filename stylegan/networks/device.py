@@ -1,6 +1,13 @@
-"""The device that a name means."""
+"""The device that a name means, and what it is called."""
 
 import torch
+
+
+def device_text(device: torch.device) -> str:
+    """What a user knows it by: "CPU, 8 threads", "NVIDIA T4 (cuda:0)"."""
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)} ({device})"
+    return f"CPU, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device)
 
 
 def device_named(name: str, number: int = 0) -> torch.device:

@@ -98,11 +98,18 @@ def precision_on(device: torch.device, name: str, *, key: str = "precision") -> 
 def has_bfloat16(device: torch.device) -> bool:
     """Whether the hardware computes in bfloat16, not a program that imitates it and takes longer than float32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        # torch asks the current GPU, and another one may be meant.
+        with torch.cuda.device(device):
+            return torch.cuda.is_bf16_supported(including_emulation=False)
     # torch asks the processor; it has no public name for the question.
     return device.type == "cpu" and (
         torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     )
+
+
+def is_unlimited(network: nn.Module) -> bool:
+    """Whether activations have no limit, so that they may leave the range of float16, which ends at 65,504."""
+    return getattr(network, "options", {}).get("conv_clamp", 0) is None
 
 
 def lower(
@@ -113,13 +120,20 @@ def lower(
     num_half_res: int | None = None,
     key: str = "precision",
 ) -> str:
-    """Let `network` compute on `device` as `precision_on` says.
+    """Let `network` compute on `device` as `precision_on` says; `auto` is fp32 where float16 would run over.
 
     Args: num_half_res: of the highest resolutions; None = 4 on GPUs, where the lower ones cost nothing and float16
         has little range, and all on CPUs, where all gain.
-    Returns: the precision's name. Raises: as `precision_on`.
+    Returns: the precision's name. Raises: as `precision_on`; ValueError for fp16 without a limit of activations.
     """
     chosen = precision_on(device, name, key=key)
+    if chosen == "fp16" and is_unlimited(network):
+        if name != "auto":
+            raise ValueError(
+                f"{key}=fp16 needs a limit of activations, and this {type(network).__name__.lower()} has none"
+                f" (its conv_clamp is null); take {key}=fp32"
+            )
+        chosen = "fp32"
     if num_half_res is None and device.type != "cpu":
         num_half_res = GPU_NUM_HALF_RES
     compute_in(network, PRECISIONS[chosen], num_half_res)

@@ -5,7 +5,15 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from stylegan.networks.precision import GPU_NUM_HALF_RES, PRECISIONS, lower, precision_on, recompute_in
+from stylegan.networks.device import device_text
+from stylegan.networks.precision import (
+    GPU_NUM_HALF_RES,
+    PRECISIONS,
+    is_unlimited,
+    lower,
+    precision_on,
+    recompute_in,
+)
 from stylegan.training.compiled import CompiledPlayers
 from stylegan.training.draws import Draw
 from stylegan.training.joint import join, separate
@@ -52,11 +60,7 @@ class Players:
         """
         asked, num_half_res = self._asked
         chosen = precision_on(device, asked)
-        unclamped = [
-            name
-            for name in ("generator", "discriminator")
-            if getattr(getattr(self, name), "options", {}).get("conv_clamp", 0) is None
-        ]
+        unclamped = [name for name in ("generator", "discriminator") if is_unlimited(getattr(self, name))]
         if chosen == "fp16" and unclamped:
             if asked != "auto":
                 raise ValueError(
@@ -68,8 +72,14 @@ class Players:
         if device.type == "cuda":
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self._tf32
 
-    def precision_lines(self) -> Iterator[str]:
-        """What is to be said of it when training starts."""
+    def start_lines(self) -> Iterator[str]:
+        """What is to be said when training starts: where it computes, and how exactly."""
+        yield f"device      {device_text(self.device)}"
+        if self.device.type not in ("cpu", "cuda"):
+            yield (
+                f"note        nobody has compared what {self.device.type} computes with what a CPU does;"
+                " trainer=cpu is sure"
+            )
         _, num_half_res = self._asked
         text = f"precision   {self.precision}"
         if self.precision != "fp32":

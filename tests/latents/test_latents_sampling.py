@@ -112,3 +112,20 @@ def test_the_global_random_generator_is_neither_used_nor_moved():
     assert torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(2)
     assert torch.equal(pictures(generator, [3], noise_mode="random"), first)
+
+
+def test_nothing_is_rounded_for_a_gpu_while_a_picture_is_drawn(monkeypatch):
+    generator = fresh_generator()
+    seen = []
+
+    def look(*_):
+        seen.append((torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32))
+
+    generator.mapping.register_forward_hook(look)
+    generator.synthesis.register_forward_hook(look)
+    # torch's own defaults, and what a training may have chosen.
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", True)
+    list(Sampler(generator).of_seeds([0]))
+    assert seen == [(False, False)] * 2
+    assert torch.backends.cudnn.allow_tf32 and torch.backends.cuda.matmul.allow_tf32

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from stylegan.networks import Discriminator, Generator
-from stylegan.networks.precision import ResolutionBlock, compute_in
+from stylegan.networks import precision as networks_precision
+from stylegan.networks.precision import ResolutionBlock, compute_in, has_bfloat16, lower
 from stylegan.networks.synthesis import SynthesisLayer, prepared
 from stylegan.networks.to_rgb import ToRGBLayer
 
@@ -163,3 +164,38 @@ def test_prepared_weights_draw_the_same_and_are_forgotten(dtype):
         g.synthesis.b8.conv0.weight.mul_(-1)
         assert not torch.equal(g(z), plain)
     assert all(m.ready is None for m in g.modules() if isinstance(m, SynthesisLayer))
+
+
+def test_auto_is_float32_where_nothing_keeps_activations_in_the_range_of_float16(monkeypatch):
+    monkeypatch.setattr(networks_precision, "has_bfloat16", lambda device: False)
+    gpu = torch.device("cuda")
+    limited, unlimited = Generator(**SMALL, conv_clamp=256), Generator(**SMALL, conv_clamp=None)
+    assert lower(limited, gpu) == "fp16"
+    assert lower(unlimited, gpu) == "fp32"
+    assert set(dtypes(unlimited).values()) == {None}
+    with pytest.raises(
+        ValueError, match="precision=fp16 needs a limit of activations, and this generator has none"
+    ):
+        lower(unlimited, gpu, "fp16")
+
+
+def test_the_gpu_that_is_meant_is_asked_for_bfloat16(monkeypatch):
+    asked = []
+
+    class Current:
+        def __init__(self, device):
+            asked.append(device)
+
+        def __enter__(self):
+            asked.append("in")
+
+        def __exit__(self, *error):
+            asked.append("out")
+
+    monkeypatch.setattr(torch.cuda, "device", Current)
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation: asked.append("asked") or True
+    )
+    second = torch.device("cuda", 1)
+    assert has_bfloat16(second)
+    assert asked == [second, "in", "asked", "out"]

@@ -100,7 +100,16 @@ def test_a_run_says_when_its_precision_is_another():
     second = module(batch_size=4)
     second.on_load_checkpoint(checkpoint)
     second.settle_precision(CPU)
-    lines = list(second.precision_lines())
+    device, *lines = second.start_lines()
+    assert device == f"device      CPU, {torch.get_num_threads()} threads"
     assert lines[0] == "precision   fp32" and "precision=bf16 keeps them" in lines[1]
     first.on_load_checkpoint(checkpoint)
-    assert list(first.precision_lines()) == ["precision   bf16"]
+    assert list(first.start_lines())[1:] == ["precision   bf16"]
+
+
+def test_a_device_that_nobody_has_checked_is_said_to_be_one():
+    trained = module(batch_size=4)
+    trained.settle_precision(CPU)
+    trained._device = torch.device("mps")
+    device, note, _ = trained.start_lines()
+    assert device == "device      mps" and "trainer=cpu is sure" in note
