@@ -114,18 +114,23 @@ def test_the_global_random_generator_is_neither_used_nor_moved():
     assert torch.equal(pictures(generator, [3], noise_mode="random"), first)
 
 
-def test_nothing_is_rounded_for_a_gpu_while_a_picture_is_drawn(monkeypatch):
+@pytest.fixture
+def rounding_allowed():
+    """torch's own defaults, and what a training may have chosen."""
+    flags = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    before = [flag.allow_tf32 for flag in flags]
+    for flag in flags:
+        flag.allow_tf32 = True
+    yield lambda: [flag.allow_tf32 for flag in flags]
+    for flag, allowed in zip(flags, before, strict=True):
+        flag.allow_tf32 = allowed
+
+
+def test_nothing_is_rounded_for_a_gpu_while_a_picture_is_drawn(rounding_allowed):
     generator = fresh_generator()
     seen = []
-
-    def look(*_):
-        seen.append((torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32))
-
-    generator.mapping.register_forward_hook(look)
-    generator.synthesis.register_forward_hook(look)
-    # torch's own defaults, and what a training may have chosen.
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
-    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", True)
+    for network in (generator.mapping, generator.synthesis):
+        network.register_forward_hook(lambda *_: seen.append(rounding_allowed()))
     list(Sampler(generator).of_seeds([0]))
-    assert seen == [(False, False)] * 2
-    assert torch.backends.cudnn.allow_tf32 and torch.backends.cuda.matmul.allow_tf32
+    assert seen == [[False, False]] * 2
+    assert rounding_allowed() == [True, True]
