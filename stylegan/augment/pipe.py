@@ -19,6 +19,7 @@ from stylegan.augment.parameters import (
     strengths,
 )
 from stylegan.augment.spectral import amplify_bands, band_gains, filter_bank, resampling_filter
+from stylegan.ops.upload import uploaded
 
 
 class AugmentPipe(nn.Module):
@@ -123,19 +124,25 @@ class AugmentPipe(nn.Module):
             f"{name}={getattr(self.options, name):g}" for name in STRENGTHS if self.options.any_of([name])
         )
 
-    def draw(self, n: int, shape: Sequence[int], generator: torch.Generator) -> dict[str, Tensor]:
+    def draw(
+        self,
+        n: int,
+        shape: Sequence[int],
+        generator: torch.Generator,
+        picture_generator: torch.Generator | None = None,
+    ) -> dict[str, Tensor]:
         """All random numbers of n samples; the same ones whatever p is.
 
-        Args: shape [C,H,W] of one image; generator, whose device the numbers are made on.
+        Args: shape [C,H,W] of one image; generator, whose device the numbers are made on; picture_generator for those
+            of `noise`, None = the same.
         Returns: float32 tensors of n rows: `gate` [n,19] and `uniform` [n,10] in [0,1), `normal` [n,12], and
             `noise` [n,C,H,W] if that transform is in the pipe. Any choice of rows is the draws of those
             samples.
         """
         draws = draw_tables(n, generator)
         if self.options.noise > 0:
-            draws["noise"] = torch.randn(
-                n, *shape, generator=generator, device=generator.device, dtype=torch.float32
-            )
+            of = generator if picture_generator is None else picture_generator
+            draws["noise"] = torch.randn(n, *shape, generator=of, device=of.device, dtype=torch.float32)
         return draws
 
     def gates(self, draws: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -222,7 +229,7 @@ class AugmentPipe(nn.Module):
         else:
             images = self._revalue(images, parameters, noise)
         if options.cutout > 0:
-            size, center = _moved(parameters.cutout, images), _moved(parameters.cutout_center, images)
+            size, center = uploaded(parameters.cutout, images), uploaded(parameters.cutout_center, images)
             images = cut_out(images, size, center)
         return images
 
@@ -231,16 +238,11 @@ class AugmentPipe(nn.Module):
         options, channels = self.options, images.shape[1]
         if options.any_of(COLOR) and colors_of(channels) == channels:
             matrix, offset = color_map(parameters, channels)
-            images = recolor(images, _moved(matrix, images), _moved(offset, images))
+            images = recolor(images, uploaded(matrix, images), uploaded(offset, images))
         if options.imgfilter > 0:
-            gains = _moved(band_gains(parameters), images)
+            gains = uploaded(band_gains(parameters), images)
             images = amplify_bands(images, gains, self.Hz_fbank.to(images))
         if options.noise > 0:
-            noise = _moved(noise, images)[:, :channels]
-            images = add_noise(images, _moved(parameters.noise, images), noise)
+            noise = uploaded(noise, images)[:, :channels]
+            images = add_noise(images, uploaded(parameters.noise, images), noise)
         return images
-
-
-def _moved(tensor: Tensor, images: Tensor) -> Tensor:
-    """To the device and dtype of the images."""
-    return tensor.to(device=images.device, dtype=images.dtype, non_blocking=True)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from stylegan.augment import AugmentPipe
+from stylegan.ops.upload import uploaded
 from stylegan.sizes import Size
 
 
@@ -71,8 +72,9 @@ def _rows(value, k: int, count: int):
 class KeyedDraws:
     """Draws the numbers of each phase from (seed, phase, purpose, iteration).
 
-    Small draws are made on the CPU, so that their values do not depend on the device; the noise of path
-    length and of the synthesis layers is made where it is used. What has this method `phase` can take its place.
+    Small draws are made on the CPU, so that their values do not depend on the device; noise of the size of pictures
+    (path length, the synthesis layers, additive noise of the augmentation) is made where it is used. What has this
+    method `phase` can take its place.
 
     Args:
         seed: of the run. z_dim: Z. num_ws: L. noise_layers: [(layer, (height, width))]. image_shape: [C,H,W].
@@ -138,31 +140,38 @@ class KeyedDraws:
             return draw
         return replace(
             draw,
-            augment_fake=self._augmentation(phase, "fake", iteration, n) if phase != "Dreg" else None,
-            augment_real=self._augmentation(phase, "real", iteration, n) if phase != "Gmain" else None,
+            augment_fake=self._augmentation(phase, "fake", iteration, n, like) if phase != "Dreg" else None,
+            augment_real=self._augmentation(phase, "real", iteration, n, like) if phase != "Gmain" else None,
         )
 
     def _latents(self, phase: str, iteration: int, n: int, like: Tensor) -> Draw:
         def generator(purpose: str) -> torch.Generator:
             return keyed_generator(self.seed, phase, purpose, iteration)
 
-        z = _normal((n, self.z_dim), generator("z")).to(like, non_blocking=True)
+        z = uploaded(_normal((n, self.z_dim), generator("z")), like)
         c = mixing_z = cutoff = None
         if self.labels is not None:
             drawn = torch.randint(len(self.label_items), (n,), generator=generator("labels"))
-            c = self.labels(self.label_items[drawn]).to(like, non_blocking=True)
+            c = uploaded(self.labels(self.label_items[drawn]), like)
         chance = torch.rand([], generator=generator("mixing"), dtype=torch.float32).item()
         if chance < self.style_mixing_prob and self.num_ws > 1:
             cutoff = int(torch.randint(1, self.num_ws, [], generator=generator("cutoff")))
-            mixing_z = _normal((n, self.z_dim), generator("mixing z")).to(like, non_blocking=True)
+            mixing_z = uploaded(_normal((n, self.z_dim), generator("mixing z")), like)
         noise = {
             layer: self._picture((n, 1, *size), like, phase, layer, iteration)
             for layer, size in self.noise_layers
         }
         return Draw(z=z, c=c, mixing_z=mixing_z, mixing_cutoff=cutoff, noise=noise)
 
-    def _augmentation(self, phase: str, purpose: str, iteration: int, n: int) -> dict[str, Tensor]:
-        return self.augment.draw(n, self.image_shape, keyed_generator(self.seed, phase, purpose, iteration))
+    def _augmentation(
+        self, phase: str, purpose: str, iteration: int, n: int, like: Tensor
+    ) -> dict[str, Tensor]:
+        key = self.seed, phase, purpose
+        # Whole pictures of noise would keep the host of a GPU busy for longer than the GPU is.
+        pictures = None
+        if like.device.type != "cpu":
+            pictures = keyed_generator(*key, "noise", iteration, device=like.device)
+        return self.augment.draw(n, self.image_shape, keyed_generator(*key, iteration), pictures)
 
     def _picture(self, shape, like: Tensor, phase: str, purpose: str, iteration: int) -> Tensor:
         generator = keyed_generator(self.seed, phase, purpose, iteration, device=like.device)

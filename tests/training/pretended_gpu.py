@@ -78,6 +78,9 @@ class PretendedGpu(TorchFunctionMode):
             return GPU
         if func == torch.Tensor.is_cuda.__get__:
             return isinstance(args[0], OnGpu)
+        if func is torch.Tensor.pin_memory:
+            args[0].is_laid_fast = True
+            return args[0]
         if func in (torch.Tensor.cpu, torch.Tensor.to):
             return _moved(func, args[0], list(args[1:]), kwargs)
         if kwargs.get("device") is not None and torch.device(kwargs["device"]).type == "cuda":
@@ -141,11 +144,14 @@ def _moved(func, x: Tensor, rest: list, kwargs: dict) -> Tensor:
     if like is not None:
         target, kwargs["dtype"] = _place(like), like.dtype
     kwargs.pop("non_blocking", None)
+    laid_fast = getattr(x, "is_laid_fast", False)
     target = here if target is None else torch.device(target)
     x = torch.Tensor.to(x, *rest, **kwargs) if rest or kwargs else x
     if target.type == here.type:
         return x
     if target.type == "cuda":
+        if not laid_fast and x.numel() * x.element_size() > 64 * 1024:
+            OnGpu.reads.append("a large copy from memory that may move")
         return _Upload.apply(x)
     OnGpu.reads.append("a copy to the host")
     return _Download.apply(x)

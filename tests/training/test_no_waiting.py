@@ -8,6 +8,7 @@ import torch
 from pretended_gpu import GPU, OnGpu, moved_there, pretending
 from standalone import batch, module
 
+from stylegan.augment import AugmentPipe
 from stylegan.ops import downsample2d, setup_filter, upsample2d
 from stylegan.training import AdaController, draws
 from stylegan.training.gradients import LearningSteps
@@ -23,6 +24,13 @@ def on_gpu(monkeypatch):
         return picture(self, shape, torch.empty(0, dtype=like.dtype), *purpose).to(like.device)
 
     monkeypatch.setattr(draws.KeyedDraws, "_picture", drawn_on_cpu)
+    draw = AugmentPipe.draw
+
+    def with_pictures_there(self, n, shape, generator, pictures=None):
+        made = draw(self, n, shape, generator, pictures)
+        return made if pictures is None or "noise" not in made else made | {"noise": OnGpu(made["noise"])}
+
+    monkeypatch.setattr(AugmentPipe, "draw", with_pictures_there)
 
     def make(**options):
         trained = moved_there(module(**options))
@@ -59,6 +67,22 @@ def test_a_step_reads_nothing_but_p_and_that_only_where_it_moves(on_gpu, options
             counts.append(len(reads))
     # p moves at the end of the iterations 1, 3 and 5.
     assert counts == [0, 1, 0, 1, 0, 1]
+
+
+def test_large_draws_are_made_there_or_taken_from_memory_that_stays(on_gpu):
+    """Of 32 samples: additive noise of 96 KiB, and latents that are made larger than what is copied at once."""
+    with pretending() as reads:
+        trained = on_gpu(batch_size=32, augment=AugmentPipe(noise=1, xflip=1))
+        trained.draws.z_dim = 1024
+        draw = trained._draw("Gmain", 0)
+        assert draw.z.numel() * 4 > 64 * 1024 < draw.augment_fake["noise"].numel() * 4
+        trained.draws.z_dim = 16
+        trained.training_step(tuple(t.to(GPU) for t in batch(32, 0)), 0)
+        assert draw.z.device == draw.augment_fake["noise"].device == GPU
+        assert draw.augment_fake["gate"].device == torch.device("cpu")
+        assert not [read for read in reads if "large" in read]
+        torch.zeros(32 * 1024).to(GPU)
+        assert [read for read in reads if "large" in read]
 
 
 def test_a_step_there_is_that_of_the_cpu(on_gpu):
