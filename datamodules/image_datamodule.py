@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from datamodules.caching import check_cache, keep_pixels
+from datamodules.cores import usable_cores
 from datamodules.datasets import ImageDataset, XFlipped
 from datamodules.datasets.choice import split
 from datamodules.loader import make_loader
@@ -39,7 +40,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
       together; xflip: double the set by left-right flips; balanced: deal each class equally often;
       val_fraction: share of the items that are held out; cache: True = keep images in memory once they are read,
       "auto" = do so where a quarter of the free memory is enough; devices: of this machine, which share that
-      quarter, or a list of them; workers: processes that read, 0 = none, None = 0 on a CPU and 3 beside a GPU;
+      quarter, or a list of them; workers: processes that read, 0 = none, None = 0 on a CPU, and beside a GPU 3, or as
+      many as there are cores;
       worker_timeout_sec: how long they may take for a batch before they are started anew, None = for ever.
     After `setup`: `dataset`, `num_items` (flips included), `size`, `label_width` (0 = no labels), `label_kind`,
       `label_names`, `fingerprint`, `validation` (the items held out, without flips, or None) and `notes`,
@@ -203,7 +205,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     def _num_workers(self) -> int:
         if self.workers is not None:
             return self.workers
-        return 3 if self._beside_gpu() else 0
+        return min(3, usable_cores()) if self._beside_gpu() else 0
 
     def _beside_gpu(self) -> bool:
         """Whether a GPU trains; without a trainer, whether there is one."""

@@ -1,6 +1,5 @@
 """One look at every file of a set before it is trained on: what can be read, how large, and its checksum."""
 
-import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,6 +9,7 @@ from typing import TypeVar
 
 from pytorch_lightning.utilities import rank_zero_only
 
+from datamodules.cores import usable_cores
 from datamodules.datasets.decoding import UNREADABLE, Size, measure_picture, reason_of
 from datamodules.datasets.folder import FolderFiles
 from datamodules.datasets.scan_cache import ScanCache
@@ -75,16 +75,10 @@ def _in_threads(
     def look_at(chunk: Sequence[str]) -> list[tuple[str, Facts]]:
         return [(name, _look(files, name, channels=channels, whole=whole)) for name in chunk]
 
-    with ThreadPoolExecutor(min(16, _usable_cores())) as pool:
+    with ThreadPoolExecutor(min(16, usable_cores())) as pool:
         chunks = [names[start : start + _CHUNK] for start in range(0, len(names), _CHUNK)]
         for looked_at in pool.map(look_at, chunks):
             yield from looked_at
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _with_progress(items: Iterable[Item], total: int) -> Iterator[Item]:

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from datamodules import FlowersData, FolderData
+from datamodules.cores import usable_cores
 from datamodules.sampler import ResumableSampler
 
 
@@ -228,7 +229,7 @@ def test_workers_default_to_none_on_a_cpu(monkeypatch):
     assert flowers().train_dataloader().num_workers == 0
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     loader = flowers().train_dataloader()
-    assert loader.num_workers == 3 and loader.pin_memory and loader.prefetch_factor == 2
+    assert loader.num_workers == min(3, usable_cores()) and loader.pin_memory and loader.prefetch_factor == 2
 
 
 class Faulty(FlowersData):

@@ -6,6 +6,8 @@ import pytest
 import torch
 from test_data_module import flowers
 
+from datamodules.cores import usable_cores
+
 
 def beside(device: str, **options):
     """A data module whose trainer trains on a device that need not be there."""
@@ -19,13 +21,16 @@ def beside(device: str, **options):
     return data
 
 
-@pytest.mark.filterwarnings("ignore:This DataLoader will create 3 worker processes")
 @pytest.mark.parametrize("there", [False, True])
 def test_the_trainers_device_decides_not_what_is_built_in(monkeypatch, there):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
     on_cpu, on_gpu = beside("cpu").train_dataloader(), beside("cuda:0").train_dataloader()
     assert (on_cpu.num_workers, on_cpu.pin_memory) == (0, False)
-    assert (on_gpu.num_workers, on_gpu.pin_memory, on_gpu.prefetch_factor) == (3, True, 2)
+    assert (on_gpu.num_workers, on_gpu.pin_memory, on_gpu.prefetch_factor) == (
+        min(3, usable_cores()),
+        True,
+        2,
+    )
     asked = beside("cuda:0", workers=0).train_dataloader()
     assert (asked.num_workers, asked.pin_memory, asked.prefetch_factor) == (0, True, None)
 
