@@ -8,6 +8,7 @@ from typing import Any
 
 from stylegan.cli.compose import Composition
 from stylegan.cli.memory import memory_line
+from stylegan.cli.runs import stored_config
 from stylegan.config import effective_group
 from stylegan.run_folder import RunFolder, images_of
 from stylegan.sizes import parse_size, size_text
@@ -92,4 +93,13 @@ def say_where_to_look(folder: RunFolder) -> None:
         if path is not None:
             say(f"  {title:<11} {path}")
     if newest is not None:
-        say(f"  {'next':<11} {program} {shlex.quote(f'network={folder.path}')} seeds=0-15")
+        words = [f"network={folder.path}", "seeds=0-15", *_label_of(folder)]
+        say(f"  {'next':<11} {program} {' '.join(map(shlex.quote, words))}")
+
+
+def _label_of(folder: RunFolder) -> Iterator[str]:
+    """The word that a network with labels asks for, with its first class."""
+    generator = (stored_config(folder) if folder.config.exists() else {}).get("generator") or {}
+    if generator.get("c_dim"):
+        names = generator.get("label_names") or ()
+        yield f"label={names[0] if names else 0}"

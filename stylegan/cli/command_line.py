@@ -1,10 +1,10 @@
 """The words of a command line: flags and overrides, free text quoted, and whether it asks for more than a run."""
 
+import difflib
 from collections.abc import Sequence
 
 from stylegan.cli.free_text import quote_free_text
 from stylegan.cli.mistakes import UserMistake
-from stylegan.cli.nearest import nearest
 
 # Of Hydra's own parser, which answers a flag it does not know with half a page.
 FLAGS_WITH_VALUE = {
@@ -41,7 +41,7 @@ class CommandLine:
                 continue
             flag, _, value = word.partition("=")
             if flag not in FLAGS:
-                raise UserMistake(f"{flag}: there is no such flag" + nearest(flag, FLAGS))
+                raise UserMistake(f"{flag}: there is no such flag" + _way_out(flag, value, words))
             if flag in FLAGS_WITH_VALUE:
                 value = value or (words.pop(0) if words else "")
                 self._check_value(flag, value)
@@ -62,3 +62,13 @@ class CommandLine:
     def _check_value(flag: str, value: str) -> None:
         if not value or flag in ("--cfg", "-c") and value not in ("job", "hydra", "all"):
             raise UserMistake(f"{flag}: a word is missing, as in {flag} {FLAGS_WITH_VALUE[flag]}")
+
+
+def _way_out(flag: str, value: str, following: list[str]) -> str:
+    """A flag of ours that is near, or the word that a key wants to be."""
+    if close := difflib.get_close_matches(flag, FLAGS, n=1, cutoff=0.8):
+        return f"; did you mean {close[0]}?"
+    key = flag.lstrip("-").replace("-", "_")
+    if not value and following and not following[0].startswith("-") and "=" not in following[0]:
+        value = following[0]
+    return f"; keys have no dashes before them: {key}={value or '...'}" if key else ""

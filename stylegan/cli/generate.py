@@ -54,7 +54,7 @@ def default_out(network: Path) -> Path:
     # A relative path is kept where it leads through the run's folder: it is the shorter one to print.
     folder = network.parent if network.parent.name not in ("", "..") else network.absolute().parent.resolve()
     run = RunFolder(folder.parent)
-    in_run = run.checkpoints == folder and run.config.exists()
+    in_run = run.checkpoints == folder and (run.config.exists() or run.newest_checkpoint() is not None)
     return run.generated if in_run else network.parent / "generated"
 
 
@@ -68,8 +68,11 @@ def folder_of_job(swept: Mapping[str, str]) -> str:
 
 
 def provenance_of(network: Path) -> dict[str, str]:
-    """What a picture tells of its origin: the file, its kimg where the name has it, and our version."""
-    provenance = {"network": network.name, "version": __version__}
+    """What a picture tells of its origin: the file, its run, its kimg where the name has it, and our version."""
+    place = network.absolute()
+    # Runs have files of the same name.
+    run = {"run": place.parent.parent.name} if place.parent.name == RunFolder(place).checkpoints.name else {}
+    provenance = {"network": network.name, **run, "version": __version__}
     try:
         provenance["kimg"] = f"{images_of(network) / 1000:.3f}"
     except ValueError:

@@ -1,11 +1,13 @@
 """Users' mistakes as one line and exit code 2; anything else is a bug and keeps its traceback."""
 
+import os
 import re
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import yaml
 from hydra.errors import (
@@ -20,6 +22,8 @@ from stylegan.cli.nearest import nearest, nearest_key
 
 EXIT_MISTAKE = 2
 EXIT_INTERRUPTED = 128 + signal.SIGINT
+# As the shell has it for a program that such a pipe ends.
+EXIT_NOBODY_READS = 128 + 13
 # Of sysexits.h: a temporary failure, to be tried again; the same command goes on.
 EXIT_TRY_AGAIN = 75
 
@@ -45,7 +49,7 @@ def from_input() -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError) as error:
-        if isinstance(error, HydraException | OmegaConfBaseException):
+        if isinstance(error, HydraException | OmegaConfBaseException | BrokenPipeError):
             raise
         raise UserMistake(_in_one_line(str(error))) from error
 
@@ -63,6 +67,10 @@ def exit_code_of(
     except KeyboardInterrupt:
         print(f"{program}: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # `| head` has seen enough. What Python still holds for it must not be tried again at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_NOBODY_READS
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except Exception as error:
@@ -114,7 +122,10 @@ def _explain_composition(error: Exception, keys: Callable[[], Iterable[str]]) ->
         return _where(text) + f"there is no key {key}" + nearest_key(key or "", keys())
     if several := re.search(r"Ambiguous value for argument '((\w[^=]*)=(.*))'", text):
         whole, name, values = several.groups()
-        return f"{whole}: these are several values; --multirun takes them one by one, '{name}=[{values}]' is a list"
+        point = f"; a fraction has a point, as in {name}={values.replace(',', '.')}"
+        fraction = point if re.fullmatch(r"-?\d+,\d+", values) else ""
+        told = f"{whole}: these are several values; --multirun takes them one by one, '{name}=[{values}]' is a list"
+        return told + fraction
     if "No match in the defaults list" in text and key:
         return _where(text) + f"there is no group {key}" + nearest(key, keys())
     message = re.sub(r"(full_key: |object_type=|reference_type=).*", "", str(cause))
@@ -123,12 +134,18 @@ def _explain_composition(error: Exception, keys: Callable[[], Iterable[str]]) ->
     if key and wrong and wrong[2] in _KINDS:
         return _where(text) + f"{key} must be {_KINDS[wrong[2]]}, got {wrong[1]}"
     if key and "is not a ListConfig, list or tuple" in message:
-        return _where(text) + f"{key} must be a list, as in {key}=[0.5,1]"
+        return _where(text) + f"{key} must be a list, as in {key}=[{_LISTS.get(key, '0.5,1')}]"
+    if key and (given := re.search(r"Invalid type assigned: .* value: (.*)", message)):
+        return (
+            _where(text)
+            + f"{key}={given[1]}: {key} is a group of keys; set one of them, as in {key}.KEY={given[1]}"
+        )
     if key and "is not Optional" in message:
         return _where(text) + f"{key} cannot be null; leave it out for the default"
     return f"{key}: {message}" if key and key not in message else message
 
 
+_LISTS = {"allow_change": "loss.r1_gamma", "metrics": "kid,fid"}
 _KINDS = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false", "String": "text"}
 
 
@@ -139,8 +156,12 @@ def _where(text: str) -> str:
 
 
 def _explain_option(error: MissingConfigException) -> str:
-    group, _, option = (error.missing_cfg_file or "").rpartition("/")
+    missing = error.missing_cfg_file or ""
+    # Hydra's own groups lie in a folder; what follows ours may be a path.
+    group, _, option = missing.rpartition("/") if missing.startswith("hydra/") else missing.partition("/")
     options = ", ".join(error.options or ())
+    if group == "data" and Path(option).exists():
+        return f"data={option} is no kind of data; for pictures of your own: data=folder data.path={option}"
     return f"{group}={option}: there is no such file; there are {options}" + nearest(
         option, error.options or ()
     )

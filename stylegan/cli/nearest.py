@@ -9,6 +9,34 @@ import yaml
 
 MOST_LISTED = 16
 
+# What users of other programs, and of papers, call them.
+_BY_OTHER_NAMES = {
+    "aug": ["ada.mode"],
+    "augment": ["ada.mode"],
+    "batch": ["batch_size"],
+    "batch_gpu": ["micro_batch"],
+    "cfg": ["preset"],
+    "class": ["label"],
+    "cond": ["data.labels"],
+    "epochs": ["total_kimg"],
+    "freezed": ["discriminator.freeze_layers"],
+    "gamma": ["loss.r1_gamma"],
+    "gpus": ["trainer.devices"],
+    "iterations": ["total_kimg"],
+    "kimg": ["total_kimg"],
+    "lr": ["optim.generator_lr", "optim.discriminator_lr"],
+    "learning_rate": ["optim.generator_lr", "optim.discriminator_lr"],
+    "max_epochs": ["total_kimg"],
+    "mirror": ["data.xflip"],
+    "outdir": ["out", "runs_dir"],
+    "psi": ["truncation"],
+    "snap": ["callbacks.checkpoint.every_kimg", "callbacks.snapshots.every_kimg"],
+    "steps": ["total_kimg"],
+    "target": ["ada.target"],
+    "trunc": ["truncation"],
+    "truncation_psi": ["truncation"],
+}
+
 
 def nearest(word: str, words: Iterable[str]) -> str:
     """`; did you mean ...?`, or nothing where no word is near."""
@@ -27,6 +55,9 @@ def nearest_key(key: str, keys: Iterable[str]) -> str:
         return f" here; it comes with {' or '.join(options)}"
     if key in keys:
         return " among what was chosen"
+    here = [known for known in _BY_OTHER_NAMES.get(key, ()) if known in keys]
+    if here:
+        return f"; here it is {' and '.join(here)}"
     siblings = [known for known in keys if known.rpartition(".")[0] == section]
     if section and siblings:
         known = dict.fromkeys(siblings) | (elsewhere if section == group else {})

@@ -37,12 +37,27 @@ def find_network(network: str | None, *, runs_dir: str) -> Path:
             f"no run in {runs_dir} has a checkpoint yet: train first (python train.py), or say network=..."
         )
     if path.is_dir():
-        newest = RunFolder(path).newest_checkpoint()
+        run = RunFolder(path)
+        if path.name == run.checkpoints.name and not run.checkpoints.exists():
+            run = RunFolder(path.parent)  # the folder of the checkpoints is as good as the run's
+        newest = run.newest_checkpoint()
         if newest is None:
-            raise ValueError(f"network={path}: there is no .ckpt in {RunFolder(path).checkpoints}")
+            raise ValueError(f"network={path}: {_why_none(path)}")
         return newest
     if not path.exists():
         run = Path(runs_dir) / path
         hint = f"did you mean network={run}?" if run.is_dir() else "a run folder, a .ckpt or a .safetensors"
         raise ValueError(f"network={path}: there is no such file or folder; {hint}")
     return path
+
+
+def _why_none(path: Path) -> str:
+    """Why a folder has no network to give, and what has one."""
+    if (run := newest_run(path)) is not None:
+        return f"this is a folder of runs; the newest with a checkpoint is network={run}"
+    if RunFolder(path).config.exists():
+        return (
+            "this run has saved no checkpoint yet; it saves every callbacks.checkpoint.every_kimg, and where it is"
+            " stopped with Ctrl-C"
+        )
+    return f"it is no run folder, for there is no {RunFolder(path).checkpoints}/kimg*.ckpt; name a run, or a file"

@@ -123,7 +123,10 @@ def _read(file: Path, kind: str) -> _Stored:
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, SafetensorError) as error:
         # torch adds a paragraph for whoever reads its source.
         first_line = (str(error).splitlines() or [type(error).__name__])[0].split(". ")[0]
-        raise ValueError(f"{file} cannot be read, it may be incomplete: {first_line}") from error
+        raise ValueError(
+            f"{file} cannot be read, it may be incomplete: {first_line}; an older checkpoint, or the"
+            " .safetensors of the same name, may be whole"
+        ) from error
 
 
 def _read_checkpoint(file: Path, kind: str) -> _Stored:

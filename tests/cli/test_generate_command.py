@@ -88,7 +88,11 @@ def test_a_run_folder_a_checkpoint_and_its_generator_draw_the_same(here):
         "precision": "fp32",
         "version": __version__,
     }
-    assert read_png_text(here / "run" / seed) == common | {"network": path.name, "kimg": "12.800"}
+    assert read_png_text(here / "run" / seed) == common | {
+        "network": path.name,
+        "run": "a",
+        "kimg": "12.800",
+    }
     assert read_png_text(here / "generator" / seed) == common | {"network": "lone.safetensors"}
 
 
@@ -146,6 +150,8 @@ def files(here):
     make_run(here / "runs" / "a")
     save_generator("cond.safetensors", make_generator(c_dim=3))
     Path("empty").mkdir()
+    Path("begun").mkdir()
+    Path("begun/config.yaml").touch()
     Path("text.txt").touch()
     Path("broken.ckpt").write_bytes(b"PK")
     torch.save({"format_version": 99}, "later.ckpt")
@@ -156,7 +162,15 @@ def files(here):
     [
         ("network=nothing", "network=nothing: there is no such file or folder"),
         ("network=a", "did you mean network=runs/a?"),
-        ("network=empty", "network=empty: there is no .ckpt in empty/checkpoints"),
+        ("network=empty", "network=empty: it is no run folder, for there is no empty/checkpoints/kimg*.ckpt"),
+        (
+            "network=begun",
+            "network=begun: this run has saved no checkpoint yet; it saves every callbacks.checkpoint.",
+        ),
+        ("network=runs", "this is a folder of runs; the newest with a checkpoint is network=runs/a"),
+        ("psi=0.7", "there is no key psi; here it is truncation"),
+        ("class=1", "there is no key class; here it is label"),
+        ("--seeds 0-3", "--seeds: there is no such flag; keys have no dashes before them: seeds=0-3"),
         ("network=text.txt", "text.txt is not a network"),
         ("network=broken.ckpt", "broken.ckpt cannot be read"),
         ("network=later.ckpt", "later.ckpt has format_version 99"),

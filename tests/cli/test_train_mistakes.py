@@ -1,5 +1,9 @@
 """A user's mistake is one line and code 2; a bug keeps its traceback."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 from hydra.utils import instantiate
 
@@ -95,6 +99,22 @@ def test_exit_codes(error, code, lines, capsys):
     assert capsys.readouterr().err == lines
 
 
+def test_pictures_in_the_place_of_a_kind_of_data_are_told_where_they_go(capsys, tmp_path):
+    (told,) = lines_of(capsys, f"data={tmp_path}")
+    assert told.endswith(f"for pictures of your own: data=folder data.path={tmp_path}")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["explain=true"]])
+def test_a_reader_that_has_seen_enough_ends_it_in_silence(words):
+    """As `| head` does; the other end is closed before anything is written."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "stylegan.cli.train", *words]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
 def test_a_bug_comes_through():
     with pytest.raises(ZeroDivisionError):
         exit_code_of(raising(ZeroDivisionError()), program="test")
@@ -135,11 +155,23 @@ def lines_of(capsys, *words: str, config_name: str = "train") -> list[str]:
             "seed=1,2",
             "seed=1,2: these are several values; --multirun takes them one by one, 'seed=[1,2]' is a list",
         ),
+        ("loss.r1_gamma=0,5", "is a list; a fraction has a point, as in loss.r1_gamma=0.5"),
+        ("allow_change=foo", "allow_change must be a list, as in allow_change=[loss.r1_gamma]"),
+        ("loss=5", "loss=5: loss is a group of keys; set one of them, as in loss.KEY=5"),
+        ("kimg=3", "there is no key kimg; here it is total_kimg"),
+        ("gamma=10", "there is no key gamma; here it is loss.r1_gamma"),
+        ("lr=0.001", "there is no key lr; here it is optim.generator_lr and optim.discriminator_lr"),
+        ("epochs=10", "there is no key epochs; here it is total_kimg"),
         ("pictures", "pictures: every word is key=value"),
         ("=3", "=3: the key before = is missing"),
         ("loss.r1_gamma=[1", "loss.r1_gamma=[1: the value cannot be read"),
         ("~sed", "~sed: there is no key sed; did you mean seed?"),
         ("--config-dr=x", "--config-dr: there is no such flag; did you mean --config-dir?"),
+        ("--name=x", "--name: there is no such flag; keys have no dashes before them: name=x"),
+        (
+            "--batch-size 8",
+            "--batch-size: there is no such flag; keys have no dashes before them: batch_size=8",
+        ),
         ("--config-dir", "--config-dir: a word is missing, as in --config-dir my_conf"),
         ("--config-dir=nowhere", "--config-dir nowhere: there is no such folder"),
         ("--cfg", "--cfg: a word is missing, as in --cfg job"),
