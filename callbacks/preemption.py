@@ -12,6 +12,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from callbacks.trouble import TrainingTrouble
 from stylegan.training.ranks import largest_over_ranks, rank
 
 # Of sysexits.h: a temporary failure, to be tried again; the same command goes on.
@@ -31,13 +32,22 @@ class Preemption(pl.Callback):
     From the first step on it answers SIGINT, SIGTERM, SIGUSR1 and SIGHUP in Lightning's place, whose own answer loses
     the iterations since the last checkpoint. A second SIGINT ends the process at once; nothing saved is harmed.
 
-    Args: max_time: how long this process may train, as in `11h30m`, `90m`, `1d`; None = for ever.
+    Args: max_time: how long this process may train a run, as in `11h30m`, `90m`, `1d`; None = for ever. Where the run
+      goes back to an older checkpoint the time goes on, though its parts are built anew.
     After training: `exit_code`, 0 where nothing asked to leave, 128 + signal, or 75 where time was up.
     Raises: ValueError for a time that cannot be read.
     """
 
+    # Of a run that is about to go back: its max_time, and when that is up. The next one built takes it over; a run that
+    # ends in any other way leaves nothing, so that each job of a sweep has its own time.
+    _going_back: tuple[str, float] | None = None
+
     def __init__(self, *, max_time: str | None = None) -> None:
+        self._max_time = max_time
         self._end = None if max_time is None else time.monotonic() + seconds_of(max_time)
+        left, Preemption._going_back = Preemption._going_back, None
+        if left is not None and left[0] == max_time:
+            self._end = left[1]
         self._signal: int | None = None
         self.exit_code = 0
 
@@ -72,6 +82,13 @@ class Preemption(pl.Callback):
         self.exit_code = largest_over_ranks(asked)
         if self.exit_code:
             trainer.should_stop = True
+
+    def on_exception(self, trainer: pl.Trainer, module: pl.LightningModule, exception: BaseException) -> None:
+        goes_back = isinstance(exception, TrainingTrouble) and (
+            int(getattr(module, "rollbacks", 0)) < exception.max_rollbacks
+        )
+        if goes_back and self._end is not None:
+            Preemption._going_back = self._max_time, self._end
 
     def _asked(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT and self._signal is not None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from callbacks.checkpoint import KimgCheckpoint
 from callbacks.preemption import EXIT_TIME_IS_UP, Preemption, seconds_of
+from callbacks.trouble import TrainingTrouble
 from stylegan.run_folder import RunFolder
 
 
@@ -62,6 +63,53 @@ def test_time_that_is_up_ends_training_likewise(tmp_path, monkeypatch):
     assert leaving.exit_code == EXIT_TIME_IS_UP
     assert module.images == 16  # after 4000 s
     assert RunFolder(tmp_path).newest_checkpoint().name == "kimg0000000.016.ckpt"
+
+
+class Failing(pl.Callback):
+    """Ends training by an error after its first iteration, an hour later."""
+
+    def __init__(self, error, clock) -> None:
+        self.error, self.clock = error, clock
+
+    def on_train_batch_end(self, trainer, module, *_):
+        self.clock[0] += 3600
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "rollbacks", "left_sec"),
+    [
+        (TrainingTrouble("weights are not finite", max_rollbacks=3), 2, 3600),
+        (TrainingTrouble("weights are not finite", max_rollbacks=3), 3, 7200),  # given up
+        (OSError("no space left"), 0, 7200),
+    ],
+    ids=["goes back", "given up", "another error"],
+)
+def test_time_goes_on_where_a_run_goes_back_and_begins_with_each_other_run(
+    monkeypatch, error, rollbacks, left_sec
+):
+    clock = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    module = FakeModule(total_images=400)
+    module.rollbacks = rollbacks
+    with pytest.raises(type(error)):
+        fit(module, [Failing(error, clock), Preemption(max_time="2h")])
+    again = Preemption(max_time="2h")
+    clock[0] += left_sec - 1
+    assert not again.asked
+    clock[0] += 1
+    assert again.asked
+    assert not Preemption(max_time="2h").asked  # of the next job of a sweep
+
+
+def test_another_time_is_not_that_of_the_run_before(monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    trouble = TrainingTrouble("weights are not finite", max_rollbacks=3)
+    with pytest.raises(TrainingTrouble):
+        fit(FakeModule(total_images=400), [Failing(trouble, clock), Preemption(max_time="1h")])
+    assert not Preemption(max_time="3h").asked
+    assert not Preemption(max_time="1h").asked
 
 
 def test_a_second_ctrl_c_leaves_at_once():
