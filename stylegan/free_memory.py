@@ -4,7 +4,8 @@ how to tell that there was none left."""
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
+from weakref import WeakSet
 
 # Controller in /proc/self/cgroup → mount, and names of limit, use, and cached files within it. No name = version 2.
 _VERSIONS = {
@@ -41,6 +42,29 @@ def room_of_machine(root: Path = Path("/")) -> Room | None:
 def held_bytes(root: Path = Path("/")) -> int:
     """What this process holds in memory, without files; 0 where the system does not tell."""
     return 1024 * _numbers(root / "proc" / "self" / "status").get("RssAnon", 0)
+
+
+class Promised(Protocol):
+    """Memory that this process has asked for and not filled yet: the system still counts it as free.
+
+    promised_bytes: what will be taken of it later.
+    """
+
+    @property
+    def promised_bytes(self) -> int: ...
+
+
+_promised: WeakSet[Promised] = WeakSet()
+
+
+def promise(memory: Promised) -> None:
+    """Counts in `promised_bytes` for as long as `memory` is there."""
+    _promised.add(memory)
+
+
+def promised_bytes() -> int:
+    """What this process will still take of the memory that is free now, without asking again."""
+    return sum(memory.promised_bytes for memory in _promised)
 
 
 def in_words(count: float) -> str:

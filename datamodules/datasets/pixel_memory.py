@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stylegan.free_memory import promise
+
 
 class PixelMemory:
     """The images of a set that were read once.
@@ -15,7 +17,7 @@ class PixelMemory:
     One block holds them for this process and for the workers that it forks: whichever reads a picture, all have it,
     also workers that are started anew. It is anonymous shared memory, which knows no limit of /dev/shm, and of
     which the system gives away only what has been written. A copy by pickle, as for workers that are not forked,
-    keeps nothing.
+    keeps nothing. Until it is written, its `promised_bytes` are counted in `stylegan.free_memory`.
 
     Args: count: items of the set; shape: [C,H,W] of each.
     Raises: OSError, OverflowError where so much memory cannot be had.
@@ -26,6 +28,15 @@ class PixelMemory:
         # The item that is shown in an item's place, counted from 1; 0 = not read yet.
         self._shown: Tensor | None = torch.frombuffer(memory, dtype=torch.int64, count=count)
         self._pixels = torch.frombuffer(memory, dtype=torch.uint8, offset=8 * count).view(count, *shape)
+        promise(self)
+
+    @property
+    def promised_bytes(self) -> int:
+        """What the images that were not read yet will take."""
+        if self._shown is None:
+            return 0
+        own = torch.arange(1, len(self._shown) + 1)
+        return pixel_bytes(int((self._shown != own).sum()), self._pixels.shape[1:])
 
     def read(self, index: int, read: Callable[[int], tuple[Tensor, int]]) -> tuple[Tensor, int]:
         """What `read(index)` gave the first time: the image, to the caller's own use, and the item that it shows."""

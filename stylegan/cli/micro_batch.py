@@ -23,7 +23,7 @@ from stylegan.cli.host import give_back_memory
 from stylegan.cli.mistakes import UserMistake
 from stylegan.cli.runs import resolved_text
 from stylegan.config import share_of_device, whole_groups
-from stylegan.free_memory import Room, held_bytes, in_words, room_of_machine
+from stylegan.free_memory import Room, held_bytes, in_words, promised_bytes, room_of_machine
 from stylegan.processes import Process, this_process
 
 # A measurement is a process alone, whatever started this one.
@@ -71,6 +71,11 @@ def measured_micro_batch(config: DictConfig) -> tuple[int, str]:
     )
     give_back_memory()
     call({"_target_": "torch.cuda.empty_cache"})  # of an earlier job of a sweep
+    if promised := promised_bytes():
+        say(
+            f"measuring   {in_words(promised)} of the machine's memory are left to pictures that stay in it;"
+            " data.cache=false needs none"
+        )
     local = min(devices, this_process().local_world) if this_process().world > 1 else devices
 
     def measure(part: int) -> Need:
@@ -125,7 +130,7 @@ def _measured(config: DictConfig, part: int, *, processes_here: int) -> Need:
     """
     tried = deepcopy(config)
     tried.micro_batch = part
-    room = _room()
+    room = _room(processes_here)
     environment = {
         name: value for name, value in environment_of_child().items() if not name.startswith(_OF_SEVERAL)
     }
@@ -152,12 +157,17 @@ def _measured(config: DictConfig, part: int, *, processes_here: int) -> Need:
     return Need(math.inf if peak is None else peak, usable)
 
 
-def _room() -> Room:
-    """Of the machine, with what this process holds: training will take its place.  Raises: UserMistake."""
+def _room(processes_here: int) -> Room:
+    """Of the machine, with what this process holds: training will take its place.
+
+    Without what pictures will take as they are read: each process keeps its own.
+    Raises: UserMistake.
+    """
     room = room_of_machine()
     if room is None:
         raise UserMistake("micro_batch=auto cannot tell how much memory this system has; set a number")
-    return room._replace(free_bytes=min(room.free_bytes + held_bytes(), room.total_bytes))
+    free = min(room.free_bytes + held_bytes(), room.total_bytes)
+    return room._replace(free_bytes=max(0, free - promised_bytes() * processes_here))
 
 
 def _too_large(config: DictConfig, part: int, need: Need, *, share: int, group: int) -> str:

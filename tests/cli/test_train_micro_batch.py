@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from datamodules.datasets.pixel_memory import PixelMemory
 from stylegan.cli import micro_batch
 from stylegan.cli.complete import complete, fill_labels
 from stylegan.cli.compose import composed
 from stylegan.cli.micro_batch import Need, largest_that_fits, measured_micro_batch
 from stylegan.cli.train import main
 from stylegan.config import whole_groups
-from stylegan.free_memory import Room
+from stylegan.free_memory import Room, promised_bytes
 
 SMALL = ("preset=tiny", "trainer=cpu", "logger=none", "callbacks.snapshots=null")
 # So small that it is quick, and that pictures still count beside the libraries.
@@ -166,6 +167,22 @@ ENDS = """
         def __init__(self, **options):
             raise ValueError("seed must be odd")
 """
+
+
+def test_memory_that_pictures_will_take_is_not_there_for_a_batch(monkeypatch, capsys):
+    monkeypatch.setattr(micro_batch, "room_of_machine", lambda: Room(10**10, 8 * 10**9))
+    monkeypatch.setattr(micro_batch, "held_bytes", lambda: 10**9)
+    before = promised_bytes()
+    memory = PixelMemory(10**6, (3, 16, 16))  # a few megabytes, until pictures are written
+    assert promised_bytes() - before == 768 * 10**6
+    assert micro_batch._room(1).free_bytes == 9 * 10**9 - before - 768 * 10**6
+    # Each process keeps its own.
+    assert micro_batch._room(3).free_bytes == 9 * 10**9 - 3 * (before + 768 * 10**6)
+    assert micro_batch._room(100).free_bytes == 0
+    monkeypatch.setattr(micro_batch, "_measured", lambda *args, **kwargs: Need(1, 2))
+    measured_micro_batch(completed("micro_batch=auto"))
+    assert "are left to pictures that stay in it; data.cache=false needs none" in capsys.readouterr().out
+    del memory
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Pictures kept in memory: the same bits, each decoded once, no more memory than counted, a line where it is short."""
 
+import gc
 import pickle
 import shutil
 import sys
@@ -18,7 +19,7 @@ from datamodules import FlowersData, FolderData, caching
 from datamodules.caching import check_cache, keep_pixels
 from datamodules.datasets import BadPicture, ImageDataset, pictures
 from datamodules.datasets.pixel_memory import PixelMemory
-from stylegan.free_memory import Room
+from stylegan.free_memory import Room, promised_bytes
 
 COUNT, BATCH = 24, 4
 SHAPE = (3, 8, 8)
@@ -226,6 +227,19 @@ def shared_bytes() -> int:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks /proc")
+def test_what_was_not_read_yet_is_promised(noise):
+    """Of what is free, by the system's own count."""
+    before = promised_bytes()
+    data = opened(noise, cache=True, xflip=True)
+    assert promised_bytes() - before == PIXELS
+    data.dataset[0], data.dataset[0], data.dataset[COUNT], data.dataset[1]
+    assert promised_bytes() - before == PIXELS - 2 * 3 * 8 * 8
+    assert pickle.loads(pickle.dumps(data.originals.memory)).promised_bytes == 0
+    del data
+    gc.collect()
+    assert promised_bytes() == before
+
+
 @pytest.mark.parametrize("xflip", [False, True])
 def test_only_what_was_shown_takes_memory_and_flips_take_none(xflip):
     options = dict(resolution=128, batch_size=10, num_items=100, cache=True, xflip=xflip, workers=0)
