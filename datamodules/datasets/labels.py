@@ -32,7 +32,8 @@ class Labels:
         """int64 [n] -> float32 [n,K]."""
         chosen = torch.from_numpy(self.values[indices.numpy()])
         if self.kind == "classes":
-            return torch.nn.functional.one_hot(chosen, self.width).to(torch.float32)
+            # one_hot makes whole numbers first, which take twice the memory of what is asked for.
+            return torch.zeros(len(chosen), self.width).scatter_(1, chosen[:, None], 1.0)
         return chosen
 
     def choose(self, indices: np.ndarray) -> "Labels":

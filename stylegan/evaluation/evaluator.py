@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from stylegan.evaluation.definitions import Definition, fewest_pictures
-from stylegan.evaluation.fakes import Fakes
+from stylegan.evaluation.fakes import Fakes, Labelled
 from stylegan.evaluation.fingerprint import weights_sha256
 from stylegan.evaluation.paths import path_results
 from stylegan.evaluation.protocol import PROTOCOL_VERSION
@@ -88,7 +88,7 @@ class Evaluator:
                 definition,
                 generator,
                 self.detectors[definition.detector],
-                self._labels(generator),
+                self._labelled(generator),
                 seed=self.seed,
                 watch=watch,
             )
@@ -149,11 +149,8 @@ class Evaluator:
             detector, definition.max_reals, with_flips=definition.with_flips, watch=watch
         )
 
-    def _labels(self, generator: nn.Module) -> Tensor | None:
-        if not generator.c_dim:
-            return None
-        plain = self.reals.sets[False]
-        return plain.labels(torch.arange(len(plain)))
+    def _labelled(self, generator: nn.Module) -> Labelled | None:
+        return self.reals.sets[False] if generator.c_dim else None
 
     def _drawn(self, generator: nn.Module, watch: Watch) -> Rows | None:
         """Features of all fakes by detector, on the first process. Each picture is drawn once for all metrics."""
@@ -163,7 +160,7 @@ class Evaluator:
             return {}
         fakes = Fakes(
             generator,
-            self._labels(generator),
+            self._labelled(generator),
             num=num,
             seed=self.seed,
             truncation=self.truncation,

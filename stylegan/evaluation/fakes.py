@@ -1,6 +1,7 @@
 """The pictures that are scored: fake i is that of seed `seed + i`, so anyone can draw it and look."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -66,19 +67,27 @@ def check_seeds(first_seed: int, num: int, keys: str = "") -> None:
         raise ValueError(f"{keys}first_seed={first_seed}: for {num:,} seeds it must be from 0 to {last}")
 
 
+class Labelled(Protocol):
+    """The real pictures that fakes have their labels of: `labels` of some, int64 [n] → float32 [n,K]."""
+
+    def __len__(self) -> int: ...
+
+    def labels(self, indices: Tensor) -> Tensor: ...
+
+
 class Fakes:
     """Pictures of a generator by their number.
 
-    Args: generator: in evaluation mode, on the device that draws. labels: [M,K] of the real pictures, None for a
-      generator without labels: fake i has the label of a real one, drawn with equal chances. num: how many there
-      are at most. seed: of the first. truncation: psi. noise_mode: "random" (each its own), "const" or "none".
+    Args: generator: in evaluation mode, on the device that draws. reals: None for a generator without
+      labels; else fake i has the label of one of them, drawn with equal chances. num: how many there are at most.
+      seed: of the first. truncation: psi. noise_mode: "random" (each its own), "const" or "none".
     Raises: ValueError for an unknown noise mode, or where there are not so many seeds.
     """
 
     def __init__(
         self,
         generator: nn.Module,
-        labels: Tensor | None,
+        reals: Labelled | None,
         *,
         num: int,
         seed: int = 0,
@@ -89,17 +98,27 @@ class Fakes:
         check_seeds(seed, num)
         self.generator, self.seed, self.truncation, self.noise_mode = generator, seed, truncation, noise_mode
         self.sampler = Sampler(generator)
-        self.labels = labels_of_fakes(labels, num, seed) if generator.c_dim else None
+        self.labels = LabelsOfFakes(reals, num, seed) if generator.c_dim else None
 
     def images(self, numbers: range) -> Tensor:
         """uint8 [n,C,H,W] on the generator's device."""
         seeds = [self.seed + number for number in numbers]
-        c = None if self.labels is None else self.labels[numbers.start : numbers.stop]
+        c = None if self.labels is None else self.labels.of(numbers)
         ws = self.sampler.map(latents_of(seeds, self.generator.z_dim), c, truncation=self.truncation)
         return to_uint8(self.sampler.draw(ws, self.noise_mode, noise_seeds=seeds))
 
 
-def labels_of_fakes(labels: Tensor, num: int, seed: int) -> Tensor:
-    """Labels [num,K], drawn with equal chances among labels [M,K]; the first n are the same for any num >= n."""
-    chosen = np.random.default_rng([seed, _LABEL_STREAM]).random(num)
-    return labels[torch.from_numpy((chosen * len(labels)).astype(np.int64))]
+class LabelsOfFakes:
+    """Labels drawn with equal chances among those of real pictures; the first n are the same for any num >= n.
+
+    Only those that are asked for are made: with many classes, a table of all would take gigabytes.
+    """
+
+    def __init__(self, reals: Labelled, num: int, seed: int):
+        self._reals = reals
+        places = np.random.default_rng([seed, _LABEL_STREAM]).random(num)
+        self._chosen = torch.from_numpy((places * len(reals)).astype(np.int64))
+
+    def of(self, numbers: range) -> Tensor:
+        """float32 [n,K] of the fakes `numbers`, as far as there are any."""
+        return self._reals.labels(self._chosen[numbers.start : numbers.stop])

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stylegan.evaluation.fakes import NUM_FAKES, Fakes, labels_of_fakes
+from stylegan.evaluation.fakes import NUM_FAKES, Fakes, LabelsOfFakes
 from stylegan.evaluation.sharing import CHUNK
 from stylegan.evaluation.watch import Watch
 from stylegan.full_precision import full_precision
@@ -46,10 +46,10 @@ def evidence_of(
     Raises: BrokenOff.
     """
     plain = getattr(data, "originals", data.dataset)
-    labels = plain.labels(torch.arange(len(plain))) if generator.c_dim else None
+    labels = LabelsOfFakes(plain, max(num_fakes, _WALKS), seed) if generator.c_dim else None
 
     def drawn_with(psi: float) -> Tensor:
-        fakes = Fakes(generator, labels, num=num_fakes, seed=seed, truncation=psi, noise_mode=noise_mode)
+        fakes = Fakes(generator, plain, num=num_fakes, seed=seed, truncation=psi, noise_mode=noise_mode)
         with prepared(generator.synthesis), full_precision(fakes.sampler.device):
             return torch.cat([fakes.images(numbers).cpu() for numbers in _chunks(num_fakes, watch)])
 
@@ -59,8 +59,7 @@ def evidence_of(
     if discriminator is not None and held_out is not None:
         # The judge learned from fakes without truncation.
         judged = drawn if truncation == 1 else drawn_with(1.0)
-        of_fakes = None if labels is None else labels_of_fakes(labels, num_fakes, seed)
-        logits = _logits(discriminator, plain, held_out, judged, of_fakes, watch)
+        logits = _logits(discriminator, plain, held_out, judged, labels, watch)
     return Evidence(
         real=_looked_at(plain, detector, watch, "pictures for the report"),
         fake=pictures_of(drawn, detector),
@@ -96,7 +95,7 @@ def _looked_at(pictures: Any, detector: Any, watch: Watch, what: str) -> Picture
 
 
 def _strips(
-    generator: nn.Module, labels: Tensor | None, seed: int, truncation: float, watch: Watch
+    generator: nn.Module, labels: LabelsOfFakes | None, seed: int, truncation: float, watch: Watch
 ) -> Tensor:
     """uint8 [P,T,C,H,W]: straight walks in w between the fakes of neighbouring seeds, without noise."""
     sampler = Sampler(generator)
@@ -104,7 +103,7 @@ def _strips(
     c = None
     if labels is not None:
         # Both ends have one label: a walk between classes would be about something else.
-        c = labels_of_fakes(labels, _WALKS, seed).repeat_interleave(2, 0)
+        c = labels.of(range(_WALKS)).repeat_interleave(2, 0)
     ends = sampler.map(latents_of(seeds, generator.z_dim), c, truncation=truncation)
     walks = []
     for first, last in ends.unflatten(0, (_WALKS, 2)):
@@ -119,7 +118,7 @@ def _logits(
     plain: Any,
     held_out: Any,
     fakes: Tensor,
-    fake_labels: Tensor | None,
+    fake_labels: LabelsOfFakes | None,
     watch: Watch,
 ) -> Logits:
     count = min(_JUDGED, len(plain), len(held_out), len(fakes))
@@ -129,7 +128,7 @@ def _logits(
         chosen = random.choice(len(pictures), size=count, replace=False)
         items = [pictures[int(index)] for index in chosen]
         sides.append((torch.stack([image for image, _ in items]), torch.stack([label for _, label in items])))
-    sides.append((fakes[:count], fake_labels))
+    sides.append((fakes[:count], None if fake_labels is None else fake_labels.of(range(count))))
     return Logits(*(_judged(discriminator, images, labels, watch) for images, labels in sides))
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from stylegan.evaluation.definitions import Definition
-from stylegan.evaluation.fakes import check_seeds, labels_of_fakes
+from stylegan.evaluation.fakes import Labelled, LabelsOfFakes, check_seeds
 from stylegan.evaluation.scores import Results
 from stylegan.evaluation.sharing import Rows, rows_of_all
 from stylegan.evaluation.watch import Watch
@@ -26,7 +26,7 @@ def path_results(
     definition: Definition,
     generator: nn.Module,
     detector: Any,
-    labels: Tensor | None,
+    reals: Labelled | None,
     *,
     seed: int,
     watch: Watch,
@@ -34,6 +34,7 @@ def path_results(
     """The path length as `definition` says, over `num_fakes` pairs: pair i joins the seeds seed + 2i and seed + 2i + 1.
 
     Both ends of a step have the same fresh noise. The network computes in float32: the steps are too small for less.
+    Args: reals: whose labels are drawn; None for a generator without.
     Returns: {name: value} on the first process, {} on the others. Raises: BrokenOff; ValueError for too few seeds.
     """
     num, options = definition.num_fakes, definition.options
@@ -44,20 +45,21 @@ def path_results(
     places = torch.from_numpy(np.random.default_rng([seed, _PLACE_STREAM]).random(num, dtype=np.float32)) * (
         options["sampling"] == "full"
     )
-    c = labels_of_fakes(labels, num, seed) if exact.c_dim else None
+    labels = LabelsOfFakes(reals, num, seed) if exact.c_dim else None
 
     def distance(one: Tensor, other: Tensor) -> Tensor:
         return (detector.embedding(one) - detector.embedding(other)).square().sum(1)
 
     def compute(numbers: range) -> Rows:
         rows = slice(numbers.start, numbers.stop)
+        c = None if labels is None else labels.of(numbers).to(device)
         firsts = [seed + 2 * number for number in numbers]
         noise = noise_of(firsts, exact.synthesis.noise_layers)
         distances = path_distances(
             exact,
             latents_of(firsts, exact.z_dim).to(device),
             latents_of([first + 1 for first in firsts], exact.z_dim).to(device),
-            None if c is None else c[rows].to(device),
+            c,
             places[rows].to(device),
             noise={name: values.to(device) for name, values in noise.items()},
             distance=distance,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from datamodules import FolderData
-from datamodules.datasets.labels import build_labels
+from datamodules.datasets.labels import Labels, build_labels
 
 FILES = ["00000/img0.png", "00000/img1.png", "00001/img2.png", "00001/img3.png"]
 
@@ -38,6 +38,15 @@ def write_json(folder: Path, labels: object) -> None:
 
 def rows(data: FolderData) -> list:
     return data.labels(torch.arange(data.num_items)).tolist()
+
+
+def test_rows_of_classes_are_those_of_one_hot():
+    values = np.random.default_rng(0).integers(0, 5, 40)
+    labels = Labels("classes", 5, list("abcde"), values)
+    some = torch.tensor([3, 3, 0, 39])
+    expected = torch.nn.functional.one_hot(torch.from_numpy(values[some]), 5).to(torch.float32)
+    assert torch.equal(labels.rows(some), expected) and labels.rows(some).dtype == torch.float32
+    assert labels.rows(some[:0]).shape == (0, 5)
 
 
 def test_folders_are_classes_sorted_by_name(folder):

@@ -78,6 +78,21 @@ def test_fakes_are_drawn_with_the_noise_that_is_asked_for():
     assert torch.equal(gathered(Data(), noise_mode="none").fake.small, plain)
 
 
+def test_no_more_labels_are_asked_for_than_there_are_fakes():
+    most = 0
+
+    class Counting(Pictures):
+        def labels(self, indices):
+            nonlocal most
+            most = max(most, len(indices))
+            return super().labels(indices)
+
+    data = Data()
+    data.dataset = Counting(count=2000, classes=3)
+    evidence_of(small_generator(3), None, data, Averages(), watch=Watch(), num_fakes=40)
+    assert 1 <= most <= 40
+
+
 def test_without_held_out_pictures_the_judge_is_not_asked():
     assert gathered(Data(), judge()).logits is None
 

@@ -1,5 +1,6 @@
 """Scores of a network: which pictures they are of, and what must not change them."""
 
+import numpy as np
 import pytest
 import torch
 from pictures import NAMES, NUM, Averages, Pictures, evaluator, small_generator
@@ -7,6 +8,7 @@ from together import together
 
 from stylegan import metrics
 from stylegan.evaluation import BrokenOff, Evaluator, Watch, definitions_of, protocol_id
+from stylegan.evaluation.fakes import Fakes, LabelsOfFakes
 from stylegan.evaluation.feature_cache import FeatureCache
 from stylegan.evaluation.reals import Reals, chosen
 from stylegan.images import to_uint8
@@ -186,6 +188,34 @@ def test_labels_of_fakes_are_as_frequent_as_those_of_reals():
     results(["fid"], generator, pictures=pictures, num_fakes=640)
     share = torch.cat(drawn).mean(0)
     assert share.tolist() == pytest.approx([0.5, 0.25, 0.25], abs=0.06)
+
+
+class Counting(Pictures):
+    """Knows the most labels that were asked for at once."""
+
+    most = 0
+
+    def labels(self, indices):
+        self.most = max(self.most, len(indices))
+        return super().labels(indices)
+
+
+def test_labels_of_fakes_are_those_of_a_table_of_all_and_no_table_is_made():
+    """Which real picture each fake has its label of: by the words that were written for a table of all labels."""
+    pictures, generator = Counting(count=5000, classes=7), small_generator(c_dim=7)
+    table = pictures.labels(torch.arange(5000))
+    pictures.most = 0
+    places = np.random.default_rng([3, int.from_bytes(b"eval", "big")]).random(NUM)
+    expected = table[torch.from_numpy((places * 5000).astype(np.int64))]
+    assert torch.equal(LabelsOfFakes(pictures, NUM, 3).of(range(NUM)), expected)
+    drawn = []
+    mapping = generator.mapping.forward
+    generator.mapping.forward = lambda z, c, **rest: (drawn.append(c), mapping(z, c, **rest))[1]
+    # No reals are read, so that labels are asked for fakes alone.
+    Fakes(generator, pictures, num=NUM, seed=3).images(range(5, NUM))
+    assert torch.equal(torch.cat(drawn), expected[5:])
+    results(["fid"], generator, pictures=pictures, seed=3)
+    assert 1 <= pictures.most <= NUM
 
 
 def test_features_of_reals_are_computed_once(tmp_path):
