@@ -17,12 +17,12 @@ class FolderFiles:
 
     names: pictures, relative to the folder with "/" between the parts, sorted; others: files that are no
       pictures, hidden ones left out; stamps: (bytes, time of the last change in ns) of the pictures.
-    Raises: OSError where a folder cannot be listed.
+    Raises: OSError where a folder that is not hidden cannot be listed.
     """
 
     def __init__(self, root: Path, suffixes: Sequence[str] = PICTURE_SUFFIXES):
         self.root = root
-        found = {name: stamp for name, stamp in _files_below(root, "", ()) if not is_hidden(name)}
+        found = dict(_files_below(root, "", ()))
         self.names = sorted(name for name in found if is_picture_name(name, suffixes))
         self.stamps = {name: found[name] for name in self.names}
         self.others = sorted(found.keys() - self.stamps.keys())
@@ -50,7 +50,8 @@ def _files_below(
 ) -> Iterator[tuple[str, tuple[int, int]]]:
     """Names and stamps of the files below a folder.
 
-    Links are followed, but never back into a folder we came through.
+    Links are followed, but never back into a folder we came through. What is hidden is not looked at: it may be large,
+    or not ours to read.
     """
     status = folder.stat()
     here = (status.st_dev, status.st_ino)
@@ -58,6 +59,8 @@ def _files_below(
         return
     with os.scandir(folder) as entries:
         for entry in entries:
+            if is_hidden(entry.name):
+                continue
             if entry.is_dir():
                 yield from _files_below(Path(entry.path), f"{prefix}{entry.name}/", (*ancestors, here))
             elif entry.is_file():

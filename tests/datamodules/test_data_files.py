@@ -43,6 +43,21 @@ def test_names_are_sorted_and_others_skipped(folder):
     assert open_pictures(folder).names == sorted(NAMES)
 
 
+def test_hidden_folders_are_not_looked_into(folder, monkeypatch):
+    """They may be those of another user, who lets nobody in."""
+    scandir = os.scandir
+
+    def refusing(path):
+        if Path(path).name.startswith(".") or "__MACOSX" in str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    assert FolderFiles(folder).names == sorted(NAMES)
+    (folder / "a" / ".private").mkdir()
+    assert FolderFiles(folder).names == sorted(NAMES)
+
+
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_a_zip_is_the_same_set_as_its_folder(folder, tmp_path, compression):
     # The suffix says nothing; the content does.
