@@ -21,7 +21,7 @@ from hydra.utils import call
 
 from stylegan.cli.children import environment_of_child
 from stylegan.cli.mistakes import EXIT_TRY_AGAIN, ProcessLost, UserMistake, is_lost_connection
-from stylegan.processes import Process, this_process
+from stylegan.processes import LOOPBACK, Process, this_process
 
 # A process that ends breaks the connections to the others, which mostly notice at once. GPUs may wait for ever.
 _NOTICED_SEC = 20.0
@@ -29,16 +29,17 @@ _ROOM = "stylegan.training.ranks"
 
 
 class Team:
-    """This process and the others.  Args: process: this one; alone, nothing is said to anybody.
+    """This process and the others.
 
+    Args: process: this one; alone, nothing is said to anybody. listening: as in `meeting_place`.
     Raises: UserMistake where they cannot meet.
     """
 
-    def __init__(self, process: Process):
+    def __init__(self, process: Process, *, listening: int | None = None):
         self.process = process
         self._store = None
         if process.world > 1:
-            self._store = _meet(process)
+            self._store = _meet(process, listening)
         self._said = 0
         self._broken = False
 
@@ -122,15 +123,16 @@ class StartedTeam(Team):
     """
 
     def __init__(self, world: int):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        # Whoever reaches the place to meet can have the others build anything: it is open to this machine alone. Kept
+        # open from here on, the port cannot be taken by another program either.
+        place = socket.create_server((LOOPBACK, 0))
+        port = place.getsockname()[1]
         leader = Process(world=world, local_world=world, port=port, starter="this command")
         # A torchrun that started this one alone has a meeting place of its own, which is not ours.
         environment = leader.environment() | {"TORCHELASTIC_USE_AGENT_STORE": "False"}
         self._before = {name: os.environ.get(name) for name in environment}
         os.environ.update(environment)
-        super().__init__(this_process())
+        super().__init__(this_process(), listening=place.detach())
         self._closing = False
         self._others = [_start(replace(leader, rank=rank, local_rank=rank)) for rank in range(1, world)]
         threading.Thread(target=self._watch, daemon=True).start()
@@ -206,9 +208,9 @@ def team_of(started: Team, devices: int) -> Iterator[Team]:
     team.close()
 
 
-def _meet(process: Process) -> Any:
+def _meet(process: Process, listening: int | None) -> Any:
     try:
-        return call({"_target_": f"{_ROOM}.meeting_place"}, process)
+        return call({"_target_": f"{_ROOM}.meeting_place"}, process, listening=listening)
     except InstantiationException as error:
         cause = error.__cause__
         if cause is None or not is_lost_connection(cause):

@@ -4,7 +4,6 @@ Every process must call them in the same order; so whatever decides about a call
 """
 
 import datetime
-import functools
 import os
 import time
 from collections.abc import Callable
@@ -109,19 +108,28 @@ def _sum_of_bits(tensor: Tensor) -> Tensor:
     return tensor.contiguous().view(_SAME_WIDTH[tensor.element_size()]).sum(dtype=torch.int64)
 
 
-@functools.cache
-def meeting_place(process: Process) -> dist.Store:
+_PLACES: dict[Process, dist.Store] = {}
+
+
+def meeting_place(process: Process, *, listening: int | None = None) -> dist.Store:
     """Where the processes of a run exchange a few words; made by rank 0, unless torchrun has made it already.
 
-    Once in a process.
+    Once in a process. Args: listening: of rank 0, a socket's file descriptor that the place takes over; None = it
+    listens at `process.port` of all interfaces, for processes on other machines.
     """
+    if process not in _PLACES:
+        _PLACES[process] = _made_or_found(process, listening)
+    return _PLACES[process]
+
+
+def _made_or_found(process: Process, listening: int | None) -> dist.Store:
     by_agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-    store = _connected(process, is_master=process.rank == 0 and not by_agent)
+    store = _connected(process, is_master=process.rank == 0 and not by_agent, listening=listening)
     # Where torchrun starts the processes anew, its store still knows the words of those before.
     return dist.PrefixStore(f"stylegan/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
 
 
-def _connected(process: Process, *, is_master: bool) -> dist.Store:
+def _connected(process: Process, *, is_master: bool, listening: int | None) -> dist.Store:
     end = time.monotonic() + TIMEOUT.total_seconds()
     while True:
         try:
@@ -131,6 +139,7 @@ def _connected(process: Process, *, is_master: bool) -> dist.Store:
                 is_master=is_master,
                 timeout=_ATTEMPT,
                 wait_for_workers=False,
+                master_listen_fd=listening,
             )
         except dist.DistError:
             # One long attempt could not be interrupted by a signal.

@@ -1,17 +1,31 @@
 """Two processes train as one does, on the real networks."""
 
+import socket
+
 import pytest
 import torch
 from standalone import batch, module
 from test_splits import PHASES, gradients
-from together import together
+from together import listening_at, together
 
 from callbacks.maintenance import MAINTENANCE, maintenance
+from stylegan.processes import LOOPBACK, Process
 from stylegan.training import ranks
 from stylegan.training.deal import Deal
 from stylegan.training.stats import RunningStats, Stat
 
 N = 16
+
+
+def test_the_place_to_meet_can_be_open_to_this_machine_alone():
+    place = socket.create_server((LOOPBACK, 0))
+    port = place.getsockname()[1]
+    leader = Process(world=2, local_world=2, port=port)
+    store = ranks.meeting_place(leader, listening=place.detach())
+    assert ranks.meeting_place(leader) is store  # as the processes then join by it
+    assert listening_at(port) == {LOOPBACK}
+    ranks.meeting_place(Process(rank=1, world=2, local_rank=1, local_world=2, port=port)).set("word", "said")
+    assert store.get("word") == b"said"
 
 
 def trained(c_dim, micro_batch, iterations, shrink=2):
