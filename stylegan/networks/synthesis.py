@@ -93,12 +93,13 @@ def prepared(network: nn.Module) -> Iterator[None]:
         if isinstance(block, SynthesisBlock)
         for layer in (block.conv1, *([] if block.is_first else [block.conv0]))
     }
-    with torch.no_grad():
-        for layer in layers:
-            # The reduced range of float16 needs the exact weights.
-            if half[layer] != torch.float16:
-                layer.ready = _in_reading_order(layer, half[layer]), tap_energy(layer.weight)
     try:
+        # Within: where memory runs out half-way, no layer may keep what its weights were.
+        with torch.no_grad():
+            for layer in layers:
+                # The reduced range of float16 needs the exact weights.
+                if half[layer] != torch.float16:
+                    layer.ready = _in_reading_order(layer, half[layer]), tap_energy(layer.weight)
         yield
     finally:
         for layer in layers:

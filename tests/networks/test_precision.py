@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from stylegan.networks import Discriminator, Generator
+from stylegan.networks import Discriminator, Generator, synthesis
 from stylegan.networks import precision as networks_precision
 from stylegan.networks.precision import ResolutionBlock, compute_in, has_bfloat16, lower
 from stylegan.networks.synthesis import SynthesisLayer, prepared
@@ -164,6 +164,22 @@ def test_prepared_weights_draw_the_same_and_are_forgotten(dtype):
         g.synthesis.b8.conv0.weight.mul_(-1)
         assert not torch.equal(g(z), plain)
     assert all(m.ready is None for m in g.modules() if isinstance(m, SynthesisLayer))
+
+
+def test_weights_that_were_prepared_half_way_are_forgotten(monkeypatch):
+    g, _ = networks()
+    energies, tap_energy = [], synthesis.tap_energy
+
+    def running_out(weight):
+        if energies:
+            raise MemoryError
+        energies.append(weight)
+        return tap_energy(weight)
+
+    monkeypatch.setattr(synthesis, "tap_energy", running_out)
+    with pytest.raises(MemoryError), prepared(g.synthesis):
+        pass
+    assert energies and all(m.ready is None for m in g.modules() if isinstance(m, SynthesisLayer))
 
 
 def test_auto_is_float32_where_nothing_keeps_activations_in_the_range_of_float16(monkeypatch):
