@@ -17,6 +17,7 @@ from stylegan.evaluation import (
     BrokenOff,
     Course,
     Evaluator,
+    NoScore,
     Plateau,
     Score,
     Watch,
@@ -24,6 +25,7 @@ from stylegan.evaluation import (
     check_draws,
     check_published,
     definitions_of,
+    in_line,
     open_detectors,
     open_reals,
     pictures_were_changed,
@@ -214,6 +216,13 @@ class Metrics(pl.Callback):
             if rank() == 0:
                 say(f"the metrics at kimg {module.kimg:.3f} were not finished: {self._why(module)}")
             scores = []
+        except ValueError as error:
+            # What one process alone has met keeps the others waiting for it.
+            if world() > 1 and not isinstance(error, NoScore):
+                raise
+            if rank() == 0:
+                say(f"no metrics at kimg {module.kimg:.3f}: {error}")
+            scores = []
         self._cost_sec, self._last_end = time.monotonic() - began, time.monotonic()
         self._take(trainer, module, scores)
         if self.report and (module.is_last or self._ends):
@@ -236,8 +245,8 @@ class Metrics(pl.Callback):
                     truncation=self.truncation,
                     precision=getattr(module, "precision", "fp32"),
                 )
-        except BrokenOff as broken:
-            say(f"the report was not finished ({broken}); stylegan-evaluate report=true writes it")
+        except (BrokenOff, ValueError) as error:
+            say(f"the report was not finished ({error}); stylegan-evaluate report=true writes it")
             return
         with going_on_without("report.html"):
             say_report(report, self.folder.path, self.folder.path.name)
@@ -289,12 +298,3 @@ class Metrics(pl.Callback):
                 with going_on_without(f"the scores in {type(logger).__name__}"):
                     log_means(logger, means, module.images)
         print(f"metrics     kimg {module.kimg:.3f}  {in_line(score, better)}", flush=True)
-
-
-def in_line(score: Score, better: Sequence[str] = ()) -> str:
-    """The results on one line, those that are the best so far marked."""
-    parts = []
-    for name, value in score.results.items():
-        mark = " (best)" if name in better else ""
-        parts.append(f"{name} {value:.4g}{mark}")
-    return "  ".join(parts) + f"  in {score.seconds:.0f} s"

@@ -10,10 +10,11 @@ from stylegan.evaluation.origin import pictures_were_changed
 from stylegan.evaluation.plateau import Plateau
 from stylegan.evaluation.protocol import protocol_id
 from stylegan.evaluation.published import check_published
-from stylegan.evaluation.records import Score, read_records
+from stylegan.evaluation.records import Score, in_line, read_records
 from stylegan.evaluation.records import append as append_record
 from stylegan.evaluation.records import truncate_after as truncate_records_after
 from stylegan.evaluation.reporting import report_on, say_report
+from stylegan.evaluation.scores import NoScore
 from stylegan.evaluation.watch import BrokenOff, Watch
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Course",
     "Definition",
     "Evaluator",
+    "NoScore",
     "Plateau",
     "Score",
     "Watch",
@@ -30,6 +32,7 @@ __all__ = [
     "check_published",
     "definitions_of",
     "evidence_of",
+    "in_line",
     "open_detectors",
     "open_reals",
     "pictures_were_changed",

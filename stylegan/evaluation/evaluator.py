@@ -15,7 +15,7 @@ from stylegan.evaluation.protocol import PROTOCOL_VERSION
 from stylegan.evaluation.published import check_published
 from stylegan.evaluation.reals import Reals
 from stylegan.evaluation.records import Score
-from stylegan.evaluation.scores import Results, inception_results, score_of
+from stylegan.evaluation.scores import NoScore, Results, inception_results, score_of
 from stylegan.evaluation.sharing import Rows, rows_of_all
 from stylegan.evaluation.watch import Watch
 from stylegan.full_precision import full_precision
@@ -77,7 +77,7 @@ class Evaluator:
         """One score a definition, in their order; the same on all processes.
 
         Args: generator: in evaluation mode, on the device that draws, as `precision` says.
-        Raises: BrokenOff, on all processes; nothing was recorded then.
+        Raises: BrokenOff, NoScore, on all processes; nothing was recorded then.
         """
         began = time.monotonic()
         self.prepare(watch)
@@ -102,7 +102,10 @@ class Evaluator:
             for definition in self.definitions:
                 watch.check_alone()
                 since = time.monotonic()
-                results = paths.get(definition.name) or self._results(definition, drawn, watch)
+                try:
+                    results = paths.get(definition.name) or self._results(definition, drawn, watch)
+                except ValueError as error:
+                    raise NoScore(f"{definition.name}: {error}") from error
                 seconds = drawn_sec + time.monotonic() - since
                 protocol = self.protocol(definition, generator, precision)
                 found.append(Score(definition.name, results, protocol, seconds, weights))

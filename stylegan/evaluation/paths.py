@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from stylegan.evaluation.definitions import Definition
 from stylegan.evaluation.fakes import Labelled, LabelsOfFakes, check_seeds
-from stylegan.evaluation.scores import Results
+from stylegan.evaluation.scores import NoScore, Results
 from stylegan.evaluation.sharing import Rows, rows_of_all
 from stylegan.evaluation.watch import Watch
 from stylegan.full_precision import full_precision
@@ -17,6 +17,7 @@ from stylegan.latents import latents_of
 from stylegan.latents.seeds import noise_of
 from stylegan.metrics import path_distances, trimmed_mean
 from stylegan.networks.precision import compute_in
+from stylegan.training.ranks import on_rank_zero
 
 # Keeps the places along the paths apart from other draws under the same seed.
 _PLACE_STREAM = int.from_bytes(b"path", "big")
@@ -35,7 +36,7 @@ def path_results(
 
     Both ends of a step have the same fresh noise. The network computes in float32: the steps are too small for less.
     Args: reals: whose labels are drawn; None for a generator without.
-    Returns: {name: value} on the first process, {} on the others. Raises: BrokenOff; ValueError for too few seeds.
+    Returns: {name: value}. Raises: BrokenOff; NoScore where distances are not finite; ValueError for too few seeds.
     """
     num, options = definition.num_fakes, definition.options
     check_seeds(seed, 2 * num)
@@ -72,4 +73,11 @@ def path_results(
 
     with torch.no_grad(), full_precision(device):
         rows = rows_of_all(num, compute, watch, f"{definition.name} of {num:,} pairs")
-    return {} if rows is None else {definition.name: float(trimmed_mean(rows["distances"]))}
+
+    def mean() -> Results:
+        try:
+            return {definition.name: float(trimmed_mean(rows["distances"]))}
+        except ValueError as error:
+            raise NoScore(f"{definition.name}: {error}") from error
+
+    return on_rank_zero(mean)

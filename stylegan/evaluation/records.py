@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -121,3 +121,12 @@ def _in_words(seconds: float) -> str:
     if hours:
         return f"{hours}h {minutes:02d}m {sec:02d}s"
     return f"{minutes}m {sec:02d}s" if minutes else f"{sec}s"
+
+
+def in_line(score: Score, better: Sequence[str] = ()) -> str:
+    """The results on one line, those that are the best so far marked."""
+    parts = []
+    for name, value in score.results.items():
+        mark = " (best)" if name in better else ""
+        parts.append(f"{name} {value:.4g}{mark}")
+    return "  ".join(parts) + f"  in {score.seconds:.0f} s"

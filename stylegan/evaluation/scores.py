@@ -22,6 +22,10 @@ from stylegan.metrics import (
 Results = dict[str, float]
 
 
+class NoScore(ValueError):
+    """What was drawn has no such score, as where path lengths are not finite. All processes say so alike."""
+
+
 def score_of(definition: Definition, real: Tensor, fake: Tensor, *, seed: int) -> Results:
     """The results of a metric that compares features: real [N,F], fake [M,F].
 

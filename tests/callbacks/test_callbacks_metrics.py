@@ -10,7 +10,7 @@ from metrics_fakes import Averages, Data, kimg_of, made, trained, without_weight
 
 from callbacks.checkpoint import KimgCheckpoint
 from callbacks.preemption import Preemption
-from stylegan.evaluation import Score
+from stylegan.evaluation import NoScore, Score
 from stylegan.run_folder import RunFolder
 
 TWENTY = 0.08  # of 80 images in batches of 4: iterations 2, 4, ...
@@ -56,6 +56,40 @@ def test_older_checkpoints_tell_a_plateau_by_one_bool(tmp_path):
     assert again.state_dict()["told_plateau"] == ["kid_builtin"]
     again.load_state_dict(old | {"told_plateau": False})
     assert again.state_dict()["told_plateau"] == []
+
+
+@pytest.mark.parametrize("names", ["ppl", "kid"])
+def test_a_score_that_cannot_be_computed_ends_no_training(tmp_path, monkeypatch, capsys, names):
+    """Path lengths that are not finite, and an error of a metric that compares features."""
+    monkeypatch.setattr(Averages, "embedding", lambda self, images: images.flatten(1) * torch.nan)
+
+    def failing(*args, **options):
+        raise ValueError("features: 3 are not finite")
+
+    monkeypatch.setattr("stylegan.evaluation.evaluator.score_of", failing)
+    module, _ = trained(tmp_path, total=16, names=names)
+    assert module.images == 16 and not list(tmp_path.glob("metric-*"))
+    lines = [line for line in capsys.readouterr().out.splitlines() if "no metrics at kimg" in line]
+    assert len(lines) == 2 and "not finite" in lines[0] and "kimg 0.008" in lines[0]
+
+
+def test_an_error_of_one_process_alone_is_not_passed_over(tmp_path, monkeypatch):
+    """The others would wait for it: only what all of them meet lets all go on."""
+    monkeypatch.setattr("callbacks.metrics.world", lambda: 2)
+    module, metrics = FakeModule(total_images=16), made(tmp_path)
+
+    class Failing:
+        error = ValueError("a picture cannot be read")
+
+        def scores(self, *args, **options):
+            raise self.error
+
+    metrics._evaluator = Failing()
+    trainer = pl.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
+    with pytest.raises(ValueError, match="a picture cannot be read"):
+        metrics._evaluate(trainer, module)
+    Failing.error = NoScore("kid: not finite")
+    metrics._evaluate(trainer, module)
 
 
 def test_an_interrupted_evaluation_is_made_up_for(tmp_path):
