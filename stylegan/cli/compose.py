@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 import stylegan.config  # noqa: F401  (registers the schema that train.yaml begins with)
 from stylegan.cli.arguments import mistyped
 from stylegan.cli.command_line import CommandLine
-from stylegan.cli.free_text import quote
+from stylegan.cli.free_text import literal, quote
 from stylegan.cli.mistakes import UserMistake, exit_code_of, explain
 from stylegan.cli.nearest import options_of
 from stylegan.cli.own_files import importable, leave_out_unasked
@@ -52,8 +52,12 @@ def run_command(
     def keys() -> list[str]:
         return keys_of(config_name)
 
+    def run(composition: Composition) -> int:
+        _find_home(composition.config)
+        return task(composition)
+
     def guarded(composition: Composition) -> int:
-        return exit_code_of(lambda: task(composition), program=program, keys=keys)
+        return exit_code_of(lambda: run(composition), program=program, keys=keys)
 
     def command() -> int:
         line = CommandLine(arguments)
@@ -65,9 +69,16 @@ def run_command(
                 composition = composed(config_name, line.overrides, config_dir=line.config_dir)
             except Exception as error:
                 raise UserMistake("\n".join(_all_faults(config_name, line, error))) from error
-            return task(composition)
+            return run(composition)
 
     return exit_code_of(command, program=program, keys=keys)
+
+
+def _find_home(config: DictConfig) -> None:
+    """Writes out `~` in `runs_dir`: the shell leaves it in the middle of a word, and much is read from this key."""
+    place = config.get("runs_dir")
+    if isinstance(place, str) and place.startswith("~"):
+        config.runs_dir = literal(os.path.expanduser(place))
 
 
 def composed(

@@ -29,7 +29,7 @@ def generate(composition: Composition) -> int:
         raise UserMistake("\n".join(faults))
     with from_input():
         network = find_network(config.network, runs_dir=config.runs_dir)
-        out = default_out(network) if config.out is None else Path(config.out)
+        out = default_out(network) if config.out is None else Path(config.out).expanduser()
         out = out / folder_of_job(composition.swept)
         print(f"network: {network}", flush=True)
         # By Python, not by interpolation: a path that holds `${` would be looked up a second time.

@@ -31,7 +31,7 @@ def find_network(network: str | None, *, runs_dir: str) -> Path:
     Args: network: a run folder or a file; None = the newest run in `runs_dir`.
     Raises: ValueError where there is none.
     """
-    path = newest_run(runs_dir) if network is None else Path(network)
+    path = newest_run(Path(runs_dir).expanduser()) if network is None else Path(network).expanduser()
     if path is None:
         raise ValueError(
             f"no run in {runs_dir} has a checkpoint yet: train first (python train.py), or say network=..."
@@ -45,7 +45,7 @@ def find_network(network: str | None, *, runs_dir: str) -> Path:
             raise ValueError(f"network={path}: {_why_none(path)}")
         return newest
     if not path.exists():
-        run = Path(runs_dir) / path
+        run = Path(runs_dir).expanduser() / path
         hint = f"did you mean network={run}?" if run.is_dir() else "a run folder, a .ckpt or a .safetensors"
         raise ValueError(f"network={path}: there is no such file or folder; {hint}")
     return path

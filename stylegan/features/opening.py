@@ -69,5 +69,6 @@ def _beside(path: str | Path | None, file: WeightFile) -> Path | None:
     """Where a second file may lie: in the folder `path`, or in that of the file `path`; None = look elsewhere."""
     if path is None:
         return None
-    folder = Path(path) if Path(path).is_dir() else Path(path).parent
+    given = Path(path).expanduser()
+    folder = given if given.is_dir() else given.parent
     return folder / file.name if (folder / file.name).is_file() else None

@@ -61,9 +61,10 @@ def find_weights(
     Args: cache_dir: None = the user's; download: fetch it into the cache folder if it is nowhere.
     Raises: ValueError, of one line, that says what to put where, if it is nowhere or could not be fetched.
     """
-    folder = Path(cache_dir) if cache_dir is not None else cache_folder("detectors")
+    folder = Path(cache_dir).expanduser() if cache_dir is not None else cache_folder("detectors")
     if path is not None:
-        places = [Path(path) / file.name if Path(path).is_dir() else Path(path)]
+        given = Path(path).expanduser()
+        places = [given / file.name if given.is_dir() else given]
     else:
         folders = [folder, Path(torch.hub.get_dir()) / "checkpoints"]
         places = [place / file.name for place in folders if place is not None]

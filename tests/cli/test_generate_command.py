@@ -53,6 +53,18 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    path = make_run(home / "runs" / "a")
+    assert main(["network=~/runs/a", "seeds=0", "out=~/pics"]) == 0
+    assert main([f"network=~/runs/a/checkpoints/{path.name}", "seeds=1", "out=~/pics"]) == 0
+    assert main(["runs_dir=~/runs", "seeds=2", "out=~/pics"]) == 0
+    assert {"seed0000.png", "seed0001.png", "seed0002.png"} <= set(names(home / "pics"))
+    assert names(tmp_path) == ["home"]
+
+
 @pytest.fixture
 def here(tmp_path):
     return tmp_path

@@ -31,6 +31,20 @@ def is_taken_as_it_is(text: str) -> bool:
     return quote_free_text([f"name={text}"]) == [f"name={text}"]
 
 
+def test_a_tilde_in_runs_dir_is_the_home_folder(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.setenv("USERPROFILE", "/home/ada")
+    seen = []
+
+    def task(composition):
+        seen.append(composition.config.runs_dir)
+        return 0
+
+    for words in (["runs_dir=~/a ${b}"], ["runs_dir=a/~"], ["-m", "runs_dir=~/c", "seed=1,2"]):
+        assert run_command("train", task, words, program="stylegan-train") == 0
+    assert seen == ["/home/ada/a ${b}", "a/~", "/home/ada/c", "/home/ada/c"]
+
+
 @settings(max_examples=500)
 @given(text=texts)
 def test_any_text_comes_through_hydra_and_omegaconf(text):

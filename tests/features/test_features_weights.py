@@ -88,6 +88,15 @@ def test_a_path_comes_before_the_cache_folder_and_that_before_torchs(file, tmp_p
     assert find_weights(file, path=str(tmp_path / "own")) == own
 
 
+def test_a_tilde_is_the_home_folder(file, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    own = put(tmp_path / "own")
+    assert find_weights(file, path="~/own") == own
+    assert find_weights(file, path="~/own/net.pth") == own
+    assert find_weights(file, cache_dir="~/own") == own
+
+
 def test_a_missing_file_is_told_with_its_source_and_place(file, tmp_path):
     message = refusal(lambda: find_weights(file))
     assert file.url in message and str(cache_folder("detectors") / "net.pth") in message
