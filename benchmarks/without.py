@@ -101,7 +101,9 @@ def compared(setting: Setting, device: torch.device, *, rounds: int) -> dict[str
 
         return run
 
-    works = {(name, phase): work(name, phase) for name in LEFT_OUT for phase in SHARES}
+    # A setting without path length has no such phase.
+    shares = {phase: share for phase, share in SHARES.items() if phase in training.works}
+    works = {(name, phase): work(name, phase) for name in LEFT_OUT for phase in shares}
     works["nothing", "generate"] = training.generate
     works[PREPARED, "generate"] = partial(training.generate, plain)
     with training.drawing():
@@ -110,7 +112,7 @@ def compared(setting: Setting, device: torch.device, *, rounds: int) -> dict[str
     for (name, phase), value in seconds.items():
         table.setdefault(name, {})[phase] = value
     for name in LEFT_OUT:
-        table[name]["iteration"] = sum(share * table[name][phase] for phase, share in SHARES.items())
+        table[name]["iteration"] = sum(share * table[name][phase] for phase, share in shares.items())
     return table
 
 
@@ -120,6 +122,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, help="where the figures are written")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args(argv)
+    if options.rounds < 1:
+        parser.error(f"--rounds must be at least 1, got {options.rounds}")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         setting = parse_setting(options.setting)
