@@ -106,9 +106,8 @@ def _of_slurm(environment: Mapping[str, str]) -> Process:
 
 def first_node(nodes: str) -> str:
     """The first name in Slurm's list of nodes: `gpu[03-07,12],x1` → `gpu03`."""
-    match = re.match(r"([^\[,]*)(?:\[([^\],-]*)[^\]]*\]([^,]*))?", nodes)
-    prefix, first, suffix = match.groups(default="")
-    return prefix + first + suffix
+    entry = re.match(r"(?:[^\[,]|\[[^\]]*\])*", nodes)[0]
+    return re.sub(r"\[([^\],-]*)[^\]]*\]", r"\1", entry)
 
 
 def _number(environment: Mapping[str, str], name: str, default: str | None = None) -> int:

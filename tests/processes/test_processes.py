@@ -64,6 +64,8 @@ def test_of_slurm():
         ("gpu[3,5],x[1-2]", "gpu3"),
         ("a,b", "a"),
         ("rack[1-2]-ib,x", "rack1-ib"),
+        ("rack[1-2]node[3-4]", "rack1node3"),
+        ("rack[1,4]node[3-4]-ib,x[1-2]", "rack1node3-ib"),
         ("", ""),
     ],
 )
