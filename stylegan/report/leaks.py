@@ -173,16 +173,6 @@ def measured(
     return shares_of(torch.stack([describe(way(sides[0])) for way in ways.values()]), describe(sides[1]))
 
 
-def layout_shares(real: Tensor, fake: Tensor) -> Shares:
-    """Shares of `TURNED` among fakes: uint8 [N,c,h,w], [M,c,h,w], thumbnails."""
-    return measured(real, fake, TURNED, _layout)
-
-
-def palette_shares(real: Tensor, fake: Tensor) -> Shares:
-    """Shares of `COLOURED` among fakes: uint8 [N,3,h,w], [M,3,h,w], thumbnails."""
-    return measured(real, fake, COLOURED, _palette)
-
-
 def _square(pictures: Tensor) -> Tensor:
     """The largest square in the middle: a quarter turn keeps its shape."""
     height, width = pictures.shape[-2:]

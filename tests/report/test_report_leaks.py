@@ -5,7 +5,7 @@ import torch
 from report_pictures import flowers
 
 from stylegan.report import Evidence, pictures_of
-from stylegan.report.leaks import COLOURED, TURNED, colour_finding, layout_shares, palette_shares
+from stylegan.report.leaks import COLOURED, TURNED, _layout, _palette, colour_finding, measured
 from stylegan.report.mixture import Shares, mixed
 
 
@@ -27,7 +27,7 @@ def test_the_score_rises_with_the_share_of_turned_fakes(way):
     for count in (0, 20, 100):
         fakes = FAKES.clone()
         fakes[:count] = TURNED[way](fakes[:count])
-        found = layout_shares(REALS, fakes)
+        found = measured(REALS, fakes, TURNED, _layout)
         scores.append(found.changed)
         assert found.surely == (count > 0)
     assert scores == sorted(scores)
@@ -38,17 +38,17 @@ def test_the_score_rises_with_the_share_of_turned_fakes(way):
 def test_pictures_without_an_orientation_show_no_turns():
     generator = torch.Generator().manual_seed(0)
     noise = torch.randint(256, (160, 3, 16, 16), generator=generator).to(torch.uint8)
-    found = layout_shares(noise[:80], noise[80:])
+    found = measured(noise[:80], noise[80:], TURNED, _layout)
     assert not found.seen.any() and found.changed == 0 and not found.surely
 
 
 @pytest.mark.parametrize("way", ["negative", "another hue"])
 def test_the_score_rises_with_the_share_of_recoloured_fakes(way):
     reals, fakes = flowers(1, 100), flowers(2, 60)
-    assert palette_shares(reals, fakes).changed < 0.05
+    assert measured(reals, fakes, COLOURED, _palette).changed < 0.05
     fakes = fakes.clone()
     fakes[:30] = COLOURED[way](fakes[:30].float()).to(torch.uint8)
-    assert palette_shares(reals, fakes).changed == pytest.approx(0.5, abs=0.1)
+    assert measured(reals, fakes, COLOURED, _palette).changed == pytest.approx(0.5, abs=0.1)
 
 
 @pytest.mark.parametrize(
