@@ -6,13 +6,19 @@
 
 import hashlib
 import os
+import time
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from stylegan.atomic import replacing
 from stylegan.run_folder import RunFolder, images_of
+
+T = TypeVar("T")
+
+# Between the tries of what the system refuses to read: a mounted drive is often away for a moment.
+PAUSES_SEC = (0.5, 2.0, 5.0)
 
 
 def write_checkpoint(path: Path, write: Callable[[BinaryIO], None]) -> None:
@@ -39,29 +45,53 @@ def damage_of(path: Path) -> str | None:
     """What is wrong with a checkpoint's file, in a few words; None where it is as it was written.
 
     A file without a checksum is judged by the sums inside the archive that it is.
+    Raises: OSError, with the file's name, where the system does not let it be read, at several tries. That is no
+        damage: a network disk may be away, or the file be somebody else's.
     """
+    return _insisting(lambda: _damage_seen(path), path)
+
+
+def _damage_seen(path: Path) -> str | None:
+    if path.stat().st_size == 0:
+        return "it is empty"
     try:
-        if path.stat().st_size == 0:
-            return "it is empty"
-        if checksum_of(path).exists():
-            expected = checksum_of(path).read_text(encoding="ascii", errors="replace").partition(" ")[0]
-            return None if _digest_of(path) == expected else "its checksum differs"
+        expected = checksum_of(path).read_text(encoding="ascii", errors="replace").partition(" ")[0]
+    except FileNotFoundError:
+        return _damage_of_archive(path)
+    return None if _digest_of(path) == expected else "its checksum differs"
+
+
+def _damage_of_archive(path: Path) -> str | None:
+    try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
         return f"{damaged} in it is damaged" if damaged else None
     except zipfile.BadZipFile:
         return "it is incomplete"
+
+
+def _insisting(read: Callable[[], T], path: Path) -> T:
+    """What `read` gives, after some tries. Raises: OSError of the last one, with the name of `path`."""
+    for pause_sec in PAUSES_SEC:
+        try:
+            return read()
+        except OSError:
+            time.sleep(pause_sec)
+    try:
+        return read()
     except OSError as error:
-        return f"it cannot be read ({error.strerror})"
+        # Where a read fails, the system's own error does not tell of which file.
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def newest_good(folder: RunFolder) -> tuple[Path | None, list[str]]:
     """The newest checkpoint that is as it was written; damaged ones are set aside as `….ckpt.bad`.
 
     Returns: the checkpoint, None where there is none; a line for each that was set aside.
+    Raises: OSError, with a file's name, where one cannot be read, or not set aside; an older one is not taken for it.
     """
     said = []
-    while (newest := folder.newest_checkpoint()) is not None:
+    while (newest := _insisting(folder.newest_checkpoint, folder.checkpoints)) is not None:
         damage = damage_of(newest)
         if damage is None:
             break

@@ -4,8 +4,8 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,27 @@ from stylegan.run_folder import RunFolder, images_of
 from stylegan.run_lock import RunLock, RunLocked
 
 
+@contextmanager
+def _disk_may_answer_later() -> Iterator[None]:
+    """Inside, a file that the system refuses ends the command as what may pass by itself; nothing else is taken."""
+    try:
+        yield
+    except OSError as error:
+        refused = "renamed" if error.filename2 else "read"
+        raise UserMistake(
+            f"{error.filename or 'a checkpoint'} cannot be {refused} ({error.strerror}), and no older checkpoint is"
+            " taken for it; repeat the command once the disk answers, or move that away by hand",
+            exit_code=EXIT_TRY_AGAIN,
+        ) from error
+
+
+@_disk_may_answer_later()
+def last_good(folder: RunFolder) -> tuple[Path | None, list[str]]:
+    """As `newest_good`. Raises: UserMistake with the code to try again where the disk does not answer."""
+    return newest_good(folder)
+
+
+@_disk_may_answer_later()
 def find_checkpoint(
     resume: str, folder: RunFolder, *, overwrite: bool = False
 ) -> tuple[Path | None, list[str]]:
@@ -31,7 +52,8 @@ def find_checkpoint(
 
     Args: resume: `auto`, `never`, or the path of a checkpoint or of a run folder. overwrite: the folder will be
         moved aside before the run begins.
-    Raises: ValueError where the path leads to none, or where a beginning would be mixed with an older run.
+    Raises: ValueError where the path leads to none, or where a beginning would be mixed with an older run;
+        UserMistake with the code to try again where a checkpoint cannot be read now.
     """
     if resume == "auto":
         found, said = newest_good(folder)

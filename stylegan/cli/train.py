@@ -14,7 +14,6 @@ from typing import Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from stylegan.checkpoint_files import newest_good
 from stylegan.cli.announce import say, say_finished_already, say_start, say_where_to_look, told_of_trouble
 from stylegan.cli.complete import Completed, check, complete, fill_labels, refuse_too_few
 from stylegan.cli.compose import Composition, run_command
@@ -29,6 +28,7 @@ from stylegan.cli.mistakes import ProcessLost, UserMistake, exit_code_of, from_i
 from stylegan.cli.runs import (
     find_checkpoint,
     is_done,
+    last_good,
     locked,
     record_changes,
     record_rollback,
@@ -52,8 +52,8 @@ EXIT_GIVEN_UP = 70  # of sysexits.h: something is wrong inside
 def main(argv: Sequence[str] | None = None) -> int:
     """Trains as the command line says; one of several processes does its share.
 
-    Returns: the exit code: 0 done, 2 user's mistake, 128 + signal, 75 `max_time` is up or another process is gone,
-    70 trouble given up on.
+    Returns: the exit code: 0 done, 2 user's mistake, 128 + signal, 75 `max_time` is up, another process is gone or
+    a checkpoint cannot be read now, 70 trouble given up on.
     """
     prepare_host()
     with leaving_at_once(), outliving_its_log():
@@ -174,7 +174,7 @@ def _fit_until_done(
             if not is_trouble(error):
                 raise
             rollbacks = int(parts.module.rollbacks) + 1
-            checkpoint, said = newest_good(folder)
+            checkpoint, said = last_good(folder)
             # A run that began from another one's checkpoint may have none of its own yet.
             checkpoint = checkpoint or began
             record_rollback(folder, error.reason, parts.module.kimg, checkpoint, rollbacks)
