@@ -105,7 +105,7 @@ class KimgCheckpoint(pl.Callback):
                 say(f"no checkpoint at kimg {module.kimg:.3f}: {error}; free some space, it is tried again")
             return False
         if trainer.is_global_zero:
-            self._thin(path, trainer)
+            self._thin(trainer)
         return True
 
     def _save_generator(self, trainer: pl.Trainer, module: pl.LightningModule, path: Path) -> None:
@@ -117,14 +117,15 @@ class KimgCheckpoint(pl.Callback):
     def _make_room(self, coming: Path, need_bytes: int, trainer: pl.Trainer) -> None:
         """Raises: OSError (ENOSPC) where the checkpoint to come does not fit, also after thinning."""
         if shutil.disk_usage(coming.parent).free < need_bytes:
-            self._thin(coming, trainer)
+            # By what is there alone: one that is only to come may yet fail, and takes nobody's place.
+            self._thin(trainer)
         free = shutil.disk_usage(coming.parent).free
         if free < need_bytes:
             room = f"{need_bytes / 2**20:.0f} MiB are needed, {free / 2**20:.0f} MiB are free in"
             raise OSError(errno.ENOSPC, f"{room} {coming.parent}")
 
-    def _thin(self, newest: Path, trainer: pl.Trainer) -> None:
-        there = {*self.folder.checkpoints.glob("kimg*.ckpt"), newest}
+    def _thin(self, trainer: pl.Trainer) -> None:
+        there = self.folder.checkpoints.glob("kimg*.ckpt")
         kept = set().union(*(getattr(other, "kept_images", ()) for other in trainer.callbacks))
         for path in expendable(there, keep_last=self.keep_last, keep_every_kimg=self.keep_every_kimg):
             if images_of(path) not in kept:

@@ -188,6 +188,33 @@ def test_without_room_training_goes_on_says_so_and_tries_again(tmp_path, monkeyp
     assert names(tmp_path) == sorted(f"{stem}.{kind}" for stem in stems for kind in KINDS)
 
 
+@pytest.mark.parametrize("last", [1, 2])
+def test_without_room_nothing_goes_for_one_that_is_only_to_come(tmp_path, monkeypatch, last):
+    module = FakeModule(total_images=16)
+    usage = shutil.disk_usage(tmp_path)
+    full = lambda _: usage._replace(free=0 if module.images > 8 else usage.free)  # noqa: E731
+    monkeypatch.setattr(shutil, "disk_usage", full)
+    policy = KimgCheckpoint(every_kimg=0.004, folder=tmp_path, keep_last=last, keep_every_kimg=None)
+    fit(module, [policy])
+    assert policy.exit_code == 75
+    stems = ["kimg0000000.004", "kimg0000000.008"][-last:]
+    assert names(tmp_path) == sorted(f"{stem}.{kind}" for stem in stems for kind in KINDS)
+
+
+def test_room_is_made_by_what_the_policy_lets_go(tmp_path, monkeypatch):
+    """As where a run goes on with a stricter policy on a disk that is full of what the older one kept."""
+    fit(FakeModule(total_images=12), [KimgCheckpoint(every_kimg=0.004, folder=tmp_path)])
+    usage, there = shutil.disk_usage(tmp_path), tmp_path / "checkpoints" / "kimg0000000.004.ckpt"
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda _: usage._replace(free=0 if there.exists() else usage.free)
+    )
+    stricter = KimgCheckpoint(every_kimg=0.004, folder=tmp_path, keep_last=1, keep_every_kimg=None)
+    resumed = FakeModule(total_images=16)
+    fit(resumed, [stricter], ckpt_path=tmp_path / "checkpoints" / "kimg0000000.012.ckpt")
+    assert stricter.exit_code == 0
+    assert names(tmp_path) == sorted(f"kimg0000000.016.{kind}" for kind in KINDS)
+
+
 def test_a_write_that_fails_half_way_harms_nothing_saved(tmp_path, capsys):
     """A limit on the size of files stands in for a full disk: real writes fail, in torch and in Python."""
     module = FakeModule(total_images=12)
