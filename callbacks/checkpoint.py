@@ -17,7 +17,7 @@ from callbacks.maintenance import maintenance
 from stylegan.atomic import sweep_partials
 from stylegan.checkpoint_files import delete, expendable, write_checkpoint
 from stylegan.interop.checkpoint import save_generator
-from stylegan.run_folder import RunFolder, checkpoint_name, images_of
+from stylegan.run_folder import RunFolder, checkpoint_name, checkpoints_in, images_of
 from stylegan.training.ranks import on_rank_zero
 
 # Of sysexits.h: a temporary failure, to be tried again; the same command goes on.
@@ -125,7 +125,7 @@ class KimgCheckpoint(pl.Callback):
             raise OSError(errno.ENOSPC, f"{room} {coming.parent}")
 
     def _thin(self, trainer: pl.Trainer) -> None:
-        there = self.folder.checkpoints.glob("kimg*.ckpt")
+        there = checkpoints_in(self.folder.checkpoints)
         kept = set().union(*(getattr(other, "kept_images", ()) for other in trainer.callbacks))
         for path in expendable(there, keep_last=self.keep_last, keep_every_kimg=self.keep_every_kimg):
             if images_of(path) not in kept:

@@ -117,6 +117,7 @@ def expendable(
 ) -> list[Path]:
     """The checkpoints that a policy lets go, oldest first.
 
+    Args: checkpoints: by the names that training gives, as `checkpoints_in` finds them.
     Kept are the `keep_last` newest (None = all), and the first one at or after each multiple of
     `keep_every_kimg` (None = none of these).
     """

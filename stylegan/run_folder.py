@@ -4,12 +4,14 @@ A run is one folder, `runs_dir/name/`. A checkpoint's name holds the images it h
 found by name alone: copying a folder changes the times of its files, never their names.
 """
 
+import os
 import re
 from pathlib import Path
 
 LOCK = "run.lock"
 
-_CHECKPOINT = re.compile(r"kimg(\d{7,})\.(\d{3})")
+# With the endings of what is written under one name. A name that goes on otherwise is a user's own copy.
+_CHECKPOINT = re.compile(r"kimg(\d{7,})\.(\d{3})(\.ckpt|\.safetensors)?")
 
 
 class RunFolder:
@@ -69,8 +71,20 @@ class RunFolder:
 
     def newest_checkpoint(self) -> Path | None:
         """The complete `.ckpt` that has seen most images, by its name; None where there is none."""
-        found = [path for path in self.checkpoints.glob("*.ckpt") if _CHECKPOINT.fullmatch(path.stem)]
-        return max(found, key=images_of, default=None)
+        return max(checkpoints_in(self.checkpoints), key=images_of, default=None)
+
+
+def checkpoints_in(folder: Path, ending: str = ".ckpt") -> list[Path]:
+    """The files of a folder that are called as training calls them, in no order; those of any other name are a user's.
+
+    Args: ending: `.ckpt`, or `.safetensors` for their generators.
+    Raises: OSError where there is such a folder, and it cannot be read: that is not a run without checkpoints.
+    """
+    try:
+        names = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [folder / name for name in names if name.endswith(ending) and _CHECKPOINT.fullmatch(name)]
 
 
 def checkpoint_name(images: int) -> str:
@@ -85,7 +99,7 @@ def images_of(name: str | Path) -> int:
 
     Raises: ValueError where the name is not that of a checkpoint.
     """
-    match = _CHECKPOINT.match(Path(name).name)
+    match = _CHECKPOINT.fullmatch(Path(name).name)
     if match is None:
         raise ValueError(f"{name} is not called like a checkpoint, kimg0000012.800.ckpt")
     return 1000 * int(match[1]) + int(match[2])

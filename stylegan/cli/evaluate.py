@@ -18,7 +18,7 @@ from stylegan.cli.mistakes import EXIT_TRY_AGAIN, UserMistake, from_input
 from stylegan.cli.network import find_network, nonsense_in
 from stylegan.cli.runs import stored_config
 from stylegan.processes import this_process
-from stylegan.run_folder import RunFolder, images_of
+from stylegan.run_folder import RunFolder, checkpoints_in, images_of
 
 CHECKPOINTS = ("newest", "all")
 
@@ -76,9 +76,7 @@ def generators_of(folder: Path) -> list[Path]:
     """The generators of all checkpoints in a folder, oldest first; of each the small file, where there is one."""
     found = {}
     for suffix in (".ckpt", ".safetensors"):
-        for path in folder.glob(f"kimg*{suffix}"):
-            with suppress(ValueError):  # a file of the user's own name
-                found[images_of(path)] = path
+        found |= {images_of(path): path for path in checkpoints_in(folder, suffix)}
     return [found[images] for images in sorted(found)]
 
 

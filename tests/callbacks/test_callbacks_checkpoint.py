@@ -5,6 +5,7 @@ import os
 import re
 import resource
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import pytorch_lightning as pl
@@ -161,6 +162,17 @@ def test_older_checkpoints_go_with_all_that_is_theirs(tmp_path):
     fit(FakeModule(total_images=36), [policy])
     stems = [f"kimg0000000.0{images}" for images in (12, 24, 32, 36)]
     assert names(tmp_path) == sorted(f"{stem}.{kind}" for stem in stems for kind in KINDS)
+
+
+def test_copies_of_the_users_own_name_stay(tmp_path):
+    """By hand, as where training has just saved."""
+    folder, writer = RunFolder(tmp_path), KimgCheckpoint(every_kimg=1, folder=tmp_path, keep_last=1)
+    folder.checkpoints.mkdir()
+    copies = ["kimg-best.ckpt", "kimg0000001.000-keep.ckpt"]
+    for name in [*copies, "kimg0000001.000.ckpt", "kimg0000002.000.ckpt"]:
+        (folder.checkpoints / name).touch()
+    writer._thin(SimpleNamespace(callbacks=[]))
+    assert names(tmp_path) == [*copies, "kimg0000002.000.ckpt"]
 
 
 def test_training_that_is_asked_to_stop_is_saved(tmp_path):

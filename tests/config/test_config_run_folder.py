@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stylegan.run_folder import RunFolder, checkpoint_name, images_of, newest_run
+from stylegan.run_folder import RunFolder, checkpoint_name, checkpoints_in, images_of, newest_run
 
 
 @given(images=st.integers(0, 10**13))
@@ -20,7 +20,13 @@ def test_a_name_is_that_of_the_printf_format(images):
     assert checkpoint_name(images) == f"kimg{images / 1000:011.3f}"
 
 
-@pytest.mark.parametrize("name", ["last.ckpt", "kimg12.800", "", "xkimg0000012.800"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("last.ckpt", "kimg12.800", "", "xkimg0000012.800", "kimg-best.ckpt", "kimg0000012.8007.ckpt"),
+        *("kimg0000012.800-keep.ckpt", "kimg0000012.800.ckpt.bad", "kimg0000012.800.copy.ckpt"),
+    ],
+)
 def test_other_names_are_no_checkpoints(name):
     with pytest.raises(ValueError, match="checkpoint"):
         images_of(name)
@@ -42,6 +48,29 @@ def test_the_newest_checkpoint_is_the_one_that_has_seen_most(tmp_path):
     ):
         (folder.checkpoints / other).touch()
     assert folder.newest_checkpoint() == folder.checkpoints / "kimg0000012.800.ckpt"
+
+
+def test_files_of_other_names_are_no_checkpoints_of_the_run(tmp_path):
+    assert checkpoints_in(tmp_path / "nowhere") == []
+    own = {"kimg0000012.800.ckpt", "kimg12345678.000.ckpt", "kimg0000012.800.safetensors"}
+    others = {"kimg-best.ckpt", "kimg0000012.800-keep.ckpt", "kimg0000012.800-keep.safetensors", "last.ckpt"}
+    for name in own | others:
+        (tmp_path / name).touch()
+    assert {path.name for path in checkpoints_in(tmp_path)} == {
+        name for name in own if name.endswith(".ckpt")
+    }
+    assert [path.name for path in checkpoints_in(tmp_path, ".safetensors")] == ["kimg0000012.800.safetensors"]
+    assert checkpoints_in(tmp_path / "last.ckpt") == []
+
+
+def test_a_folder_that_cannot_be_read_is_not_one_without_checkpoints(tmp_path, monkeypatch):
+    def refused(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "listdir", refused)
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(PermissionError):
+        RunFolder(tmp_path).newest_checkpoint()
 
 
 def test_the_newest_run_is_the_one_started_last_that_has_a_checkpoint(tmp_path):
