@@ -4,6 +4,7 @@
 `kimg0000012.800.ckpt.sha256`, in the form that `sha256sum --check` reads.
 """
 
+import errno
 import hashlib
 import os
 import time
@@ -68,6 +69,16 @@ def _damage_of_archive(path: Path) -> str | None:
         return f"{damaged} in it is damaged" if damaged else None
     except zipfile.BadZipFile:
         return "it is incomplete"
+    except OSError as error:
+        # A place before the beginning, as a damaged index may name, or a decompressor's complaint: not the disk's.
+        if error.errno not in (None, errno.EINVAL):
+            raise
+    except MemoryError:
+        raise
+    except Exception:
+        # One bit of the index makes an archive encrypted, of a later version or of an unknown method.
+        pass
+    return "the index of its archive is damaged"
 
 
 def _insisting(read: Callable[[], T], path: Path) -> T:

@@ -1,5 +1,6 @@
 """Checkpoints on the disk: checksums, damage, and which may go."""
 
+import errno
 import hashlib
 import os
 import zipfile
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stylegan import checkpoint_files
 from stylegan.checkpoint_files import (
     checksum_of,
     damage_of,
@@ -68,6 +70,34 @@ def test_a_damaged_file_is_set_aside_and_the_one_before_it_taken(folder, harm, w
     assert len(said) == 1 and newest.name in said[0] and f"{newest.name}.bad" in said[0]
     assert newest.with_name(f"{newest.name}.bad").read_bytes() == harmed
     assert newest_good(folder) == (good, [])
+
+
+def test_no_single_bit_of_an_archive_ends_the_look_at_it(tmp_path, monkeypatch):
+    """Without a checksum, and of the index above all: its flags say encrypted, its names are no text."""
+    monkeypatch.setattr(checkpoint_files, "PAUSES_SEC", ())
+    path = tmp_path / "kimg0000001.000.ckpt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("d\u00e9", b"12345678")
+    content, words = path.read_bytes(), set()
+    for place in range(8 * len(content)):
+        harmed = bytearray(content)
+        harmed[place // 8] ^= 1 << place % 8
+        path.write_bytes(harmed)
+        words.add(damage_of(path))
+    assert "the index of its archive is damaged" in words and "it is incomplete" in words
+
+
+def test_what_the_disk_refuses_of_an_archive_is_no_damage(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint_files, "PAUSES_SEC", ())
+
+    def refused(archive):
+        raise OSError(errno.EIO, "Input/output error")
+
+    path = tmp_path / "kimg0000001.000.ckpt"
+    write_archive(path)
+    monkeypatch.setattr(zipfile.ZipFile, "testzip", refused)
+    with pytest.raises(OSError, match=rf"Input/output error: '{path}'"):
+        damage_of(path)
 
 
 def test_without_a_good_one_there_is_none(folder):
