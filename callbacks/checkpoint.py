@@ -75,6 +75,10 @@ class KimgCheckpoint(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         if self.will_save(trainer, module):
+            # Once more than the guard does by itself: its turn is before the scores, which may want a checkpoint.
+            for other in trainer.callbacks:
+                if hasattr(other, "look_before_saving"):
+                    other.look_before_saving(module)
             with maintenance(module):
                 self._owed = not self._save(trainer, module)
         self.exit_code = EXIT_NOT_SAVED if self._owed and trainer.should_stop else 0

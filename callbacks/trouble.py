@@ -26,7 +26,8 @@ class TrainingTrouble(RuntimeError):
 class TroubleGuard(pl.Callback):
     """Looks at the weights and losses, and raises TrainingTrouble where they are not finite, or not alike.
 
-    At every multiple of `every_kimg`, and whenever a checkpoint may be written, so that none holds such weights.
+    At every multiple of `every_kimg`, and whenever a checkpoint may be written, so that none holds such weights: where
+    one is foreseen before other callbacks draw and score, and in any case when its writer asks, which is last.
     A loss counts only where it was not finite at two looks in a row: a single bad batch is repaired by itself.
     Of several processes it also sees whether they still have the same weights, averages and p.
 
@@ -54,20 +55,27 @@ class TroubleGuard(pl.Callback):
             wanted
             or trainer.should_stop
             or (self.checkpoint_every_kimg is not None and module.due(self.checkpoint_every_kimg))
+            or any(
+                other.will_save(trainer, module) for other in trainer.callbacks if hasattr(other, "will_save")
+            )
         )
         if not (look or saving):
             return
+        self.look_before_saving(module)
+        if look:
+            bad = [name for name in LOSSES if not module.stats.is_finite(name)]
+            self._bad_losses = self._bad_losses + 1 if bad else 0
+            if self._bad_losses >= 2:
+                raise TrainingTrouble(f"{bad[0]} stays non-finite", max_rollbacks=self.max_rollbacks)
+
+    def look_before_saving(self, module: pl.LightningModule) -> None:
+        """Raises: TrainingTrouble where the weights must not be saved.  To be called on all processes."""
         # Those of one process alone stop all: the others would wait for it.
         if largest_over_ranks(int(not all_finite(module))):
             raise TrainingTrouble("weights are not finite", max_rollbacks=self.max_rollbacks)
         if differ := disagreement(_replicated(module)):
             names = ", ".join(differ[:3]) + (f" and {len(differ) - 3} more" if len(differ) > 3 else "")
             raise TrainingTrouble(f"not the same on all processes: {names}", max_rollbacks=self.max_rollbacks)
-        if look:
-            bad = [name for name in LOSSES if not module.stats.is_finite(name)]
-            self._bad_losses = self._bad_losses + 1 if bad else 0
-            if self._bad_losses >= 2:
-                raise TrainingTrouble(f"{bad[0]} stays non-finite", max_rollbacks=self.max_rollbacks)
 
     def state_dict(self) -> dict[str, int]:
         return {"bad_losses": self._bad_losses}
