@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
 from stylegan.atomic import replacing
-from stylegan.checkpoint_files import damage_of, newest_good
+from stylegan.checkpoint_files import damage_of, images_in, newest_good
 from stylegan.cli.drift import Change
 from stylegan.cli.free_text import literal
 from stylegan.cli.mistakes import EXIT_TRY_AGAIN, UserMistake
@@ -125,9 +125,9 @@ def is_done(config: DictConfig, checkpoint: Path) -> bool:
     try:
         seen = images_of(checkpoint)
     except ValueError:
-        # A file that the user renamed; the module knows once it is loaded.
-        return False
-    return seen >= round(config.total_kimg * 1000)
+        # A file that the user renamed. Asked here: once it is loaded, an iteration is made before the end is noticed.
+        seen = images_in(checkpoint)
+    return seen is not None and seen >= round(config.total_kimg * 1000)
 
 
 def refuse_unwritable(folder: RunFolder) -> None:
