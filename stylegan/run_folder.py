@@ -58,8 +58,13 @@ class RunFolder:
 
     @property
     def in_use(self) -> bool:
-        """Whether there is anything in it, but for the lock of whoever asks."""
-        return self.path.is_dir() and any(path.name != LOCK for path in self.path.iterdir())
+        """Whether there is anything in it, but for the lock of whoever asks, and for hidden files.
+
+        These are what a kill left of a lock or of a setting, or the system's own, as `.DS_Store`.
+        """
+        if not self.path.is_dir():
+            return False
+        return any(path.name != LOCK and not path.name.startswith(".") for path in self.path.iterdir())
 
     def set_aside(self) -> Path:
         """Moves the folder to `<name>.old-1` beside it, or the next number that is free.  Returns: the new place."""

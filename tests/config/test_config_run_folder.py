@@ -92,6 +92,9 @@ def test_a_folder_is_set_aside_under_the_next_free_number(tmp_path):
         assert not folder.in_use
         folder.path.mkdir()
         assert not folder.in_use
+        for hidden in (".run.lock.0123456789ab.partial", ".DS_Store"):
+            (folder.path / hidden).touch()
+        assert not folder.in_use
         folder.config.write_text(content)
         assert folder.in_use
         places.append(folder.set_aside())
