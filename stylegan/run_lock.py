@@ -1,7 +1,8 @@
 """One process a run folder: a file that says who trains there.
 
 The file, `run.lock`, holds process, host and the time the process began. While the process lives it renews the
-file's time. So a lock is stale where its process is gone, or, on another machine, where nobody has renewed it.
+file's time. So a lock is stale where its process is gone; on another machine, or where the system does not say when
+a process began, where nobody has renewed it.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ from pathlib import Path
 from stylegan.run_folder import LOCK
 
 RENEWED_EVERY_SEC = 60.0
-# Another machine's lock. Clocks of machines and of file servers differ by less, and pauses are shorter.
+# Where a process cannot be asked. Clocks of machines and of file servers differ by less, and pauses are shorter.
 STALE_AFTER_SEC = 900.0
 # Taking over a stale lock takes milliseconds.
 CLAIMED_FOR_SEC = 60.0
@@ -27,12 +28,13 @@ CLAIMED_FOR_SEC = 60.0
 class RunLocked(ValueError):
     """Another process trains in this folder.
 
-    `elsewhere`: on another machine, of which nobody can tell whether it still runs before the lock is old.
+    `may_be_gone`: it is one of which nobody can tell whether it still runs before the lock is old, as on another
+    machine.
     """
 
-    def __init__(self, text: str, *, elsewhere: bool):
+    def __init__(self, text: str, *, may_be_gone: bool):
         super().__init__(text)
-        self.elsewhere = elsewhere
+        self.may_be_gone = may_be_gone
 
 
 class RunLock:
@@ -128,7 +130,7 @@ class RunLock:
             raise RunLocked(
                 f"{self.path.parent} is in use by {who}; wait for it or stop it, or set another name= "
                 f"(if it is gone for certain, delete {self.path})",
-                elsewhere=holder.get("host") != platform.node(),
+                may_be_gone=not _can_be_asked(holder),
             )
         if not self._replace(text):
             return False
@@ -191,9 +193,11 @@ def _holder(text: str) -> dict:
 
 
 def _lives(holder: dict, age_sec: float) -> bool:
-    if holder.get("host") != platform.node() or not isinstance(holder.get("pid"), int):
-        # A clock set back makes a lock look as if it came from the future: it may well be fresh.
-        return age_sec < STALE_AFTER_SEC
+    """Args: age_sec: since the lock was renewed."""
+    # A clock set back makes a lock look as if it came from the future: it may well be fresh.
+    fresh = age_sec < STALE_AFTER_SEC
+    if not _can_be_asked(holder):
+        return fresh
     pid = holder["pid"]
     try:
         os.kill(pid, 0)
@@ -201,8 +205,15 @@ def _lives(holder: dict, age_sec: float) -> bool:
         return False
     except OSError:
         pass  # it lives, and belongs to somebody else
-    # The number may have been given to another process since.
-    return holder.get("began") == _began(pid)
+    began = _began(pid)
+    # The number may have been given to another process since. Where that cannot be told, the lock's age must do.
+    return fresh if began is None or holder.get("began") is None else holder["began"] == began
+
+
+def _can_be_asked(holder: dict) -> bool:
+    """Whether the system can tell if the holder's process is there."""
+    # Windows has no such question: signal 0 is Ctrl-C there, and would interrupt the training that holds the lock.
+    return os.name != "nt" and holder.get("host") == platform.node() and isinstance(holder.get("pid"), int)
 
 
 def _began(pid: int) -> str | None:

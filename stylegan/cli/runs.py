@@ -170,13 +170,14 @@ def locked(folder: RunFolder) -> RunLock:
     """The lock of a folder, held.
 
     Raises: ValueError where another process has it, or none can be made; UserMistake with the code to try again
-    where that process is on another machine: one that was taken away leaves its lock behind, which ages.
+    where nobody can tell whether that process is gone, as on another machine: one that was taken away leaves its
+    lock behind, which ages.
     """
     lock = RunLock(folder.path)
     try:
         lock.acquire()
     except RunLocked as error:
-        if error.elsewhere:
+        if error.may_be_gone:
             raise UserMistake(str(error), exit_code=EXIT_TRY_AGAIN) from error
         raise
     except OSError as error:

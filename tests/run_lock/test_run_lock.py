@@ -9,6 +9,8 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -78,6 +80,44 @@ def test_a_process_that_got_a_dead_ones_number_does_not_hold_its_lock(tmp_path):
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def own_lock(tmp_path) -> Path:
+    """The lock of a process of this machine that is there: this one."""
+    lock = tmp_path / "run.lock"
+    lock.write_text(json.dumps({"pid": os.getpid(), "host": platform.node(), "began": None}))
+    return lock
+
+
+def test_where_nothing_says_when_a_process_began_a_lock_counts_as_long_as_it_is_renewed(
+    tmp_path, own_lock, monkeypatch
+):
+    monkeypatch.setattr(run_lock, "_began", lambda pid: None)
+    with pytest.raises(RunLocked) as caught, RunLock(tmp_path):
+        pass
+    assert not caught.value.may_be_gone
+    os.utime(own_lock, (1, 1))
+    with RunLock(tmp_path) as taken:
+        assert "left its lock behind" in taken.taken_over
+
+
+def test_on_windows_no_signal_is_sent_and_age_decides(tmp_path, own_lock, monkeypatch):
+    """There signal 0 is Ctrl-C."""
+    monkeypatch.setattr(run_lock, "_lives", partial(on_windows, run_lock._lives))
+    monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("a signal was sent"))
+    with pytest.raises(RunLocked), RunLock(tmp_path):
+        pass
+    os.utime(own_lock, (1, 1))
+    with RunLock(tmp_path) as taken:
+        assert "left its lock behind" in taken.taken_over
+
+
+def on_windows(question, *arguments):
+    # For this question alone: pathlib and pytest, too, ask where they are.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "name", "nt")
+        return question(*arguments)
 
 
 @pytest.mark.parametrize("text", ['{"pid": 1, "host": "elsewhere"}', "", "[]", "nonsense"])
