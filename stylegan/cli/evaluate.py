@@ -4,7 +4,7 @@ torchrun or Slurm may start several processes; each composes the same command li
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,12 @@ from typing import Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from stylegan.cli.compose import Composition, keys_of, run_command
+from stylegan.cli.compose import Composition, composed, keys_of, run_command
 from stylegan.cli.host import prepare_host
 from stylegan.cli.mistakes import EXIT_TRY_AGAIN, UserMistake, from_input
+from stylegan.cli.nearest import options_of
 from stylegan.cli.network import find_network, nonsense_in
-from stylegan.cli.runs import stored_config
+from stylegan.cli.runs import resolved_text, stored_config
 from stylegan.processes import this_process
 from stylegan.run_folder import RunFolder, checkpoints_in, images_of
 
@@ -94,13 +95,7 @@ def _open_data(config: DictConfig, folder: RunFolder, generator: Any) -> Any:
         config.resolution = list(generator.size) if config.resolution is None else config.resolution
         node = chosen
     else:
-        stored = OmegaConf.create(stored_config(folder))
-        if "data" not in stored:
-            raise ValueError(
-                f"{folder.path} does not tell what pictures it was trained on; say which: data=folder data.path=..."
-            )
-        node = stored.data
-        # A data module of the user's own need not know of these.
+        node = _stored_data(folder)
         node.update({key: value for key, value in (("cache", False), ("workers", 0)) if key in node})
     data = instantiate(node, _convert_="all")
     try:
@@ -112,6 +107,39 @@ def _open_data(config: DictConfig, folder: RunFolder, generator: Any) -> Any:
             f"{error} (the pictures of the run; name others by data=folder data.path=...)"
         ) from error
     return data
+
+
+def _stored_data(folder: RunFolder) -> DictConfig:
+    """The data section that a run was trained with, safe to be built.
+
+    A run's folder may be a stranger's, and a `_target_` can name anything that Python can call: it must be a data
+    module of ours. A package's name alone would not do, for `datamodules.prepare.os.system` is in there, too.
+
+    Raises: ValueError where there is none, or where it names anything else.
+    """
+    stored = OmegaConf.create(stored_config(folder))
+    say_which = "say which pictures to compare with: data=folder data.path=..."
+    if not isinstance(stored.get("data"), DictConfig):
+        raise ValueError(f"{folder.path} does not tell what pictures it was trained on; {say_which}")
+    # What is judged and what is built are the same: nothing is looked up any more.
+    node = OmegaConf.create(resolved_text(stored.data))
+    ours = [composed("evaluate", [f"data={option}"]).config.data._target_ for option in options_of("data")]
+    targets = list(_targets_in(OmegaConf.to_container(node)))
+    if len(targets) != 1 or node.get("_target_") not in ours:
+        raise ValueError(
+            f"{folder.config}: data names {', '.join(map(str, targets)) or 'no _target_'}; of what a run's folder names"
+            f" only {' or '.join(ours)} is built; {say_which}"
+        )
+    return node
+
+
+def _targets_in(tree: Any) -> Iterator[Any]:
+    """What every `_target_` in a tree of mappings and lists names, at any depth."""
+    if isinstance(tree, Mapping):
+        yield from (tree[key] for key in tree if key == "_target_")
+    values = tree.values() if isinstance(tree, Mapping) else tree if isinstance(tree, list) else ()
+    for value in values:
+        yield from _targets_in(value)
 
 
 def _refuse_nonsense(config: DictConfig, data: str | None) -> None:

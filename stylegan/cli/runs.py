@@ -189,8 +189,11 @@ def settle_run_id(config: DictConfig, before: Mapping[str, Any]) -> None:
     """A run keeps its id at Weights & Biases, so that a run that goes on is one curve there, too."""
     node = config.logger.get("wandb")
     if node is not None and "id" in node and node.id is None:
-        stored = (before.get("logger") or {}).get("wandb") or {}
-        node.id = stored.get("id") or uuid.uuid4().hex[:8]
+        loggers = before.get("logger")
+        stored = loggers.get("wandb") if isinstance(loggers, Mapping) else None
+        known = stored.get("id") if isinstance(stored, Mapping) else None
+        # Else a `_target_` in a stranger's folder would be called with the logger.
+        node.id = literal(known) if known and isinstance(known, str) else uuid.uuid4().hex[:8]
 
 
 def record_changes(folder: RunFolder, changes: Iterable[Change], checkpoint: Path | None) -> None:

@@ -109,3 +109,37 @@ def test_a_run_whose_pictures_are_gone_says_so(run, capsys, tmp_path):
     OmegaConf.save(stored, run / "config.yaml")
     assert main(["network=runs/a", FEW]) == 2
     assert "name others by data=folder data.path=" in capsys.readouterr().err
+
+
+def called(path):
+    """What Hydra would make a file of, if it were built."""
+    return {"_target_": "pathlib.Path.touch", "self": {"_target_": "pathlib.Path", "_args_": [str(path)]}}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        called,
+        lambda made: {
+            "_target_": "datamodules.FolderData",
+            "path": called(made),
+            "resolution": 8,
+            "batch_size": 4,
+        },
+        lambda made: {"_target_": "datamodules.FolderData", "include": [called(made)], "path": "pictures"},
+        lambda made: {"_target_": "datamodules.image_datamodule.os.system", "command": f"touch {made}"},
+        lambda made: {"_target_": "${elsewhere}", "command": f"touch {made}"},
+        lambda made: {"_target_": "datamodules.FolderData", "path": "${called}", "resolution": 8},
+        lambda made: {"path": str(made)},
+    ],
+)
+def test_nothing_of_a_strangers_folder_is_called(run, tmp_path, capsys, data):
+    made = tmp_path / "made"
+    stored = {"generator": {}, "data": data(made), "elsewhere": "os.system", "called": called(made)}
+    OmegaConf.save(OmegaConf.create(stored), run / "config.yaml")
+    assert main(["network=runs/a", FEW]) == 2
+    err = capsys.readouterr().err
+    assert not made.exists()
+    assert (
+        "config.yaml: data names " in err and "data=folder data.path=..." in err and err.count("\n") == 1
+    ), err

@@ -1,12 +1,14 @@
 """What was derived for the devices of the first start stays, whatever a run goes on with."""
 
+import os
+
 import pytest
 from omegaconf import OmegaConf
 
 from stylegan.cli.complete import complete
 from stylegan.cli.compose import composed
 from stylegan.cli.drift import changes
-from stylegan.cli.runs import write_config
+from stylegan.cli.runs import settle_run_id, write_config
 from stylegan.run_folder import RunFolder
 
 KEPT = (
@@ -78,3 +80,37 @@ def test_a_micro_batch_stays_as_long_as_there_are_as_many_devices(run):
     assert completed(run, "trainer.devices=2")[0].micro_batch == 8
     assert completed(run, "micro_batch=16")[0].micro_batch == 16
     assert completed(run, "micro_batch=auto")[0].micro_batch == "auto"
+
+
+def called(path) -> dict:
+    """What Hydra would make a file of, if it were built."""
+    return {"_target_": "pathlib.Path.touch", "self": {"_target_": "pathlib.Path", "_args_": [str(path)]}}
+
+
+@pytest.mark.parametrize("wrap", [lambda node: node, lambda node: [1, node], lambda node: [[node]]])
+def test_nothing_of_a_strangers_folder_is_called(run, wrap):
+    path = run / "run/config.yaml"
+    stored = OmegaConf.load(path)
+    stored.generator.channel_base = wrap(called(run / "made"))
+    OmegaConf.save(stored, path)
+    with pytest.raises(
+        ValueError, match=r"run/config.yaml: generator.channel_base must be a number, .*; mend"
+    ):
+        completed(run)
+
+
+def test_a_text_of_a_strangers_folder_is_looked_up_nowhere(run):
+    path = run / "run/config.yaml"
+    stored = OmegaConf.load(path)
+    stored.generator.channel_base = r"\${module}"
+    OmegaConf.save(stored, path)
+    assert completed(run)[0].generator.channel_base == "${module}"
+
+
+@pytest.mark.parametrize("known", [called("made"), [called("made")], "${oc.env:HOME}", 7])
+def test_the_id_of_a_run_is_a_word(known, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    config = OmegaConf.create({"logger": {"wandb": {"id": None}}})
+    settle_run_id(config, {"logger": {"wandb": {"id": known}}})
+    found = config.logger.wandb.id
+    assert isinstance(found, str) and found != os.environ["HOME"]
