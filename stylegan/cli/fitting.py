@@ -1,8 +1,11 @@
 """The parts of a training, built from a complete configuration, and their fit; the same in every process of a run."""
 
 import logging
+import pickle
 import sys
+import traceback
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +23,10 @@ from stylegan.cli.mistakes import (
 )
 from stylegan.config import count_devices
 from stylegan.free_memory import ran_out
+
+# What a file that cannot be read, or holds something else, makes torch and Lightning raise.
+_UNUSABLE = (RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile)
+_READER = "pytorch_lightning.trainer.connectors.checkpoint_connector"
 
 
 class Parts(NamedTuple):
@@ -66,8 +73,10 @@ def _instantiate_each(nodes: Mapping[str, Any], group: str) -> list[Any]:
     return [instantiate(node) for node in nodes.values() if node is not None]
 
 
-def fit(parts: Parts, data: Any, checkpoint: Path | None) -> int:
+def fit(parts: Parts, data: Any, checkpoint: Path | None, *, resume: str | None = None) -> int:
     """Trains.  Returns: the exit code; 0, or that of whoever asked to leave.
+
+    Args: resume: the value of that key where the checkpoint is another run's; None = it is this one's.
 
     Raises: UserMistake; ProcessLost; SystemExit where one of several processes leaves alone; trouble of the training
     itself, and what is no mistake.
@@ -82,9 +91,11 @@ def fit(parts: Parts, data: Any, checkpoint: Path | None) -> int:
             raise ProcessLost(str(error).splitlines()[0]) from error
         if ran_out(error):
             raise UserMistake(_too_large(getattr(module, "micro_batch", None), error)) from error
-        # Before the loader exists nothing but the checkpoint was read; later it is a bug of ours.
-        if checkpoint is not None and trainer.train_dataloader is None:
-            raise UserMistake(_unusable(checkpoint, error)) from error
+        if checkpoint is not None and _is_of_the_checkpoint(error):
+            raise UserMistake(_unusable(checkpoint, error, resume)) from error
+        # Before the loader exists nothing is trained: a logger or a callback met a file that it cannot read or write.
+        if isinstance(error, OSError) and not has_begun(parts):
+            raise UserMistake(_no_file(error)) from error
         raise
     except SystemExit as leaving:
         # Lightning turns Ctrl-C into code 1. This early there is nothing to save.
@@ -108,10 +119,34 @@ def _too_large(micro_batch: int | None, error: Exception) -> str:
     )
 
 
-def _unusable(checkpoint: Path, error: Exception) -> str:
+def has_begun(parts: Parts) -> bool:
+    """Whether a training came as far as its first step, the checkpoint being applied."""
+    return parts.trainer.train_dataloader is not None
+
+
+def _is_of_the_checkpoint(error: Exception) -> bool:
+    """Whether reading or applying the checkpoint failed: all else that fails before training is not its fault."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    return isinstance(error, _UNUSABLE) and any(
+        frame.f_globals.get("__name__") == _READER for frame in frames
+    )
+
+
+def _no_file(error: OSError) -> str:
+    place, reason = error.filename or "a file of the run", error.strerror or " ".join(str(error).split())
+    return f"{place}: {reason}; nothing was trained, and once that is mended the same command goes on"
+
+
+def _unusable(checkpoint: Path, error: Exception, resume: str | None) -> str:
     reason = str(error).replace("Error(s) in loading state_dict", "it does not fit").splitlines()
     # torch adds a paragraph for whoever reads its source.
     told = " ".join(reason[:2]).split(". ")[0] or type(error).__name__
+    if resume is not None:
+        # That run is in order: it is this one's settings that differ, or the path.
+        return (
+            f"resume={resume}: {checkpoint.name} cannot be continued from: {told}; set what that run's config.yaml has,"
+            " name another checkpoint by resume=..., or leave it out"
+        )
     return (
         f"{checkpoint} cannot be continued from: {told}; rename it to {checkpoint.name}.bad, and the same command"
         " takes the one before it, or begins"

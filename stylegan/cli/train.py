@@ -161,7 +161,7 @@ def _fit_until_done(
     began = checkpoint
     while True:
         try:
-            code = fit(parts, data, checkpoint)
+            code = fit(parts, data, checkpoint, resume=_other_run(checkpoint, folder, composition))
             break
         except SystemExit:
             _say_interrupted(parts.module, folder, resume=composition.config.resume)
@@ -192,6 +192,12 @@ def _fit_until_done(
         say(f"done: kimg {parts.module.kimg:.3f}")
         say_where_to_look(folder)
     return code
+
+
+def _other_run(checkpoint: Path | None, folder: RunFolder, composition: Composition) -> str | None:
+    """What `resume` names, where that is a checkpoint of another run; None where the run goes on from its own."""
+    own = checkpoint is None or checkpoint.resolve().parent == folder.checkpoints.resolve()
+    return None if own else composition.config.resume
 
 
 def _from(checkpoint: Path | None, rollbacks: int | None) -> dict[str, Any]:
