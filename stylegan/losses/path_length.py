@@ -13,7 +13,7 @@ class PathLengthPenalty(nn.Module):
     batch; `coefficients` lets a batch be worked on in parts nevertheless.
 
     Args:
-        weight: 0 = off. decay: how far the mean moves towards each batch, 0..1.
+        weight: 0 = off, the running mean being kept as it is. decay: how far the mean moves towards each batch, 0..1.
         batch_shrink: the penalty is taken on 1/batch_shrink of the batch, since it costs much memory.
     Raises: ValueError for values out of range.
     Source: Karras et al. 2020 (StyleGAN2), section 3.2 and appendix B.

@@ -32,7 +32,7 @@ class Alone:
     @property
     def phases(self) -> tuple[str, ...]:
         """The phases that the module has, in the order of an iteration: Gmain, Greg, Dmain, Dreg."""
-        has = {"Gmain": True, "Greg": self.module.path_length, "Dmain": True, "Dreg": self.module.r1}
+        has = {"Gmain": True, "Greg": self.module.has_path_length, "Dmain": True, "Dreg": self.module.r1}
         return tuple(name for name, there in has.items() if there)
 
     def run(self, phase: str, iteration: int, images: Tensor, labels: Tensor | None = None) -> None:

@@ -9,7 +9,7 @@ _PENDING = ("ada.sign_sum", "ada.sign_count")
 
 
 class Checkpointed:
-    """For a module with `generator`, `discriminator` and `ada`: a base class, since Lightning calls these methods.
+    """For a module with both players, `ada` and `path_length`: a base class, since Lightning calls these methods.
 
     Rank 0 writes the file, of buffers that are the same on all; only the signs since the last move of p are not. The
     file holds their sums over all processes, which then count once, for any number of processes that go on.
@@ -29,6 +29,12 @@ class Checkpointed:
             raise ValueError(f"format_version {version} is not known here; this one reads {FORMAT_VERSION}")
         # Checkpoints that do not say were computed in float32.
         self.precision_before = checkpoint.get("precision", "fp32")
+        # Older files of a run without path length have no mean of it, and later ones may be told to have no penalty.
+        name, state, own = "path_length.mean_length", checkpoint.get("state_dict", {}), self.state_dict()
+        if name in own:
+            state.setdefault(name, own[name])
+        else:
+            state.pop(name, None)
 
     def on_fit_start(self) -> None:
         # Not while the file is read: rank 0's buffers are sent to all after that.

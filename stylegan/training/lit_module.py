@@ -102,7 +102,7 @@ class StyleGAN2ADA(Checkpointed, ImageClock, Players, pl.LightningModule):
         self.ada = AdaController(mode="none") if ada is None else ada
         self.adversarial_loss = NonSaturatingLogistic() if adversarial_loss is None else adversarial_loss
         self.r1 = r1 if r1 is not None and r1.weight else None
-        self.path_length = path_length if path_length is not None and path_length.weight else None
+        self.path_length = path_length
         self.r1_interval_iterations = r1_interval_iterations
         self.pl_interval_iterations = pl_interval_iterations
         self.style_mixing_prob, self.seed = style_mixing_prob, seed
@@ -165,7 +165,7 @@ class StyleGAN2ADA(Checkpointed, ImageClock, Players, pl.LightningModule):
         labels = self._like_weights(labels) if self.discriminator.c_dim else None
 
         self.generator_main(iteration)
-        if self.path_length is not None and iteration % self.pl_interval_iterations == 0:
+        if self.has_path_length and iteration % self.pl_interval_iterations == 0:
             self.generator_regularize(iteration)
         self.discriminator_main(iteration, images, labels)
         if self.r1 is not None and iteration % self.r1_interval_iterations == 0:

@@ -152,6 +152,11 @@ class Players:
         other = self.generator.mapping(part.mixing_z, part.c, track_average=False)
         return torch.cat([ws[:, : part.mixing_cutoff], other[:, part.mixing_cutoff :]], dim=1)
 
+    @property
+    def has_path_length(self) -> bool:
+        """Whether lengths are penalised. At weight 0 the penalty stays a part of the module: its mean is saved."""
+        return self.path_length is not None and bool(self.path_length.weight)
+
     def path_lengths(self, part: Draw, track, *, create_graph: bool) -> Tensor:
         """[n]; `track` gets the ws, None = nobody does."""
         ws = self.latents(part)

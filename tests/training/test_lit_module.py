@@ -52,6 +52,23 @@ def test_a_weight_of_zero_turns_a_regulariser_off(off, monkeypatch):
     assert [name for _, name in ran] == ["generator_main", "discriminator_main"]
 
 
+@pytest.mark.parametrize("older", [False, True], ids=["of now", "without the mean"])
+def test_a_weight_of_path_length_may_come_and_go(older):
+    """What a checkpoint holds does not depend on it; older ones had no mean where the weight was 0."""
+    off = dict(path_length=PathLengthPenalty(weight=0))
+    for before, after in ((off, {}), ({}, off), ({}, dict(path_length=None))):
+        first, then = module(batch_size=4, **before), module(batch_size=4, **after)
+        first.path_length.mean_length.fill_(3)
+        checkpoint = {"state_dict": first.state_dict()}
+        first.on_save_checkpoint(checkpoint)
+        if older and before:
+            del checkpoint["state_dict"]["path_length.mean_length"]
+        then.on_load_checkpoint(checkpoint)
+        then.load_state_dict(checkpoint["state_dict"])
+        if then.path_length is not None:
+            assert then.path_length.mean_length == (0 if older and before else 3)
+
+
 def test_each_phase_moves_its_own_player_only():
     trained = module(batch_size=4)
     reals = trained._like_weights(batch(4, 0)[0] / 127.5 - 1)
