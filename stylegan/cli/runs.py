@@ -4,7 +4,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -215,6 +215,30 @@ def _record(folder: RunFolder, event: str, checkpoint: Path | None, values: Mapp
     line = json.dumps({"timestamp": time.time(), "event": event, "checkpoint": name, **values})
     with open(folder.events, "a", encoding="utf-8") as file:
         file.write(f"{line}\n")
+
+
+@contextmanager
+def put_back_unless(begun: Callable[[], bool], folder: RunFolder) -> Iterator[None]:
+    """Gives a folder back the configuration and events that it had, where what was changed never came to be trained.
+
+    Else a checkpoint that does not fit the change would be refused to the command that it was made with, too.
+    """
+    former = {path: path.read_bytes() for path in (folder.config, folder.events) if path.exists()}
+    try:
+        yield
+    finally:
+        if former and not begun():
+            with suppress(OSError):  # what went wrong is told by its own error
+                for path in (folder.config, folder.events):
+                    _put_back(path, former.get(path))
+
+
+def _put_back(path: Path, content: bytes | None) -> None:
+    if content is None:
+        path.unlink(missing_ok=True)
+    elif path.read_bytes() != content:
+        with replacing(path) as file:
+            file.write(content)
 
 
 def write_config(config: DictConfig, folder: RunFolder) -> None:

@@ -6,6 +6,7 @@ that does the work is named by a `_target_` in `conf/`.
 
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from stylegan.cli.complete import Completed, check, complete, fill_labels, refus
 from stylegan.cli.compose import Composition, run_command
 from stylegan.cli.drift import Change, refuse_drift
 from stylegan.cli.explain import explained
-from stylegan.cli.fitting import Parts, build, devices_of, fit, quiet_lightning
+from stylegan.cli.fitting import Parts, build, devices_of, fit, has_begun, quiet_lightning
 from stylegan.cli.follow import follow
 from stylegan.cli.host import prepare_host
 from stylegan.cli.log_file import outliving_its_log
@@ -30,6 +31,7 @@ from stylegan.cli.runs import (
     is_done,
     last_good,
     locked,
+    put_back_unless,
     record_changes,
     record_rollback,
     refuse_unwritable,
@@ -127,9 +129,12 @@ def _train_alone(composition: Composition, folder: RunFolder, lock: RunLock, sta
         team.tell({"go": not faults})
         if faults:
             raise UserMistake("\n".join(faults))
-        notes += _settle_folder(composition, folder, lock, changes, checkpoint)
-        say_start(composition, folder, num_items=data.num_items, notes=notes, checkpoint=checkpoint)
-        return _fit_until_done(composition, folder, parts, data, checkpoint, team)
+        with ExitStack() as stack:
+            if checkpoint is not None:
+                stack.enter_context(put_back_unless(lambda: has_begun(parts), folder))
+            notes += _settle_folder(composition, folder, lock, changes, checkpoint)
+            say_start(composition, folder, num_items=data.num_items, notes=notes, checkpoint=checkpoint)
+            return _fit_until_done(composition, folder, parts, data, checkpoint, team)
 
 
 def _settle_folder(

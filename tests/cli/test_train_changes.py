@@ -49,3 +49,27 @@ def test_path_length_can_be_switched_off_and_on(run):
         ("loss.pl_weight", 0.0),
         ("loss.pl_weight", 2.0),
     ]
+
+
+def test_a_change_that_came_to_nothing_leaves_the_run_as_it_was(run, capfd):
+    """Here the file of another's run: without a checksum, and with a player of another size."""
+    path = run / "checkpoints" / "kimg0000000.004.ckpt"
+    good, before = path.read_bytes(), (run / "config.yaml").read_bytes()
+    content = torch.load(path, weights_only=True)
+    content["state_dict"]["generator.mapping.fc0.weight"] = torch.zeros(3, 3)
+    torch.save(content, path)
+    path.with_name(f"{path.name}.sha256").unlink()
+    change = ("loss.r1_gamma=9", "allow_change=[loss.r1_gamma]")
+    assert train("name=run", "total_kimg=0.008", *change) == 2
+    err = capfd.readouterr().err
+    assert "size mismatch for generator.mapping.fc0.weight" in err and f"rename it to {path.name}.bad" in err
+    assert (run / "config.yaml").read_bytes() == before and not (run / "events.jsonl").exists()
+    path.write_bytes(good)
+    assert train("name=run", "total_kimg=0.008") == 0
+
+
+def test_the_checkpoint_of_another_run_is_not_to_be_renamed(run, capfd):
+    assert train("name=wide", f"resume={run}", "generator.w_dim=16", "total_kimg=0.008") == 2
+    err = capfd.readouterr().err
+    assert f"resume={run}: kimg0000000.004.ckpt cannot be continued from: it does not fit" in err
+    assert "rename" not in err and err.count("\n") == 1
