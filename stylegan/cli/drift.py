@@ -39,18 +39,16 @@ _HARMLESS = (
         "data.cache",
         "data.cache_dir",
         "data.devices",
-        "data.resolution",
-        "data.channels",
-        "data.seed",
     ),
     "data.batch_size",
 )
 _RISKY = (
     *("augpipe", "ada", "loss", "optim", "ema", "module", "data", "data_fingerprint"),
-    # Players of the same weights.
+    # Players of the same weights. Not `discriminator.freeze_layers`: Adam has moments of the layers that learn alone.
     *("generator.conv_clamp", "discriminator.conv_clamp", "discriminator.mbstd_group"),
-    "discriminator.freeze_layers",
 )
+# Not even where `data` is named: the players are built for these.
+_FIXED = ("data.resolution", "data.channels")
 
 
 class Change(NamedTuple):
@@ -97,17 +95,22 @@ def refuse_drift(before: Mapping[str, Any], config: DictConfig, *, place: str) -
     faults = [
         f"{place} was begun with {change}, which no run can change; set it back, or give this one another name=..."
         for change in found
-        if not _is(change.key, _RISKY)
+        if not _may(change.key)
     ]
     faults += [
         f"{place} was last started with {change}; set it back, give this run another name=..., or go on all the"
         f" same with allow_change=[{change.key}]"
         for change in found
-        if _is(change.key, _RISKY) and not _is(change.key, config.allow_change)
+        if _may(change.key) and not _is(change.key, config.allow_change)
     ]
     if faults:
         raise UserMistake("\n".join(faults))
     return found
+
+
+def _may(key: str) -> bool:
+    """Whether a run can go on with another value, once it is given leave."""
+    return _is(key, _RISKY) and not _is(key, _FIXED)
 
 
 def _is(key: str, kinds: Collection[str]) -> bool:

@@ -60,6 +60,8 @@ def test_a_run_whose_cache_was_a_folder_goes_on(folder):
         ("ema.ramp_up=null", "ema.ramp_up"),
         ("discriminator.mbstd_group=2", "discriminator.mbstd_group"),
         ("data.xflip=true", "data.xflip"),
+        ("data.seed=7", "data.seed"),
+        ("loss.pl_weight=0", "loss.pl_weight"),
     ],
 )
 def test_what_is_risky_needs_leave(argument, key):
@@ -79,7 +81,9 @@ def test_what_is_risky_needs_leave(argument, key):
         *(
             ("generator.w_dim=64", "generator.w_dim"),
             ("discriminator.channel_max=64", "discriminator.channel_max"),
+            ("discriminator.freeze_layers=2", "discriminator.freeze_layers"),
         ),
+        *(("data.channels=1", "data.channels"), ("data.resolution=16", "data.resolution")),
     ],
 )
 def test_what_no_run_can_change_is_refused_even_with_leave(argument, key):
