@@ -193,7 +193,7 @@ def _holder(text: str) -> dict:
 
 
 def _lives(holder: dict, age_sec: float) -> bool:
-    """Args: age_sec: since the lock was renewed."""
+    """Whether the holder may still be there. Args: age_sec: since the lock was renewed."""
     # A clock set back makes a lock look as if it came from the future: it may well be fresh.
     fresh = age_sec < STALE_AFTER_SEC
     if not _can_be_asked(holder):

@@ -118,7 +118,7 @@ def complete(composition: Composition) -> Completed:
     devices = settle_devices(config, this_process())
     going_on = {}
     if config.resume == "auto":
-        going_on = kept(RunFolder(config.run_dir), asked_null - NULL_IS_A_VALUE, devices)
+        going_on = kept(RunFolder(config.run_dir), asked_null - NULL_IS_A_VALUE, devices, config.batch_size)
     for key, value in going_on.items():
         OmegaConf.update(config, key, value)
         found[key] = "the run that goes on"

@@ -15,11 +15,14 @@ _DERIVED_ANEW = {"total_kimg"}
 _OF_THE_DEVICES = {"micro_batch"}
 
 
-def kept(folder: RunFolder, keys: Collection[str], devices: int) -> dict[str, Any]:
+def kept(
+    folder: RunFolder, keys: Collection[str], devices: int, batch_size: int | None = None
+) -> dict[str, Any]:
     """The values that a folder's run has for `keys`; none where it has no checkpoint to go on from.
 
     They were derived for the devices of the first start. With more devices or fewer the same run goes on.
-    Args: devices: how many there are now. What was chosen for as many, perhaps by measuring, stays.
+    Args: devices: how many there are now. What was chosen for as many, perhaps by measuring, stays. batch_size: that is
+    asked for, None = the run's; what divides another one is of no use to it.
     Raises: ValueError for a value that is neither a number, a word or a boolean nor a list of these: the folder may
     be a stranger's, and a mapping with a `_target_` would be called when the parts are built.
     """
@@ -27,7 +30,8 @@ def kept(folder: RunFolder, keys: Collection[str], devices: int) -> dict[str, An
         return {}
     try:
         stored = OmegaConf.load(folder.config)
-        anew = _DERIVED_ANEW if _devices_of(stored) == devices else _DERIVED_ANEW | _OF_THE_DEVICES
+        same = _devices_of(stored) == devices and batch_size in (None, OmegaConf.select(stored, "batch_size"))
+        anew = _DERIVED_ANEW if same else _DERIVED_ANEW | _OF_THE_DEVICES
         values = {key: OmegaConf.select(stored, key) for key in keys if key not in anew}
     except (YAMLError, UnicodeDecodeError, OSError, ValueError):
         return {}  # whoever reads all of it says what is wrong with the file

@@ -59,7 +59,19 @@ class Change(NamedTuple):
     now: Any
 
     def __str__(self) -> str:
+        if self.key == "data_fingerprint":
+            return "other pictures or labels than there are now (data.path, and what chooses among them)"
         return f"{self.key}={_shown(self.before)}, not {_shown(self.now)}"
+
+    def told(self) -> str:
+        """The same where it is allowed."""
+        if self.key == "data_fingerprint":
+            return "the pictures or labels are others now"
+        return f"{self.key} is {_shown(self.now)} now and was {_shown(self.before)}"
+
+    @property
+    def way_back(self) -> str:
+        return "put them back" if self.key == "data_fingerprint" else "set it back"
 
 
 def changes(before: Mapping[str, Any], config: DictConfig) -> list[Change]:
@@ -98,7 +110,7 @@ def refuse_drift(before: Mapping[str, Any], config: DictConfig, *, place: str) -
         if not _may(change.key)
     ]
     faults += [
-        f"{place} was last started with {change}; set it back, give this run another name=..., or go on all the"
+        f"{place} was last started with {change}; {change.way_back}, give this run another name=..., or go on all the"
         f" same with allow_change=[{change.key}]"
         for change in found
         if _may(change.key) and not _is(change.key, config.allow_change)

@@ -156,7 +156,7 @@ def _settle_folder(
             notes.append(f"the older run is now {aside}")
         write_config(composition.config, folder)
         record_changes(folder, changes, checkpoint)
-    return notes + [f"{change}, as allow_change says" for change in changes]
+    return notes + [f"{change.told()}, as allow_change says" for change in changes]
 
 
 def _fit_until_done(

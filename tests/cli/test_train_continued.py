@@ -114,3 +114,11 @@ def test_the_id_of_a_run_is_a_word(known, monkeypatch):
     settle_run_id(config, {"logger": {"wandb": {"id": known}}})
     found = config.logger.wandb.id
     assert isinstance(found, str) and found != os.environ["HOME"]
+
+
+def test_another_batch_is_refused_as_what_it_is_and_not_for_its_micro_batch(run):
+    """With 16 images at a time, as the run has it, a batch of 6 could not be split."""
+    config, _ = completed(run, "batch_size=6")
+    before = OmegaConf.to_container(OmegaConf.load(RunFolder(config.run_dir).config))
+    assert config.micro_batch == 6
+    assert [change.key for change in changes(before, config)][0] == "batch_size"

@@ -96,9 +96,18 @@ def test_other_pictures_need_leave():
     before, now = stored(), completed()
     now.data_fingerprint = "def"
     with pytest.raises(
-        UserMistake, match=r"data_fingerprint=abc, not def; .*allow_change=\[data_fingerprint\]"
+        UserMistake,
+        match=r"started with other pictures or labels than .*; put them back, .*allow_change=\[data_fingerprint\]",
     ):
         refuse_drift(before, now, place="run")
+
+
+def test_a_change_that_is_allowed_is_told_as_what_it_became():
+    before, now = stored(), completed("loss.r1_gamma=3", "allow_change=[loss.r1_gamma,data_fingerprint]")
+    now.data_fingerprint = "def"
+    told = {change.key: change.told() for change in refuse_drift(before, now, place="run")}
+    assert told["loss.r1_gamma"].startswith("loss.r1_gamma is 3.0 now and was ")
+    assert told["data_fingerprint"] == "the pictures or labels are others now"
 
 
 def test_a_value_that_is_taken_over_is_told_where_it_stands():
