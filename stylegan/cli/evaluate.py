@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def evaluate(composition: Composition) -> int:
     """Scores one network, or all that a run has kept.  Returns: the exit code.  Raises: UserMistake."""
     config = composition.config
-    _refuse_nonsense(config, composition.choices.get("data"))
+    _refuse_nonsense(composition)
     with from_input():
         networks = chosen_networks(config.network, runs_dir=config.runs_dir, checkpoints=config.checkpoints)
         folder = folder_of(networks[0])
@@ -128,7 +128,8 @@ def _stored_data(folder: RunFolder) -> DictConfig:
     if len(targets) != 1 or node.get("_target_") not in ours:
         raise ValueError(
             f"{folder.config}: data names {', '.join(map(str, targets)) or 'no _target_'}; of what a run's folder names"
-            f" only {' or '.join(ours)} is built; {say_which}"
+            f" only {' or '.join(ours)} is built; {say_which}, or for a data module of your own data=<its file> with"
+            " --config-dir"
         )
     return node
 
@@ -142,9 +143,12 @@ def _targets_in(tree: Any) -> Iterator[Any]:
         yield from _targets_in(value)
 
 
-def _refuse_nonsense(config: DictConfig, data: str | None) -> None:
+def _refuse_nonsense(composition: Composition) -> None:
     """Raises: UserMistake, one line a fault."""
-    keys = keys_of("evaluate", [f"data={data}"] if data else [])
+    config, data = composition.config, composition.choices.get("data")
+    # A kind of data of the user's own lies where --config-dir says.
+    places = [word for word in composition.overrides if word.startswith("hydra.searchpath=")]
+    keys = keys_of("evaluate", [*places, f"data={data}"] if data else [])
     faults = list(nonsense_in(config, keys, later={"resolution"}))
     if config.checkpoints not in CHECKPOINTS:
         faults.append(f"checkpoints={config.checkpoints}: it must be newest or all")

@@ -100,7 +100,7 @@ def test_records_that_runs_share_and_weights_that_change_are_told_apart(run, tmp
     assert len(records(tmp_path / "shared", "kid_builtin")) == 7
 
 
-def test_a_data_module_of_ones_own_takes_only_the_keys_it_has(run, tmp_path, monkeypatch):
+def test_a_data_module_of_ones_own_takes_only_the_keys_it_has(run, tmp_path, monkeypatch, capsys):
     (tmp_path / "my_boards.py").write_text(
         "import torch\n"
         "from datamodules.datasets import ImageDataset\n"
@@ -120,7 +120,12 @@ def test_a_data_module_of_ones_own_takes_only_the_keys_it_has(run, tmp_path, mon
     stored = OmegaConf.load(run / "config.yaml")
     stored.data = {"_target_": "my_boards.Data", "side": 8}
     OmegaConf.save(stored, run / "config.yaml")
-    assert main(["network=runs/a", FEW]) == 0
+    # A run's folder may come from anyone, so that it calls nothing; the user does, in words.
+    assert main(["network=runs/a", FEW]) == 2
+    assert "data=<its file> with --config-dir" in capsys.readouterr().err
+    (tmp_path / "my_conf" / "data").mkdir(parents=True)
+    (tmp_path / "my_conf" / "data" / "boards.yaml").write_text("_target_: my_boards.Data\nside: 8\n")
+    assert main(["--config-dir", str(tmp_path / "my_conf"), "data=boards", "network=runs/a", FEW]) == 0
     assert records(run, "kid_builtin")[0]["protocol"]["num_reals"] == 20
 
 
