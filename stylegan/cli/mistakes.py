@@ -2,6 +2,7 @@
 
 import os
 import re
+import select
 import signal
 import sys
 import traceback
@@ -68,6 +69,8 @@ def exit_code_of(
         print(f"{program}: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
+        if not _nobody_reads():
+            raise  # a pipe to another process of ours
         # `| head` has seen enough. What Python still holds for it must not be tried again at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_NOBODY_READS
@@ -80,6 +83,19 @@ def exit_code_of(
         for fault in line.splitlines() or [""]:
             print(f"{program}: {fault}", file=sys.stderr)
         return error.exit_code if isinstance(error, UserMistake) else EXIT_MISTAKE
+
+
+def _nobody_reads() -> bool:
+    """Whether the reader of what is said is gone."""
+    try:
+        number = sys.stdout.fileno()
+    except (AttributeError, OSError, ValueError):
+        return False  # a notebook's or a test's
+    if not hasattr(select, "poll"):
+        return True
+    poll = select.poll()
+    poll.register(number, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def explain(error: Exception, keys: Callable[[], Iterable[str]] = tuple) -> str | None:

@@ -120,6 +120,11 @@ def test_a_bug_comes_through():
         exit_code_of(raising(ZeroDivisionError()), program="test")
 
 
+def test_a_pipe_that_is_not_the_output_is_no_reader_that_has_seen_enough():
+    with pytest.raises(BrokenPipeError):
+        exit_code_of(raising(BrokenPipeError(32, "a worker is gone")), program="test")
+
+
 def lines_of(capsys, *words: str, config_name: str = "train") -> list[str]:
     """What a command answers to words that do not even compose."""
 
