@@ -3,6 +3,7 @@
 import shlex
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,8 @@ def say_where_to_look(folder: RunFolder) -> None:
 
 def _label_of(folder: RunFolder) -> Iterator[str]:
     """The word that a network with labels asks for, with its first class."""
-    generator = (stored_config(folder) if folder.config.exists() else {}).get("generator") or {}
-    if generator.get("c_dim"):
-        names = generator.get("label_names") or ()
-        yield f"label={names[0] if names else 0}"
+    with suppress(ValueError):  # whatever became of that file: the training is done
+        generator = stored_config(folder).get("generator") or {}
+        if generator.get("c_dim"):
+            names = generator.get("label_names") or ()
+            yield f"label={names[0] if names else 0}"

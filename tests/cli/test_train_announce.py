@@ -18,6 +18,7 @@ def run_with(tmp_path, generator: str) -> RunFolder:
     "generator, label",
     [
         ("{c_dim: 0}", ""),
+        ("{c_dim: [", ""),
         ("{c_dim: 2}", " label=0"),
         ("{c_dim: 2, label_names: [fox, red fox]}", " label=fox"),
         ("{c_dim: 2, label_names: [red fox, fox]}", " 'label=red fox'"),
