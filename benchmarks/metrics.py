@@ -28,6 +28,7 @@ from stylegan.metrics import (  # noqa: E402
     moments_of,
     precision_recall,
 )
+from stylegan.processes import usable_cores  # noqa: E402
 
 STEPS = ("moments", "distance", "bias", "kid", "kid_interval", "precision_recall")
 
@@ -61,7 +62,7 @@ def measured(rows: int, features: int, steps: Sequence[str]) -> dict[str, Any]:
         "rows": rows,
         "features": features,
         "threads": os.environ.get("OMP_NUM_THREADS", "all"),
-        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cpus": usable_cores(),
         "steps": {},
     }
     real, fake = made(rows, features, seed=0), made(rows, features, seed=1)

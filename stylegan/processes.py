@@ -119,3 +119,8 @@ def _number(environment: Mapping[str, str], name: str, default: str | None = Non
             f"the environment says {name}={text}, which is no number; unset it, or start by torchrun"
         )
     return int(text)
+
+
+def usable_cores() -> int:
+    """Processor cores that this process may use, which may be fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

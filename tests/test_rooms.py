@@ -86,7 +86,7 @@ MAY_IMPORT = {
         "stylegan.run_folder",
         "stylegan.training",
     },
-    "datamodules": {"stylegan.cache_folder", "stylegan.free_memory", "stylegan.sizes"},
+    "datamodules": {"stylegan.cache_folder", "stylegan.free_memory", "stylegan.processes", "stylegan.sizes"},
     "conf": set(),
     # The package's face: loads lazily what a notebook wants.
     "stylegan": {"stylegan.version", "stylegan.networks", "stylegan.interop"},

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from stylegan.processes import Process
+from stylegan.processes import Process, usable_cores
 
 T = TypeVar("T")
 
@@ -165,8 +165,7 @@ def join(process: Process) -> None:
         timeout=TIMEOUT,
     )
     if "OMP_NUM_THREADS" not in os.environ:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        torch.set_num_threads(max(1, cores // process.local_world))
+        torch.set_num_threads(max(1, usable_cores() // process.local_world))
 
 
 def _backend() -> str:

@@ -15,8 +15,8 @@ import torch
 from PIL import Image
 
 from datamodules import FlowersData, FolderData
-from datamodules.cores import usable_cores
 from datamodules.sampler import ResumableSampler
+from stylegan.processes import usable_cores
 
 
 def flowers(**options) -> FlowersData:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from test_data_module import flowers
 
-from datamodules.cores import usable_cores
+from stylegan.processes import usable_cores
 
 
 def beside(device: str, **options):

@@ -1,9 +1,0 @@
-"""How many processor cores this process may use."""
-
-import os
-
-
-def usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
