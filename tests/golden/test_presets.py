@@ -79,67 +79,83 @@ def ours(case) -> DictConfig:
 @pytest.mark.parametrize("case", json_params("ada.json", option_cases))
 def test_training_options(case, ours):
     theirs = case["training_options"]
-    _same_players(ours, theirs)
-    _same_training(ours, theirs)
-    _same_augmentation(ours, theirs)
+    pairs = _players(ours, theirs) | _training(ours, theirs) | _augmentation(ours, theirs)
+    assert {name: own for name, (own, _) in pairs.items()} == {
+        name: other for name, (_, other) in pairs.items()
+    }
 
 
-def _same_players(ours: DictConfig, theirs: dict) -> None:
+# What both say of a thing, by its name: (ours, theirs).
+Pairs = dict[str, tuple[object, object]]
+
+
+def _players(ours: DictConfig, theirs: dict) -> Pairs:
     generator, synthesis = theirs["G_kwargs"], theirs["G_kwargs"]["synthesis_kwargs"]
-    assert ours.generator.z_dim == generator["z_dim"]
-    assert ours.generator.w_dim == generator["w_dim"]
-    assert ours.generator.mapping_layers == generator["mapping_kwargs"]["num_layers"]
-    assert ours.generator.channel_base == synthesis["channel_base"]
-    assert ours.generator.channel_max == synthesis["channel_max"]
-    assert ours.generator.conv_clamp == synthesis["conv_clamp"]
-    assert ours.generator.architecture == synthesis.get("architecture", "skip")
-
     discriminator = theirs["D_kwargs"]
-    assert ours.discriminator.channel_base == discriminator["channel_base"]
-    assert ours.discriminator.channel_max == discriminator["channel_max"]
-    assert ours.discriminator.conv_clamp == discriminator["conv_clamp"]
-    assert ours.discriminator.architecture == discriminator.get("architecture", "resnet")
-    assert ours.discriminator.freeze_layers == discriminator["block_kwargs"].get("freeze_layers", 0)
-    assert ours.discriminator.mbstd_group == discriminator["epilogue_kwargs"]["mbstd_group_size"]
-    assert ours.discriminator.mbstd_channels == discriminator["epilogue_kwargs"].get("mbstd_num_channels", 1)
+    block, epilogue = discriminator["block_kwargs"], discriminator["epilogue_kwargs"]
+    g, d = ours.generator, ours.discriminator
+    return {
+        "z_dim": (g.z_dim, generator["z_dim"]),
+        "w_dim": (g.w_dim, generator["w_dim"]),
+        "mapping_layers": (g.mapping_layers, generator["mapping_kwargs"]["num_layers"]),
+        "G channel_base": (g.channel_base, synthesis["channel_base"]),
+        "G channel_max": (g.channel_max, synthesis["channel_max"]),
+        "G conv_clamp": (g.conv_clamp, synthesis["conv_clamp"]),
+        "G architecture": (g.architecture, synthesis.get("architecture", "skip")),
+        "D channel_base": (d.channel_base, discriminator["channel_base"]),
+        "D channel_max": (d.channel_max, discriminator["channel_max"]),
+        "D conv_clamp": (d.conv_clamp, discriminator["conv_clamp"]),
+        "D architecture": (d.architecture, discriminator.get("architecture", "resnet")),
+        "freeze_layers": (d.freeze_layers, block.get("freeze_layers", 0)),
+        "mbstd_group": (d.mbstd_group, epilogue["mbstd_group_size"]),
+        "mbstd_channels": (d.mbstd_channels, epilogue.get("mbstd_num_channels", 1)),
+    }
 
 
-def _same_training(ours: DictConfig, theirs: dict) -> None:
+def _training(ours: DictConfig, theirs: dict) -> Pairs:
+    pairs: Pairs = {}
     for player, options in (("generator", theirs["G_opt_kwargs"]), ("discriminator", theirs["D_opt_kwargs"])):
-        assert ours.optim[f"{player}_lr"] == options["lr"]
-        assert list(ours.optim.betas) == options["betas"]
-        assert ours.optim.eps == options["eps"]
+        pairs |= {
+            f"{player}_lr": (ours.optim[f"{player}_lr"], options["lr"]),
+            f"{player} betas": (list(ours.optim.betas), options["betas"]),
+            f"{player} eps": (ours.optim.eps, options["eps"]),
+        }
     loss = theirs["loss_kwargs"]
-    assert ours.loss.r1_gamma == pytest.approx(loss["r1_gamma"], rel=1e-12)
-    # The defaults of the reference's loss, where a set does not change them.
-    assert ours.loss.pl_weight == loss.get("pl_weight", 2)
-    assert ours.loss.pl_decay == loss.get("pl_decay", 0.01)
-    assert ours.loss.pl_batch_shrink == loss.get("pl_batch_shrink", 2)
-    assert ours.loss.style_mixing_prob == loss.get("style_mixing_prob", 0.9)
-    assert ours.loss.pl_interval_iterations == theirs.get("G_reg_interval", 4)
-    assert ours.loss.r1_interval_iterations == theirs.get("D_reg_interval", 16)
-    assert ours.total_kimg == theirs["total_kimg"]
-    assert ours.batch_size == theirs["batch_size"]
-    assert ours.micro_batch == theirs["batch_gpu"]
-    assert ours.ema.half_life_kimg == theirs["ema_kimg"]
-    assert ours.ema.ramp_up == theirs["ema_rampup"]
-    assert ours.data.xflip == theirs["training_set_kwargs"]["xflip"]
-    assert ours.seed == theirs["random_seed"]
+    return pairs | {
+        "r1_gamma": (ours.loss.r1_gamma, pytest.approx(loss["r1_gamma"], rel=1e-12)),
+        # The defaults of the reference's loss, where a set does not change them.
+        "pl_weight": (ours.loss.pl_weight, loss.get("pl_weight", 2)),
+        "pl_decay": (ours.loss.pl_decay, loss.get("pl_decay", 0.01)),
+        "pl_batch_shrink": (ours.loss.pl_batch_shrink, loss.get("pl_batch_shrink", 2)),
+        "style_mixing_prob": (ours.loss.style_mixing_prob, loss.get("style_mixing_prob", 0.9)),
+        "pl_interval": (ours.loss.pl_interval_iterations, theirs.get("G_reg_interval", 4)),
+        "r1_interval": (ours.loss.r1_interval_iterations, theirs.get("D_reg_interval", 16)),
+        "total_kimg": (ours.total_kimg, theirs["total_kimg"]),
+        "batch_size": (ours.batch_size, theirs["batch_size"]),
+        "micro_batch": (ours.micro_batch, theirs["batch_gpu"]),
+        "ema_kimg": (ours.ema.half_life_kimg, theirs["ema_kimg"]),
+        "ema_rampup": (ours.ema.ramp_up, theirs["ema_rampup"]),
+        "xflip": (ours.data.xflip, theirs["training_set_kwargs"]["xflip"]),
+        "seed": (ours.seed, theirs["random_seed"]),
+    }
 
 
-def _same_augmentation(ours: DictConfig, theirs: dict) -> None:
+def _augmentation(ours: DictConfig, theirs: dict) -> Pairs:
     if "augment_kwargs" not in theirs:
-        assert ours.ada.mode == "none"
-        return
+        return {"ada.mode": (ours.ada.mode, "none")}
     strengths = {key: value for key, value in theirs["augment_kwargs"].items() if key != "class_name"}
     ranges = {"xint_max", "rotate_max", "hue_max", "imgfilter_bands", "cutout_size"}
-    for key, value in ours.augpipe.items():
-        if key != "_target_" and not key.endswith("_std") and key not in ranges:
-            assert value == strengths.get(key, 0), key
-    assert ours.ada.p_init == theirs.get("augment_p", 0)
-    if "ada_target" in theirs:
-        assert (ours.ada.mode, ours.ada.target) == ("adaptive", theirs["ada_target"])
-        assert ours.ada.kimg == theirs.get("ada_kimg", 500)
-        assert ours.ada.interval_iterations == theirs.get("ada_interval", 4)
-    else:
-        assert ours.ada.mode == "fixed"
+    pairs: Pairs = {
+        f"augpipe.{key}": (value, strengths.get(key, 0))
+        for key, value in ours.augpipe.items()
+        if key != "_target_" and not key.endswith("_std") and key not in ranges
+    }
+    pairs["p_init"] = ours.ada.p_init, theirs.get("augment_p", 0)
+    if "ada_target" not in theirs:
+        return pairs | {"ada.mode": (ours.ada.mode, "fixed")}
+    return pairs | {
+        "ada.mode": (ours.ada.mode, "adaptive"),
+        "ada.target": (ours.ada.target, theirs["ada_target"]),
+        "ada.kimg": (ours.ada.kimg, theirs.get("ada_kimg", 500)),
+        "ada.interval": (ours.ada.interval_iterations, theirs.get("ada_interval", 4)),
+    }
