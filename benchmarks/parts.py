@@ -62,7 +62,7 @@ class _Watch(TorchDispatchMode):
     """Times the operations that have a kind of their own.
 
     Torch's profiler would keep a record of each operation. Lying between the activations, the records let no large one
-    be used again, and the page faults that follow would be counted as a fifth of the work.
+    be used again, and the page faults that follow would be counted as the operations that meet them.
     """
 
     def __init__(self):

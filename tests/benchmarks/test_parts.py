@@ -1,11 +1,12 @@
 """Every operation has a kind, and a work's parts are all of it."""
 
 import json
+import time
 
 import pytest
 import torch
 
-from benchmarks.parts import KINDS, kind_of, main, parts_of
+from benchmarks.parts import KINDS, _watched, kind_of, main, parts_of
 from benchmarks.settings import Setting
 from stylegan.ops import setup_filter, upsample2d
 
@@ -60,6 +61,20 @@ def test_products_adam_and_sampling_are_told_apart():
     picture, where = torch.randn(1, 1, 4, 4), torch.zeros(1, 4, 4, 2)
     found = kinds_in(lambda: torch.nn.functional.grid_sample(picture, where, align_corners=False))
     assert "augmentation's sampling" in found
+
+
+def test_what_no_operation_takes_is_all_else():
+    x = torch.randn(64, 64)
+
+    def work():
+        torch.mm(x, x)
+        time.sleep(0.02)
+
+    ms = _watched(work, repeats=3)
+    assert ms["matrix products"] > 0 == ms["convolutions"]
+    # The operation is not counted twice: both make the whole, which nothing but the sleep keeps below.
+    assert 20 <= sum(ms.values()) and ms["all else"] >= 20 - ms["matrix products"]
+    assert tuple(ms) == KINDS
 
 
 def test_the_parts_of_each_work_are_measured():
