@@ -42,7 +42,7 @@ def evaluate(composition: Composition) -> int:
         folder = folder_of(networks[0])
         evaluation = instantiate(config.evaluation)(
             networks=networks,
-            folder=Path(config.out) if config.out else folder.path,
+            folder=Path(config.out).expanduser() if config.out else folder.path,
             process=this_process(),
             run=folder,
             learned_from=_learned_from(folder),
@@ -63,7 +63,7 @@ def chosen_networks(network: str | None, *, runs_dir: str, checkpoints: str) -> 
 
     Raises: ValueError where there is none.
     """
-    run = None if network is None else RunFolder(network)
+    run = None if network is None else RunFolder(Path(network).expanduser())
     kept = generators_of(run.checkpoints) if run else []
     if not kept:
         file = find_network(network, runs_dir=runs_dir)
