@@ -102,9 +102,8 @@ class AugmentPipe(nn.Module):
             noise_std=noise_std,
             cutout_size=cutout_size,
         )
-        self._fetched: tuple[Tensor, int, Tensor] | None = (
-            None  # p, how often it was written, and where it was taken
-        )
+        # p, how often it had been written, and its copy on the device of the draws.
+        self._fetched: tuple[Tensor, int, Tensor] | None = None
         self.register_buffer("p", torch.ones([]))
         self.register_buffer("Hz_geom", resampling_filter().float())
         self.register_buffer("Hz_fbank", filter_bank().float())
@@ -157,10 +156,11 @@ class AugmentPipe(nn.Module):
         """p there. To fetch it from another device is to wait for it: done once each time that it was written."""
         if self.p.device == device or self.p.is_inference():
             return self.p.to(device)
-        written = (self.p, self.p._version)
-        if self._fetched is None or self._fetched[0] is not written[0] or self._fetched[1] != written[1]:
-            self._fetched = (*written, self.p.to(device))
-        return self._fetched[2]
+        p, version, copy = self._fetched or (None, None, None)
+        if p is not self.p or version != self.p._version or copy.device != device:
+            copy = self.p.to(device)
+            self._fetched = self.p, self.p._version, copy
+        return copy
 
     def parameters_of(self, draws: dict[str, Tensor], dtype: torch.dtype = torch.float32) -> Parameters:
         """What these draws do to each sample at the present p, on the device of the draws."""
