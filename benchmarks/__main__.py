@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from stylegan.cli.host import prepare_host
+from stylegan.machine.process import prepare_host
 
 prepare_host()
 
@@ -18,8 +18,9 @@ from rich.table import Table  # noqa: E402
 from benchmarks.beside import loading, whole_run  # noqa: E402
 from benchmarks.measure import measured  # noqa: E402
 from benchmarks.settings import NAMED, Setting, parse_setting  # noqa: E402
-from stylegan.atomic import replacing  # noqa: E402
-from stylegan.cli.mistakes import EXIT_MISTAKE, explain  # noqa: E402
+from stylegan.configuration.hydra_errors import explain  # noqa: E402
+from stylegan.errors import EXIT_USER_ERROR  # noqa: E402
+from stylegan.machine.files import replacing  # noqa: E402
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if line is None:
             raise
         print(f"benchmarks: {line}", file=sys.stderr)
-        return EXIT_MISTAKE
+        return EXIT_USER_ERROR
     _show(results)
     if options.json is not None:
         written = results[0] if len(results) == 1 else {"settings": results}

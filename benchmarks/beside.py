@@ -15,7 +15,7 @@ from hydra.utils import instantiate
 
 from benchmarks.settings import Setting
 from stylegan.cli.complete import complete
-from stylegan.cli.compose import composed
+from stylegan.configuration.compose import composed
 
 ROOT = Path(__file__).parents[1]
 ITERATIONS = 4

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from stylegan.cli.host import prepare_host
+from stylegan.machine.process import prepare_host
 
 prepare_host()
 
@@ -19,7 +19,8 @@ import numpy as np  # noqa: E402  (its threads are counted at once)
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
-from stylegan.atomic import replacing  # noqa: E402
+from stylegan.machine.files import replacing  # noqa: E402
+from stylegan.machine.process import usable_cores  # noqa: E402
 from stylegan.metrics import (  # noqa: E402
     fid_bias,
     frechet_distance,
@@ -28,7 +29,6 @@ from stylegan.metrics import (  # noqa: E402
     moments_of,
     precision_recall,
 )
-from stylegan.processes import usable_cores  # noqa: E402
 
 STEPS = ("moments", "distance", "bias", "kid", "kid_interval", "precision_recall")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from stylegan.cli.host import prepare_host
+from stylegan.machine.process import prepare_host
 
 prepare_host()
 
@@ -26,7 +26,7 @@ from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
 from benchmarks.settings import NAMED, Setting, parse_setting  # noqa: E402
 from benchmarks.training import Training  # noqa: E402
-from stylegan.atomic import replacing  # noqa: E402
+from stylegan.machine.files import replacing  # noqa: E402
 
 KINDS = ("convolutions", "filters", "matrix products", "augmentation's sampling", "Adam", "all else")
 

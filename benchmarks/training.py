@@ -11,7 +11,7 @@ from torch.utils.flop_counter import flop_registry
 
 from benchmarks.settings import Setting
 from stylegan.cli.complete import complete, fill_labels
-from stylegan.cli.compose import composed
+from stylegan.configuration.compose import composed
 from stylegan.networks.precision import PRECISIONS
 from stylegan.networks.synthesis import prepared
 from stylegan.training.alone import Alone

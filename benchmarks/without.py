@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
-from stylegan.cli.host import prepare_host
+from stylegan.machine.process import prepare_host
 
 prepare_host()
 
@@ -26,7 +26,7 @@ from torch import Tensor  # noqa: E402
 from benchmarks.settings import NAMED, Setting, parse_setting  # noqa: E402
 from benchmarks.timing import interleaved  # noqa: E402
 from benchmarks.training import SHARES, Training  # noqa: E402
-from stylegan.atomic import replacing  # noqa: E402
+from stylegan.machine.files import replacing  # noqa: E402
 from stylegan.training.gradients import FlatGradients  # noqa: E402
 
 

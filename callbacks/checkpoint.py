@@ -12,13 +12,13 @@ import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 
 from callbacks.cadence import check_every_kimg
-from callbacks.full_disk import is_full_disk, say
 from callbacks.maintenance import maintenance
-from stylegan.atomic import sweep_partials
-from stylegan.checkpoint_files import delete, expendable, write_checkpoint
+from stylegan.distributed.collectives import on_rank_zero
 from stylegan.interop.checkpoint import save_generator
-from stylegan.run_folder import RunFolder, checkpoint_name, checkpoints_in, images_of
-from stylegan.training.ranks import on_rank_zero
+from stylegan.machine.console import say
+from stylegan.machine.files import is_full_disk, sweep_partials
+from stylegan.runs.checkpoints import delete, expendable, write_checkpoint
+from stylegan.runs.folder import RunFolder, checkpoint_name, checkpoints_in, images_of
 
 # Of sysexits.h: a temporary failure, to be tried again; the same command goes on.
 EXIT_NOT_SAVED = 75
@@ -36,7 +36,7 @@ class KimgCheckpoint(pl.Callback):
     none, never Lightning's own.
 
     Args: every_kimg, retry_every_kimg: cadences in thousands of images, > 0. folder: the run folder.
-        keep_last, keep_every_kimg: as in `stylegan.checkpoint_files.expendable`.
+        keep_last, keep_every_kimg: as in `stylegan.runs.checkpoints.expendable`.
     After training: `exit_code`, 0, or 75 where the last checkpoint found no room.
     """
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from stylegan.training.ranks import world
+from stylegan.distributed.collectives import world
 
 
 class Machine(pl.Callback):

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytorch_lightning as pl
 import torch
 
-from stylegan.training.ranks import rank
+from stylegan.distributed.collectives import rank
 
 MAINTENANCE = "Timing/maintenance_sec"
 

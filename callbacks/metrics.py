@@ -9,17 +9,17 @@ import pytorch_lightning as pl
 from torch import nn
 
 from callbacks.cadence import check_every_kimg
-from callbacks.full_disk import going_on_without, say
 from callbacks.maintenance import maintenance
+from callbacks.non_finite_guard import all_finite
 from callbacks.snapshots import undisturbed
-from callbacks.trouble import all_finite
+from stylegan.distributed.collectives import largest_over_ranks, on_rank_zero, rank, world
 from stylegan.evaluation import (
-    BrokenOff,
     Course,
+    EvaluationStoppedError,
     Evaluator,
-    NoScore,
     Plateau,
     Score,
+    ScoreError,
     Watch,
     append_record,
     check_draws,
@@ -36,9 +36,9 @@ from stylegan.evaluation import (
 )
 from stylegan.loggers import log_means
 from stylegan.loggers.rows import RowLogger
-from stylegan.run_folder import RunFolder, checkpoint_name
+from stylegan.machine.console import going_on_without, say
+from stylegan.runs.folder import RunFolder, checkpoint_name
 from stylegan.training.clock import is_due
-from stylegan.training.ranks import largest_over_ranks, on_rank_zero, rank, world
 
 
 class Metrics(pl.Callback):
@@ -211,14 +211,14 @@ class Metrics(pl.Callback):
                 scores = self._evaluator.scores(
                     module.generator_ema, precision=getattr(module, "precision", "fp32"), watch=watch
                 )
-        except BrokenOff as broken:
+        except EvaluationStoppedError as broken:
             self._owed = broken.by_signal
             if rank() == 0:
                 say(f"the metrics at kimg {module.kimg:.3f} were not finished: {self._why(module)}")
             scores = []
         except ValueError as error:
             # What one process alone has met keeps the others waiting for it.
-            if world() > 1 and not isinstance(error, NoScore):
+            if world() > 1 and not isinstance(error, ScoreError):
                 raise
             if rank() == 0:
                 say(f"no metrics at kimg {module.kimg:.3f}: {error}")
@@ -245,7 +245,7 @@ class Metrics(pl.Callback):
                     truncation=self.truncation,
                     precision=getattr(module, "precision", "fp32"),
                 )
-        except (BrokenOff, ValueError) as error:
+        except (EvaluationStoppedError, ValueError) as error:
             say(f"the report was not finished ({error}); stylegan-evaluate report=true writes it")
             return
         with going_on_without("report.html"):

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from callbacks.trouble import TrainingTrouble
-from stylegan.training.ranks import largest_over_ranks, rank
+from stylegan.distributed.collectives import largest_over_ranks, rank
+from stylegan.errors import TrainingUnstableError
 
 # Of sysexits.h: a temporary failure, to be tried again; the same command goes on.
 EXIT_TIME_IS_UP = 75
@@ -84,7 +84,7 @@ class Preemption(pl.Callback):
             trainer.should_stop = True
 
     def on_exception(self, trainer: pl.Trainer, module: pl.LightningModule, exception: BaseException) -> None:
-        goes_back = isinstance(exception, TrainingTrouble) and (
+        goes_back = isinstance(exception, TrainingUnstableError) and (
             int(getattr(module, "rollbacks", 0)) < exception.max_rollbacks
         )
         if goes_back and self._end is not None:

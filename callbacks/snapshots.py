@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from callbacks.cadence import check_every_kimg
-from callbacks.full_disk import going_on_without
 from callbacks.maintenance import maintenance
 from stylegan.images import save_png, tile, to_uint8, visible
 from stylegan.latents import Sampler, latents_of
 from stylegan.loggers import define_kimg_axis, log_image
-from stylegan.run_folder import RunFolder, checkpoint_name
+from stylegan.machine.console import going_on_without
+from stylegan.runs.folder import RunFolder, checkpoint_name
 
 
 class SnapshotGrid(pl.Callback):

@@ -10,9 +10,9 @@ import pytorch_lightning as pl
 import torch
 
 from callbacks.cadence import check_every_kimg
-from callbacks.full_disk import going_on_without
 from callbacks.maintenance import MAINTENANCE
 from stylegan.loggers import RowLogger, define_kimg_axis, forget_after, log_means
+from stylegan.machine.console import going_on_without
 from stylegan.training.stats import Stat
 
 GIB = 2**30

@@ -6,7 +6,7 @@ from typing import Any
 
 from datamodules.datasets import ImageDataset
 from datamodules.datasets.pixel_memory import PixelMemory, pixel_bytes
-from stylegan.free_memory import in_words, room_of_machine
+from stylegan.machine.memory import in_words, room_of_machine
 
 # The rest is for the training, for what torch itself takes, and for others.
 _SHARE_OF_FREE = 4

@@ -18,7 +18,7 @@ from datamodules.datasets.scan_cache import ScanCache
 from datamodules.image_datamodule import ImageDataModule
 from datamodules.one_size import agreed_size
 from datamodules.option_checks import check_patterns, check_whole
-from stylegan.cache_folder import cache_folder
+from stylegan.machine.files import cache_folder
 
 _LABELS = ("none", "folders", "json", "csv")
 
@@ -36,7 +36,7 @@ class FolderData(ImageDataModule):
       pictures, chosen by the seed; max_bad: go on without so many files that cannot be read, None = the larger
       of 20 and 1 % of them; cache_dir: folder for what a look at the files found, None = the user's
       cache folder; the others as in `ImageDataModule`.
-    Raises: `setup`: ValueError for a set that does not fit the options; an item: BadPicture.
+    Raises: `setup`: ValueError for a set that does not fit the options; an item: BadImageError.
     """
 
     def __init__(

@@ -17,7 +17,7 @@ from datamodules.datasets.choice import split
 from datamodules.loader import make_loader
 from datamodules.option_checks import check_fraction, check_seconds, check_true_or_false, check_whole
 from datamodules.sampler import ResumableSampler
-from stylegan.processes import usable_cores
+from stylegan.machine.process import usable_cores
 from stylegan.sizes import Size, parse_size
 
 # Keeps the choice of pictures to show apart from other draws under the same seed.

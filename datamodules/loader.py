@@ -8,14 +8,14 @@ import torch
 from torch._utils import ExceptionWrapper
 from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_info
 
-from datamodules.datasets import BadPicture
+from datamodules.datasets import BadImageError
 from datamodules.sampler import ResumableSampler
 from datamodules.workers import Reading, WorkerBatches, WorkersLost, start_worker
 
 MOST_RESTARTS = 3
 
 
-class WorkersGivenUp(BadPicture):
+class WorkersGivenUp(BadImageError):
     """No batch comes, however often the workers are started anew; the message names what they were reading."""
 
 
@@ -80,10 +80,10 @@ def make_loader(
 class _Failure:
     """What a worker sends in place of a batch that it could not read."""
 
-    error: BadPicture | ExceptionWrapper
+    error: BadImageError | ExceptionWrapper
 
     def reraise(self) -> NoReturn:
-        if isinstance(self.error, BadPicture):
+        if isinstance(self.error, BadImageError):
             raise self.error
         self.error.reraise()
 
@@ -107,7 +107,7 @@ class _Guarded(Dataset):
             return [self.dataset[index] for index in indices]
         try:
             return [self._read(index) for index in indices]
-        except BadPicture as error:
+        except BadImageError as error:
             # Its words are for the user, without the worker's traceback.
             return _Failure(error)
         except Exception:

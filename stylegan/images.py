@@ -7,7 +7,7 @@ import torch
 from PIL import Image, PngImagePlugin
 from torch import Tensor
 
-from stylegan.atomic import replacing
+from stylegan.machine.files import replacing
 
 _PNG_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 

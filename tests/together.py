@@ -10,8 +10,8 @@ import pytest
 import torch
 import torch.multiprocessing
 
-from stylegan.processes import Process
-from stylegan.training import ranks
+from stylegan.distributed import collectives as ranks
+from stylegan.distributed.processes import Process
 
 
 def together(world: int, work: Callable[..., Any], place: Path, *arguments: Any) -> list[Any]:

@@ -13,7 +13,7 @@ from datamodules.datasets.image_dataset import ImageDataset
 from datamodules.datasets.labels import Labels, no_labels
 
 
-class BadPicture(ValueError):
+class BadImageError(ValueError):
     """A file of the data set that cannot be read; the message names it and the way out."""
 
 
@@ -36,7 +36,7 @@ class PictureDataset(ImageDataset):
     Args: names: the files, None = all; labels: of these, in their order; max_bad: how many files may be
       unreadable before it is an error; left_out: how many of these were met before; checksums: CRC-32 of the
       files, None = ask for them.
-    Raises, from an item: BadPicture naming the file where there are more.
+    Raises, from an item: BadImageError naming the file where there are more.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class PictureDataset(ImageDataset):
                 return torch.from_numpy(pixels), shown
             except UNREADABLE as error:
                 self._mark_bad(shown, error)
-        raise BadPicture(f"none of the {len(self)} pictures can be read; repair them, or give others")
+        raise BadImageError(f"none of the {len(self)} pictures can be read; repair them, or give others")
 
     def _mark_bad(self, index: int, error: Exception) -> None:
         self._bad[index] = True
@@ -130,7 +130,7 @@ class PictureDataset(ImageDataset):
         problem = f"cannot read the picture {self.files.where(self.names[index])} ({reason_of(error)})"
         if count > self.max_bad:
             more = f"; with it {count} were met" if count > 1 else ""
-            raise BadPicture(
+            raise BadImageError(
                 f"{problem}{more}; remove it, or save it anew, as PNG or JPEG, or allow more of them by "
                 f"data.max_bad={max(2 * self.max_bad, count)}"
             ) from error

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stylegan.free_memory import promise
+from stylegan.machine.memory import promise
 
 
 class PixelMemory:
@@ -17,7 +17,7 @@ class PixelMemory:
     One block holds them for this process and for the workers that it forks: whichever reads a picture, all have it,
     also workers that are started anew. It is anonymous shared memory, which knows no limit of /dev/shm, and of
     which the system gives away only what has been written. A copy by pickle, as for workers that are not forked,
-    keeps nothing. Until it is written, its `promised_bytes` are counted in `stylegan.free_memory`.
+    keeps nothing. Until it is written, its `promised_bytes` are counted in `stylegan.machine.memory`.
 
     Args: count: items of the set; shape: [C,H,W] of each.
     Raises: OSError, OverflowError where so much memory cannot be had.

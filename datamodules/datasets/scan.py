@@ -13,7 +13,7 @@ from datamodules.datasets.decoding import UNREADABLE, Size, measure_picture, rea
 from datamodules.datasets.folder import FolderFiles
 from datamodules.datasets.scan_cache import ScanCache
 from datamodules.datasets.zip_file import ZipFiles
-from stylegan.processes import usable_cores
+from stylegan.machine.process import usable_cores
 
 # Sets of up to so many pictures are decoded once before the start, so that it can name every damaged file.
 # Of larger ones, where that takes many minutes, the headers are read; the rest shows when it is trained on.

@@ -19,7 +19,7 @@ from stylegan.augment.parameters import (
     strengths,
 )
 from stylegan.augment.spectral import amplify_bands, band_gains, filter_bank, resampling_filter
-from stylegan.ops.upload import uploaded
+from stylegan.machine.devices import uploaded
 
 
 class AugmentPipe(nn.Module):

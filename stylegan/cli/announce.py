@@ -7,11 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from stylegan.cli.compose import Composition
-from stylegan.cli.memory import memory_line
-from stylegan.cli.runs import stored_config
-from stylegan.config import effective_group
-from stylegan.run_folder import RunFolder, images_of
+from stylegan.configuration.batches import effective_group
+from stylegan.configuration.compose import Composition
+from stylegan.configuration.memory_estimate import memory_line
+from stylegan.runs.folder import RunFolder, images_of
+from stylegan.runs.resume import stored_config
 from stylegan.sizes import parse_size, size_text
 
 

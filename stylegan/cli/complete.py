@@ -8,29 +8,22 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from stylegan.cli.arguments import mistyped
-from stylegan.cli.compose import Composition
-from stylegan.cli.continued import kept
-from stylegan.cli.devices import settle_devices
-from stylegan.cli.free_text import literal
-from stylegan.cli.mistakes import UserMistake
-from stylegan.cli.nearest import nearest
-from stylegan.cli.origins import origins, users_keys
-from stylegan.config import AUTO, RunConfig, accumulation, scalar_faults, share_of_device
-from stylegan.presets import NULL_IS_A_VALUE, derive, names
-from stylegan.presets import keys as preset_keys
-from stylegan.processes import this_process
-from stylegan.run_folder import RunFolder
+from stylegan.configuration.batches import accumulation, settle_devices, share_of_device
+from stylegan.configuration.command_line import literal
+from stylegan.configuration.compose import Composition
+from stylegan.configuration.explain import origins, users_keys
+from stylegan.configuration.presets import NULL_IS_A_VALUE, derive, names
+from stylegan.configuration.presets import keys as preset_keys
+from stylegan.configuration.schema import AUTO, BY_THE_COMMAND, FROM_THE_DATA, RunConfig, scalar_faults
+from stylegan.configuration.suggestions import nearest
+from stylegan.configuration.user_code import mistyped
+from stylegan.distributed.processes import this_process
+from stylegan.errors import UserError
+from stylegan.runs.folder import RunFolder
+from stylegan.runs.resume import kept
 from stylegan.sizes import parse_size, plain_size, size_text
 
 LONGEST_NAME = 150  # characters; file systems take 255 bytes
-
-# Null so far, and filled in before anything is built.
-FROM_THE_DATA = {"generator.c_dim", "generator.label_names", "discriminator.c_dim", "data_fingerprint"}
-BY_THE_COMMAND = {
-    "run_dir": "run_dir is runs_dir/name; set runs_dir=... and name=... instead",
-    "data_fingerprint": "data_fingerprint is read from the data; it cannot be set",
-}
 
 
 @dataclass(frozen=True)
@@ -44,11 +37,11 @@ class Completed:
 def check(config: DictConfig) -> None:
     """Refuses what can be told without the data; writes the size as constructors take it.
 
-    Raises: UserMistake naming the keys, one line a fault.
+    Raises: UserError naming the keys, one line a fault.
     """
     groups = [group for group in ("data", "trainer") if "_target_" not in config[group]]
     if groups:
-        raise UserMistake("\n".join(f"{group} is empty; choose one: {group}=..." for group in groups))
+        raise UserError("\n".join(f"{group} is empty; choose one: {group}=..." for group in groups))
     faults = [*_unknown(config)]
     faults += [line for key, line in BY_THE_COMMAND.items() if config[key] is not None]
     faults += [f"{key} must be set: {key}=..." for key in sorted(OmegaConf.missing_keys(config))]
@@ -81,7 +74,7 @@ def check(config: DictConfig) -> None:
         later -= {"resolution"}
     faults += mistyped(config, later=later)
     if faults:
-        raise UserMistake("\n".join(faults))
+        raise UserError("\n".join(faults))
 
 
 def _runs_among_pictures(config: DictConfig) -> Iterator[str]:
@@ -103,7 +96,7 @@ def complete(composition: Composition) -> Completed:
 
     So does `micro_batch=auto`, until it is measured.
 
-    Raises: ValueError or UserMistake, naming the key, for values that make no sense.
+    Raises: ValueError or UserError, naming the key, for values that make no sense.
     """
     config, choices = composition.config, composition.choices
     check(config)

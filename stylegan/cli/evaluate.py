@@ -12,14 +12,18 @@ from typing import Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from stylegan.cli.compose import Composition, composed, keys_of, run_command
-from stylegan.cli.host import prepare_host
-from stylegan.cli.mistakes import EXIT_TRY_AGAIN, UserMistake, from_input
-from stylegan.cli.nearest import options_of
-from stylegan.cli.network import find_network, nonsense_in
-from stylegan.cli.runs import resolved_text, stored_config
-from stylegan.processes import this_process
-from stylegan.run_folder import RunFolder, checkpoints_in, images_of
+from stylegan.cli.command import run_command
+from stylegan.configuration.compose import Composition, composed, keys_of
+from stylegan.configuration.hydra_errors import from_input
+from stylegan.configuration.suggestions import options_of
+from stylegan.configuration.user_code import nonsense_in
+from stylegan.distributed.processes import this_process
+from stylegan.errors import EXIT_TRY_AGAIN, UserError
+from stylegan.machine.process import prepare_host
+from stylegan.runs.folder import RunFolder, checkpoints_in, images_of
+from stylegan.runs.network_files import find_network
+from stylegan.runs.records import resolved_text
+from stylegan.runs.resume import stored_config
 
 CHECKPOINTS = ("newest", "all")
 
@@ -34,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def evaluate(composition: Composition) -> int:
-    """Scores one network, or all that a run has kept.  Returns: the exit code.  Raises: UserMistake."""
+    """Scores one network, or all that a run has kept.  Returns: the exit code.  Raises: UserError."""
     config = composition.config
     _refuse_nonsense(composition)
     with from_input():
@@ -144,7 +148,7 @@ def _targets_in(tree: Any) -> Iterator[Any]:
 
 
 def _refuse_nonsense(composition: Composition) -> None:
-    """Raises: UserMistake, one line a fault."""
+    """Raises: UserError, one line a fault."""
     config, data = composition.config, composition.choices.get("data")
     # A kind of data of the user's own lies where --config-dir says.
     places = [word for word in composition.overrides if word.startswith("hydra.searchpath=")]
@@ -153,7 +157,7 @@ def _refuse_nonsense(composition: Composition) -> None:
     if config.checkpoints not in CHECKPOINTS:
         faults.append(f"checkpoints={config.checkpoints}: it must be newest or all")
     if faults:
-        raise UserMistake("\n".join(faults))
+        raise UserError("\n".join(faults))
 
 
 if __name__ == "__main__":

@@ -13,16 +13,11 @@ from typing import Any, NamedTuple
 from hydra.utils import call, instantiate
 from omegaconf import DictConfig
 
-from stylegan.cli.mistakes import (
-    EXIT_INTERRUPTED,
-    ProcessLost,
-    UserMistake,
-    from_input,
-    is_bad_picture,
-    is_lost_connection,
-)
-from stylegan.config import count_devices
-from stylegan.free_memory import ran_out
+from stylegan.configuration.batches import count_devices
+from stylegan.configuration.hydra_errors import from_input, is_bad_picture
+from stylegan.distributed.processes import is_lost_connection
+from stylegan.errors import EXIT_INTERRUPTED, ProcessLostError, UserError
+from stylegan.machine.memory import ran_out
 
 # What a file that cannot be read, or holds something else, makes torch and Lightning raise.
 _UNUSABLE = (RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile)
@@ -38,7 +33,7 @@ class Parts(NamedTuple):
 
 
 def build(config: DictConfig) -> Parts:
-    """Raises: Hydra's InstantiationException; UserMistake for a group's key without a `_target_`, or a precision that
+    """Raises: Hydra's InstantiationException; UserError for a group's key without a `_target_`, or a precision that
     the device does not have.
     """
     # The first weights are drawn from torch's own generator, and nothing later is.
@@ -50,7 +45,7 @@ def build(config: DictConfig) -> Parts:
     keeps = any(base.__name__ == "Checkpoint" for part in callbacks for base in type(part).__mro__)
     chosen = {}
     if config.trainer.strategy == "auto" and devices_of(config) > 1:
-        chosen["strategy"] = instantiate({"_target_": "stylegan.training.strategy.FlatStrategy"})
+        chosen["strategy"] = instantiate({"_target_": "stylegan.distributed.strategy.FlatStrategy"})
     trainer = instantiate(
         config.trainer, callbacks=callbacks, logger=loggers or False, enable_checkpointing=keeps, **chosen
     )
@@ -69,7 +64,7 @@ def _instantiate_each(nodes: Mapping[str, Any], group: str) -> list[Any]:
     """The parts of a group, those that are null being switched off."""
     for key, node in nodes.items():
         if node is not None and not (isinstance(node, Mapping) and "_target_" in node):
-            raise UserMistake(f"{group}.{key} has no _target_; the keys of {group} are {', '.join(nodes)}")
+            raise UserError(f"{group}.{key} has no _target_; the keys of {group} are {', '.join(nodes)}")
     return [instantiate(node) for node in nodes.values() if node is not None]
 
 
@@ -78,7 +73,7 @@ def fit(parts: Parts, data: Any, checkpoint: Path | None, *, resume: str | None 
 
     Args: resume: the value of that key where the checkpoint is another run's; None = it is this one's.
 
-    Raises: UserMistake; ProcessLost; SystemExit where one of several processes leaves alone; trouble of the training
+    Raises: UserError; ProcessLostError; SystemExit where one of several processes leaves alone; trouble of the training
     itself, and what is no mistake.
     """
     trainer, module, callbacks = parts
@@ -86,16 +81,16 @@ def fit(parts: Parts, data: Any, checkpoint: Path | None, *, resume: str | None 
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     except Exception as error:
         if is_bad_picture(error):
-            raise UserMistake(str(error).strip().splitlines()[-1]) from error
+            raise UserError(str(error).strip().splitlines()[-1]) from error
         if trainer.world_size > 1 and is_lost_connection(error):
-            raise ProcessLost(str(error).splitlines()[0]) from error
+            raise ProcessLostError(str(error).splitlines()[0]) from error
         if ran_out(error):
-            raise UserMistake(_too_large(getattr(module, "micro_batch", None), error)) from error
+            raise UserError(_too_large(getattr(module, "micro_batch", None), error)) from error
         if checkpoint is not None and _is_of_the_checkpoint(error):
-            raise UserMistake(_unusable(checkpoint, error, resume)) from error
+            raise UserError(_unusable(checkpoint, error, resume)) from error
         # Before the loader exists nothing is trained: a logger or a callback met a file that it cannot read or write.
         if isinstance(error, OSError) and not has_begun(parts):
-            raise UserMistake(_no_file(error)) from error
+            raise UserError(_no_file(error)) from error
         raise
     except SystemExit as leaving:
         # Lightning turns Ctrl-C into code 1. This early there is nothing to save.

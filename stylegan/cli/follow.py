@@ -8,20 +8,15 @@ from typing import Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from stylegan.cli.children import end_with_starter
-from stylegan.cli.command_line import CommandLine
+from stylegan.cli.command import exit_code_of
 from stylegan.cli.fitting import build, fit, quiet_lightning
-from stylegan.cli.mistakes import (
-    EXIT_TRY_AGAIN,
-    ProcessLost,
-    exit_code_of,
-    explain,
-    is_lost_connection,
-    is_trouble,
-)
-from stylegan.cli.own_files import importable
-from stylegan.cli.team import Team
-from stylegan.processes import Process
+from stylegan.configuration.command_line import CommandLine
+from stylegan.configuration.hydra_errors import explain, is_trouble
+from stylegan.configuration.user_code import importable
+from stylegan.distributed.launch import Team
+from stylegan.distributed.processes import Process, is_lost_connection
+from stylegan.errors import EXIT_TRY_AGAIN, ProcessLostError
+from stylegan.machine.process import end_with_starter
 
 
 def follow(process: Process, argv: Sequence[str]) -> int:
@@ -40,7 +35,7 @@ def _follow(process: Process, argv: Sequence[str]) -> int:
                 message = _take_part(team, message)
             team.leave()
             return message["leave"]
-        except ProcessLost:
+        except ProcessLostError:
             return EXIT_TRY_AGAIN  # rank 0 says so, if it is there
         except RuntimeError as error:
             if is_lost_connection(error):

@@ -8,11 +8,14 @@ from pathlib import Path
 
 from hydra.utils import instantiate
 
-from stylegan.cli.compose import Composition, keys_of, run_command
-from stylegan.cli.host import prepare_host
-from stylegan.cli.mistakes import UserMistake, from_input
-from stylegan.cli.network import find_network, nonsense_in
-from stylegan.run_folder import RunFolder, images_of
+from stylegan.cli.command import run_command
+from stylegan.configuration.compose import Composition, keys_of
+from stylegan.configuration.hydra_errors import from_input
+from stylegan.configuration.user_code import nonsense_in
+from stylegan.errors import UserError
+from stylegan.machine.process import prepare_host
+from stylegan.runs.folder import RunFolder, images_of
+from stylegan.runs.network_files import find_network
 from stylegan.version import __version__
 
 
@@ -23,10 +26,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def generate(composition: Composition) -> int:
-    """Runs the chosen task on one network.  Returns: the exit code.  Raises: UserMistake."""
+    """Runs the chosen task on one network.  Returns: the exit code.  Raises: UserError."""
     config = composition.config
     if faults := list(nonsense_in(config, keys_of("generate"))):
-        raise UserMistake("\n".join(faults))
+        raise UserError("\n".join(faults))
     with from_input():
         network = find_network(config.network, runs_dir=config.runs_dir)
         out = default_out(network) if config.out is None else Path(config.out).expanduser()
@@ -43,7 +46,7 @@ def generate(composition: Composition) -> int:
     try:
         task.run()
     except OSError as error:
-        raise UserMistake(
+        raise UserError(
             f"the pictures cannot be written: {error}; set out=... for another folder"
         ) from error
     return 0

@@ -16,20 +16,24 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from stylegan.cli.announce import say, say_finished_already, say_start, say_where_to_look, told_of_trouble
+from stylegan.cli.command import exit_code_of, run_command
 from stylegan.cli.complete import Completed, check, complete, fill_labels, refuse_too_few
-from stylegan.cli.compose import Composition, run_command
-from stylegan.cli.drift import Change, refuse_drift
-from stylegan.cli.explain import explained
 from stylegan.cli.fitting import Parts, build, devices_of, fit, has_begun, quiet_lightning
 from stylegan.cli.follow import follow
-from stylegan.cli.host import prepare_host
-from stylegan.cli.log_file import outliving_its_log
-from stylegan.cli.micro_batch import measured_micro_batch
-from stylegan.cli.mistakes import ProcessLost, UserMistake, exit_code_of, from_input, is_trouble
-from stylegan.cli.runs import (
-    find_checkpoint,
-    is_done,
-    last_good,
+from stylegan.cli.memory_probe import measured_micro_batch
+from stylegan.configuration.compose import Composition
+from stylegan.configuration.explain import explained
+from stylegan.configuration.hydra_errors import from_input, is_trouble
+from stylegan.configuration.schema import AUTO
+from stylegan.distributed.launch import Team, team_of
+from stylegan.distributed.processes import this_process
+from stylegan.errors import ProcessLostError, UserError
+from stylegan.machine.console import outliving_its_log
+from stylegan.machine.process import leaving_at_once, prepare_host
+from stylegan.runs.config_diff import Change, refuse_drift
+from stylegan.runs.folder import RunFolder
+from stylegan.runs.lock import RunLock
+from stylegan.runs.records import (
     locked,
     put_back_unless,
     record_changes,
@@ -37,15 +41,9 @@ from stylegan.cli.runs import (
     refuse_unwritable,
     resolved_text,
     settle_run_id,
-    stored_config,
     write_config,
 )
-from stylegan.cli.signals import leaving_at_once
-from stylegan.cli.team import Team, team_of
-from stylegan.config import AUTO
-from stylegan.processes import this_process
-from stylegan.run_folder import RunFolder
-from stylegan.run_lock import RunLock
+from stylegan.runs.resume import find_checkpoint, is_done, last_good, stored_config
 from stylegan.sizes import parse_size, plain_size
 
 EXIT_GIVEN_UP = 70  # of sysexits.h: something is wrong inside
@@ -123,12 +121,12 @@ def _train_alone(composition: Composition, folder: RunFolder, lock: RunLock, sta
         parts = build(config)
         try:
             faults = team.faults()
-        except ProcessLost as lost:
+        except ProcessLostError as lost:
             say(f"trouble     {lost}")
             raise SystemExit(team.what_became()) from lost
         team.tell({"go": not faults})
         if faults:
-            raise UserMistake("\n".join(faults))
+            raise UserError("\n".join(faults))
         with ExitStack() as stack:
             if checkpoint is not None:
                 stack.enter_context(put_back_unless(lambda: has_begun(parts), folder))
@@ -171,7 +169,7 @@ def _fit_until_done(
         except SystemExit:
             _say_interrupted(parts.module, folder, resume=composition.config.resume)
             raise
-        except ProcessLost as lost:
+        except ProcessLostError as lost:
             say(f"trouble     another process of the run is gone ({lost})")
             code = team.what_became()
             break

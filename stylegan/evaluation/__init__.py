@@ -14,16 +14,16 @@ from stylegan.evaluation.records import Score, in_line, read_records
 from stylegan.evaluation.records import append as append_record
 from stylegan.evaluation.records import truncate_after as truncate_records_after
 from stylegan.evaluation.reporting import report_on, say_report
-from stylegan.evaluation.scores import NoScore
-from stylegan.evaluation.watch import BrokenOff, Watch
+from stylegan.evaluation.scores import ScoreError
+from stylegan.evaluation.watch import EvaluationStoppedError, Watch
 
 __all__ = [
     "Best",
-    "BrokenOff",
+    "EvaluationStoppedError",
     "Course",
     "Definition",
     "Evaluator",
-    "NoScore",
+    "ScoreError",
     "Plateau",
     "Score",
     "Watch",

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from stylegan.distributed.collectives import on_rank_zero
 from stylegan.evaluation.definitions import Definition, fewest_pictures
 from stylegan.evaluation.fakes import Fakes, Labelled
 from stylegan.evaluation.fingerprint import weights_sha256
@@ -15,14 +16,13 @@ from stylegan.evaluation.protocol import PROTOCOL_VERSION
 from stylegan.evaluation.published import check_published
 from stylegan.evaluation.reals import Reals
 from stylegan.evaluation.records import Score
-from stylegan.evaluation.scores import NoScore, Results, inception_results, score_of
+from stylegan.evaluation.scores import Results, ScoreError, inception_results, score_of
 from stylegan.evaluation.sharing import Rows, rows_of_all
 from stylegan.evaluation.watch import Watch
-from stylegan.full_precision import full_precision
+from stylegan.machine.devices import full_precision
 from stylegan.networks.precision import precision_text
 from stylegan.networks.synthesis import prepared
 from stylegan.sizes import size_text
-from stylegan.training.ranks import on_rank_zero
 
 
 class Evaluator:
@@ -68,7 +68,7 @@ class Evaluator:
     def prepare(self, watch: Watch) -> None:
         """Computes the features of the real pictures, if they are not known; `scores` does so by itself.
 
-        Raises: BrokenOff.
+        Raises: EvaluationStoppedError.
         """
         for definition in self.definitions:
             self._real_features(definition, watch)
@@ -77,7 +77,7 @@ class Evaluator:
         """One score a definition, in their order; the same on all processes.
 
         Args: generator: in evaluation mode, on the device that draws, as `precision` says.
-        Raises: BrokenOff, NoScore, on all processes; nothing was recorded then.
+        Raises: EvaluationStoppedError, ScoreError, on all processes; nothing was recorded then.
         """
         began = time.monotonic()
         self.prepare(watch)
@@ -105,7 +105,7 @@ class Evaluator:
                 try:
                     results = paths.get(definition.name) or self._results(definition, drawn, watch)
                 except ValueError as error:
-                    raise NoScore(f"{definition.name}: {error}") from error
+                    raise ScoreError(f"{definition.name}: {error}") from error
                 seconds = drawn_sec + time.monotonic() - since
                 protocol = self.protocol(definition, generator, precision)
                 found.append(Score(definition.name, results, protocol, seconds, weights))

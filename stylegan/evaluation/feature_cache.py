@@ -9,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from stylegan.atomic import replacing
+from stylegan.machine.files import replacing
 
 # Counted up when features or their order come about in another way.
 _FORMAT = "1"

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from stylegan.evaluation.fakes import NUM_FAKES, Fakes, LabelsOfFakes
 from stylegan.evaluation.sharing import CHUNK
 from stylegan.evaluation.watch import Watch
-from stylegan.full_precision import full_precision
 from stylegan.images import to_float, to_uint8
 from stylegan.latents import Sampler, latents_of
+from stylegan.machine.devices import full_precision
 from stylegan.networks.synthesis import prepared
 from stylegan.report import Evidence, Logits, Pictures, pictures_of
 from stylegan.report.origin import Origin
@@ -43,7 +43,7 @@ def evidence_of(
       = not at hand. data: a data module that is set up. detector: as `stylegan.features.Detector`. origin: whether
       the network was trained on the data's items to train on. seed: of the first fake. truncation: psi.
       noise_mode: as in `Fakes`; walks have no noise. about: how this is made, for the head of the report.
-    Raises: BrokenOff.
+    Raises: EvaluationStoppedError.
     """
     plain = getattr(data, "originals", data.dataset)
     labels = LabelsOfFakes(plain, max(num_fakes, _WALKS), seed) if generator.c_dim else None

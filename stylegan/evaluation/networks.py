@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Self
 
 from torch import nn
 
+from stylegan.distributed.collectives import join, on_rank_zero, part, rank, world
 from stylegan.evaluation.course import ranked
 from stylegan.evaluation.definitions import Definition, definitions_of, higher_is_better
 from stylegan.evaluation.evaluator import Evaluator
@@ -21,11 +22,10 @@ from stylegan.evaluation.published import check_published
 from stylegan.evaluation.records import Score, append, record_path, recorded
 from stylegan.evaluation.reporting import report_on, say_report
 from stylegan.evaluation.watch import Watch
-from stylegan.networks.device import device_named
+from stylegan.machine.devices import device_named
 from stylegan.networks.precision import lower, precision_on
-from stylegan.run_folder import RunFolder, images_of
+from stylegan.runs.folder import RunFolder, images_of
 from stylegan.sizes import size_text
-from stylegan.training.ranks import join, on_rank_zero, part, rank, world
 
 
 class Network(NamedTuple):
@@ -112,7 +112,7 @@ class Evaluation:
 
         Returns: the scores, network by network, those that are known from the records included.
         What could not be added to the records is in `unrecorded`, by their paths.
-        Raises: BrokenOff; ValueError where network and data do not fit, or the folder cannot be written.
+        Raises: EvaluationStoppedError; ValueError where network and data do not fit, or the folder cannot be written.
         """
         join(self.process)
         try:

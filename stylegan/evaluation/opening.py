@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from stylegan.cache_folder import cache_folder
 from stylegan.evaluation.definitions import Definition
 from stylegan.evaluation.feature_cache import FeatureCache
 from stylegan.evaluation.reals import Reals
 from stylegan.features import Detector, open_detector
+from stylegan.machine.files import cache_folder
 
 
 def open_detectors(

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from stylegan.report.origin import Origin
-from stylegan.run_folder import RunFolder
+from stylegan.runs.folder import RunFolder
 
 
 def origin_of(data: Any, learned_from: str | None, run: RunFolder | None) -> Origin:

@@ -7,17 +7,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from stylegan.distributed.collectives import on_rank_zero
 from stylegan.evaluation.definitions import Definition
 from stylegan.evaluation.fakes import Labelled, LabelsOfFakes, check_seeds
-from stylegan.evaluation.scores import NoScore, Results
+from stylegan.evaluation.scores import Results, ScoreError
 from stylegan.evaluation.sharing import Rows, rows_of_all
 from stylegan.evaluation.watch import Watch
-from stylegan.full_precision import full_precision
 from stylegan.latents import latents_of
 from stylegan.latents.seeds import noise_of
+from stylegan.machine.devices import full_precision
 from stylegan.metrics import path_distances, trimmed_mean
 from stylegan.networks.precision import compute_in
-from stylegan.training.ranks import on_rank_zero
 
 # Keeps the places along the paths apart from other draws under the same seed.
 _PLACE_STREAM = int.from_bytes(b"path", "big")
@@ -36,7 +36,8 @@ def path_results(
 
     Both ends of a step have the same fresh noise. The network computes in float32: the steps are too small for less.
     Args: reals: whose labels are drawn; None for a generator without.
-    Returns: {name: value}. Raises: BrokenOff; NoScore where distances are not finite; ValueError for too few seeds.
+    Returns: {name: value}. Raises: EvaluationStoppedError; ScoreError where distances are not finite;
+      ValueError for too few seeds.
     """
     num, options = definition.num_fakes, definition.options
     check_seeds(seed, 2 * num)
@@ -78,6 +79,6 @@ def path_results(
         try:
             return {definition.name: float(trimmed_mean(rows["distances"]))}
         except ValueError as error:
-            raise NoScore(f"{definition.name}: {error}") from error
+            raise ScoreError(f"{definition.name}: {error}") from error
 
     return on_rank_zero(mean)

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stylegan.distributed.collectives import on_rank_zero
 from stylegan.evaluation.feature_cache import FeatureCache
 from stylegan.evaluation.sharing import rows_of_all
 from stylegan.evaluation.watch import Watch
 from stylegan.features import Detector
-from stylegan.training.ranks import on_rank_zero
 
 _READERS = 4
 
@@ -65,7 +65,7 @@ class Reals:
     ) -> Tensor | None:
         """float32 [N,F] on the CPU of the first process; None on the others.
 
-        Raises: BrokenOff.
+        Raises: EvaluationStoppedError.
         """
         count = self.count(max_reals, with_flips=with_flips)
         place = (detector.name, detector.checksum, detector.resize, count, with_flips)

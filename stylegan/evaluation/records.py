@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stylegan.atomic import append_whole, replacing
 from stylegan.evaluation.protocol import protocol_id
+from stylegan.machine.files import append_whole, replacing
 
 
 class Score(NamedTuple):

@@ -36,7 +36,7 @@ def report_on(
     Args: generator, discriminator, data, origin: as in `evidence_of`. detectors: those that are open, by name.
       network: its file, relative to its run. images: seen in its training, None = unknown. first_seed: of the first
       fake. truncation: psi. noise_mode: as in `Fakes`. precision: that the generator computes in.
-    Raises: BrokenOff.
+    Raises: EvaluationStoppedError.
     """
     device = next(generator.parameters()).device
     detector = detectors.get("builtin") or open_detector("builtin").to(device)

@@ -22,7 +22,7 @@ from stylegan.metrics import (
 Results = dict[str, float]
 
 
-class NoScore(ValueError):
+class ScoreError(ValueError):
     """What was drawn has no such score, as where path lengths are not finite. All processes say so alike."""
 
 

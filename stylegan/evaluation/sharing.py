@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from stylegan.distributed.collectives import gather_to_first, rank, world
 from stylegan.evaluation.watch import Watch
-from stylegan.training.ranks import gather_to_first, rank, world
 
 # One size for all chunks: kernels are chosen by it, and each rounds in its own way.
 CHUNK = 32
@@ -19,7 +19,7 @@ def rows_of_all(num: int, compute: Callable[[range], Rows], watch: Watch, what: 
 
     Args: compute: a range of at most CHUNK numbers → tensors of as many rows, by name, on the CPU.
     Returns: on the first process the rows by name, in order; None on the others.
-    Raises: BrokenOff, on all.
+    Raises: EvaluationStoppedError, on all.
     """
     chunks = [range(first, min(first + CHUNK, num)) for first in range(0, num, CHUNK)]
     mine: list[Rows] = []

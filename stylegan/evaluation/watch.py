@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from stylegan.training.ranks import largest_over_ranks, rank
+from stylegan.distributed.collectives import largest_over_ranks, rank
 
 T = TypeVar("T")
 
@@ -13,7 +13,7 @@ _STOPPED, _TIME_IS_UP = 2, 1
 _QUIET_SEC, _EVERY_SEC = 5.0, 10.0
 
 
-class BrokenOff(RuntimeError):
+class EvaluationStoppedError(RuntimeError):
     """The work was not finished. `by_signal`: somebody asked to leave; else its time was over."""
 
     def __init__(self, by_signal: bool):
@@ -46,12 +46,12 @@ class Watch:
         """The items; before each, all processes agree to go on.
 
         Every process must go through equally many.
-        Raises: BrokenOff, on all processes alike.
+        Raises: EvaluationStoppedError, on all processes alike.
         """
         return self._watched(items, total, what, self.check)
 
     def rounds_alone(self, total: int, what: str) -> Iterator[int]:
-        """0 .. total-1, for work that one process does while the others wait for it. Raises: BrokenOff."""
+        """0 .. total-1, for work that one process does while the others wait for it. Raises: EvaluationStoppedError."""
         return self._watched(range(total), total, what, self.check_alone)
 
     def _watched(self, items: Iterable[T], total: int, what: str, check: Callable[[], None]) -> Iterator[T]:
@@ -68,7 +68,10 @@ class Watch:
             self.say(f"{what}: done in {time.monotonic() - began:.0f} s")
 
     def check(self) -> None:
-        """Between two rounds, by all processes. Raises: BrokenOff where any was asked to leave, or time is up."""
+        """Between two rounds, by all processes.
+
+        Raises: EvaluationStoppedError where any was asked to leave, or time is up.
+        """
         _raise(largest_over_ranks(self._mine()))
 
     def check_alone(self) -> None:
@@ -83,7 +86,7 @@ class Watch:
 
 def _raise(answer: int) -> None:
     if answer:
-        raise BrokenOff(answer == _STOPPED)
+        raise EvaluationStoppedError(answer == _STOPPED)
 
 
 def _print(line: str) -> None:

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylegan.features.detector import Detector, HasEmbedding, rgb_floats
-from stylegan.full_precision import full_precision
 from stylegan.images import to_float
+from stylegan.machine.devices import full_precision
 
 # Names the design below, and seeds its weights.
 DESIGN = "stylegan-lightning builtin detector, design 1"

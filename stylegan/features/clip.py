@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from stylegan.features.detector import Detector
-from stylegan.features.resizing import bicubic
+from stylegan.features.detector import Detector, bicubic
 from stylegan.features.weights import WeightFile, Weights
 
 # OpenAI's own file is a program, which is not run here; this is its publisher's copy as a table of tensors. No

@@ -5,8 +5,7 @@ import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
-from stylegan.features.detector import Detector
-from stylegan.features.resizing import bicubic
+from stylegan.features.detector import Detector, bicubic
 from stylegan.features.weights import WeightFile, Weights, fit
 
 # Its publisher states no digits, so it is not downloaded by itself.

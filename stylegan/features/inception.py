@@ -7,7 +7,7 @@ from torch import Tensor
 
 from stylegan.features.detector import Detector, HasProbabilities, rgb_pixels
 from stylegan.features.weights import WeightFile, Weights
-from stylegan.full_precision import full_precision
+from stylegan.machine.devices import full_precision
 
 INCEPTION_FILE = WeightFile(
     name="weights-inception-2015-12-05-6726825d.pth",

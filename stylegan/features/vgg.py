@@ -5,10 +5,9 @@ import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
-from stylegan.features.detector import Detector, HasEmbedding, rgb_floats
-from stylegan.features.resizing import tf1_bilinear
+from stylegan.features.detector import Detector, HasEmbedding, rgb_floats, tf1_bilinear
 from stylegan.features.weights import WeightFile, Weights, fit
-from stylegan.full_precision import full_precision
+from stylegan.machine.devices import full_precision
 
 VGG16_FILE = WeightFile(
     name="vgg16-397923af.pth",

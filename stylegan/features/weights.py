@@ -15,8 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from stylegan.atomic import replacing
-from stylegan.cache_folder import cache_folder
+from stylegan.machine.files import cache_folder, replacing
 
 # torch.hub's convention: the name ends with the first digits of the file's SHA-256.
 _DIGEST_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.[a-z]+$")

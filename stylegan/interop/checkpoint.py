@@ -19,10 +19,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from stylegan.atomic import replacing
 from stylegan.interop.nvidia_names import build_discriminator, build_generator, load_exactly
+from stylegan.machine.files import replacing
 from stylegan.networks import Discriminator, Generator
-from stylegan.run_folder import RunFolder
+from stylegan.runs.folder import RunFolder
 from stylegan.version import FORMAT_VERSION, __version__
 
 Network = TypeVar("Network", Generator, Discriminator)

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from stylegan.full_precision import full_precision
 from stylegan.latents.seeds import latents_of, noise_of
+from stylegan.machine.devices import full_precision
 from stylegan.networks.synthesis import prepared
 from stylegan.sizes import Size
 

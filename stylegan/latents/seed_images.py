@@ -14,7 +14,7 @@ from stylegan.images import save_png, tile, to_uint8, visible
 from stylegan.latents.labels import parse_label
 from stylegan.latents.sampling import Sampler
 from stylegan.latents.seeds import parse_seeds
-from stylegan.networks.device import device_named
+from stylegan.machine.devices import device_named
 from stylegan.networks.precision import lower, precision_on
 from stylegan.networks.synthesis import prepared
 from stylegan.sizes import size_text

@@ -1,10 +1,7 @@
 """Where a run's numbers go: row files of our own, and Lightning's loggers on the kimg axis."""
 
-from stylegan.loggers.csv import CsvLogger
-from stylegan.loggers.jsonl import JsonlLogger
-from stylegan.loggers.kimg_axis import define_kimg_axis, forget_after, log_image, log_means
-from stylegan.loggers.rows import RowLogger
-from stylegan.loggers.tensorboard import TensorBoardEvents
+from stylegan.loggers.kimg_axis import TensorBoardEvents, define_kimg_axis, forget_after, log_image, log_means
+from stylegan.loggers.rows import CsvLogger, JsonlLogger, RowLogger
 
 __all__ = [
     "CsvLogger",

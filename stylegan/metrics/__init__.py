@@ -1,13 +1,12 @@
 """Metrics of images by their features: pure functions on matrices, and on a generator for path length."""
 
-from stylegan.metrics.density_coverage import density_coverage
 from stylegan.metrics.fid import fid, fid_bias, fid_infinity, frechet_distance
 from stylegan.metrics.inception_score import inception_score
 from stylegan.metrics.kid import kid, kid_full
 from stylegan.metrics.kid_interval import KidScore, kid_interval
 from stylegan.metrics.moments import Moments, moments_of
+from stylegan.metrics.neighbours import density_coverage, precision_recall
 from stylegan.metrics.path_length import path_distances, slerp, trimmed_mean
-from stylegan.metrics.precision_recall import precision_recall
 
 __all__ = [
     "KidScore",

@@ -1,16 +1,15 @@
-"""Who is near whom: comparisons of distances that are exact, in blocks, at the speed of matrix products.
+"""Nearest neighbours in features: precision and recall, density and coverage.
 
 A product of matrices gives all squared distances of a block at once, but rounded, and rounded in another way for
 another size of block. So it decides only what its error bound lets it decide; the few doubtful pairs are measured
 one by one in float64, as the sum of squared differences. That sum is 0 for equal rows and the same from both
-ends. So ties are ties, and neither blocks nor order change a result.
-"""
+ends. So ties are ties, and neither blocks nor order change a result."""
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from stylegan.metrics.features import row_blocks
+from stylegan.metrics.features import Features, feature_pair, row_blocks
 
 # Rows and columns of a block: 16 MiB of float32 distances.
 BLOCK = 2048
@@ -141,3 +140,55 @@ def _merged(found: Tensor, rows: Tensor, distances: Tensor) -> Tensor:
     kept = rank < k
     fresh[rows[kept], rank[kept]] = distances[kept]
     return torch.cat([found, torch.from_numpy(fresh)], dim=1).sort(dim=1).values[:, :k]
+
+
+def density_coverage(
+    real: Features, fake: Features, *, k: int = 5, block: int = BLOCK
+) -> tuple[float, float]:
+    """How many reals' balls a fake lies in, over k; and the share of reals with a fake in their ball.
+
+    A real's ball reaches to its k-th nearest other real. For the density what lies exactly on its surface is
+    outside, as in the authors' program, so equal sets of different rows have density 1 and not (k+1)/k. For the
+    coverage it is inside, so equal sets have coverage 1 also where rows are repeated.
+
+    Args: real [N,F], fake [M,F]. k: below N and M. block: rows at a time; the result does not depend on it.
+    Returns: (density ≥ 0, also above 1; coverage in [0, 1]).
+    Raises: ValueError for bad features or numbers out of range.
+    Source: Naeem et al. 2020, eq. 3 and 4.
+    """
+    real, fake = feature_pair(real, fake, at_least=2)
+    check_neighbours(real, fake, k=k, block=block)
+    radii = squared_radii(real, k, block=block)
+    inside = 0
+    covered = torch.zeros(len(real), dtype=torch.bool)
+    for rows in row_blocks(len(fake), block):
+        for columns in row_blocks(len(real), block):
+            side = DistanceBlock(fake[rows], real[columns]).side(radii[None, columns])
+            inside += int((side < 0).sum())
+            covered[columns] |= (side <= 0).any(dim=0)
+    return inside / (k * len(fake)), covered.double().mean().item()
+
+
+def precision_recall(
+    real: Features, fake: Features, *, k: int = 3, block: int = BLOCK
+) -> tuple[float, float]:
+    """Share of fakes inside some real's ball, and share of reals inside some fake's, each in [0, 1].
+
+    A row's ball reaches to the k-th nearest other row of its own set, and what lies at that distance is inside.
+    Distances are Euclidean and exact, so equal sets give 1 and 1.
+
+    Args: real [N,F], fake [M,F]. k: below N and M. block: rows at a time; the result does not depend on it.
+    Returns: (precision, recall).  Raises: ValueError for bad features or numbers out of range.
+    Source: Kynkäänniemi et al. 2019, eq. 1 and 2.
+    """
+    real, fake = feature_pair(real, fake, at_least=2)
+    check_neighbours(real, fake, k=k, block=block)
+    of_reals, of_fakes = (squared_radii(points, k, block=block) for points in (real, fake))
+    precise = torch.zeros(len(fake), dtype=torch.bool)
+    recalled = torch.zeros(len(real), dtype=torch.bool)
+    for rows in row_blocks(len(fake), block):
+        for columns in row_blocks(len(real), block):
+            distances = DistanceBlock(fake[rows], real[columns])
+            precise[rows] |= (distances.side(of_reals[None, columns]) <= 0).any(dim=1)
+            recalled[columns] |= (distances.side(of_fakes[rows, None]) <= 0).any(dim=0)
+    return precise.double().mean().item(), recalled.double().mean().item()

@@ -7,13 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from stylegan.networks.channels import block_channels, blocks_of
-from stylegan.networks.layers import Conv2dLayer, FullyConnected, channels_last, split_gain
+from stylegan.networks.layers import Conv2dLayer, FullyConnected, ToRGBLayer, channels_last, split_gain
 from stylegan.networks.precision import ResolutionBlock
-from stylegan.networks.to_rgb import ToRGBLayer
 from stylegan.ops import bias_act, modulated_conv2d, setup_filter, upsample2d
 from stylegan.ops.bias_act import ACTIVATIONS
+from stylegan.ops.convolution import pack
 from stylegan.ops.modulated_conv2d import tap_energy
-from stylegan.ops.packed_weights import pack
 from stylegan.sizes import Size
 
 ARCHITECTURES = ("orig", "skip", "resnet")

@@ -6,9 +6,8 @@ Shapes: N batch, C channels, H W pixels.
 from stylegan.ops.bias_act import bias_act
 from stylegan.ops.conv2d_resample import conv2d_resample
 from stylegan.ops.filters import setup_filter
-from stylegan.ops.minibatch_std import minibatch_std
 from stylegan.ops.modulated_conv2d import modulated_conv2d
-from stylegan.ops.normalize import normalize_2nd_moment
+from stylegan.ops.normalization import minibatch_std, normalize_2nd_moment
 from stylegan.ops.upfirdn2d import downsample2d, filter2d, upfirdn2d, upsample2d
 
 __all__ = [

@@ -3,8 +3,7 @@
 C(x, w) is linear in both. The gradient for x is the convolution of the other direction with the same weights; the
 gradient for w is a weight gradient, which is linear in both of its arguments, too. So these two kinds of kernel serve
 every order. Left to autograd, the second derivative takes its weight gradients from convolutions with the batch
-as channels and whole images as kernels, which take twice as long, and leaves them in layouts that must be copied.
-"""
+as channels and whole images as kernels, which take twice as long, and leaves them in layouts that must be copied."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,11 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from stylegan.ops.packed_weights import convolve_packed
-
 _CONVOLUTION = torch.ops.aten.convolution.default
 _BACKWARD = torch.ops.aten.convolution_backward.default
-
 
 _weight_gradients = True
 
@@ -196,3 +192,57 @@ def _adjoint(form: Form, size, target, taps) -> Form:
         for t, s, stride, pad, k in zip(target, size, form.stride, form.padding, taps, strict=True)
     )
     return form._replace(upwards=True, rest=rest)
+
+
+# What torch's own compiler calls for weights that stay as they are; no public function takes sorted ones.
+_NAMES = (
+    "_convolution_pointwise",
+    "_convolution_transpose_pointwise",
+    "_reorder_convolution_weight",
+    "_reorder_convolution_transpose_weight",
+    "_is_mkldnn_bf16_supported",
+)
+_Pair = tuple[int, int]
+
+
+def pack(w: Tensor, *, stride: _Pair, padding: _Pair, transposed: bool) -> Tensor | None:
+    """Weights for `convolve_packed` with the same stride, padding and direction; None where there are no such kernels.
+
+    Args: w: [C_out, C, kh, kw], float32 or bfloat16, in both directions.
+    Returns: a tensor of the same shape, of which nothing but its shape and precision can be read.
+    """
+    if (
+        w.device.type != "cpu"
+        or not torch.backends.mkldnn.is_available()
+        or not torch.backends.mkldnn.enabled
+    ):
+        return None
+    # Of a single input channel, torch has other kernels, which round otherwise.
+    if w.shape[1] == 1 or not all(hasattr(torch.ops.mkldnn, name) for name in _NAMES):
+        return None
+    if w.dtype != torch.float32 and not (
+        w.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    ):
+        return None
+    if transposed:
+        return torch.ops.mkldnn._reorder_convolution_transpose_weight(
+            w.detach().transpose(0, 1).contiguous(), padding, (0, 0), stride, (1, 1), 1
+        )
+    return torch.ops.mkldnn._reorder_convolution_weight(w.detach().contiguous(), padding, stride, (1, 1), 1)
+
+
+def convolve_packed(
+    x: Tensor, w: Tensor, bias: Tensor | None, *, stride: _Pair, padding: _Pair, transposed: bool
+) -> Tensor:
+    """Correlate x [N,C,H,W] with weights of `pack`, of the same precision; without gradients.
+
+    Returns: what `convolve` does.
+    """
+    x = x.contiguous(memory_format=torch.channels_last)
+    # No function after it: its name, and what it would take.
+    after = ("none", [], "")
+    if transposed:
+        return torch.ops.mkldnn._convolution_transpose_pointwise(
+            x, w, bias, padding, (0, 0), stride, (1, 1), 1, *after
+        )
+    return torch.ops.mkldnn._convolution_pointwise(x, w, bias, padding, stride, (1, 1), 1, *after)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
-from stylegan.atomic import replacing
+from stylegan.machine.files import replacing
 from stylegan.report.findings import VERDICTS, Finding, Plate, Report
 from stylegan.report.plates import columns_of, data_uri
 from stylegan.report.style import STYLE

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from stylegan.training.ranks import sum_over_ranks
+from stylegan.distributed.collectives import sum_over_ranks
 
 MODES = ("adaptive", "fixed", "none")
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from stylegan.training.ranks import rank
+from stylegan.distributed.collectives import rank
 from stylegan.version import FORMAT_VERSION
 
 _PENDING = ("ada.sign_sum", "ada.sign_count")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from stylegan.augment import AugmentPipe
-from stylegan.ops.upload import uploaded
+from stylegan.machine.devices import uploaded
 from stylegan.sizes import Size
 
 

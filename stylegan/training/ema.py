@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from stylegan.training.ranks import sum_over_ranks
+from stylegan.distributed.collectives import sum_over_ranks
 
 
 def ema_decay(*, batch_size: int, half_life_kimg: float, ramp_up: float | None, images_seen: int) -> float:

@@ -1,4 +1,4 @@
-"""The gradients of one player as one flat vector, and the step that they make."""
+"""Gradients of one network as one flat vector, the step they make, and Adam under lazy regularisation."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from stylegan.training.ranks import sum_over_ranks
+from stylegan.distributed.collectives import sum_over_ranks
 
 
 class FlatGradients:
@@ -74,3 +74,30 @@ class LearningSteps:
         sum_over_ranks(gradients.vector)
         report(gradients.repair())
         optimizer.step()
+
+
+def corrected_adam(
+    *, lr: float, betas: Sequence[float], interval_iterations: int | None
+) -> tuple[float, tuple[float, float]]:
+    """Learning rate and betas for an Adam that takes interval + 1 steps in `interval` iterations.
+
+    With c = interval / (interval + 1): lr·c and beta^c. None = no lazy regulariser, nothing is changed.
+    Source: Karras et al. 2020 (StyleGAN2), appendix B.
+    """
+    if interval_iterations is None:
+        return lr, (float(betas[0]), float(betas[1]))
+    c = interval_iterations / (interval_iterations + 1)
+    return lr * c, (float(betas[0]) ** c, float(betas[1]) ** c)
+
+
+def lazy_adam(
+    parameters: Iterable[nn.Parameter],
+    *,
+    lr: float,
+    betas: Sequence[float],
+    eps: float,
+    interval_iterations: int | None,
+) -> torch.optim.Adam:
+    """Adam with the correction above, all parameters in one kernel."""
+    lr, betas = corrected_adam(lr=lr, betas=betas, interval_iterations=interval_iterations)
+    return torch.optim.Adam(parameters, lr=lr, betas=betas, eps=eps, fused=True)

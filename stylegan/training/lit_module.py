@@ -10,19 +10,18 @@ import torch
 from torch import Tensor, nn
 
 from stylegan.augment import AugmentPipe
+from stylegan.distributed.batch_split import Deal
+from stylegan.distributed.collectives import rank, world
 from stylegan.images import to_float
 from stylegan.losses import NonSaturatingLogistic, PathLengthPenalty, R1Penalty
 from stylegan.training.ada import AdaController
 from stylegan.training.checkpointed import Checkpointed
 from stylegan.training.clock import ImageClock
-from stylegan.training.deal import Deal
 from stylegan.training.draws import Draw, KeyedDraws, key_after
 from stylegan.training.ema import ema_decay, tracking_w_avg, update_average
-from stylegan.training.gradients import LearningSteps
-from stylegan.training.lazy import lazy_adam
+from stylegan.training.gradients import LearningSteps, lazy_adam
 from stylegan.training.players import Players
 from stylegan.training.ranges import check_ranges
-from stylegan.training.ranks import rank, world
 from stylegan.training.stats import RunningStats
 
 

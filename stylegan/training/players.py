@@ -5,7 +5,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from stylegan.networks.device import device_text
+from stylegan.distributed.batch_split import join, separate
+from stylegan.distributed.collectives import rank
+from stylegan.machine.devices import device_text
 from stylegan.networks.precision import (
     GPU_NUM_HALF_RES,
     PRECISIONS,
@@ -16,8 +18,6 @@ from stylegan.networks.precision import (
 )
 from stylegan.training.compiled import CompiledPlayers
 from stylegan.training.draws import Draw
-from stylegan.training.joint import join, separate
-from stylegan.training.ranks import rank
 
 _REGULARISERS = ("Greg", "Dreg")
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from stylegan.training.ranks import gather, largest_over_ranks, rank, sum_over_ranks, world
+from stylegan.distributed.collectives import gather, largest_over_ranks, rank, sum_over_ranks, world
 
 
 class Stat(NamedTuple):

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from callbacks_fakes import FakeData, FakeModule, fit
 
 import callbacks.metrics
 from callbacks.metrics import Metrics
 from stylegan.evaluation import read_records
+from tests.callbacks.callbacks_fakes import FakeData, FakeModule, fit
 
 
 class Averages:

@@ -28,9 +28,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
-from comparing import differences, num_compared
-from harms import Harms, partials, unfinished
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from tests.chaos.comparing import differences, num_compared
+from tests.chaos.harms import Harms, partials, unfinished
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [

@@ -1,12 +1,12 @@
 """The evaluate command where something is wrong: on its command line, with the pictures, or with the disk."""
 
 import pytest
-from evaluate_runs import FEW, ROOT, in_a_folder_of_its_own, records, small_run, twenty_pictures  # noqa: F401
 from omegaconf import OmegaConf
 
 import stylegan.evaluation.networks
 from stylegan.cli.evaluate import main
 from stylegan.evaluation import Evaluator
+from tests.cli.evaluate_runs import FEW, ROOT, in_a_folder_of_its_own, records, small_run, twenty_pictures  # noqa: F401
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ import sys
 import pytest
 from hydra.utils import instantiate
 
-from stylegan.cli.compose import run_command
-from stylegan.cli.mistakes import UserMistake, exit_code_of, explain, from_input
+from stylegan.cli.command import exit_code_of, run_command
+from stylegan.configuration.hydra_errors import explain, from_input
+from stylegan.errors import UserError
 
 
 class Part:
@@ -68,7 +69,7 @@ def test_a_target_that_fails_while_it_is_imported_is_a_bug(tmp_path, monkeypatch
 
 @pytest.mark.parametrize("error", [ValueError("a\nb"), FileNotFoundError("a\nb")])
 def test_what_is_read_from_the_user_is_the_users(error):
-    with pytest.raises(UserMistake, match="^a b$"), from_input():
+    with pytest.raises(UserError, match="^a b$"), from_input():
         raise error
 
 
@@ -88,7 +89,7 @@ def raising(error: BaseException):
 @pytest.mark.parametrize(
     ("error", "code", "lines"),
     [
-        (UserMistake("no"), 2, "test: no\n"),
+        (UserError("no"), 2, "test: no\n"),
         (KeyboardInterrupt(), 130, "test: interrupted\n"),
         (SystemExit(143), 143, ""),
         (SystemExit(None), 0, ""),

@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 import torch
-from pictures import NAMES, NUM, Averages, Pictures, evaluator, small_generator
-from together import together
 
 from stylegan import metrics
-from stylegan.evaluation import BrokenOff, Evaluator, Watch, definitions_of, protocol_id
+from stylegan.evaluation import EvaluationStoppedError, Evaluator, Watch, definitions_of, protocol_id
 from stylegan.evaluation.fakes import Fakes, LabelsOfFakes
 from stylegan.evaluation.feature_cache import FeatureCache
 from stylegan.evaluation.reals import Reals, chosen
 from stylegan.images import to_uint8
 from stylegan.latents import Sampler, latents_of
 from stylegan.networks.precision import compute_in
+from tests.evaluation.pictures import NAMES, NUM, Averages, Pictures, evaluator, small_generator
+from tests.together import together
 
 
 def quiet(**options):
@@ -271,7 +271,7 @@ def test_what_a_path_length_takes_no_notice_of_is_no_part_of_its_protocol(option
 @pytest.mark.parametrize("rounds", [0, 1, 4])
 def test_work_can_be_broken_off_and_leaves_nothing(tmp_path, rounds):
     asked = iter([False] * rounds + [True] * 100)
-    with pytest.raises(BrokenOff) as broken:
+    with pytest.raises(EvaluationStoppedError) as broken:
         evaluator(cache=tmp_path).scores(
             small_generator(), precision="fp32", watch=quiet(asked_to_stop=lambda: next(asked))
         )
@@ -279,7 +279,7 @@ def test_work_can_be_broken_off_and_leaves_nothing(tmp_path, rounds):
 
 
 def test_time_that_is_up_ends_it():
-    with pytest.raises(BrokenOff) as broken:
+    with pytest.raises(EvaluationStoppedError) as broken:
         evaluator().scores(small_generator(), precision="fp32", watch=quiet(time_limit_sec=0))
     assert not broken.value.by_signal
 

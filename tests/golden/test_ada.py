@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from golden import json_params
 
 from stylegan.training import AdaController
 from stylegan.training.ema import ema_decay, update_average
-from stylegan.training.lazy import corrected_adam
+from stylegan.training.gradients import corrected_adam
+from tests.golden.golden import json_params
 
 
 def records(name):

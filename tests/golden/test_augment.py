@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from golden import fixture, json_fixture, json_params, params, relative_error
 
 from stylegan.augment import AugmentPipe
 from stylegan.augment.geometry import inverse_map
 from stylegan.augment.options import STRENGTHS
+from tests.golden.golden import fixture, json_fixture, json_params, params, relative_error
 
 VALUES = ("augment.npz", "augment_more.npz")
 IMAGE_TOLERANCE = 2e-5

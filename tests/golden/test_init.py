@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from golden import json_params
 
 from stylegan.interop.nvidia_names import discriminator_options, generator_options
 from stylegan.networks import Discriminator, Generator
+from tests.golden.golden import json_params
 
 
 def cases(data):

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from golden import GOLDEN_DIR, fixture, relative_error
 
 from stylegan import load_discriminator, load_generator
 from stylegan.latents.sampling import Sampler
+from tests.golden.golden import GOLDEN_DIR, fixture, relative_error
 
 
 def network_files(letter):

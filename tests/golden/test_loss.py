@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from golden import fixture, params
-from recorded import FrozenModule, RecordedDraws
 
 from stylegan.interop.nvidia_names import build_discriminator, build_generator
 from stylegan.losses import PathLengthPenalty, R1Penalty
 from stylegan.training.draws import Draw
+from tests.golden.golden import fixture, params
+from tests.golden.recorded import FrozenModule, RecordedDraws
 
 PHASES = {"Gboth": ("Gmain", "Greg"), "Dboth": ("Dmain", "Dreg")}
 CALLS = {"Gmain": "gen", "Greg": "pl", "Dmain": "gen"}

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from golden import fixture, params, relative_error
 
 from stylegan import metrics
 from stylegan.interop.nvidia_names import build_generator
+from tests.golden.golden import fixture, params, relative_error
 
 FILE = "metrics.npz"
 

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from golden import GOLDEN_DIR, fixture, relative_error
 from safetensors.torch import load_file
 
 from stylegan.interop.nvidia_names import build_discriminator, build_generator
+from tests.golden.golden import GOLDEN_DIR, fixture, relative_error
 
 NAMES = sorted(path.name for path in GOLDEN_DIR.glob("networks_*_io.npz")) or [None]
 

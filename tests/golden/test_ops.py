@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from golden import fixture, params, relative_error
 
 from stylegan import ops
 from stylegan.networks.layers import Conv2dLayer, FullyConnected
+from tests.golden.golden import fixture, params, relative_error
 
 FILES = ("ops.npz", "ops_more.npz")
 RESAMPLING = ("upfirdn2d", "filter2d", "upsample2d", "downsample2d")

@@ -1,12 +1,12 @@
 """What our configuration makes of the reference's command lines, against its own training options."""
 
 import pytest
-from golden import json_params
 from omegaconf import DictConfig
 
 from stylegan.cli.complete import fill_nulls
-from stylegan.cli.compose import composed
-from stylegan.presets import derive
+from stylegan.configuration.compose import composed
+from stylegan.configuration.presets import derive
+from tests.golden.golden import json_params
 
 # Not of this part: labels, subsets, transfer; and a batch, from which we derive what the reference keeps.
 OTHER_PARTS = {"batch", "cond", "subset", "resume"}

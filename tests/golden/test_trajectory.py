@@ -2,8 +2,6 @@
 
 import pytest
 import torch
-from golden import fixture, params, relative_error
-from recorded import RecordedDraws, StandaloneModule
 from torch import nn
 
 from stylegan.augment import AugmentPipe
@@ -12,6 +10,8 @@ from stylegan.losses import PathLengthPenalty, R1Penalty
 from stylegan.training import AdaController
 from stylegan.training.draws import Draw
 from stylegan.training.ema import ema_decay
+from tests.golden.golden import fixture, params, relative_error
+from tests.golden.recorded import RecordedDraws, StandaloneModule
 
 TOLERANCE = 1e-8
 

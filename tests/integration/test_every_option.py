@@ -10,8 +10,8 @@ import pytest
 from hydra.utils import instantiate
 
 from stylegan.cli.complete import complete, fill_labels
-from stylegan.cli.compose import composed
 from stylegan.cli.generate import main as generate
+from stylegan.configuration.compose import composed
 from stylegan.interop.checkpoint import save_generator
 from stylegan.networks import Generator
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from docs_blocks import blocks_of, commands_of
 from PIL import Image
 
 from stylegan.cli.generate import main as generate
 from stylegan.cli.train import main as train
+from tests.integration.docs_blocks import blocks_of, commands_of
 
 PAGE = "extending.md"
 SMALL = [

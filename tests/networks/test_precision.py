@@ -5,9 +5,9 @@ import torch
 
 from stylegan.networks import Discriminator, Generator, synthesis
 from stylegan.networks import precision as networks_precision
+from stylegan.networks.layers import ToRGBLayer
 from stylegan.networks.precision import ResolutionBlock, compute_in, has_bfloat16, lower
 from stylegan.networks.synthesis import SynthesisLayer, prepared
-from stylegan.networks.to_rgb import ToRGBLayer
 
 SMALL = dict(resolution=32, channel_base=512, channel_max=32)
 

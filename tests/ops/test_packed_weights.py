@@ -7,8 +7,7 @@ import torch
 
 from stylegan.networks import Generator
 from stylegan.networks.synthesis import SynthesisLayer, prepared
-from stylegan.ops.convolution import convolve
-from stylegan.ops.packed_weights import pack
+from stylegan.ops.convolution import convolve, pack
 
 FORMS = {
     "straight": dict(stride=(1, 1), padding=(1, 1), transposed=False),
@@ -66,7 +65,7 @@ def test_none_where_there_are_no_such_kernels(monkeypatch):
     with torch.backends.mkldnn.flags(enabled=False):
         assert pack(w, **FORMS["straight"]) is None
     # Another torch, whose private names are others.
-    monkeypatch.setattr("stylegan.ops.packed_weights._NAMES", ("_no_such_kernel",))
+    monkeypatch.setattr("stylegan.ops.convolution._NAMES", ("_no_such_kernel",))
     assert pack(w, **FORMS["straight"]) is None
 
 

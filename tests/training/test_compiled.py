@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from standalone import batch, module
 
 from stylegan.training import players
 from stylegan.training.compiled import CompiledPlayers
+from tests.training.standalone import batch, module
 
 CPU = torch.device("cpu")
 

@@ -7,7 +7,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from standalone import BGC
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from datamodules import ImageDataModule
@@ -15,6 +14,7 @@ from datamodules.datasets import ImageDataset
 from stylegan.augment import AugmentPipe
 from stylegan.networks import Generator
 from stylegan.training.draws import Draw, KeyedDraws, key
+from tests.training.standalone import BGC
 
 LIKE = torch.zeros([])
 

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from standalone import batch, module
 
 from stylegan.losses import PathLengthPenalty, R1Penalty
 from stylegan.training import AdaController
 from stylegan.training.gradients import FlatGradients
+from tests.training.standalone import batch, module
 
 
 def phases_of(trained, iterations, monkeypatch):

@@ -5,13 +5,13 @@ from contextlib import nullcontext
 
 import pytest
 import torch
-from pretended_gpu import GPU, OnGpu, moved_there, pretending
-from standalone import batch, module
 
 from stylegan.augment import AugmentPipe
 from stylegan.ops import downsample2d, setup_filter, upsample2d
 from stylegan.training import AdaController, draws
 from stylegan.training.gradients import LearningSteps
+from tests.training.pretended_gpu import GPU, OnGpu, moved_there, pretending
+from tests.training.standalone import batch, module
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from standalone import batch, module
 
-from stylegan.training import ranks
+from stylegan.distributed import collectives as ranks
+from tests.training.standalone import batch, module
 
 N = 16
 

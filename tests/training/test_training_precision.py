@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from standalone import batch, module
 
 from stylegan.networks import precision as networks_precision
 from stylegan.networks.precision import ResolutionBlock
+from tests.training.standalone import batch, module
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 

@@ -1,0 +1,212 @@
+"""One command, from its words to its exit code: composing, jobs of a sweep, mistakes in one line.
+
+A plain run goes through Hydra's compose function, which touches neither logging nor the working folder.
+Hydra's own main is left the rest: `--multirun`, and flags that only show something (`--help`, `--cfg job`)."""
+
+import os
+import select
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig
+
+from stylegan.configuration.command_line import CommandLine, literal, quote
+from stylegan.configuration.compose import (
+    VERSION_BASE,
+    Composition,
+    _searchpath,
+    _without_the_users,
+    composed,
+    keys_of,
+    refuse_empty_groups,
+)
+from stylegan.configuration.hydra_errors import explain
+from stylegan.configuration.suggestions import options_of
+from stylegan.configuration.user_code import importable, leave_out_unasked, mistyped
+from stylegan.errors import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, EXIT_USER_ERROR, UserError
+
+
+def run_command(
+    config_name: str, task: Callable[[Composition], int], argv: Sequence[str] | None, *, program: str
+) -> int:
+    """Composes `conf/<config_name>.yaml` with the command line, runs `task` on it, and returns the exit code.
+
+    With `--multirun` the task runs once a job; the code is that of the first job that failed.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+
+    def keys() -> list[str]:
+        return keys_of(config_name)
+
+    def run(composition: Composition) -> int:
+        _find_home(composition.config)
+        return task(composition)
+
+    def guarded(composition: Composition) -> int:
+        return exit_code_of(lambda: run(composition), program=program, keys=keys)
+
+    def command() -> int:
+        line = CommandLine(arguments)
+        refuse_empty_groups(line.overrides)
+        with importable(line.config_dir):
+            if line.for_hydra:
+                return _run_by_hydra(config_name, guarded, line)
+            try:
+                composition = composed(config_name, line.overrides, config_dir=line.config_dir)
+            except Exception as error:
+                raise UserError("\n".join(_all_faults(config_name, line, error))) from error
+            return run(composition)
+
+    return exit_code_of(command, program=program, keys=keys)
+
+
+def _find_home(config: DictConfig) -> None:
+    """Writes out `~` in `runs_dir`: the shell leaves it in the middle of a word, and much is read from this key."""
+    place = config.get("runs_dir")
+    if isinstance(place, str) and place.startswith("~"):
+        config.runs_dir = literal(os.path.expanduser(place))
+
+
+def _all_faults(config_name: str, line: CommandLine, first: Exception) -> list[str]:
+    """All that is wrong with the words of a command line, not only what Hydra met first.
+
+    Raises: `first`, or another one that is no mistake of the user's.
+    """
+    groups = [word for word in line.overrides if options_of(word.partition("=")[0])]
+    accepted: list[str] = []
+    faults: list[str] = []
+    # What a key may be depends on the groups chosen, so these are judged before.
+    for word in groups + [word for word in line.overrides if word not in groups]:
+        try:
+            composed(config_name, [*accepted, word], config_dir=line.config_dir)
+            accepted.append(word)
+        except Exception as error:
+            chosen = [word for word in groups if word in accepted]
+            fault = explain(error, lambda: keys_of(config_name, chosen, config_dir=line.config_dir))  # noqa: B023
+            if fault is None:
+                raise
+            faults.append(fault)
+    if not faults:
+        raise first
+    # The constructors are read for the rest only where something is said to them: their import takes seconds.
+    keys = {word.partition("=")[0].lstrip("+") for word in accepted if "." in word.partition("=")[0]}
+    if keys:
+        faults += mistyped(composed(config_name, accepted, config_dir=line.config_dir).config, only=keys)
+    return faults
+
+
+@contextmanager
+def _sweep_at_rest() -> Iterator[None]:
+    """Inside a job of --multirun: lets the job compose for itself, which Hydra allows but one at a time."""
+    sweep = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        yield
+    finally:
+        GlobalHydra.instance().clear()
+        GlobalHydra.instance().initialize(sweep)
+
+
+def _run_by_hydra(config_name: str, task: Callable[[Composition], int], line: CommandLine) -> int:
+    codes = [0]
+    parser = OverridesParser.create()
+    swept_keys = set()
+    if line.multirun:
+        parsed = parser.parse_overrides([argument for argument in line.overrides if "=" in argument])
+        swept_keys = {override.get_key_element() for override in parsed if override.is_sweep_override()}
+
+    def job(config: DictConfig) -> None:
+        settings = HydraConfig.get()
+        choices = dict(settings.runtime.choices)
+        by_config = settings.sweeper.get("params") or {}
+        values = {
+            override.get_key_element(): str(override.value())
+            for override in parser.parse_overrides(list(settings.overrides.task))
+        }
+        swept = {key: value for key, value in values.items() if key in swept_keys or key in by_config}
+        overrides = [*settings.overrides.task, *([_searchpath(line.config_dir)] if line.config_dir else [])]
+        with _sweep_at_rest():
+            leave_out_unasked(config, lambda: _without_the_users(config_name, choices))
+            code = task(Composition(config, choices, swept, tuple(overrides)))
+        if code > 128:
+            # A signal is meant for the sweep, not for one of its jobs.
+            raise SystemExit(code)
+        codes.append(code)
+
+    with TemporaryDirectory() as scratch, _as_command_line(_sweeping_in(scratch, line)):
+        hydra.main(version_base=VERSION_BASE, config_path="pkg://conf", config_name=config_name)(job)()
+    return next((code for code in codes if code), 0)
+
+
+def _sweeping_in(scratch: str, line: CommandLine) -> list[str]:
+    """The command line with Hydra's own notes on a sweep sent to `scratch`: the runs' folders hold all of ours.
+
+    A launcher of the user's choice may need a folder that other machines see, and keeps the configured one.
+    """
+    chosen = any(word.lstrip("+").startswith(("hydra.sweep", "hydra/launcher")) for word in line.overrides)
+    if not line.multirun or chosen:
+        return line.for_parser
+    return [*line.for_parser, f"hydra.sweep.dir={quote(scratch)}"]
+
+
+@contextmanager
+def _as_command_line(arguments: Sequence[str]) -> Iterator[None]:
+    """Hydra's main reads `sys.argv`, and by default prints errors itself and leaves with code 1."""
+    argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv, os.environ["HYDRA_FULL_ERROR"] = [argv[0], *arguments], "1"
+    try:
+        yield
+    finally:
+        sys.argv = argv
+        os.environ.pop("HYDRA_FULL_ERROR")
+        if full_error is not None:
+            os.environ["HYDRA_FULL_ERROR"] = full_error
+
+
+def exit_code_of(
+    command: Callable[[], int], *, program: str, keys: Callable[[], Iterable[str]] = tuple
+) -> int:
+    """Runs `command` and turns mistakes, Ctrl-C and SystemExit into an exit code.
+
+    Args: keys: gives the keys of the configuration, from which the nearest right one is suggested.
+    Raises: whatever is no mistake.
+    """
+    try:
+        return command()
+    except KeyboardInterrupt:
+        print(f"{program}: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        if not _nobody_reads():
+            raise  # a pipe to another process of ours
+        # `| head` has seen enough. What Python still holds for it must not be tried again at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+    except Exception as error:
+        line = explain(error, keys)
+        if line is None:
+            raise
+        for fault in line.splitlines() or [""]:
+            print(f"{program}: {fault}", file=sys.stderr)
+        return error.exit_code if isinstance(error, UserError) else EXIT_USER_ERROR
+
+
+def _nobody_reads() -> bool:
+    """Whether the reader of what is said is gone."""
+    try:
+        number = sys.stdout.fileno()
+    except (AttributeError, OSError, ValueError):
+        return False  # a notebook's or a test's
+    if not hasattr(select, "poll"):
+        return True
+    poll = select.poll()
+    poll.register(number, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))

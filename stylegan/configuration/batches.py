@@ -1,0 +1,104 @@
+"""The arithmetic of batches: devices, micro-batches, accumulation and minibatch-std groups."""
+
+from collections.abc import Sequence
+
+from omegaconf import DictConfig, OmegaConf
+
+from stylegan.distributed.processes import Process
+
+
+def share_of_device(*, batch_size: int, devices: int) -> int:
+    """Images of a batch that a device gets.  Raises: ValueError where the batch does not come out even."""
+    if batch_size % devices:
+        raise ValueError(
+            f"batch_size {batch_size} cannot be divided among {devices} devices (trainer.devices)"
+        )
+    return batch_size // devices
+
+
+def accumulation(*, batch_size: int, micro_batch: int, devices: int) -> int:
+    """Micro-batches a device runs one after another: batch = devices x micro-batch x accumulation.
+
+    Raises: ValueError where the batch does not come out even.
+    """
+    share = share_of_device(batch_size=batch_size, devices=devices)
+    if share % micro_batch:
+        fitting = ", ".join(str(part) for part in range(1, share + 1) if share % part == 0)
+        raise ValueError(
+            f"micro_batch {micro_batch} does not divide the {share} images a device gets of batch_size"
+            f" {batch_size}; micro_batch can be {fitting}"
+        )
+    return share // micro_batch
+
+
+def whole_groups(share: int, group: int) -> list[int]:
+    """The micro-batches, smallest first, that leave the result as it is: the minibatch-std groups stay whole.
+
+    Args: share: images of a batch that a device gets. group: size of the groups asked for, at least 1.
+    Returns: what divides the share and is a multiple of the group; and the whole share.
+    """
+    return [
+        part for part in range(1, share + 1) if share % part == 0 and (part % group == 0 or part == share)
+    ]
+
+
+def effective_group(part: int, group: int) -> int:
+    """The minibatch-std group that a part of the batch can form: the largest divisor of it, at most `group`.
+
+    Args: part: images that pass the discriminator together. group: the size asked for, at least 1.
+    """
+    return next(size for size in range(min(part, group), 0, -1) if part % size == 0)
+
+
+def count_devices(devices: int | str | Sequence[int], num_nodes: int = 1) -> int:
+    """How many devices `trainer.devices` names.
+
+    Raises: ValueError for `auto` and -1: batch and rates are derived from a number that must be known.
+    """
+    if isinstance(devices, Sequence) and not isinstance(devices, str) and devices:
+        return len(devices) * num_nodes
+    if not str(devices).isdecimal() or int(devices) < 1:
+        raise ValueError(f"trainer.devices must be a number of devices or a list of them, got {devices}")
+    return int(devices) * num_nodes
+
+
+def settle_devices(config: DictConfig, process: Process) -> int:
+    """Fills in `trainer.devices` and `num_nodes` where they are null: as many as there are processes.
+
+    Returns: how many devices there are in all.
+    Raises: ValueError where the processes that were started are not those that are asked for.
+    """
+    node = config.trainer
+    if node.get("num_nodes", 1) is None:
+        node.num_nodes = process.num_nodes
+    if node.devices is None:
+        if process.world == 1:
+            raise ValueError(
+                "trainer.devices=null takes the processes that torchrun or Slurm started, and this one is alone; set"
+                " trainer.devices=2, which starts them on this machine, or begin the command with"
+                " torchrun --standalone --nproc_per_node 2"
+            )
+        node.devices = process.local_world
+    num_nodes = node.get("num_nodes", 1)
+    if not isinstance(num_nodes, int) or isinstance(num_nodes, bool) or num_nodes < 1:
+        raise ValueError(f"trainer.num_nodes must be a whole number of at least 1, got {num_nodes}")
+    devices = count_devices(node.devices, num_nodes)
+    if node.get("accelerator") == "cpu" and OmegaConf.is_list(node.devices):
+        raise ValueError(
+            f"trainer.devices={node.devices} are numbers of GPUs; on the CPU say how many: trainer.devices={devices}"
+        )
+    if process.world > 1 and devices != process.world:
+        raise ValueError(
+            f"{process.starter} started {process.world} processes, trainer.devices={node.devices} and"
+            f" trainer.num_nodes={num_nodes} ask for {devices}; trainer=ddp takes what was started"
+        )
+    if process.world == 1 and num_nodes > 1:
+        raise ValueError(
+            f"trainer.num_nodes={num_nodes}, and this process is alone; start the command on each node by torchrun or"
+            " srun (docs/restarts.md has the lines), with trainer=ddp"
+        )
+    if devices > 1 and isinstance(strategy := node.get("strategy", "auto"), str) and strategy != "auto":
+        raise ValueError(
+            f"trainer.strategy={strategy} sums gradients a second time, for the module sums them itself; leave it out"
+        )
+    return devices

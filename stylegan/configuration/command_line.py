@@ -1,0 +1,135 @@
+"""The words of a command line: flags and overrides, free text quoted, and whether it asks for more than a run."""
+
+import difflib
+import re
+from collections.abc import Collection, Sequence
+
+from stylegan.errors import UserError
+
+# Of Hydra's own parser, which answers a flag it does not know with half a page.
+FLAGS_WITH_VALUE = {
+    **{"--cfg": "job", "-c": "job", "--package": "generator", "-p": "generator"},
+    **{"--config-dir": "my_conf", "-cd": "my_conf", "--config-path": "my_conf", "-cp": "my_conf"},
+    **{"--config-name": "train", "-cn": "train", "--experimental-rerun": "config.pickle"},
+}
+FLAGS = (
+    *("--help", "-h", "--hydra-help", "--version", "--resolve", "--run", "-r", "--multirun", "-m"),
+    *("--shell-completion", "-sc", "--info", "-i", *FLAGS_WITH_VALUE),
+)
+SHOWN_BY_INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+
+
+class CommandLine:
+    """What a command line asks for.
+
+    flags, overrides: its words, free text quoted. config_dir: the folder given by --config-dir, None = none.
+    multirun: one run a value. for_hydra: it asks for several runs, or only to be shown something.
+    Raises: UserError for a flag that there is not, or one without its value.
+    """
+
+    def __init__(self, arguments: Sequence[str]):
+        self.multirun = any(argument in ("-m", "--multirun") for argument in arguments)
+        self.config_dir: str | None = None
+        self.flags: list[str] = []
+        self.overrides: list[str] = []
+        self.for_hydra = False
+        words = list(quote_free_text(arguments, multirun=self.multirun))
+        while words:
+            word = words.pop(0)
+            if not word.startswith("-"):
+                self.overrides.append(word)
+                continue
+            flag, _, value = word.partition("=")
+            if flag not in FLAGS:
+                raise UserError(f"{flag}: there is no such flag" + _way_out(flag, value, words))
+            if flag in FLAGS_WITH_VALUE:
+                value = value or (words.pop(0) if words else "")
+                self._check_value(flag, value)
+            elif flag in ("--info", "-i") and not value and words and words[0] in SHOWN_BY_INFO:
+                value = words.pop(0)
+            if flag in ("--config-dir", "-cd"):
+                self.config_dir = value
+            else:
+                self.for_hydra = True
+            self.flags += [flag, value] if value else [flag]
+
+    @property
+    def for_parser(self) -> list[str]:
+        """All words in the order that Hydra's parser wants: it loses what follows a flag amid overrides."""
+        return self.flags + self.overrides
+
+    @staticmethod
+    def _check_value(flag: str, value: str) -> None:
+        if not value or flag in ("--cfg", "-c") and value not in ("job", "hydra", "all"):
+            raise UserError(f"{flag}: a word is missing, as in {flag} {FLAGS_WITH_VALUE[flag]}")
+
+
+def _way_out(flag: str, value: str, following: list[str]) -> str:
+    """A flag of ours that is near, or the word that a key wants to be."""
+    if close := difflib.get_close_matches(flag, FLAGS, n=1, cutoff=0.8):
+        return f"; did you mean {close[0]}?"
+    key = flag.lstrip("-").replace("-", "_")
+    if not value and following and not following[0].startswith("-") and "=" not in following[0]:
+        value = following[0]
+    return f"; keys have no dashes before them: {key}={value or '...'}" if key else ""
+
+
+FREE_TEXT_KEYS = frozenset(
+    {
+        "name",
+        "runs_dir",
+        "data.path",
+        "data.labels_path",
+        "data.cache_dir",
+        "transfer.path",
+        "resume",
+        "network",
+        "seeds",
+        "label",
+        "out",
+        "detector_path",
+        "cache_dir",
+        "callbacks.metrics.detector_path",
+        "callbacks.metrics.cache_dir",
+        "logger.wandb.name",
+        "logger.wandb.project",
+    }
+)
+_OVERRIDE = re.compile(r"(?P<key>(?:\+\+?)?(?P<name>[\w.]+))=(?P<value>.*)", re.DOTALL)
+_ONE_PAIR_OF_QUOTES = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
+_CHOICE = re.compile(r"choice\(.*\)", re.DOTALL)
+
+
+def quote_free_text(
+    arguments: Sequence[str], *, multirun: bool = False, keys: Collection[str] = FREE_TEXT_KEYS
+) -> list[str]:
+    """The command line with the values of free-text keys quoted for Hydra; the rest as it is.
+
+    Left alone: `null`, text that is already in one pair of quotes, and with `multirun` a `choice(...)`, which
+    asks for a sweep. Not to be had is the text `???`: OmegaConf keeps it for values that are missing.
+    """
+    return [_quote_argument(argument, multirun, keys) for argument in arguments]
+
+
+def _quote_argument(argument: str, multirun: bool, keys: Collection[str]) -> str:
+    match = _OVERRIDE.fullmatch(argument)
+    if match is None or match["name"] not in keys:
+        return argument
+    value = match["value"]
+    if value == "null" or _ONE_PAIR_OF_QUOTES.fullmatch(value) or (multirun and _CHOICE.fullmatch(value)):
+        return argument
+    return f"{match['key']}={quote(value)}"
+
+
+def quote(text: str) -> str:
+    """`text` in the quotes and escapes that bring it through Hydra and OmegaConf unchanged."""
+    # Backslashes before a quote, the closing one included, are read in pairs.
+    inner = re.sub(r"(\\*)('|\Z)", lambda m: m[1] * 2 + (r"\'" if m[2] else ""), literal(text))
+    return f"'{inner}'"
+
+
+def literal(text: str) -> str:
+    """`text` as a value that OmegaConf gives back as it is, `${` being no interpolation."""
+    if "${" not in text:
+        return text
+    return re.sub(r"(\\*)\$\{", lambda m: m[1] * 2 + r"\${", text)

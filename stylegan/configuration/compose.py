@@ -1,0 +1,91 @@
+"""From a command line to a configuration: one way for the commands, notebooks and tests.
+
+A plain run goes through Hydra's compose function, which touches neither logging nor the working folder.
+Hydra's own main is left the rest: `--multirun`, and flags that only show something (`--help`, `--cfg job`)."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hydra import compose, initialize_config_module
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+import stylegan.configuration.schema  # noqa: F401  (registers the schema that train.yaml begins with)
+from stylegan.configuration.command_line import quote
+from stylegan.configuration.suggestions import options_of
+from stylegan.configuration.user_code import leave_out_unasked
+from stylegan.errors import UserError
+
+VERSION_BASE = "1.3"
+
+
+@dataclass(frozen=True)
+class Composition:
+    """A composed configuration, and what it alone does not tell."""
+
+    config: DictConfig
+    choices: Mapping[str, str | None]  # group -> the file that was chosen
+    swept: Mapping[str, str] = field(default_factory=dict)  # with --multirun: key -> this job's value
+    overrides: Sequence[str] = ()  # what it was composed with, in Hydra's grammar
+
+
+def composed(
+    config_name: str, overrides: Sequence[str] = (), *, config_dir: str | None = None
+) -> Composition:
+    """The configuration, composed without side effects; `overrides` are in Hydra's grammar.
+
+    Args: config_dir: a folder with the user's own groups, searched beside ours.
+    Raises: Hydra's and OmegaConf's errors; UserError where config_dir is no folder.
+    """
+    overrides = list(overrides)
+    if config_dir is not None:
+        if not Path(config_dir).is_dir():
+            raise UserError(f"--config-dir {config_dir}: there is no such folder")
+        overrides.append(_searchpath(config_dir))
+    with initialize_config_module("conf", version_base=VERSION_BASE):
+        config = compose(config_name, overrides, return_hydra_config=True)
+    choices = OmegaConf.to_container(config.hydra.runtime.choices)
+    with open_dict(config):
+        del config["hydra"]
+    leave_out_unasked(config, lambda: _without_the_users(config_name, choices))
+    return Composition(config, choices, overrides=tuple(overrides))
+
+
+def _without_the_users(config_name: str, choices: Mapping[str, str | None]) -> DictConfig:
+    """The configuration of our files alone: the groups that are chosen, and no value set anywhere else."""
+    chosen = [f"{group}={option}" for group, option in choices.items() if option in options_of(group)]
+    return composed(config_name, [word for word in chosen if not word.startswith("experiment=")]).config
+
+
+def refuse_empty_groups(overrides: Sequence[str]) -> None:
+    """`data=null` chooses no file.  Raises: UserError with the files there are, one line a group."""
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    empty = [override for override in parsed if override.key_or_group == ""]
+    faults = [f"{override.input_line}: the key before = is missing" for override in empty]
+    for override in parsed:
+        options = options_of(override.key_or_group)
+        chosen = isinstance(override.value(), str | list | dict) or override.is_sweep_override()
+        if options and not chosen and not override.is_delete():
+            faults.append(f"{override.input_line}: choose one of {', '.join(options)}, or leave it out")
+    if faults:
+        raise UserError("\n".join(faults))
+
+
+def _searchpath(config_dir: str) -> str:
+    return f"hydra.searchpath=[{quote('file://' + os.path.abspath(config_dir))}]"
+
+
+def keys_of(config_name: str, overrides: Sequence[str] = (), *, config_dir: str | None = None) -> list[str]:
+    """All groups and dotted keys of a configuration; without overrides, of the one nobody has changed."""
+    composition = composed(config_name, overrides, config_dir=config_dir)
+    groups = [group for group in composition.choices if not group.startswith("hydra/")]
+    return groups + list(_dotted(OmegaConf.to_container(composition.config)))
+
+
+def _dotted(tree: Mapping, prefix: str = "") -> Iterator[str]:
+    for key, value in tree.items():
+        yield prefix + str(key)
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{prefix}{key}.")

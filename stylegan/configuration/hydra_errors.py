@@ -1,0 +1,190 @@
+"""Errors of Hydra, OmegaConf and constructors as one line that names the key, the value and the way out."""
+
+import re
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+from hydra.errors import (
+    HydraException,
+    InstantiationException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from omegaconf.errors import OmegaConfBaseException
+
+from stylegan.configuration.suggestions import nearest, nearest_key
+from stylegan.errors import UserError
+
+
+@contextmanager
+def from_input() -> Iterator[None]:
+    """While settings and data are being read, a wrong value or a missing file is the user's, not ours."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        if isinstance(error, HydraException | OmegaConfBaseException | BrokenPipeError):
+            raise
+        raise UserError(_in_one_line(str(error))) from error
+
+
+def explain(error: Exception, keys: Callable[[], Iterable[str]] = tuple) -> str | None:
+    """What the user did wrong, in one line; None where the error is not the user's."""
+    if isinstance(error, UserError):
+        return str(error)
+    if is_bad_picture(error) or _is_misconfiguration(error):
+        return _in_one_line(str(error))
+    if isinstance(error, InstantiationException):
+        return _explain_constructor(error)
+    if isinstance(error, MissingConfigException) and error.options is not None:
+        return _explain_option(error)
+    if isinstance(error, OverrideParseException):
+        return _explain_word(error)
+    if isinstance(error, yaml.MarkedYAMLError):
+        return _explain_yaml(error)
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return _explain_composition(error, keys)
+    # Hydra raises bare ValueErrors for flags that do not go together.
+    if isinstance(error, ValueError) and _innermost_package(error) in ("hydra", "omegaconf"):
+        return _in_one_line(str(error))
+    return None
+
+
+def _explain_composition(error: Exception, keys: Callable[[], Iterable[str]]) -> str:
+    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+    text = f"{error}\n{cause}"
+    found = re.search(r"full_key: (\S+)", text)
+    asked = re.search(r"Could not override '([^']+)'", text)
+    key = asked[1] if asked else found[1] if found else None
+    if deleted := re.search(r"Could not delete from config. '([^']+)'", text):
+        return f"~{deleted[1]}: there is no key {deleted[1]}" + nearest_key(deleted[1], keys())
+    if "not in struct" in text or re.search(r"Key '.*' not in '\w+'", text):
+        place = re.search(r"In '(\w+)/[^']+'", text)
+        if place and place[1] == key:
+            return (
+                _where(text)
+                + "a recipe begins with the line `# @package _global_`, and below it keys: values"
+            )
+        return _where(text) + f"there is no key {key}" + nearest_key(key or "", keys())
+    if several := re.search(r"Ambiguous value for argument '((\w[^=]*)=(.*))'", text):
+        whole, name, values = several.groups()
+        point = f"; a fraction has a point, as in {name}={values.replace(',', '.')}"
+        fraction = point if re.fullmatch(r"-?\d+,\d+", values) else ""
+        told = f"{whole}: these are several values; --multirun takes them one by one, '{name}=[{values}]' is a list"
+        return told + fraction
+    if "No match in the defaults list" in text and key:
+        return _where(text) + f"there is no group {key}" + nearest(key, keys())
+    message = re.sub(r"(full_key: |object_type=|reference_type=).*", "", str(cause))
+    message = _in_one_line(re.sub(r"In '[^']+': \w+ raised while composing config:", "", message))
+    wrong = re.fullmatch(r"Value (.*?)(?: of type '.*')? could not be converted to (\w+)", message)
+    if key and wrong and wrong[2] in _KINDS:
+        return _where(text) + f"{key} must be {_KINDS[wrong[2]]}, got {wrong[1]}"
+    if key and "is not a ListConfig, list or tuple" in message:
+        return _where(text) + f"{key} must be a list, as in {key}=[{_LISTS.get(key, '0.5,1')}]"
+    if key and (given := re.search(r"Invalid type assigned: .* value: (.*)", message)):
+        return (
+            _where(text)
+            + f"{key}={given[1]}: {key} is a group of keys; set one of them, as in {key}.KEY={given[1]}"
+        )
+    if key and "is not Optional" in message:
+        return _where(text) + f"{key} cannot be null; leave it out for the default"
+    return f"{key}: {message}" if key and key not in message else message
+
+
+_LISTS = {"allow_change": "loss.r1_gamma", "metrics": "kid,fid"}
+_KINDS = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false", "String": "text"}
+
+
+def _where(text: str) -> str:
+    """The file that a key stands in, where it is not the command line's."""
+    place = re.search(r"In '([^']+)'", text)
+    return f"in {place[1]}.yaml: " if place else ""
+
+
+def _explain_option(error: MissingConfigException) -> str:
+    missing = error.missing_cfg_file or ""
+    # Hydra's own groups lie in a folder; what follows ours may be a path.
+    group, _, option = missing.rpartition("/") if missing.startswith("hydra/") else missing.partition("/")
+    options = ", ".join(error.options or ())
+    if group == "data" and Path(option).exists():
+        return f"data={option} is no kind of data; for pictures of your own: data=folder data.path={option}"
+    return f"{group}={option}: there is no such file; there are {options}" + nearest(
+        option, error.options or ()
+    )
+
+
+def _explain_word(error: OverrideParseException) -> str:
+    """A word of the command line that Hydra's grammar does not know."""
+    word = error.override
+    if "=" not in word and not word.startswith("~"):
+        return (
+            f"{word}: every word is key=value, as in seed=1; a value that holds blanks wants quotes,"
+            " as in 'name=two words'"
+        )
+    reason = str(error).splitlines()[0]
+    return (
+        f"{word}: the value cannot be read ({reason}); brackets must be closed, and special characters quoted"
+    )
+
+
+def _explain_yaml(error: yaml.MarkedYAMLError) -> str:
+    mark = error.problem_mark or error.context_mark
+    place = f"{mark.name}, line {mark.line + 1}" if mark else "a configuration file"
+    return f"{place}: this is no YAML ({error.problem or error.context}); mend the line, or the one before it"
+
+
+def _explain_constructor(error: InstantiationException) -> str | None:
+    """Wrong values and names of arguments are the user's; errors from inside a constructor are ours."""
+    cause = error.__cause__ or error.__context__
+    key = re.search(r"full_key: (\S+)", str(error))
+    prefix = f"{key[1]}: " if key else ""
+    if re.search(r"backend found|invalid accelerator", str(cause)):
+        return f"{prefix}{_in_one_line(str(cause))} trainer=auto takes the device that there is"
+    if isinstance(cause, ValueError | OSError) or _is_misconfiguration(cause):
+        return _in_one_line(str(cause))
+    if isinstance(cause, TypeError) and _innermost_package(cause) == "hydra":
+        return prefix + _in_one_line(str(cause))
+    if cause is None or isinstance(cause, ImportError) and _is_unknown_name(cause):
+        reason = re.sub(r"full_key: \S+", "", str(error)).partition(", set env var")[0]
+        return (
+            f"{prefix}{_in_one_line(reason)}; a file of your own is looked for in the folder of --config-dir"
+        )
+    return None
+
+
+def _is_unknown_name(error: BaseException) -> bool:
+    """Whether a `_target_` does not exist; a module that exists and fails while it is imported is a bug."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return set(_packages(error)) <= {"hydra", "importlib"}
+
+
+def _innermost_package(error: BaseException) -> str:
+    return next(reversed(_packages(error)), "")
+
+
+def _packages(error: BaseException) -> list[str]:
+    """The top packages of the code that was running, outermost first."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return [frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in frames]
+
+
+def _in_one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def is_bad_picture(error: BaseException) -> bool:
+    """Whether a data set met a file it cannot read. By name: the commands import nothing of the data's."""
+    return any(base.__name__ == "BadImageError" for base in type(error).__mro__)
+
+
+def is_trouble(error: BaseException) -> bool:
+    """Whether a training has gone bad by itself. By name, as above."""
+    return any(base.__name__ == "TrainingUnstableError" for base in type(error).__mro__)
+
+
+def _is_misconfiguration(error: BaseException | None) -> bool:
+    """Lightning's word for an accelerator that is not there, or settings that do not go together."""
+    return type(error).__name__ == "MisconfigurationException"

@@ -1,0 +1,245 @@
+"""User code: parts from files beside the user's configuration, and the types that constructors ask for.
+
+The settings of parts that are built from `_target_` nodes have no schema: the annotations of the constructor
+are it. They are read here, before anything is built, so that a wrong value is told by its key."""
+
+import importlib
+import inspect
+import os
+import pkgutil
+import re
+import sys
+import types
+import typing
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from stylegan.configuration.suggestions import nearest, nearest_key
+
+OURS = ("stylegan", "datamodules", "callbacks", "pytorch_lightning")
+
+
+@contextmanager
+def importable(folder: str | None) -> Iterator[None]:
+    """While a command runs, `_target_: my_loss.Hinge` finds `my_loss.py` in the folder given by --config-dir.
+
+    Afterwards its modules are forgotten, so that the next command of the same process reads its own.
+    """
+    if folder is None:
+        yield
+        return
+    folder = os.path.abspath(folder)
+    # The groups of the user's are folders called as packages of ours (`callbacks`). Without an `__init__.py` they
+    # do not hide these.
+    sys.path.insert(0, folder)
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
+        for name, module in list(sys.modules.items()):
+            if (getattr(module, "__file__", None) or "").startswith(os.path.join(folder, "")):
+                del sys.modules[name]
+
+
+def leave_out_unasked(config: DictConfig, ours: Callable[[], DictConfig]) -> None:
+    """Takes from parts of the user's own the settings of our parts that they know nothing of.
+
+    `discriminator: {_target_: my_critic.Critic}` is merged with the settings of our discriminator. Those that the
+    user's constructor does not take are left out; one that the user has set stays, for the constructor to refuse.
+
+    Args: ours: gives the configuration as it is without what the user has set.
+    """
+    for key, node in config.items():
+        target = node.get("_target_") if isinstance(node, DictConfig) else None
+        taken = None if target is None or str(target).partition(".")[0] in OURS else _arguments(target)
+        if taken is None:
+            continue
+        default = ours().get(key)
+        before = OmegaConf.to_container(default) if isinstance(default, DictConfig) else {}
+        for name, value in OmegaConf.to_container(node).items():
+            if name not in taken and not name.startswith("_") and name in before and before[name] == value:
+                with open_dict(node):
+                    del node[name]
+
+
+def _arguments(target: str) -> set[str] | None:
+    """The names that the constructor takes; None where it takes any, or cannot be read."""
+    try:
+        return taken_by(part_named(target))
+    except Exception:
+        # Whatever the import of a user's own file raises is told when the part is built.
+        return None
+
+
+def taken_by(part: Callable) -> set[str] | None:
+    """The names of the arguments of a class or function; None where it takes any."""
+    parameters = inspect.signature(part).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return None
+    return set(parameters)
+
+
+def part_named(target: str) -> Any:
+    """The class or function that a `_target_` names. Raises: whatever its import raises, or AttributeError."""
+    return pkgutil.resolve_name(target)
+
+
+_TAKEN_OVER = re.compile(r"\$\{([\w.]+)\}")
+_WORDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    type(None): "null",
+}
+
+
+def mistyped(
+    config: DictConfig, *, later: Collection[str] = (), only: Collection[str] | None = None
+) -> list[str]:
+    """What is wrong with the arguments of all parts, one line a value, in the order of the configuration.
+
+    Wrong are values of another type than the constructor asks for, and keys that it does not take.
+    Args: later: dotted keys that are null so far, and filled in before anything is built. only: look at these alone.
+    What cannot be judged passes: arguments without an annotation or with Any, whose constructors judge them, and
+    targets that do not exist, which whoever builds them will name.
+    """
+    wrong = {key: line for key, line in _mistyped(config, "") if key not in later}
+    return [line for key, line in wrong.items() if only is None or key in only]
+
+
+def _mistyped(node: DictConfig, prefix: str) -> Iterator[tuple[str, str]]:
+    target = None if OmegaConf.is_missing(node, "_target_") else node.get("_target_")
+    hints, taken = _asked_by(target)
+    written = OmegaConf.to_container(node)
+    for name in node:
+        if taken is not None and name not in taken and not str(name).startswith("_"):
+            yield (
+                f"{prefix}{name}",
+                f"there is no key {prefix}{name}" + _nearest_argument(prefix, name, taken),
+            )
+            continue
+        # A value that is taken over from elsewhere is told where it stands: that is where to mend it.
+        taken_over = _TAKEN_OVER.fullmatch(str(written[name]))
+        key = taken_over[1] if taken_over else prefix + str(name)
+        if OmegaConf.is_missing(node, name):
+            continue
+        value = node[name]
+        if isinstance(value, DictConfig) and ("_target_" in value or name not in hints):
+            yield from () if taken_over else _mistyped(value, f"{key}.")
+        elif name in hints:
+            plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+            if not _fits(plain, hints[name]):
+                yield (
+                    key,
+                    f"{key} must be {_in_words(hints[name])}, got {shown(plain)}"
+                    + _way_out(plain, hints[name]),
+                )
+
+
+def _way_out(value: Any, hint: Any) -> str:
+    """`1e3` is a fraction to YAML, and a whole number to everybody else."""
+    if isinstance(value, float) and value.is_integer() and _fits(int(value), hint):
+        return f"; write {int(value)}"
+    return ""
+
+
+def _nearest_argument(prefix: str, name: str, taken: Collection[str]) -> str:
+    hint = nearest(prefix + name, [prefix + argument for argument in taken])
+    return hint or f"; {prefix.rstrip('.')} takes {', '.join(sorted(taken)) or 'none'}"
+
+
+def shown(value: Any) -> str:
+    """A value as it is written in YAML and on the command line."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return repr(value)
+
+
+def _asked_by(target: Any) -> tuple[Mapping[str, Any], Collection[str] | None]:
+    """The annotations and the names of the arguments of the constructor or function that `_target_` names.
+
+    No annotations, and None for names, where there is nothing to read or any name is taken.
+    """
+    if not isinstance(target, str):
+        return {}, None
+    try:
+        found = part_named(target)
+        function: Callable = found.__init__ if isinstance(found, type) else found
+        return typing.get_type_hints(function), taken_by(found)
+    except Exception:
+        # Whatever the import of a user's own file raises is told when the part is built.
+        return {}, None
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if hint is typing.Any:
+        return True
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, option) for option in inner)
+    if origin is typing.Annotated:
+        return _fits(value, inner[0])
+    if origin is typing.Literal:
+        return any(value == option and type(value) is type(option) for option in inner)
+    if hint is type(None):
+        return value is None
+    if hint in (int, float):
+        return isinstance(value, int | hint) and not isinstance(value, bool)
+    if hint in (bool, str):
+        return isinstance(value, hint)
+    kind = origin or hint
+    if not isinstance(kind, type):
+        return True
+    if issubclass(kind, os.PathLike):
+        return isinstance(value, str)
+    if issubclass(kind, Mapping):
+        return isinstance(value, dict)
+    if issubclass(kind, Collection):
+        one_type = inner and (kind is not tuple or inner[-1] is Ellipsis)
+        return isinstance(value, list) and (not one_type or all(_fits(item, inner[0]) for item in value))
+    # An object of some class: nothing that can be written in a configuration but a part, which has a `_target_`.
+    return value is not None
+
+
+def _in_words(hint: Any) -> str:
+    return " or ".join(dict.fromkeys(_each_in_words(hint)))
+
+
+def _each_in_words(hint: Any) -> Iterator[str]:
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    kind = origin or hint
+    if origin in (typing.Union, types.UnionType):
+        for option in inner:
+            yield from _each_in_words(option)
+    elif origin is typing.Literal:
+        yield from (str(option) for option in inner)
+    elif hint in _WORDS:
+        yield _WORDS[hint]
+    elif isinstance(kind, type) and issubclass(kind, os.PathLike):
+        yield "a path"
+    elif isinstance(kind, type) and issubclass(kind, Mapping):
+        yield "a set of keys"
+    elif isinstance(kind, type) and issubclass(kind, Collection):
+        yield f"a list of {_in_words(inner[0])}" if inner else "a list"
+    else:
+        yield getattr(kind, "__name__", str(kind))
+
+
+def nonsense_in(config: DictConfig, keys: Collection[str], *, later: Collection[str] = ()) -> Iterator[str]:
+    """What is wrong with the values of a command that takes `network` and `runs_dir`, one line a fault.
+
+    Args: keys: that there are; `+key=value` adds any key, the misspelt too. later: as in `mistyped`.
+    """
+    for key in config:
+        if key not in keys:
+            yield f"there is no key {key}" + nearest_key(key, keys)
+    if not isinstance(config.runs_dir, str) or config.runs_dir == "":
+        yield f"runs_dir must be a folder, got {shown(config.runs_dir)}; leave it out for runs in `runs`"
+    if config.network == "":
+        yield "network is empty; leave it out for the newest run"
+    yield from mistyped(config, later=later)

@@ -1,0 +1,36 @@
+"""Errors that cross rooms, and the exit codes of the commands, once."""
+
+import signal
+
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 128 + signal.SIGINT
+# As the shell has it for a program that such a pipe ends.
+EXIT_BROKEN_PIPE = 128 + 13
+# Of sysexits.h: a temporary failure, to be tried again; the same command goes on.
+EXIT_TRY_AGAIN = 75
+
+
+class UserError(Exception):
+    """Something the user can mend, in one line that says how; several faults are as many lines.
+
+    Args: exit_code: another one for what may pass by itself, so that a script may try again.
+    """
+
+    def __init__(self, text: str, *, exit_code: int = EXIT_USER_ERROR):
+        super().__init__(text)
+        self.exit_code = exit_code
+
+
+class ProcessLostError(Exception):
+    """Another process of the run is gone."""
+
+
+class TrainingUnstableError(RuntimeError):
+    """Weights or losses are not finite. The train command answers by going back to the last good checkpoint.
+
+    `reason`: in a few words. `max_rollbacks`: how often a run goes back before it is given up.
+    """
+
+    def __init__(self, reason: str, *, max_rollbacks: int):
+        super().__init__(reason)
+        self.reason, self.max_rollbacks = reason, max_rollbacks

@@ -1,0 +1,1 @@
+"""What is true of any program: memory, files, devices, processes and the console."""

@@ -1,0 +1,101 @@
+"""Files: replaced as a whole, appended by whole lines, the cache folder, and a disk that is full."""
+
+import errno
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def replacing(path: str | os.PathLike, *, durable: bool = True) -> Iterator[BinaryIO]:
+    """A new file that takes the place of `path` when the block ends, and vanishes when it fails.
+
+    Args: durable: flushed to the disk before the rename, and the rename after it; a power cut loses neither.
+    Raises: OSError where the folder cannot be written, or is full.
+    """
+    path = Path(path)
+    # In the same folder, since a rename is atomic within one file system only; hidden and with another ending, so
+    # that nobody takes it for the file.
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.partial")
+    try:
+        with open(partial, "xb") as file:
+            yield file
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    if durable:
+        _sync_folder(path.parent)
+
+
+def append_whole(path: str | os.PathLike, text: str) -> None:
+    """Adds lines to a file in one write, so that a kill leaves at most one unfinished line, the last; makes its folder.
+
+    An unfinished line that is there is ended first: it is lost, and not the new one with it.
+    Raises: OSError, as where the disk is full; nothing of the text is in the file then, unless another process has
+      added to the file meanwhile.
+    """
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a+b", buffering=0) as file:
+        whole = file.seek(0, os.SEEK_END)
+        unfinished = False
+        if whole:
+            file.seek(whole - 1)
+            unfinished = file.read(1) != b"\n"
+        content = memoryview((b"\n" if unfinished else b"") + text.encode())
+        written = 0
+        try:
+            while written < len(content):
+                written += file.write(content[written:])
+        except OSError:
+            # What got through of it would be an unfinished line. Where the file is longer, it is not the last.
+            if os.fstat(file.fileno()).st_size == whole + written:
+                os.ftruncate(file.fileno(), whole)
+            raise
+
+
+def sweep_partials(folder: str | os.PathLike, pattern: str = "*") -> None:
+    """Deletes what killed processes left of files that `pattern` matches; nobody else may be writing there."""
+    for left_over in Path(folder).glob(f".{pattern}.partial"):
+        left_over.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":  # Windows cannot open folders
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass  # some network file systems cannot; the file itself is on the disk
+    finally:
+        os.close(descriptor)
+
+
+def cache_folder(kind: str) -> Path | None:
+    """Where things of a kind are kept between runs, `~/.cache/stylegan-lightning/<kind>`; `$XDG_CACHE_HOME` is heeded.
+
+    None where the user has no home.
+    """
+    try:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError:
+        return None
+    return Path(base) / "stylegan-lightning" / kind
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+# torch's writer of archives reports a failed write by these words alone.
+_TORCH_WORDS = ("PytorchStreamWriter", "inline_container", "unexpected pos")
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Whether a file could not be written for want of room: OSError of that kind, or torch's error for it."""
+    if isinstance(error, OSError):
+        return error.errno in _FULL
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in _TORCH_WORDS)

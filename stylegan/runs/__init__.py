@@ -1,0 +1,1 @@
+"""Run folders: names, lock, checkpoints, resume, and what changed since the last start."""

@@ -1,0 +1,121 @@
+"""Where a run keeps its files, and what a checkpoint is called.
+
+A run is one folder, `runs_dir/name/`. A checkpoint's name holds the images it has seen, so the newest one is
+found by name alone: copying a folder changes the times of its files, never their names."""
+
+import os
+import re
+from pathlib import Path
+
+LOCK = "run.lock"
+# With the endings of what is written under one name. A name that goes on otherwise is a user's own copy.
+_CHECKPOINT = re.compile(r"kimg(\d{7,})\.(\d{3})(\.ckpt|\.safetensors)?")
+
+
+class RunFolder:
+    """The paths of one run; knows names, makes nothing, and deletes nothing.
+
+    Args: path: the folder `runs_dir/name`, which need not exist yet.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def snapshots(self) -> Path:
+        return self.path / "snapshots"
+
+    @property
+    def generated(self) -> Path:
+        return self.path / "generated"
+
+    @property
+    def stats_jsonl(self) -> Path:
+        return self.path / "stats.jsonl"
+
+    @property
+    def stats_csv(self) -> Path:
+        return self.path / "stats.csv"
+
+    @property
+    def events(self) -> Path:
+        """What happened beside training, one JSON line each."""
+        return self.path / "events.jsonl"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / "tensorboard"
+
+    @property
+    def in_use(self) -> bool:
+        """Whether there is anything in it, but for the lock of whoever asks, and for hidden files.
+
+        These are what a kill left of a lock or of a setting, or the system's own, as `.DS_Store`.
+        """
+        if not self.path.is_dir():
+            return False
+        return any(path.name != LOCK and not path.name.startswith(".") for path in self.path.iterdir())
+
+    def set_aside(self) -> Path:
+        """Moves the folder to `<name>.old-1` beside it, or the next number that is free.  Returns: the new place."""
+        number = 1
+        while (place := self.path.with_name(f"{self.path.name}.old-{number}")).exists():
+            number += 1
+        # A rename: nothing is copied or lost, however large the run.
+        return self.path.rename(place)
+
+    def newest_checkpoint(self) -> Path | None:
+        """The complete `.ckpt` that has seen most images, by its name; None where there is none."""
+        return max(checkpoints_in(self.checkpoints), key=images_of, default=None)
+
+
+def checkpoints_in(folder: Path, ending: str = ".ckpt") -> list[Path]:
+    """The files of a folder that are called as training calls them, in no order; those of any other name are a user's.
+
+    Args: ending: `.ckpt`, or `.safetensors` for their generators.
+    Raises: OSError where there is such a folder, and it cannot be read: that is not a run without checkpoints.
+    """
+    try:
+        names = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [folder / name for name in names if name.endswith(ending) and _CHECKPOINT.fullmatch(name)]
+
+
+def checkpoint_name(images: int) -> str:
+    """The stem of a checkpoint's file: 12,800 images -> `kimg0000012.800`."""
+    if images < 0:
+        raise ValueError(f"a checkpoint cannot have seen {images} images")
+    return f"kimg{images // 1000:07d}.{images % 1000:03d}"
+
+
+def images_of(name: str | Path) -> int:
+    """Images seen by a checkpoint, from its name or path, with or without the ending.
+
+    Raises: ValueError where the name is not that of a checkpoint.
+    """
+    match = _CHECKPOINT.fullmatch(Path(name).name)
+    if match is None:
+        raise ValueError(f"{name} is not called like a checkpoint, kimg0000012.800.ckpt")
+    return 1000 * int(match[1]) + int(match[2])
+
+
+def newest_run(runs_dir: str | Path) -> Path | None:
+    """The run in `runs_dir` that was started or continued last, among those that have a checkpoint.
+
+    Every start writes `config.yaml`, so its time is that of the last start; runs have no other order.
+    """
+    runs = [
+        folder
+        for folder in Path(runs_dir).glob("*/")
+        if RunFolder(folder).config.exists() and RunFolder(folder).newest_checkpoint()
+    ]
+    return max(runs, key=lambda folder: RunFolder(folder).config.stat().st_mtime_ns, default=None)

@@ -1,0 +1,136 @@
+"""A run folder's own records: configuration, events, and whether it can be written."""
+
+import json
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from stylegan.configuration.command_line import literal
+from stylegan.errors import EXIT_TRY_AGAIN, UserError
+from stylegan.machine.files import replacing
+from stylegan.runs.config_diff import Change
+from stylegan.runs.folder import RunFolder
+from stylegan.runs.lock import RunLock, RunLockedError
+
+
+def refuse_unwritable(folder: RunFolder) -> None:
+    """Raises: ValueError where the run folder cannot be made or written, which would show only after minutes."""
+    place = next(path for path in (folder.path, *folder.path.absolute().parents) if path.exists())
+    if not place.is_dir():
+        raise ValueError(f"{folder.path} cannot be made, for {place} is a file; set runs_dir=... or name=...")
+    # Those within it, too: a checkpoint that cannot be written is noticed after hours.
+    for inner in (place, folder.checkpoints, folder.snapshots):
+        if inner.exists() and not os.access(inner, os.W_OK | os.X_OK):
+            raise ValueError(
+                f"{folder.path} cannot be written: {inner} is read-only to you; set runs_dir=..."
+            )
+
+
+def locked(folder: RunFolder) -> RunLock:
+    """The lock of a folder, held.
+
+    Raises: ValueError where another process has it, or none can be made; UserError with the code to try again
+    where nobody can tell whether that process is gone, as on another machine: one that was taken away leaves its
+    lock behind, which ages.
+    """
+    lock = RunLock(folder.path)
+    try:
+        lock.acquire()
+    except RunLockedError as error:
+        if error.may_be_gone:
+            raise UserError(str(error), exit_code=EXIT_TRY_AGAIN) from error
+        raise
+    except OSError as error:
+        raise ValueError(f"{folder.path} cannot be written ({error.strerror}); set runs_dir=...") from error
+    return lock
+
+
+def settle_run_id(config: DictConfig, before: Mapping[str, Any]) -> None:
+    """A run keeps its id at Weights & Biases, so that a run that goes on is one curve there, too."""
+    node = config.logger.get("wandb")
+    if node is not None and "id" in node and node.id is None:
+        loggers = before.get("logger")
+        stored = loggers.get("wandb") if isinstance(loggers, Mapping) else None
+        known = stored.get("id") if isinstance(stored, Mapping) else None
+        # Else a `_target_` in a stranger's folder would be called with the logger.
+        node.id = literal(known) if known and isinstance(known, str) else uuid.uuid4().hex[:8]
+
+
+def record_changes(folder: RunFolder, changes: Iterable[Change], checkpoint: Path | None) -> None:
+    """Appends to `events.jsonl` what was changed under a run that goes on."""
+    for change in changes:
+        _record(folder, "allow_change", checkpoint, change._asdict())
+
+
+def record_rollback(
+    folder: RunFolder, reason: str, kimg: float, checkpoint: Path | None, rollbacks: int
+) -> None:
+    """Appends to `events.jsonl` that the run goes back, or would have."""
+    with suppress(OSError):  # a full disk costs the line, not the run
+        _record(folder, "rollback", checkpoint, {"reason": reason, "kimg": kimg, "rollbacks": rollbacks})
+
+
+def _record(folder: RunFolder, event: str, checkpoint: Path | None, values: Mapping[str, Any]) -> None:
+    name = checkpoint.name if checkpoint else None
+    line = json.dumps({"timestamp": time.time(), "event": event, "checkpoint": name, **values})
+    with open(folder.events, "a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
+
+
+@contextmanager
+def put_back_unless(begun: Callable[[], bool], folder: RunFolder) -> Iterator[None]:
+    """Gives a folder back the configuration and events that it had, where what was changed never came to be trained.
+
+    Else a checkpoint that does not fit the change would be refused to the command that it was made with, too.
+    """
+    former = {path: path.read_bytes() for path in (folder.config, folder.events) if path.exists()}
+    try:
+        yield
+    finally:
+        if former and not begun():
+            with suppress(OSError):  # what went wrong is told by its own error
+                for path in (folder.config, folder.events):
+                    _put_back(path, former.get(path))
+
+
+def _put_back(path: Path, content: bytes | None) -> None:
+    if content is None:
+        path.unlink(missing_ok=True)
+    elif path.read_bytes() != content:
+        with replacing(path) as file:
+            file.write(content)
+
+
+def write_config(config: DictConfig, folder: RunFolder) -> None:
+    """Writes `config.yaml`: every value resolved, for OmegaConf to read back as it is.
+
+    Raises: ValueError where the folder cannot be written.
+    """
+    text = resolved_text(config)
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        with replacing(folder.config) as file:
+            file.write(text.encode())
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ValueError(f"{folder.path} cannot be written ({reason}); set runs_dir=...") from error
+
+
+def resolved_text(config: DictConfig) -> str:
+    """A complete configuration as YAML, every value resolved, for OmegaConf to read back as it is."""
+
+    def escaped(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: escaped(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [escaped(item) for item in value]
+        return literal(value) if isinstance(value, str) else value
+
+    plain = escaped(OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
+    return OmegaConf.to_yaml(OmegaConf.create(plain))

@@ -1,0 +1,198 @@
+"""Resume: the checkpoint that a run continues from, and the settings that it keeps."""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
+
+from stylegan.configuration.batches import count_devices
+from stylegan.configuration.command_line import literal
+from stylegan.errors import EXIT_TRY_AGAIN, UserError
+from stylegan.runs.checkpoints import damage_of, images_in, newest_good
+from stylegan.runs.folder import RunFolder, images_of
+
+
+@contextmanager
+def _disk_may_answer_later() -> Iterator[None]:
+    """Inside, a file that the system refuses ends the command as what may pass by itself; nothing else is taken."""
+    try:
+        yield
+    except OSError as error:
+        refused = "renamed" if error.filename2 else "read"
+        raise UserError(
+            f"{error.filename or 'a checkpoint'} cannot be {refused} ({error.strerror}), and no older checkpoint is"
+            " taken for it; repeat the command once the disk answers, or move that away by hand",
+            exit_code=EXIT_TRY_AGAIN,
+        ) from error
+
+
+@_disk_may_answer_later()
+def last_good(folder: RunFolder) -> tuple[Path | None, list[str]]:
+    """As `newest_good`. Raises: UserError with the code to try again where the disk does not answer."""
+    return newest_good(folder)
+
+
+@_disk_may_answer_later()
+def find_checkpoint(
+    resume: str, folder: RunFolder, *, overwrite: bool = False
+) -> tuple[Path | None, list[str]]:
+    """The checkpoint that `resume` asks to go on from, None = begin; and what is to be said about it.
+
+    Of a run's folder it is the newest that is as it was written; a damaged one is set aside as `….ckpt.bad`.
+    A run that began from another one goes on from its own, once it has any.
+
+    Args: resume: `auto`, `never`, or the path of a checkpoint or of a run folder. overwrite: the folder will be
+        moved aside before the run begins.
+    Raises: ValueError where the path leads to none, or where a beginning would be mixed with an older run;
+        UserError with the code to try again where a checkpoint cannot be read now.
+    """
+    if resume == "auto":
+        found, said = newest_good(folder)
+        if said and found is None:
+            said.append("no other checkpoint is there: the run begins anew")
+        return found, said
+    newest = folder.newest_checkpoint()
+    if resume == "never":
+        if folder.in_use and not overwrite:
+            holds = f" ({newest.name})" if newest else ""
+            raise ValueError(
+                f"resume=never, but {folder.path} holds a run already{holds}; set another name=..., or"
+                " overwrite=true, which moves it aside"
+            )
+        return None, []
+    return _named_checkpoint(resume, folder, newest)
+
+
+def _named_checkpoint(resume: str, folder: RunFolder, newest: Path | None) -> tuple[Path, list[str]]:
+    """As `find_checkpoint`, for a path. Args: newest: the run's own newest checkpoint, None = it has none."""
+    path = Path(resume)
+    aside: list[str] = []
+    other_run = newest is not None and not _holds(folder, path)
+    if other_run and _began_from(folder, path):
+        # The same command again, after an interruption: what was trained since the branch is not trained anew.
+        own, aside = newest_good(folder)
+        if own is not None:
+            return own, [
+                *aside,
+                f"resume={resume}: this run began there, and goes on from its own checkpoint",
+            ]
+        other_run = False
+    found, said = newest_good(RunFolder(path)) if path.is_dir() else (path, [])
+    if found is None or not found.exists():
+        raise ValueError(f"resume={resume}: there is no such checkpoint, nor a run folder that holds one")
+    if other_run:
+        raise ValueError(
+            f"resume={resume}: {folder.path} holds a run already ({newest.name}); leave resume out, and it goes on"
+            " from there, or set another name= to branch off"
+        )
+    # Asked again: of this very folder a damaged one may have been set aside just now.
+    newest = folder.newest_checkpoint()
+    if newest is not None and found.name != newest.name:
+        raise ValueError(
+            f"resume={resume}: this run has {newest.name}, and two histories in one folder would be mixed;"
+            " set another name= to branch off"
+        )
+    damage = damage_of(found)
+    if damage is not None:
+        raise ValueError(
+            f"resume={resume}: {found.name} cannot be continued from: {damage}; name an older one"
+        )
+    return found, [*aside, *said]
+
+
+def _holds(folder: RunFolder, path: Path) -> bool:
+    """Whether a path leads to the run itself or to one of its checkpoints."""
+    return path.resolve() in (folder.path.resolve(), folder.checkpoints.resolve() / path.name)
+
+
+def _began_from(folder: RunFolder, path: Path) -> bool:
+    """Whether the folder's run was last started with `resume` leading there."""
+    before = stored_config(folder).get("resume", "auto")
+    return before not in ("auto", "never") and Path(before).resolve() == path.resolve()
+
+
+def is_done(config: DictConfig, checkpoint: Path) -> bool:
+    """Whether the checkpoint has seen all images that `total_kimg` asks for."""
+    try:
+        seen = images_of(checkpoint)
+    except ValueError:
+        # A file that the user renamed. Asked here: once it is loaded, an iteration is made before the end is noticed.
+        seen = images_in(checkpoint)
+    return seen is not None and seen >= round(config.total_kimg * 1000)
+
+
+def stored_config(folder: RunFolder) -> dict[str, Any]:
+    """The values that the folder's run was last started with; none where there are none.
+
+    Raises: ValueError where `config.yaml` cannot be read.
+    """
+    if not folder.config.exists():
+        return {}
+    try:
+        stored = OmegaConf.to_container(OmegaConf.load(folder.config))
+    except (YAMLError, UnicodeDecodeError, OSError) as error:
+        raise ValueError(_unreadable(folder, str(error).splitlines()[0])) from error
+    if not isinstance(stored, dict) or "generator" not in stored:
+        raise ValueError(_unreadable(folder, "it is not that of a run"))
+    return stored
+
+
+def _unreadable(folder: RunFolder, reason: str) -> str:
+    return (
+        f"{folder.config} cannot be read ({reason}); mend it, or remove it, and the run goes on with what is"
+        " configured now"
+    )
+
+
+_DERIVED_ANEW = {"total_kimg"}
+# Follows from the devices that there are now, and changes nothing that is learned.
+_OF_THE_DEVICES = {"micro_batch"}
+
+
+def kept(
+    folder: RunFolder, keys: Collection[str], devices: int, batch_size: int | None = None
+) -> dict[str, Any]:
+    """The values that a folder's run has for `keys`; none where it has no checkpoint to go on from.
+
+    They were derived for the devices of the first start. With more devices or fewer the same run goes on.
+    Args: devices: how many there are now. What was chosen for as many, perhaps by measuring, stays. batch_size: that is
+    asked for, None = the run's; what divides another one is of no use to it.
+    Raises: ValueError for a value that is neither a number, a word or a boolean nor a list of these: the folder may
+    be a stranger's, and a mapping with a `_target_` would be called when the parts are built.
+    """
+    if not folder.config.exists() or folder.newest_checkpoint() is None:
+        return {}
+    try:
+        stored = OmegaConf.load(folder.config)
+        same = _devices_of(stored) == devices and batch_size in (None, OmegaConf.select(stored, "batch_size"))
+        anew = _DERIVED_ANEW if same else _DERIVED_ANEW | _OF_THE_DEVICES
+        values = {key: OmegaConf.select(stored, key) for key in keys if key not in anew}
+    except (YAMLError, UnicodeDecodeError, OSError, ValueError):
+        return {}  # whoever reads all of it says what is wrong with the file
+    return {key: _plain(value, key, folder) for key, value in values.items() if value is not None}
+
+
+def _plain(value: Any, key: str, folder: RunFolder) -> Any:
+    if OmegaConf.is_config(value):
+        value = OmegaConf.to_container(value, resolve=True)
+    items = value if isinstance(value, list) else [value]
+    if any(not isinstance(item, str | int | float | None) for item in items):
+        raise ValueError(
+            f"{folder.config}: {key} must be a number, a word or a list of these, got {value}; mend it, or remove the"
+            " file, and the run goes on with what is configured now"
+        )
+    # A text that holds `${` stays a text, and is not looked up among the settings of this run.
+    items = [literal(item) if isinstance(item, str) else item for item in items]
+    return items if isinstance(value, list) else items[0]
+
+
+def _devices_of(stored: Any) -> int | None:
+    """How many devices a run was last started with; None where its trainer does not tell."""
+    try:
+        nodes = OmegaConf.select(stored, "trainer.num_nodes") or 1
+        return count_devices(OmegaConf.select(stored, "trainer.devices"), nodes)
+    except ValueError:
+        return None

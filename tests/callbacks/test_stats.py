@@ -1,0 +1,174 @@
+"""Ticks: when they come, what is in them, and that an interruption leaves no trace in the rows."""
+
+import json
+import time
+
+import pytest
+import torch
+from pytorch_lightning.loggers.logger import DummyLogger
+
+from callbacks import KimgCheckpoint, StatsTicks
+from callbacks.maintenance import maintenance
+from stylegan.loggers import CsvLogger, JsonlLogger
+from tests.callbacks.callbacks_fakes import FakeModule, fit, stub_trainer
+
+
+def read_rows(folder) -> list[dict]:
+    return [json.loads(line) for line in (folder / "stats.jsonl").read_text().splitlines()]
+
+
+def repeatable(rows: list[dict]) -> list[dict]:
+    return [{k: v for k, v in row.items() if k.startswith(("Loss/", "Progress/"))} for row in rows]
+
+
+class Recorder(DummyLogger):
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+
+    def log_metrics(self, metrics, step=None):
+        self.calls.append((metrics, step))
+
+
+def test_rows_hold_what_was_reported_since_the_row_before(tmp_path):
+    module, other = FakeModule(total_images=28, batch_size=4), Recorder()
+    fit(module, [StatsTicks(every_kimg=0.010)], [JsonlLogger(folder=tmp_path), other])
+    rows = read_rows(tmp_path)
+    # Due after the first iteration that reaches or passes 10 and 20 images, and at the end.
+    assert [row["Progress/kimg"]["mean"] for row in rows] == [0.012, 0.020, 0.028]
+    assert [row["Progress/tick"]["mean"] for row in rows] == [1, 2, 3]
+    # Iterations 0-2, 3-4, 5-6; each reports 10 i and 10 i + 2.
+    assert [row["Loss/G/loss"]["num"] for row in rows] == [6, 4, 4]
+    assert [row["Loss/G/loss"]["mean"] for row in rows] == pytest.approx([11, 36, 56])
+    assert rows[1]["Loss/G/loss"]["std"] == pytest.approx(26**0.5)
+    # Reported at iterations 0 and 4 only.
+    assert [row.get("Loss/pl_penalty", {}).get("mean") for row in rows] == [0.0, 4.0, None]
+    assert [row["Progress/augment"]["mean"] for row in rows] == pytest.approx([0.3, 0.5, 0.7])
+    assert rows[-1]["Progress/augment"]["num"] == 1
+    for row in rows:
+        assert 0.05 < row["Resources/cpu_mem_gb"]["mean"] < 64
+        assert row["timestamp"] == pytest.approx(time.time(), abs=600)
+    assert [step for _, step in other.calls] == [12, 20, 28]
+    for (means, step), row in zip(other.calls, rows, strict=True):
+        want = {name: stat["mean"] for name, stat in row.items() if name != "timestamp"}
+        assert means == {**want, "kimg": step / 1000}
+
+
+def test_names_are_those_of_the_reference(tmp_path):
+    module = FakeModule(total_images=4)
+    fit(module, [StatsTicks()], [JsonlLogger(folder=tmp_path)])
+    assert set(read_rows(tmp_path)[0]) == {
+        *("Loss/G/loss", "Loss/pl_penalty", "Progress/tick", "Progress/kimg", "Progress/augment"),
+        *("Timing/total_sec", "Timing/sec_per_tick", "Timing/sec_per_kimg", "Timing/maintenance_sec"),
+        *("Timing/total_hours", "Timing/total_days", "Resources/cpu_mem_gb", "timestamp"),
+    }
+
+
+def test_times_by_a_clock_that_we_move(tmp_path, monkeypatch):
+    now = 5_000.0
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+    logger, ticks = JsonlLogger(folder=tmp_path), StatsTicks(every_kimg=2)
+    module, trainer = FakeModule(total_images=10_000, batch_size=1000), stub_trainer([logger])
+    ticks.setup(trainer, module, "fit")
+    now += 100  # before training begins: nobody's time
+    ticks.on_train_start(trainer, module)
+
+    def iterate(module, ticks):
+        nonlocal now
+        now += 3
+        module.step()
+        ticks.on_train_batch_end(trainer, module, None, None, 0)
+        with maintenance(module):
+            now += 7
+
+    for _ in range(5):
+        iterate(module, ticks)
+    # The process dies; another goes on an hour later.
+    state = ticks.state_dict()
+    now += 3600
+    following, resumed = FakeModule(total_images=10_000, batch_size=1000), StatsTicks(every_kimg=2)
+    following.load_state_dict(module.state_dict())
+    resumed.setup(trainer, following, "fit")
+    resumed.load_state_dict(state)
+    resumed.on_train_start(trainer, following)
+    iterate(following, resumed)
+    rows = read_rows(tmp_path)
+
+    def column(name):
+        return [row[f"Timing/{name}"]["mean"] for row in rows]
+
+    # The work beside training after a row counts for the next one.
+    assert column("maintenance_sec") == [7, 14, 14]
+    assert column("sec_per_tick") == [6, 6, 6]
+    assert column("sec_per_kimg") == [3, 3, 3]
+    assert column("total_sec") == [13, 33, 53]
+    assert column("total_hours") == [13 / 3600, 33 / 3600, 53 / 3600]
+    assert column("total_days") == [13 / 86400, 33 / 86400, 53 / 86400]
+
+
+@pytest.mark.parametrize("fail_at", [14, 16, 17])
+def test_interrupted_and_continued_equals_uninterrupted(tmp_path, fail_at):
+    def run(folder, *, fail_at=None, ckpt_path=None):
+        # Checkpoints (every 20 images) lie on no tick but one (every 12): open sums must travel along.
+        # The checkpoint stands first, and yet has to come last.
+        callbacks = [KimgCheckpoint(every_kimg=0.020, folder=folder), StatsTicks(every_kimg=0.012)]
+        loggers = [JsonlLogger(folder=folder), CsvLogger(folder=folder)]
+        module = FakeModule(total_images=72, batch_size=4, fail_at=fail_at)
+        fit(module, callbacks, loggers, ckpt_path)
+
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    run(whole)
+    with pytest.raises(RuntimeError, match="half an iteration"):
+        run(cut, fail_at=fail_at)
+    newest = sorted((cut / "checkpoints").glob("*.ckpt"))[-1]
+    run(cut, ckpt_path=newest)
+    assert repeatable(read_rows(cut)) == repeatable(read_rows(whole))
+    assert [row["Progress/tick"]["mean"] for row in read_rows(cut)] == [1, 2, 3, 4, 5, 6]
+    seconds = [row["Timing/total_sec"]["mean"] for row in read_rows(cut)]
+    assert seconds == sorted(seconds)
+
+    def csv_columns(folder):
+        lines = (folder / "stats.csv").read_text().splitlines()
+        keep = [i for i, name in enumerate(lines[0].split(",")) if name.startswith(("Loss/", "Progress/"))]
+        return [[line.split(",")[i] for i in keep] for line in lines]
+
+    assert csv_columns(cut) == csv_columns(whole) and len(csv_columns(cut)) == 7
+
+
+def test_ticks_that_join_a_run_later_count_from_there(tmp_path, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+    logger, ticks = JsonlLogger(folder=tmp_path), StatsTicks(every_kimg=2)
+    module, trainer = FakeModule(total_images=100_000, batch_size=2000), stub_trainer([logger])
+    module.images_seen += 50_000
+    ticks.setup(trainer, module, "fit")
+    ticks.on_train_start(trainer, module)
+    now += 6
+    module.step()
+    ticks.on_train_batch_end(trainer, module, None, None, 0)
+    assert read_rows(tmp_path)[0]["Timing/sec_per_kimg"]["mean"] == 3
+
+
+def test_rows_past_the_checkpoint_are_gone_before_training_goes_on(tmp_path):
+    logger = JsonlLogger(folder=tmp_path)
+    for kimg in (4.0, 8.0, 12.0):
+        logger.log_row({"Progress/kimg": (1, kimg, 0.0)}, timestamp=0.0)
+    module = FakeModule(total_images=100_000, batch_size=1000)
+    module.images_seen += 8000
+    StatsTicks().on_train_start(stub_trainer([logger]), module)
+    assert [row["Progress/kimg"]["mean"] for row in read_rows(tmp_path)] == [4.0, 8.0]
+
+
+def test_state_is_plain(tmp_path):
+    module, ticks = FakeModule(total_images=8), StatsTicks()
+    ticks.setup(stub_trainer(), module, "fit")
+    module.step()
+    torch.save(ticks.state_dict(), tmp_path / "state")
+    state = torch.load(tmp_path / "state", weights_only=True)
+    assert state["stats"]["Loss/G/loss"].tolist() == [[2, 2, 4]]  # a row a process
+
+
+@pytest.mark.parametrize("every_kimg", [0, -1, float("nan"), float("inf")])
+def test_a_cadence_without_sense_is_refused_by_name(every_kimg):
+    with pytest.raises(ValueError, match=r"callbacks\.stats\.every_kimg.*callbacks\.stats=null"):
+        StatsTicks(every_kimg=every_kimg)

@@ -1,0 +1,93 @@
+"""What fails before the first step is told as what it is: the checkpoint's fault, a file's, or nobody's."""
+
+import errno
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from stylegan.cli.fitting import Parts, fit
+from stylegan.errors import UserError
+
+
+class Straight(pl.LightningModule):
+    """The smallest thing that learns."""
+
+    def __init__(self, width=2):
+        super().__init__()
+        self.layer = nn.Linear(width, 1)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    def training_step(self, batch, batch_idx):
+        return self.layer(batch).square().mean()
+
+
+class Pictures(pl.LightningDataModule):
+    def train_dataloader(self):
+        return DataLoader(torch.ones(2, 2), batch_size=2)
+
+
+class Failing(pl.Callback):
+    def __init__(self, error):
+        self.error = error
+
+    def on_fit_start(self, trainer, module):
+        raise self.error
+
+
+def fitting(folder, checkpoint, *callbacks, width=2, **options):
+    quiet = dict(
+        logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False
+    )
+    trainer = pl.Trainer(
+        max_epochs=1, accelerator="cpu", default_root_dir=folder, callbacks=list(callbacks), **quiet
+    )
+    return fit(Parts(trainer, Straight(width), []), Pictures(), checkpoint, **options), trainer
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("run") / "kimg0000000.002.ckpt"
+    code, trainer = fitting(path.parent, None)
+    assert code == 0
+    trainer.save_checkpoint(path)
+    return path
+
+
+@pytest.mark.parametrize("spoilt", [False, True], ids=["of another size", "cut off"])
+def test_a_checkpoint_that_does_not_do_is_named_with_a_way_out(checkpoint, tmp_path, spoilt):
+    path = tmp_path / checkpoint.name
+    path.write_bytes(checkpoint.read_bytes()[: 500 if spoilt else None])
+    with pytest.raises(
+        UserError, match=f"^{path} cannot be continued from: .*; rename it to {path.name}.bad"
+    ):
+        fitting(tmp_path, path, width=3)
+    with pytest.raises(UserError) as caught:
+        fitting(tmp_path, path, width=3, resume="runs/other")
+    line = str(caught.value)
+    assert line.startswith(f"resume=runs/other: {path.name} cannot be continued from: ")
+    assert "rename" not in line and "name another checkpoint by resume=..." in line and "\n" not in line
+
+
+def test_a_disk_that_is_full_is_not_the_checkpoints_fault(checkpoint, tmp_path):
+    full = Failing(OSError(errno.ENOSPC, "No space left on device", "runs/a/events.jsonl"))
+    for path in (checkpoint, None):
+        with pytest.raises(UserError) as caught:
+            fitting(tmp_path, path, full)
+        line = str(caught.value)
+        assert line.startswith("runs/a/events.jsonl: No space left on device; nothing was trained")
+        assert "rename" not in line and "\n" not in line
+    with pytest.raises(UserError, match="^a file of the run: it is gone; nothing was trained"):
+        fitting(tmp_path, checkpoint, Failing(OSError("it is gone")))
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), ValueError("a bug"), KeyError("a bug")])
+def test_what_a_callback_of_ones_own_raises_stays_what_it_is(checkpoint, tmp_path, error):
+    with pytest.raises(type(error), match="a bug") as caught:
+        fitting(tmp_path, checkpoint, Failing(error))
+    assert caught.value is error

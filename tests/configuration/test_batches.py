@@ -1,0 +1,73 @@
+"""Batch = devices x micro-batch x accumulation, and the minibatch-std group that a part can form."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stylegan.configuration.batches import accumulation, count_devices, effective_group
+from stylegan.configuration.schema import LARGEST_SEED, scalar_faults
+
+
+@given(devices=st.integers(1, 8), micro_batch=st.integers(1, 16), rounds=st.integers(1, 16))
+def test_accumulation_undoes_the_product(devices, micro_batch, rounds):
+    batch_size = devices * micro_batch * rounds
+    assert accumulation(batch_size=batch_size, micro_batch=micro_batch, devices=devices) == rounds
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "micro_batch", "devices", "word"),
+    [(10, 4, 1, "1, 2, 5, 10"), (9, 3, 2, "trainer.devices"), (4, 8, 1, "micro_batch 8")],
+)
+def test_a_batch_that_does_not_come_out_even_is_refused(batch_size, micro_batch, devices, word):
+    with pytest.raises(ValueError, match=word):
+        accumulation(batch_size=batch_size, micro_batch=micro_batch, devices=devices)
+
+
+@given(part=st.integers(1, 64), group=st.integers(1, 64))
+def test_the_group_is_the_largest_divisor_that_was_not_asked_too_much(part, group):
+    found = effective_group(part, group)
+    assert part % found == 0 and found <= group
+    assert all(part % larger for larger in range(found + 1, min(part, group) + 1))
+
+
+NOTHING_SET = {"batch_size": None, "micro_batch": None, "total_kimg": None, "seed": 0}
+
+
+@pytest.mark.parametrize("key", ["batch_size", "total_kimg"])
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf")])
+def test_counts_are_above_zero(key, value):
+    assert scalar_faults(**NOTHING_SET) == []
+    (line,) = scalar_faults(**{**NOTHING_SET, key: value})
+    assert line.startswith(f"{key} must be above 0") and line.endswith(f"got {value}")
+
+
+@pytest.mark.parametrize("value", [0, -1, float("nan"), 4.0, True, "four", "4", [4]])
+def test_a_micro_batch_is_a_number_or_auto(value):
+    for good in (1, 64, "auto", None):
+        assert scalar_faults(**{**NOTHING_SET, "micro_batch": good}) == []
+    (line,) = scalar_faults(**{**NOTHING_SET, "micro_batch": value})
+    assert line == f"micro_batch must be a whole number above 0, auto or null, got {value}"
+
+
+@pytest.mark.parametrize(
+    ("seed", "good"), [(0, True), (LARGEST_SEED, True), (-1, False), (LARGEST_SEED + 1, False)]
+)
+def test_a_seed_fits_into_63_bits(seed, good):
+    assert (scalar_faults(**{**NOTHING_SET, "seed": seed}) == []) is good
+
+
+def test_several_faults_are_told_together():
+    lines = scalar_faults(batch_size=0, micro_batch=-2, total_kimg=None, seed=-1)
+    assert [line.split()[0] for line in lines] == ["batch_size", "micro_batch", "seed"]
+
+
+def test_devices_are_counted():
+    assert count_devices(2) == 2
+    assert count_devices("2") == 2
+    assert count_devices([0, 3], num_nodes=2) == 4
+
+
+@pytest.mark.parametrize("devices", ["auto", -1, 0])
+def test_devices_must_be_known(devices):
+    with pytest.raises(ValueError, match="trainer.devices"):
+        count_devices(devices)

@@ -1,0 +1,149 @@
+"""What `explain=true` prints, and who is said to have set each value."""
+
+import pytest
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from stylegan.cli.complete import complete, fill_labels
+from stylegan.cli.train import main
+from stylegan.configuration import presets as presets
+from stylegan.configuration.compose import composed
+from stylegan.configuration.explain import explained
+from stylegan.configuration.memory_estimate import discriminator_layers, estimate_memory, generator_layers
+
+
+def rows(lines) -> dict[str, tuple[str, str]]:
+    """{key: (value, origin)} of the printed lines: columns are two blanks apart at least."""
+    cells = [[cell for cell in line.strip().split("  ") if cell] for line in lines if line.startswith("  ")]
+    return {row[0].strip(): (row[1].strip(), row[2].strip()) for row in cells}
+
+
+def explanation(*overrides, config_dir=None) -> dict[str, tuple[str, str]]:
+    composition = composed("train", overrides, config_dir=config_dir)
+    return rows(explained(composition, complete(composition).origins))
+
+
+@pytest.fixture
+def own(tmp_path):
+    def write(option: str, text: str) -> str:
+        path = tmp_path / f"{option}.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"# @package _global_\n{text}")
+        return str(tmp_path)
+
+    return write
+
+
+def test_each_kind_of_origin_is_named():
+    told = explanation("preset=stylegan2", "batch_size=16", "trainer=cpu", "ada.target=0.6")
+    assert told["batch_size"] == ("16", "command line")
+    assert told["ada.target"] == ("0.6", "command line")  # though it equals the default
+    assert told["loss.r1_gamma"] == ("20", "formula 10*32/16")
+    assert told["generator.mapping_layers"] == ("8", "preset stylegan2")
+    assert told["loss.pl_decay"] == ("0.01", "default")
+    assert told["augpipe.hue"] == ("1", "augpipe bgc")
+    assert told["trainer.accelerator"] == ("cpu", "trainer cpu")
+    assert told["generator.c_dim"] == ("null", "the data")
+    assert told["name"] == ("flowers32-stylegan2", "formula <data><resolution>-<preset>")
+    assert told["preset"] == ("stylegan2", "command line") and told["data"] == ("flowers", "default")
+
+
+def test_an_experiment_and_a_config_dir_are_the_users(own):
+    own("experiment/mine", "defaults: [override /preset: mine]\nloss: {pl_weight: 2}\n")
+    folder = own("preset/mine", "batch_size: 8\nema: {half_life_kimg: 3}\n")
+    told = explanation("experiment=mine", "seed=0", config_dir=folder)
+    assert told["loss.pl_weight"] == ("2", "experiment mine")
+    assert told["ema.half_life_kimg"] == ("3", "--config-dir preset/mine.yaml")
+    assert told["loss.r1_gamma"] == ("0.0256", "formula 0.0002*32*32/8")
+    assert told["preset"] == ("mine", "experiment mine")
+    assert told["seed"] == ("0", "command line")
+
+
+def test_the_command_line_is_named_before_an_experiment(own):
+    folder = own("experiment/mine", "loss: {pl_weight: 3}\n")
+    assert explanation("experiment=mine", "loss={pl_weight: 4}", config_dir=folder)["loss.pl_weight"] == (
+        "4",
+        "command line",
+    )
+
+
+def test_a_null_that_is_derived_is_not_the_users():
+    assert explanation("preset=cifar", "loss.r1_gamma=null")["loss.r1_gamma"] == ("0.01", "preset cifar")
+
+
+def test_every_value_is_told_once():
+    composition = composed("train", ["preset=tiny"])
+    lines = explained(composition, complete(composition).origins)
+    keys = [line.split()[0] for line in lines if line.startswith("  ")]
+    assert len(keys) == len({*keys})
+    config = OmegaConf.to_container(composition.config)
+    for section in ("generator", "discriminator", "loss", "optim", "ema", "data"):
+        for name, value in config[section].items():
+            follows = str(value).startswith("${")
+            assert (f"{section}.{name}" in keys) is not (follows or name == "_convert_"), f"{section}.{name}"
+
+
+@pytest.mark.parametrize("name", presets.names())
+@pytest.mark.parametrize("resolution", ["32", "48x32", "256"])
+@pytest.mark.parametrize("batch", [None, 16])
+def test_every_preset_is_explained_with_what_it_derives(name, resolution, batch):
+    batches = [] if batch is None else [f"batch_size={batch}"]
+    told = explanation(f"preset={name}", f"resolution={resolution}", *batches)
+    for key, (value, origin) in presets.derive(name, resolution, batch, 1).items():
+        shown, said = told[key]
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            assert float(shown) == pytest.approx(value, rel=1e-9), key
+        assert said == ("command line" if origin == "given" else origin), key
+
+
+def test_it_prints_and_makes_nothing(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    assert main(["explain=true", "preset=tiny", "trainer=gpu"]) == 0
+    out = capfd.readouterr().out
+    assert rows(out.splitlines())["ema.half_life_kimg"] == ("10", "formula 32*10/32")
+    assert out.splitlines()[-1].startswith("memory  about ")
+    assert list(tmp_path.iterdir()) == []
+
+
+PLAYERS = [
+    ["resolution=32", "preset=tiny"],
+    ["resolution=[24,80]", "preset=tiny", "data.channels=4", "generator.architecture=resnet"],
+    ["resolution=64", "preset=tiny", "discriminator.architecture=skip", "generator.architecture=orig"],
+    ["resolution=16", "preset=cifar", "generator.channel_max=24", "discriminator.mbstd_channels=0"],
+]
+
+
+@pytest.mark.parametrize("c_dim", [0, 5])
+@pytest.mark.parametrize("overrides", PLAYERS, ids=lambda words: words[0])
+def test_parameters_are_counted_exactly(overrides, c_dim):
+    composition = composed("train", [*overrides, "discriminator.channel_max=24"])
+    complete(composition)
+    config = composition.config
+    fill_labels(config, c_dim)
+    estimate = estimate_memory(config)
+    for player, counted in (("generator", estimate.generator), ("discriminator", estimate.discriminator)):
+        built = instantiate(config[player], _convert_="all")
+        assert counted == sum(parameter.numel() for parameter in built.parameters())
+
+
+def test_values_are_counted_as_convolutions_give_them():
+    """One block above the constant, by hand: 8 px, 4 channels at 4 px and 2 at 8 px."""
+    shared = dict(resolution=8, channels=3, c_dim=0, channel_base=16, channel_max=512)
+    generator = generator_layers(**shared, z_dim=5, w_dim=5, mapping_layers=1, architecture="skip")
+    assert [layer.values for layer in generator] == [5, 0, 4 * 16, 3 * 16, 2 * 64, 2 * 64, 3 * 64]
+    discriminator = discriminator_layers(**shared, architecture="resnet", mbstd_channels=1)
+    assert [layer.values for layer in discriminator] == [2 * 64, 2 * 64, 4 * 16, 4 * 16, 4 * 16, 4, 1]
+
+
+def test_memory_follows_the_micro_batch_and_not_the_batch():
+    def estimate(*words):
+        composition = composed("train", ["preset=tiny", *words])
+        complete(composition)
+        return estimate_memory(composition.config)
+
+    one, two = estimate("batch_size=16", "micro_batch=4"), estimate("batch_size=16", "micro_batch=8")
+    assert two.activation_bytes == pytest.approx(2 * one.activation_bytes)
+    assert one.state_bytes == two.state_bytes
+    assert estimate("batch_size=32", "micro_batch=4") == one
+    wide = estimate("batch_size=16", "micro_batch=4", "+generator.use_noise=true")
+    assert wide == one

@@ -1,0 +1,32 @@
+"""Memory that runs out in the middle of a training is told with the way out."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from stylegan.cli.fitting import Parts, fit
+from stylegan.errors import UserError
+
+
+def fitting(error, micro_batch=8):
+    def fails(*args, **kwargs):
+        raise error
+
+    trainer = SimpleNamespace(fit=fails, world_size=1, train_dataloader=object())
+    return fit(Parts(trainer, SimpleNamespace(micro_batch=micro_batch), []), data=None, checkpoint=None)
+
+
+@pytest.mark.parametrize("micro_batch", [8, None])
+def test_memory_that_ran_out_is_a_mistake_with_a_way_out(micro_batch):
+    error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nMore that nobody reads")
+    with pytest.raises(UserError) as caught:
+        fitting(error, micro_batch)
+    line = str(caught.value)
+    assert f"micro_batch={micro_batch or 'null'}" in line and "micro_batch=auto" in line
+    assert "Tried to allocate 2.00 GiB" in line and "nobody reads" not in line
+
+
+def test_another_error_is_not_taken_for_it():
+    with pytest.raises(RuntimeError, match="shapes"):
+        fitting(RuntimeError("shapes cannot be multiplied"))

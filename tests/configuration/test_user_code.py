@@ -1,0 +1,115 @@
+"""Values of a wrong type are told by their key, before anything is built; right ones pass."""
+
+import pathlib
+import typing
+
+import pytest
+from omegaconf import OmegaConf
+
+from stylegan.cli.complete import complete
+from stylegan.cli.generate import generate
+from stylegan.configuration.compose import composed
+from stylegan.configuration.user_code import mistyped
+from stylegan.errors import UserError
+
+
+class Part:
+    """A part with one argument of every kind."""
+
+    def __init__(
+        self,
+        untold=None,
+        *,
+        count: int = 1,
+        share: float | None = 0.5,
+        flag: bool = False,
+        title: str = "",
+        place: str | pathlib.Path = ".",
+        rates: typing.Sequence[float] = (),
+        choice: typing.Literal["a", "b"] = "a",
+        by_name: dict[str, int] | None = None,
+        maker: typing.Callable = print,
+        other: "pathlib.PurePath | Part | None" = None,
+        free: typing.Any = "auto",
+    ):
+        pass
+
+
+def takes_anything(**arguments):
+    pass
+
+
+def faults_of(**values) -> list[str]:
+    return mistyped(OmegaConf.create({"part": {"_target_": f"{__name__}.Part", **values}}))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"count": 3, "share": 1, "flag": True, "title": "x", "place": "a/b"},
+        {"share": None, "rates": [0, 0.5], "choice": "b", "by_name": {"x": 1}},
+        {"untold": {"anything": [1, "two"]}, "other": {"_target_": f"{__name__}.Part"}},
+        *({"free": value} for value in (None, True, "x", [1])),
+        {"count": "???"},
+        {"_target_": f"{__name__}.takes_anything", "no_such_argument": 1},
+        {"_target_": "nowhere.Part", "count": "told by whoever builds it"},
+        {},
+    ],
+)
+def test_right_values_pass(values):
+    assert faults_of(**values) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("count", 2.5, "a whole number, got 2.5"),
+        ("count", True, "a whole number, got true"),
+        ("count", None, "a whole number, got null"),
+        ("share", "high", "a number or null, got 'high'"),
+        ("flag", 1, "true or false, got 1"),
+        ("title", 3, "text, got 3"),
+        ("place", 3, "text or a path, got 3"),
+        ("rates", 0.5, "a list of a number, got 0.5"),
+        ("rates", ["x"], "a list of a number, got ['x']"),
+        ("choice", "c", "a or b, got 'c'"),
+        ("maker", None, "Callable, got null"),
+        ("by_name", 4, "a set of keys or null, got 4"),
+    ],
+)
+def test_a_wrong_value_is_told_by_its_key(name, value, told):
+    assert faults_of(**{name: value}) == [f"part.{name} must be {told}"]
+
+
+def test_a_key_that_the_constructor_does_not_take_is_told_with_the_nearest():
+    assert faults_of(cuont=3) == ["there is no key part.cuont; did you mean part.count?"]
+    (line,) = faults_of(qqq=3)
+    assert line.startswith("there is no key part.qqq; part takes by_name, choice, count,")
+
+
+def test_a_part_inside_a_part_is_looked_at():
+    inner = {"_target_": f"{__name__}.Part", "count": "x"}
+    assert faults_of(other=inner) == ["part.other.count must be a whole number, got 'x'"]
+
+
+def test_a_value_taken_over_is_told_once_and_where_it_stands():
+    part = {"_target_": f"{__name__}.Part", "count": "${data.channels}"}
+    config = OmegaConf.create({"data": {"channels": "x"}, "one": part, "two": part})
+    assert mistyped(config) == ["data.channels must be a whole number, got 'x'"]
+    assert mistyped(config, later=["data.channels"]) == []
+
+
+def test_a_training_tells_all_wrong_values_at_once():
+    config = composed("train", ["generator.z_dim=abc", "callbacks.snapshots.columns=1.5", "ada.p_init=high"])
+    with pytest.raises(UserError) as caught:
+        complete(config)
+    assert str(caught.value).splitlines() == [
+        "generator.z_dim must be a whole number, got 'abc'",
+        "ada.p_init must be a number, got 'high'",
+        "callbacks.snapshots.columns must be a whole number, got 1.5",
+    ]
+
+
+def test_drawing_tells_them_too():
+    with pytest.raises(UserError, match=r"^truncation must be a number, got 'abc'$"):
+        generate(composed("generate", ["truncation=abc"]))

@@ -1,0 +1,183 @@
+"""Workers that hang or die: the batches stay what they are, nobody is left behind, and in the end one line says why."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from datamodules import loader
+from datamodules.datasets import BadImageError
+from datamodules.loader import WorkersGivenUp
+from datamodules.sampler import ResumableSampler
+from tests.datamodules import test_module
+from tests.datamodules.test_module import assert_same_batches
+
+ROOT = Path(__file__).parents[2]
+ITEMS, BATCH = 60, 4
+# Dealt once, in batch 5: later than what the workers read at the start.
+ITEM = int(ResumableSampler(num_items=ITEMS, batch_size=BATCH, seed=0).indices(np.array([22]))[0])
+
+
+def flowers(**options):
+    return test_module.flowers(num_items=ITEMS, batch_size=BATCH, **options)
+
+
+def living() -> list[int]:
+    return [process.pid for process in multiprocessing.active_children()]
+
+
+def gone(pids: list[int]) -> bool:
+    """Whether no such process is there, not even as a zombie."""
+    return not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+class Troubled:
+    """A set that does something to the worker that reads an item. Args: times: in all, in whichever worker."""
+
+    def __init__(self, dataset, item: int, trouble, times: int):
+        self.dataset, self.item, self.trouble = dataset, item, trouble
+        self.left = torch.tensor(times).share_memory_()
+
+    def __len__(self):
+        return len(self.dataset)
+
+    def key(self, index):
+        return f"cats/{index}.png"
+
+    def __getitem__(self, index):
+        if index == self.item and self.left > 0:
+            self.left -= 1
+            self.trouble()
+        return self.dataset[index]
+
+
+def troubled(trouble, *, times: int, timeout_sec: float | None, workers: int = 2):
+    data = flowers(workers=workers, worker_timeout_sec=timeout_sec)
+    data.dataset = Troubled(data.dataset, item=ITEM, trouble=trouble, times=times)
+    return data
+
+
+def hang() -> None:
+    time.sleep(1000)
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def stop() -> None:
+    """The whole process stands still, also the thread that hands over what it has read."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return list(islice(flowers(workers=0).train_dataloader(), 12))
+
+
+@pytest.mark.parametrize("trouble", [hang, die, stop])
+def test_the_batches_are_those_of_workers_without_trouble(expected, capfd, trouble):
+    batches = iter(troubled(trouble, times=2, timeout_sec=1).train_dataloader())
+    received = [next(batches)]
+    first = living()
+    received += list(islice(batches, 11))
+    assert_same_batches(received, expected)
+    assert len(living()) == 2 and not set(living()) & set(first) and gone(first)
+    said = capfd.readouterr().out.splitlines()
+    assert len(said) == 2 and all(line.startswith("warning     data worker ") for line in said)
+    assert all(f"reading cats/{ITEM}.png" in line and "started anew" in line for line in said)
+    assert all(("no batch in 1 s" in line) != (trouble is die) for line in said)
+    assert all(("SIGKILL" in line) == (trouble is die) for line in said)
+    began = time.monotonic()
+    batches.close()
+    assert living() == [] and time.monotonic() - began < 5
+
+
+def test_a_worker_killed_from_outside_is_not_noticed_before_its_batch_is_missing(expected, capfd):
+    """torch would raise it at once, in the middle of whatever the main process does."""
+    batches = iter(flowers(workers=2, worker_timeout_sec=None).train_dataloader())
+    received = list(islice(batches, 3))
+    os.kill(living()[0], signal.SIGKILL)
+    until = time.monotonic() + 1
+    while time.monotonic() < until:
+        sum(range(1000))
+    received += list(islice(batches, 9))
+    assert_same_batches(received, expected)
+    assert capfd.readouterr().out.count("was killed (SIGKILL") == 1
+    batches.close()
+    assert living() == []
+
+
+def test_the_position_survives_a_start_in_the_middle():
+    """Restarts count from the first batch of this pass, which is not the first of the run; a new pass begins anew."""
+    data = flowers(workers=2)
+    whole = list(islice(flowers(workers=0).train_dataloader(), 9))
+    middle = data.train_dataloader()
+    middle.batch_sampler.start = 5 * data.batch_size
+    for _ in range(2):
+        batches = iter(middle)
+        received = [next(batches)]
+        os.kill(living()[1], signal.SIGKILL)
+        received += list(islice(batches, 3))
+        batches.close()
+        assert_same_batches(received, whole[5:])
+
+
+def test_in_the_end_it_is_given_up_with_the_file_and_the_way_out(expected, capfd, monkeypatch):
+    monkeypatch.setattr(loader, "MOST_RESTARTS", 1)
+    batches = iter(troubled(hang, times=99, timeout_sec=1).train_dataloader())
+    received = []
+    with pytest.raises(BadImageError) as caught:
+        for batch in batches:
+            received.append(batch)
+    assert_same_batches(received, expected[: len(received)])
+    message = str(caught.value)
+    assert type(caught.value) is WorkersGivenUp and "\n" not in message
+    for part in (f"hangs reading cats/{ITEM}.png", "no batch in 1 s", "2 times in a row", "data.workers=0"):
+        assert part in message
+    assert "data.worker_timeout_sec" in message
+    assert living() == []
+
+
+def test_a_batch_that_comes_ends_the_row(expected, capfd, monkeypatch):
+    """More troubles than may come in a row, each with a batch between: all are overcome."""
+    monkeypatch.setattr(loader, "MOST_RESTARTS", 1)
+    batches = iter(flowers(workers=1).train_dataloader())
+    received = [next(batches)]
+    for _ in range(3):
+        os.kill(living()[0], signal.SIGKILL)
+        received.append(next(batches))
+        # Read before the worker died; the ones after are missing.
+        received += list(islice(batches, 2))
+    assert_same_batches(received, expected[: len(received)])
+    assert capfd.readouterr().out.count("(time 1 of 1)") == 3
+    batches.close()
+
+
+def test_one_that_hangs_does_not_keep_the_program_from_its_end():
+    """Within the limit nobody has noticed yet; at the end of a program all children are waited for."""
+    body = (
+        "from itertools import islice\nfrom test_data_workers import hang, troubled\n"
+        "batches = iter(troubled(hang, times=9, timeout_sec=300).train_dataloader())\n"
+        "print(len(list(islice(batches, 4))))\n"
+        "import time; time.sleep(0.5)"
+    )
+    began = time.monotonic()
+    paths = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
+    done = subprocess.run(
+        [sys.executable, "-c", body],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "4\n", "")
+    assert time.monotonic() - began < 30

@@ -1,0 +1,76 @@
+"""A log file that is full costs its lines, not the run."""
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stylegan.machine.console import outliving_its_log
+
+ROOT = Path(__file__).parents[2]
+ROOM_BYTES = 1000
+TALK = "[print('out', n, flush=True) or print('err', n, file=sys.stderr) for n in range(500)]"
+
+
+def run(place: Path, body: str) -> tuple[int, str]:
+    """Runs a program whose log has little room. Returns: its exit code and what it wrote elsewhere, at its end."""
+    end = place / "end.txt"
+    body = f"import os, signal, sys\n{body}\nopen({str(end)!r}, 'w').write('done')"
+    with open(place / "log.txt", "wb") as log:
+        code = subprocess.run(
+            [sys.executable, "-c", body],
+            cwd=ROOT,
+            stdout=log,
+            stderr=log,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM_BYTES, ROOM_BYTES)),
+        ).returncode
+    return code, end.read_text() if end.exists() else ""
+
+
+def test_without_it_a_full_log_ends_the_program(tmp_path):
+    code, end = run(tmp_path, TALK)
+    assert code != 0 and end == ""
+
+
+@pytest.mark.parametrize("variable", ["", "PYTHONUNBUFFERED"])
+def test_a_full_log_costs_its_lines_alone(tmp_path, monkeypatch, variable):
+    if variable:
+        monkeypatch.setenv(variable, "1")
+    inside = f"from stylegan.machine.console import outliving_its_log\nwith outliving_its_log(): {TALK}"
+    assert run(tmp_path, inside) == (0, "done")
+    log = (tmp_path / "log.txt").read_text()
+    assert len(log) == ROOM_BYTES
+    assert log.startswith("out 0\nerr 0\nout 1\nerr 1\n")
+
+
+def test_the_answer_to_a_signal_needs_no_room_either(tmp_path):
+    body = (
+        "from callbacks.preemption import Preemption\n"
+        "asked = Preemption(); asked.on_train_start(None, None)\n"
+        "os.write(2, b'-' * 2000)\n"
+        "os.kill(os.getpid(), signal.SIGTERM)"
+    )
+    assert run(tmp_path, body) == (0, "done")
+
+
+def test_what_is_no_file_is_left_as_it_is(capsys):
+    before = sys.stdout
+    with outliving_its_log():
+        assert sys.stdout is before
+        print("heard")
+    assert capsys.readouterr().out == "heard\n"
+
+
+def test_the_streams_come_back(tmp_path, monkeypatch):
+    with open(tmp_path / "log.txt", "w") as log:
+        monkeypatch.setattr(sys, "stdout", log)
+        with outliving_its_log():
+            assert sys.stdout is not log
+            print("heard", end="")
+        assert sys.stdout is log
+        print(" and more", end="")
+    assert (tmp_path / "log.txt").read_text() == "heard and more"
+    assert os.stat(tmp_path / "log.txt").st_size == 14

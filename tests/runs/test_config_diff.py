@@ -1,0 +1,115 @@
+"""What a run that goes on may change, with leave, and never."""
+
+import pytest
+from omegaconf import OmegaConf
+
+from stylegan.cli.complete import complete
+from stylegan.configuration.compose import composed
+from stylegan.errors import UserError
+from stylegan.runs.config_diff import changes, refuse_drift
+
+
+def completed(*arguments):
+    composition = composed("train", ["preset=tiny", "batch_size=8", *arguments])
+    complete(composition)
+    return composition.config
+
+
+def stored(*arguments) -> dict:
+    config = completed(*arguments)
+    config.generator.c_dim = config.discriminator.c_dim = 0
+    config.data_fingerprint = "abc"
+    return OmegaConf.to_container(config, resolve=True)
+
+
+def test_the_same_settings_are_no_change():
+    assert changes(stored(), completed()) == []
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        *("total_kimg=7", "micro_batch=4", "callbacks.checkpoint.every_kimg=3", "logger=none", "trainer=cpu"),
+        *("data.workers=2", "name=other", "runs_dir=elsewhere", "callbacks.snapshots=null", "max_time=1h"),
+        *("data.worker_timeout_sec=60", "data.cache=false", "trainer.devices=2", "micro_batch=auto"),
+        *("precision=fp32", "regulariser_precision=fp32", "num_half_res=2", "tf32=true"),
+    ],
+)
+def test_what_is_harmless_passes(argument):
+    assert refuse_drift(stored(), completed(argument), place="run") == []
+
+
+@pytest.mark.parametrize("folder", [None, "scans", "/a folder/of, scans"])
+def test_a_run_whose_cache_was_a_folder_goes_on(folder):
+    """`data.cache` named the folder that is `data.cache_dir` now."""
+    of_folder = ("data=folder", "data.path=pictures.zip")
+    before = stored(*of_folder)
+    before["data"]["cache"] = folder
+    del before["data"]["cache_dir"], before["data"]["devices"]
+    for argument in ("data.cache=auto", "data.cache=true", "data.cache_dir=elsewhere"):
+        assert refuse_drift(before, completed(*of_folder, argument), place="run") == []
+
+
+@pytest.mark.parametrize(
+    ("argument", "key"),
+    [
+        ("loss.r1_gamma=9", "loss.r1_gamma"),
+        ("augpipe=bg", "augpipe.brightness"),
+        ("ada.target=0.5", "ada.target"),
+        ("optim.generator_lr=0.1", "optim.generator_lr"),
+        ("ema.ramp_up=null", "ema.ramp_up"),
+        ("discriminator.mbstd_group=2", "discriminator.mbstd_group"),
+        ("data.xflip=true", "data.xflip"),
+        ("data.seed=7", "data.seed"),
+        ("loss.pl_weight=0", "loss.pl_weight"),
+    ],
+)
+def test_what_is_risky_needs_leave(argument, key):
+    before, now = stored(), completed(argument)
+    with pytest.raises(UserError) as caught:
+        refuse_drift(before, now, place="run")
+    (line,) = [line for line in str(caught.value).splitlines() if f"with {key}=" in line]
+    assert line.endswith(f"allow_change=[{key}]")
+    now.allow_change = [key.partition(".")[0]]
+    assert key in [change.key for change in refuse_drift(before, now, place="run")]
+
+
+@pytest.mark.parametrize(
+    ("argument", "key"),
+    [
+        *(("seed=3", "seed"), ("resolution=64", "resolution"), ("batch_size=16", "batch_size")),
+        *(
+            ("generator.w_dim=64", "generator.w_dim"),
+            ("discriminator.channel_max=64", "discriminator.channel_max"),
+            ("discriminator.freeze_layers=2", "discriminator.freeze_layers"),
+        ),
+        *(("data.channels=1", "data.channels"), ("data.resolution=16", "data.resolution")),
+    ],
+)
+def test_what_no_run_can_change_is_refused_even_with_leave(argument, key):
+    now = completed(argument, f"allow_change=[{key}]")
+    with pytest.raises(UserError, match=rf"begun with {key}=.*another name="):
+        refuse_drift(stored(), now, place="run")
+
+
+def test_other_pictures_need_leave():
+    before, now = stored(), completed()
+    now.data_fingerprint = "def"
+    with pytest.raises(
+        UserError,
+        match=r"started with other pictures or labels than .*; put them back, .*allow_change=\[data_fingerprint\]",
+    ):
+        refuse_drift(before, now, place="run")
+
+
+def test_a_change_that_is_allowed_is_told_as_what_it_became():
+    before, now = stored(), completed("loss.r1_gamma=3", "allow_change=[loss.r1_gamma,data_fingerprint]")
+    now.data_fingerprint = "def"
+    told = {change.key: change.told() for change in refuse_drift(before, now, place="run")}
+    assert told["loss.r1_gamma"].startswith("loss.r1_gamma is 3.0 now and was ")
+    assert told["data_fingerprint"] == "the pictures or labels are others now"
+
+
+def test_a_value_that_is_taken_over_is_told_where_it_stands():
+    found = changes(stored(), completed("loss.r1_gamma=9"))
+    assert [change.key for change in found] == ["loss.r1_gamma"]
