@@ -67,7 +67,9 @@ class TroubleGuard(pl.Callback):
             raise TrainingUnstableError("weights are not finite", max_rollbacks=self.max_rollbacks)
         if differ := disagreement(_replicated(module)):
             names = ", ".join(differ[:3]) + (f" and {len(differ) - 3} more" if len(differ) > 3 else "")
-            raise TrainingUnstableError(f"not the same on all processes: {names}", max_rollbacks=self.max_rollbacks)
+            raise TrainingUnstableError(
+                f"not the same on all processes: {names}", max_rollbacks=self.max_rollbacks
+            )
 
     def state_dict(self) -> dict[str, int]:
         return {"bad_losses": self._bad_losses}

@@ -46,9 +46,7 @@ def generate(composition: Composition) -> int:
     try:
         task.run()
     except OSError as error:
-        raise UserError(
-            f"the pictures cannot be written: {error}; set out=... for another folder"
-        ) from error
+        raise UserError(f"the pictures cannot be written: {error}; set out=... for another folder") from error
     return 0
 
 

@@ -70,7 +70,7 @@ def kid_interval(
     The estimates move with the value: low values come with low variances. So P counts twice, as in the jackknife.
     In simulations with 100 to 500 rows an interval of 95 % then held the truth in 92 to 97 % of the cases, and in
     nearly all where KID is 0, there being up to 1.5 times as wide as needed
-    (`tests/metrics/test_metrics_kid_interval.py`). Where it misses, the value was more often too low.
+    (`tests/metrics/test_kid_interval.py`). Where it misses, the value was more often too low.
 
     Args: real, fake: at least 4 rows a set. subset_size: at least 4. confidence: in (0, 1).
     Raises: ValueError for bad features or numbers out of range.

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_chaos_exact import SMALL
 
 from tests.chaos.comparing import differences, newest_state
+from tests.chaos.test_exact import SMALL
 
 ROOT = Path(__file__).parents[2]
 BASE = [*SMALL, "augpipe=bgc", "data.labels=own", "loss.style_mixing_prob=1", "loss.pl_interval_iterations=2"]

@@ -165,7 +165,7 @@ def test_a_batch_that_comes_ends_the_row(expected, capfd, monkeypatch):
 def test_one_that_hangs_does_not_keep_the_program_from_its_end():
     """Within the limit nobody has noticed yet; at the end of a program all children are waited for."""
     body = (
-        "from itertools import islice\nfrom test_data_workers import hang, troubled\n"
+        "from itertools import islice\nfrom tests.datamodules.test_workers import hang, troubled\n"
         "batches = iter(troubled(hang, times=9, timeout_sec=300).train_dataloader())\n"
         "print(len(list(islice(batches, 4))))\n"
         "import time; time.sleep(0.5)"

@@ -4,7 +4,6 @@ import socket
 
 import pytest
 import torch
-from test_splits import PHASES, gradients
 
 from callbacks.maintenance import MAINTENANCE, maintenance
 from stylegan.distributed import collectives as ranks
@@ -13,6 +12,7 @@ from stylegan.distributed.processes import LOOPBACK, Process
 from stylegan.training.stats import RunningStats, Stat
 from tests.together import listening_at, together
 from tests.training.standalone import batch, module
+from tests.training.test_splits import PHASES, gradients
 
 N = 16
 
