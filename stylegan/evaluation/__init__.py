@@ -1,6 +1,6 @@
 """Evaluation: which metrics of a network, under which protocol, computed together, recorded, and compared."""
 
-from stylegan.evaluation.definitions import Definition, definitions_of
+from stylegan.evaluation.definitions import Definition
 from stylegan.evaluation.evaluator import Evaluator
 from stylegan.evaluation.protocol import protocol_id
 from stylegan.evaluation.reals import EvaluationData
@@ -27,7 +27,6 @@ __all__ = [
     "ScoreHistory",
     "Watch",
     "append_record",
-    "definitions_of",
     "evidence_of",
     "images_were_changed",
     "in_line",

@@ -22,8 +22,8 @@ from stylegan.images import tile
 if TYPE_CHECKING:
     import jinja2
 
-# Gap between two images below each other.
-_GAP_PX = 2
+# Gap between two images below each other, as a share of their height.
+_GAP_SHARE = 1 / 32
 
 
 def render(template: str, **values: Any) -> str:
@@ -82,7 +82,8 @@ def image_column(images: Sequence[Tensor]) -> str:
     Returns: a data URI.
     """
     cells = []
+    gap_px = max(1, round(_GAP_SHARE * images[0].shape[-2]))
     for image in images:
         opaque = torch.cat([image.expand(3, -1, -1), torch.full_like(image[:1], 255)])
-        cells.append(nn_functional.pad(opaque, (0, 0, 0, _GAP_PX), value=0))
+        cells.append(nn_functional.pad(opaque, (0, 0, 0, gap_px), value=0))
     return png_data_uri(tile(torch.stack(cells), 1))

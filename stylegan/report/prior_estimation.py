@@ -20,10 +20,10 @@ _MOST_LEARNED, _MOST_TRIED = 250, 250
 _RIDGE = 0.3
 _EM_STEPS = 300
 _RESAMPLES = 400
-# Belief that nothing was changed, as a share of the decisions: where ways cannot be told apart, it decides.
+# Belief that nothing was changed, as a share of the decisions: where ways look alike, it decides.
 _BELIEF = 0.05
 _START = 0.9
-# Ways whose decisions are not at least so far from those about unchanged pictures (total variation) are left out.
+# Ways whose decisions are not at least so far from those about unchanged images (total variation) are left out.
 _FARTHEST_ALIKE = 0.4
 
 

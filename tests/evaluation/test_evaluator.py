@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+import stylegan.evaluation.scores
 from stylegan import metrics
-from stylegan.evaluation import Evaluator, MetricSettings, protocol_id
+from stylegan.evaluation import Evaluator, MetricSettings, definitions, protocol_id
 from stylegan.evaluation.reals import FeatureCache, Reals
 from stylegan.images import to_uint8
 from stylegan.latents import Sampler, latents_of
@@ -40,6 +41,20 @@ def test_the_numbers_are_those_of_the_formulas_on_the_features():
         real, fake, k=5
     )
     assert found["fid_builtin_bias"] > 0 and found["kid_builtin_low"] < found["kid_builtin_high"]
+
+
+def test_a_metric_of_ones_own_is_two_entries(monkeypatch):
+    def gap(definition, real, fake, seed):
+        return {definition.name: float((real.mean() - fake.mean()).abs())}
+
+    monkeypatch.setitem(definitions._OWN, "gap", ("gap", {}))
+    monkeypatch.setitem(stylegan.evaluation.scores._COMPARING, "gap", gap)
+    detector, images = Averages(), Images()
+    found = results(["gap"], detector=detector, images=images)
+    fakes = torch.cat(detector.shown[-3:])
+    real, fake = detector.features(images.pixels), detector.features(fakes)
+    assert len(fakes) == NUM
+    assert found == {"gap_builtin": pytest.approx(float((real.mean() - fake.mean()).abs()), rel=1e-6)}
 
 
 def test_the_same_weights_give_the_same_bits():

@@ -148,11 +148,11 @@ def test_an_image_comes_back_from_its_data_uri(channels):
 
 
 def test_a_column_shows_images_below_each_other_with_transparent_gaps():
-    one, other = torch.full((1, 4, 3), 9, dtype=torch.uint8), torch.full((1, 4, 3), 200, dtype=torch.uint8)
+    one, other = (torch.full((1, 64, 3), grey, dtype=torch.uint8) for grey in (9, 200))
     column = pixels_in(image_column([one, other]))
-    assert column.shape == (4, 12, 3)
-    assert column[:3, :4].unique().tolist() == [9] and column[:3, 6:10].unique().tolist() == [200]
-    assert column[3, :, 0].tolist() == [255] * 4 + [0] * 2 + [255] * 4 + [0] * 2
+    assert column.shape == (4, 132, 3)
+    assert column[:3, :64].unique().tolist() == [9] and column[:3, 66:130].unique().tolist() == [200]
+    assert column[3, :, 0].tolist() == [255] * 64 + [0] * 2 + [255] * 64 + [0] * 2
 
 
 @pytest.mark.parametrize(
