@@ -39,7 +39,7 @@ def copies_finding(evidence: Evidence, copies: Copies | None) -> Finding:
             what_it_means="With so few pictures a generator has little choice but to learn them by heart.",
             what_to_try=(_ADD_PICTURES,),
         )
-    values = {
+    values: dict[str, Value] = {
         "share of copies": round(copies.share, 4),
         "p value": copies.p_value,
         "level": LEVEL,
@@ -152,7 +152,7 @@ def _suspects(evidence: Evidence, copies: Copies) -> tuple[ImageGrid, ...]:
     if not found:
         return ()
     p_values = {key: excess.p_value for key, excess in copies.by.items()}
-    if min(p_values, key=p_values.get) == "blend" and p_values["blend"] < p_values["nearest"]:
+    if min(p_values, key=p_values.__getitem__) == "blend" and p_values["blend"] < p_values["nearest"]:
         rows = []
         for index in found[:_SHOWN]:
             one, other = copies.fakes.pairs.indices[index].tolist()
@@ -221,7 +221,7 @@ def own_set_finding(before: Evidence, evidence: Evidence) -> Finding:
     near, rows = _nearest_of_set(evidence)
     share = float(are_twins(near).double().mean()) if near is not None else 0.0
     worst = max(share, exact / len(before.real))
-    verdict = "bad" if worst > _OWN_SET_BAD else "look" if worst > _OWN_SET_LOOK else "fine"
+    verdict: Verdict = "bad" if worst > _OWN_SET_BAD else "look" if worst > _OWN_SET_LOOK else "fine"
     if verdict == "fine" and len(evidence.real) < _FEWEST_OF_SET:
         count = len(evidence.real)
         return Finding.unknown(

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as nn_functional
 
 from stylegan.report.evidence import Evidence
-from stylegan.report.findings import Finding, ImageGrid, Verdict, percent
+from stylegan.report.findings import Finding, ImageGrid, Value, Verdict, percent
 from stylegan.report.prior_estimation import Shares, shares_of
 
 _FEWEST = 40
@@ -114,7 +114,10 @@ def _answer(question: _Question, evidence: Evidence, ways: Mapping[str, Change])
             what_to_try=("Make a few hundred fakes.",),
         )
     found = measured(evidence.real.thumbnails, evidence.fake.thumbnails, ways, question.describe)
-    values = {"share changed": round(found.changed, 4), "by chance": round(found.by_chance, 4)}
+    values: dict[str, Value] = {
+        "share changed": round(found.changed, 4),
+        "by chance": round(found.by_chance, 4),
+    }
     for number, way in enumerate(ways):
         seen = number == 0 or bool(found.seen[number])
         values[way] = round(float(found.shares[number]), 4) if seen else "cannot be seen"

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from stylegan.report.evidence import Evidence, Logits
-from stylegan.report.findings import Finding, percent
+from stylegan.report.findings import Finding, Verdict, percent
 from stylegan.report.provenance import is_known, note_on, ways_out_of
 
 _RESAMPLES = 1000
@@ -53,10 +53,12 @@ def overfitting_finding(evidence: Evidence) -> Finding:
             what_to_try=tuple(ways),
         )
     logits = evidence.logits
+    assert logits is not None, "else they are missing"
     middle, low, high = gap(logits)
     apart = float(logits.training.mean() - logits.fakes.mean())
     if apart <= 0:
-        verdict, result = "fine", "No. It cannot even tell training pictures from fakes."
+        verdict: Verdict = "fine"
+        result = "No. It cannot even tell training pictures from fakes."
     else:
         verdict = "bad" if low > _BAD else "look" if low > _LOOK else "fine"
         result = (

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from stylegan.report.chance import Excess, excess
 from stylegan.report.evidence import Evidence
-from stylegan.report.findings import Finding, ImageGrid, percent
+from stylegan.report.findings import Finding, ImageGrid, Verdict, percent
 from stylegan.similarity.duplicates import closest_pairs, nearest_others
 from stylegan.similarity.neighbours import Neighbours
 from stylegan.similarity.thumbnails import blurred, thumbnails
@@ -56,7 +56,7 @@ def repeats_finding(evidence: Evidence) -> Finding:
     of_fakes = nearest_others(fakes[some])
     found = _excess_of_twins(of_fakes, nearest_others(evidence.real.thumbnails[others]))
     share = found.share if found.p_value < _LEVEL else 0.0
-    verdict = "bad" if share >= _REPEATS_BAD else "look" if share >= _REPEATS_LOOK else "fine"
+    verdict: Verdict = "bad" if share >= _REPEATS_BAD else "look" if share >= _REPEATS_LOOK else "fine"
     if verdict == "fine":
         result = f"No. Among {count} fakes there are no more lookalikes than among {count} of your pictures."
     else:
@@ -113,7 +113,7 @@ def diversity_finding(evidence: Evidence) -> Finding:
             what_to_try=("Add pictures, or make a few hundred fakes: whichever are fewer.",),
         )
     ratios = {space: mean_distance_ratio(*sides) for space, sides in _spaces(evidence).items()}
-    values = {}
+    values: dict[str, float] = {}
     for space, (ratio, low, high) in ratios.items():
         values |= {f"ratio, {space}": round(ratio, 4), f"from, {space}": round(low, 4)}
         values |= {f"to, {space}": round(high, 4)}
@@ -127,7 +127,7 @@ def diversity_finding(evidence: Evidence) -> Finding:
             what_to_try=("Check that the detector's weights are the right ones.",),
         )
     space, (ratio, low, high) = min(ratios.items(), key=lambda item: item[1][2])
-    verdict = "bad" if high < _DIVERSITY_BAD else "look" if high < _DIVERSITY_LOOK else "fine"
+    verdict: Verdict = "bad" if high < _DIVERSITY_BAD else "look" if high < _DIVERSITY_LOOK else "fine"
     return Finding(
         key="diversity",
         title=title,
@@ -201,7 +201,7 @@ def smoothness_finding(evidence: Evidence) -> Finding:
     limit = min(_JUMP_STEPS, 0.6 * steps.shape[1])
     jumps = (abruptness >= limit) & (largest >= _JUMP_SHARE * _unrelated(evidence))
     share = float(jumps.double().mean())
-    verdict = "bad" if share >= _JUMPS_BAD else "look" if share >= _JUMPS_LOOK else "fine"
+    verdict: Verdict = "bad" if share >= _JUMPS_BAD else "look" if share >= _JUMPS_LOOK else "fine"
     order = abruptness.argsort(descending=True, stable=True)[:_WALKS_SHOWN].tolist()
     return Finding(
         key="smoothness",
