@@ -61,13 +61,13 @@ def _notes_on_settings(composition: Composition) -> Iterator[str]:
 
 def told_of_trouble(error: Any, kimg: float, checkpoint: Path | None, rollbacks: int) -> Iterator[str]:
     """What a run that has gone bad does next. Args: error: has `reason` and `max_rollbacks`."""
-    yield f"trouble     at kimg {kimg:.3f}: {error.reason}"
+    yield f"unstable    at kimg {kimg:.3f}: {error.reason}"
     if rollbacks <= error.max_rollbacks:
         place = f"on from {checkpoint.name}" if checkpoint else "from the beginning"
-        yield f"trouble     {place} with other random numbers (time {rollbacks} of {error.max_rollbacks})"
+        yield f"unstable    {place} with other random numbers (time {rollbacks} of {error.max_rollbacks})"
         return
     yield (
-        "trouble     given up; what helps: a larger loss.r1_gamma, lower optim.generator_lr and"
+        "unstable    given up; what helps: a larger loss.r1_gamma, lower optim.generator_lr and"
         " optim.discriminator_lr, a weaker augpipe. Set one of them with allow_change=[loss,optim,augpipe], and the"
         " run goes on from its newest checkpoint"
     )

@@ -32,27 +32,42 @@ class Parts(NamedTuple):
     callbacks: list[Any]
 
 
-def build(config: DictConfig) -> Parts:
-    """Raises: Hydra's InstantiationException; UserError for a group's key without a `_target_`, or a precision that
+def build(config: DictConfig, *, deadline: Any = None) -> Parts:
+    """Args: deadline: of a run that goes back to an older checkpoint, `deadline_of` its parts so far.
+
+    Raises: Hydra's InstantiationException; UserError for a group's key without a `_target_`, or a precision that
     the device does not have.
     """
     # The first weights are drawn from torch's own generator, and nothing later is.
     call({"_target_": "torch.manual_seed", "seed": config.seed})
     module = instantiate(config.module)
-    callbacks = _instantiate_each(config.callbacks, "callbacks")
+    # Here, since the commands load Lightning only when they train.
+    from pytorch_lightning.callbacks import Checkpoint
+
+    from callbacks.control import RunControl, in_order
+
+    callbacks = in_order(_instantiate_each(config.callbacks, "callbacks"))
     loggers = _instantiate_each(config.logger, "logger")
     # Without a callback of this kind Lightning would add its own, with it Lightning must not be told "no".
-    keeps = any(base.__name__ == "Checkpoint" for part in callbacks for base in type(part).__mro__)
+    keeps = any(isinstance(callback, Checkpoint) for callback in callbacks)
     chosen = {}
     if config.trainer.strategy == "auto" and devices_of(config) > 1:
         chosen["strategy"] = instantiate({"_target_": "stylegan.distributed.strategy.FlatStrategy"})
     trainer = instantiate(
         config.trainer, callbacks=callbacks, logger=loggers or False, enable_checkpointing=keeps, **chosen
     )
+    RunControl.of(trainer).deadline = deadline
     if hasattr(module, "settle_precision"):
         with from_input():
             module.settle_precision(trainer.strategy.root_device)
     return Parts(trainer, module, callbacks)
+
+
+def deadline_of(parts: Parts) -> Any:
+    """When the run's time is up, for the parts that it is built of next; None = never."""
+    from callbacks.control import RunControl
+
+    return RunControl.of(parts.trainer).deadline
 
 
 def devices_of(config: DictConfig) -> int:
@@ -76,7 +91,7 @@ def fit(parts: Parts, data: Any, checkpoint: Path | None, *, resume: str | None 
     Raises: UserError; ProcessLostError; SystemExit where one of several processes leaves alone; trouble of the training
     itself, and what is no mistake.
     """
-    trainer, module, callbacks = parts
+    trainer, module, _ = parts
     try:
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     except Exception as error:
@@ -102,7 +117,9 @@ def fit(parts: Parts, data: Any, checkpoint: Path | None, *, resume: str | None 
         if "wandb" in sys.modules:
             # Else the next job of a sweep would write into this job's run.
             sys.modules["wandb"].finish()
-    return next((part.exit_code for part in callbacks if getattr(part, "exit_code", 0)), 0)
+    from callbacks.control import RunControl
+
+    return RunControl.of(trainer).exit_code
 
 
 def _too_large(micro_batch: int | None, error: Exception) -> str:

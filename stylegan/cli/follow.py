@@ -9,7 +9,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from stylegan.cli.command import exit_code_of
-from stylegan.cli.fitting import build, fit, quiet_lightning
+from stylegan.cli.fitting import build, deadline_of, fit, quiet_lightning
 from stylegan.configuration.command_line import CommandLine
 from stylegan.configuration.hydra_errors import explain, is_trouble
 from stylegan.configuration.user_code import importable
@@ -74,7 +74,7 @@ def _take_part(team: Team, message: dict[str, Any]) -> dict[str, Any]:
         if "rollbacks" not in message or "config" in message:
             return message
         checkpoint = _path(message)
-        parts = build(config)
+        parts = build(config, deadline=deadline_of(parts))
 
 
 def _opened(config: DictConfig, checkpoint: Path | None) -> Any:

@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 from stylegan.cli.announce import say, say_finished_already, say_start, say_where_to_look, told_of_trouble
 from stylegan.cli.command import exit_code_of, run_command
 from stylegan.cli.complete import Completed, check, complete, fill_labels, refuse_too_few
-from stylegan.cli.fitting import Parts, build, devices_of, fit, has_begun, quiet_lightning
+from stylegan.cli.fitting import Parts, build, deadline_of, devices_of, fit, has_begun, quiet_lightning
 from stylegan.cli.follow import follow
 from stylegan.cli.memory_probe import measured_micro_batch
 from stylegan.configuration.compose import Composition
@@ -187,7 +187,7 @@ def _fit_until_done(
                 return EXIT_GIVEN_UP
         team.tell(_from(checkpoint, rollbacks))
         # All anew: what a half-finished iteration left in the parts must not come along.
-        parts = build(composition.config)
+        parts = build(composition.config, deadline=deadline_of(parts))
         parts.module.went_back(rollbacks)
     if code:
         _say_interrupted(parts.module, folder, resume=composition.config.resume)

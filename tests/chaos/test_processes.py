@@ -190,7 +190,7 @@ def test_weights_of_one_process_that_are_not_finite_send_all_back(tmp_path):
         *("+callbacks.poison._target_=killing.PoisonAt", "+callbacks.poison.at_images=104"),
         *("+callbacks.poison.times=1", "+callbacks.poison.rank=1", "+callbacks.poison.player=discriminator"),
     )
-    assert "trouble     at kimg 0.120: weights are not finite" in said
+    assert "unstable    at kimg 0.120: weights are not finite" in said
     assert "on from kimg0000000.064.ckpt with other random numbers (time 1 of 3)" in said
 
 
