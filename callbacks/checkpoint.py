@@ -27,12 +27,12 @@ class KimgCheckpoint(Checkpoint):
 
     At every multiple of `every_kimg`, after the last iteration, when training is asked to stop, and where another
     callback asks for one (`RunControl.want_checkpoint`); never before the first iteration, and never for one that an
-    exception cut in two. Older ones are deleted as the policy says, but for those that a callback keeps
-    (`RunControl.keep`). Where the disk has no room, training continues, and every `retry_every_kimg` a line reports
-    that, and it is tried again; where the last checkpoint found no room, the run's exit code is 75.
+    exception cut in two. Older ones are deleted as the policy says, except those that a callback keeps
+    (`RunControl.keep`). Where the disk has no room, a line reports it, training continues, and the checkpoint is tried
+    again every `retry_every_kimg`; where the last one found no room, the run's exit code is 75.
 
     Being one of Lightning's `Checkpoint`s it acts after all other callbacks, in whatever order they are listed, and
-    takes the place of Lightning's own; a Trainer that has it must not be told `enable_checkpointing=False`.
+    takes the place of Lightning's own; a Trainer that has it does not take `enable_checkpointing=False`.
 
     Args:
         every_kimg, retry_every_kimg: cadences in thousands of images, > 0.
@@ -63,7 +63,7 @@ class KimgCheckpoint(Checkpoint):
     def setup(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
         RunControl.of(trainer).writes(self._is_due)
         # Here and not among the Trainer's plugins, so that a script which lists this callback has it, too. Lightning's
-        # own writer is replaced, any other one is somebody's choice.
+        # own writer is replaced; any other one was chosen.
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
             trainer.strategy.checkpoint_io = AtomicCheckpointIO()
         if trainer.is_global_zero:

@@ -113,12 +113,12 @@ class RunControl:
 
     Of the run: to stop with an exit code (`stop`), whether this process was asked to leave, so that long work need not
     begin (`asked_to_leave`), and that all processes decide on it together (`vote_to_leave`).
-    Of whoever writes checkpoints: one of this iteration (`want_checkpoint`), to keep some (`keep`), to let weights be
-    looked at first (`verify_with`), and whether there will be one after this iteration (`will_save`).
+    Of the checkpoint writer: a checkpoint of this iteration (`want_checkpoint`), to keep some (`keep`), to verify the
+    weights first (`verify_with`), and whether there will be one after this iteration (`will_save`).
 
     Attributes:
-        deadline: when the run's time is up; None = never. Whoever builds the parts of a run anew, to go back to an
-            older checkpoint, hands it on: `RunControl.of(new_trainer).deadline = RunControl.of(trainer).deadline`.
+        deadline: when the run's time is up; None = never. Where the parts of a run are built again, to go back to an
+            older checkpoint, their builder sets that of the new trainer to that of the one before.
         signal: the number of the signal that asked this process to leave, or None.
         exit_code: 0, or that of the first `stop` that gave one.
     """
@@ -187,7 +187,7 @@ class RunControl:
         _add(self._verifiers, verify)
 
     def verify_before_saving(self, module: TrainingModule) -> None:
-        """To be called by whoever writes a checkpoint, right before it, on all processes.
+        """To be called by a checkpoint writer, right before each checkpoint, on all processes.
 
         Raises: what the verifiers raise, as TrainingUnstableError.
         """
@@ -241,7 +241,7 @@ def maintenance(module: TrainingModule) -> Iterator[None]:
     """Adds the wall time inside, that of images, checkpoints and scores, to `module.stats`.
 
     `StatsTicks` shows its sum, and takes it off the time of the tick. Open work of the device is waited for first, so
-    that training is not billed to the work beside it.
+    that training does not count as the work beside it.
     """
     if module.device.type == "cuda":
         torch.cuda.synchronize(module.device)

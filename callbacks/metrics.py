@@ -48,7 +48,7 @@ class Metrics(RunCallback):
         at_start: also before the first iteration.
         budget: largest share of the training's time, from 0 (exclusive) to 1.
         max_minutes: an evaluation that takes longer is given up, None = never.
-        plateau_kimg: after so long without a clear gain in any result a line reports that, None = never.
+        plateau_kimg: kimg without a clear gain in a result after which a line reports that, None = never.
         stop_on_plateau: the run ends where that is so of all results.
         report: after the last iteration, also `report.html`: is it learning or copying?
         cache_dir: for features of the real images, None = the user's cache folder.

@@ -42,8 +42,8 @@ class Preemption(RunCallback):
     def setup(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
         control = RunControl.of(trainer)
         control.deadline = control.deadline or self._deadline
-        # Of several processes Lightning lets the first tell the others of SIGTERM: within the handler, where nobody
-        # may be listening, and at every iteration, for which the host waits for the device. The vote does it here.
+        # Of several processes Lightning lets the first send SIGTERM on to the others: within the handler, where none
+        # of them may be listening, and at every iteration, for which the host waits for the device. Here they vote.
         trainer._signal_connector._sigterm_notifier_fn = _nothing
         trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = _nothing
 

@@ -34,7 +34,7 @@ class BestScores:
     """Keeps the best score of each result, and notices where nothing improves any more.
 
     Args:
-        plateau_kimg: after so many thousand images without a clear gain in a result a line reports that; None = never.
+        plateau_kimg: kimg without a clear gain in a result after which a line reports that; None = never.
         stop_on_plateau: whether the run ends where that is so of all results.
     Attributes:
         ends_run: whether the last scores end the run.

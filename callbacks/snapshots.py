@@ -51,7 +51,7 @@ class SnapshotGrid(RunCallback):
                 raise ValueError(f"{name} must be at least 1, got {number}")
         largest = 2**32 - columns * rows
         if not 0 <= seed <= largest:
-            raise ValueError(f"seed must be between 0 and {largest}, for so many cells; got {seed}")
+            raise ValueError(f"seed must be between 0 and {largest}, for {columns * rows} cells; got {seed}")
         self.folder = RunFolder(folder)
         self.columns, self.seed, self.truncation = columns, seed, truncation
         self.count = columns * rows

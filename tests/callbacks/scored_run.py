@@ -7,7 +7,7 @@ import torch
 
 from callbacks.metrics import Metrics
 from stylegan.evaluation import read_records
-from tests.callbacks.tiny_run import fit, tiny_module
+from tests.callbacks.tiny_run import fit, idle_module, tiny_module
 
 
 class Averages:
@@ -36,8 +36,9 @@ def made(tmp_path: Path, **options) -> Metrics:
     return metrics
 
 
-def trained(tmp_path: Path, total=40, others=(), ckpt_path=None, **options):
-    module, metrics = tiny_module(total_images=total), made(tmp_path, **options)
+def trained(tmp_path: Path, total=40, others=(), ckpt_path=None, *, learns=False, **options):
+    module = (tiny_module if learns else idle_module)(total_images=total)
+    metrics = made(tmp_path, **options)
     fit(module, [metrics, *others], ckpt_path=ckpt_path)
     return module, metrics
 

@@ -15,7 +15,7 @@ from callbacks import AtomicCheckpointIO, KimgCheckpoint, StatsTicks
 from stylegan.interop.checkpoint import load_generator
 from stylegan.runs.checkpoints import damage_of
 from stylegan.runs.folder import RunFolder
-from tests.callbacks.tiny_run import CallAfter, failing_in, fit, tiny_module, tiny_trainer
+from tests.callbacks.tiny_run import CallAfter, failing_in, fit, idle_module, tiny_module, tiny_trainer
 
 KINDS = ("ckpt", "ckpt.sha256", "safetensors")
 
@@ -25,7 +25,7 @@ def names(folder) -> list[str]:
 
 
 def test_due_ones_and_the_end_each_with_its_generator(tmp_path):
-    fit(tiny_module(total_images=28), [KimgCheckpoint(every_kimg=0.010, folder=tmp_path)])
+    fit(idle_module(total_images=28), [KimgCheckpoint(every_kimg=0.010, folder=tmp_path)])
     stems = ["kimg0000000.012", "kimg0000000.020", "kimg0000000.028"]
     assert names(tmp_path) == sorted(f"{stem}.{kind}" for stem in stems for kind in KINDS)
     assert RunFolder(tmp_path).newest_checkpoint().name == "kimg0000000.028.ckpt"
@@ -34,7 +34,7 @@ def test_due_ones_and_the_end_each_with_its_generator(tmp_path):
 def test_an_end_that_is_due_anyway_is_one_checkpoint(tmp_path, monkeypatch):
     saved = []
     monkeypatch.setattr(pl.Trainer, "save_checkpoint", lambda self, path, **_: saved.append(path.name))
-    fit(tiny_module(total_images=8), [KimgCheckpoint(every_kimg=0.008, folder=tmp_path)])
+    fit(idle_module(total_images=8), [KimgCheckpoint(every_kimg=0.008, folder=tmp_path)])
     assert saved == ["kimg0000000.008.ckpt"]
 
 
@@ -151,7 +151,7 @@ def test_a_policy_without_sense_is_refused_by_name(tmp_path, options):
 
 def test_older_checkpoints_go_with_all_that_is_theirs(tmp_path):
     policy = KimgCheckpoint(every_kimg=0.004, folder=tmp_path, keep_last=2, keep_every_kimg=0.012)
-    fit(tiny_module(total_images=36), [policy])
+    fit(idle_module(total_images=36), [policy])
     stems = [f"kimg0000000.0{images}" for images in (12, 24, 32, 36)]
     assert names(tmp_path) == sorted(f"{stem}.{kind}" for stem in stems for kind in KINDS)
 
@@ -171,13 +171,13 @@ def test_training_that_is_asked_to_stop_is_saved(tmp_path):
     def stop(trainer, module):
         trainer.should_stop = module.images == 8
 
-    fit(tiny_module(total_images=40), [KimgCheckpoint(every_kimg=1, folder=tmp_path), CallAfter(stop)])
+    fit(idle_module(total_images=40), [KimgCheckpoint(every_kimg=1, folder=tmp_path), CallAfter(stop)])
     assert RunFolder(tmp_path).newest_checkpoint().name == "kimg0000000.008.ckpt"
 
 
 def test_without_room_training_goes_on_says_so_and_tries_again(tmp_path, monkeypatch, capsys):
     """The disk is full from image 8 to image 20; a checkpoint is due every 8, a new attempt every 4."""
-    module = tiny_module(total_images=28)
+    module = idle_module(total_images=28)
     usage = shutil.disk_usage(tmp_path)
     full = lambda _: usage._replace(free=0 if 8 < module.images <= 20 else usage.free)  # noqa: E731
     monkeypatch.setattr(shutil, "disk_usage", full)
@@ -193,7 +193,7 @@ def test_without_room_training_goes_on_says_so_and_tries_again(tmp_path, monkeyp
 
 @pytest.mark.parametrize("last", [1, 2])
 def test_without_room_nothing_goes_for_one_that_is_only_to_come(tmp_path, monkeypatch, last):
-    module = tiny_module(total_images=16)
+    module = idle_module(total_images=16)
     usage = shutil.disk_usage(tmp_path)
     full = lambda _: usage._replace(free=0 if module.images > 8 else usage.free)  # noqa: E731
     monkeypatch.setattr(shutil, "disk_usage", full)
@@ -204,14 +204,14 @@ def test_without_room_nothing_goes_for_one_that_is_only_to_come(tmp_path, monkey
 
 
 def test_room_is_made_by_what_the_policy_lets_go(tmp_path, monkeypatch):
-    """As where a run goes on with a stricter policy on a disk that is full of what the older one kept."""
-    fit(tiny_module(total_images=12), [KimgCheckpoint(every_kimg=0.004, folder=tmp_path)])
+    """As where a run continues with a stricter policy on a disk that is full of what the older one kept."""
+    fit(idle_module(total_images=12), [KimgCheckpoint(every_kimg=0.004, folder=tmp_path)])
     usage, there = shutil.disk_usage(tmp_path), tmp_path / "checkpoints" / "kimg0000000.004.ckpt"
     monkeypatch.setattr(
         shutil, "disk_usage", lambda _: usage._replace(free=0 if there.exists() else usage.free)
     )
     stricter = KimgCheckpoint(every_kimg=0.004, folder=tmp_path, keep_last=1, keep_every_kimg=None)
-    resumed = tiny_module(total_images=16)
+    resumed = idle_module(total_images=16)
     control = fit(resumed, [stricter], ckpt_path=tmp_path / "checkpoints" / "kimg0000000.012.ckpt")
     assert control.exit_code == 0
     assert names(tmp_path) == sorted(f"kimg0000000.016.{kind}" for kind in KINDS)
@@ -219,7 +219,7 @@ def test_room_is_made_by_what_the_policy_lets_go(tmp_path, monkeypatch):
 
 def test_a_write_that_fails_half_way_harms_nothing_saved(tmp_path, capsys):
     """A limit on the size of files stands in for a full disk: real writes fail, in torch and in Python."""
-    module = tiny_module(total_images=12)
+    module = idle_module(total_images=12)
 
     def limit(trainer, module):
         size = 2000 if module.images == 8 else resource.RLIM_INFINITY

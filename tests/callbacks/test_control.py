@@ -6,6 +6,7 @@ import weakref
 
 import pytest
 import pytorch_lightning as pl
+from hydra.utils import instantiate
 
 from callbacks import KimgCheckpoint, Progress, RunControl, SnapshotGrid, StatsTicks, in_order
 from callbacks.control import check_every_kimg
@@ -13,9 +14,10 @@ from callbacks.metrics import Metrics
 from callbacks.non_finite_guard import NonFiniteGuard
 from callbacks.preemption import Preemption
 from callbacks.progress import Machine
+from stylegan.configuration.compose import composed
 from stylegan.errors import EXIT_TRY_AGAIN
 from stylegan.runs.folder import RunFolder
-from tests.callbacks.tiny_run import CallAfter, fit, iterate, tiny_module, tiny_trainer
+from tests.callbacks.tiny_run import CallAfter, fit, idle_module, iterate, tiny_trainer
 
 
 def test_a_trainer_has_one_which_goes_with_it():
@@ -34,7 +36,7 @@ def test_a_callback_of_the_users_stops_a_run_with_an_exit_code_and_a_checkpoint(
             RunControl.of(trainer).stop(7)
             RunControl.of(trainer).stop(9)  # the first one counts
 
-    module = tiny_module(total_images=40)
+    module = idle_module(total_images=40)
     assert fit(module, [KimgCheckpoint(every_kimg=1, folder=tmp_path), CallAfter(stop)]).exit_code == 7
     assert RunFolder(tmp_path).newest_checkpoint().name == "kimg0000000.008.ckpt"
 
@@ -56,14 +58,14 @@ def test_a_callback_of_the_users_asks_for_checkpoints_and_keeps_them(tmp_path):
 
     second = Second()
     writer = KimgCheckpoint(every_kimg=1, folder=tmp_path, keep_last=1, keep_every_kimg=None)
-    fit(tiny_module(total_images=16), [writer, second])
+    fit(idle_module(total_images=16), [writer, second])
     assert second.foreseen == (False, True, False, True)
     stems = sorted(path.stem for path in (tmp_path / "checkpoints").glob("*.ckpt"))
     assert stems == ["kimg0000000.008", "kimg0000000.016"]
 
 
 def test_without_a_writer_no_checkpoint_is_foreseen():
-    module, control = tiny_module(total_images=16), RunControl.of(tiny_trainer())
+    module, control = idle_module(total_images=16), RunControl.of(tiny_trainer())
     iterate(module)
     control.want_checkpoint(module)
     assert control.is_checkpoint_wanted(module) and not control.will_save(module)
@@ -72,7 +74,7 @@ def test_without_a_writer_no_checkpoint_is_foreseen():
 
 
 def test_before_the_first_iteration_no_checkpoint_is_wanted():
-    module, control = tiny_module(total_images=16), RunControl.of(tiny_trainer())
+    module, control = idle_module(total_images=16), RunControl.of(tiny_trainer())
     control.want_checkpoint(module)
     control.stop()
     assert not control.is_checkpoint_wanted(module)
@@ -119,6 +121,13 @@ def test_from_any_list_the_order_is_the_documented_one(tmp_path):
         ordered = in_order([first, *listed, last])
         assert ordered[0] is first and ordered[-2] is last  # the checkpoint alone comes after it
         assert [type(one) for one in ordered if not isinstance(one, CallAfter)] == wanted
+
+
+def test_the_default_group_is_listed_in_order(tmp_path):
+    config = composed("train", ["name=run", "resolution=8", f"runs_dir={tmp_path}"]).config
+    config.run_dir = str(tmp_path)
+    callbacks = [instantiate(node) for node in config.callbacks.values()]
+    assert len(callbacks) == 8 and in_order(callbacks) == callbacks
 
 
 def test_what_has_no_reason_to_move_stays_where_it_is(tmp_path):

@@ -12,7 +12,7 @@ from callbacks.preemption import Preemption
 from stylegan.evaluation import Score, ScoreError
 from stylegan.runs.folder import RunFolder
 from tests.callbacks.scored_run import Averages, kimg_of, made, trained
-from tests.callbacks.tiny_run import CallAfter, fit, tiny_data, tiny_module, tiny_trainer
+from tests.callbacks.tiny_run import CallAfter, fit, idle_module, tiny_data, tiny_trainer
 
 
 def test_at_multiples_and_after_the_last_iteration_never_at_the_start(tmp_path):
@@ -38,8 +38,8 @@ def test_none_is_none(tmp_path):
 
 
 def test_training_does_not_notice(tmp_path):
-    with_them, _ = trained(tmp_path, names=["kid", "fid", "pr"])
-    without, _ = trained(tmp_path / "other", names="none")
+    with_them, _ = trained(tmp_path, total=24, learns=True, names=["kid", "fid", "pr"])
+    without, _ = trained(tmp_path / "other", total=24, learns=True, names="none")
     assert kimg_of(tmp_path)
     for name, value in with_them.state_dict().items():
         assert torch.equal(value, without.state_dict()[name]), name
@@ -73,19 +73,19 @@ def test_a_score_that_cannot_be_computed_ends_no_training(tmp_path, monkeypatch,
 
 
 def test_an_error_of_one_process_alone_is_not_passed_over(tmp_path, monkeypatch):
-    """The others would wait for it: only what all of them meet lets all go on."""
+    """The others would wait for it: only what all of them meet lets all continue."""
     monkeypatch.setattr("callbacks.metrics.world", lambda: 2)
-    module, metrics = tiny_module(total_images=16), made(tmp_path)
+    module, metrics = idle_module(total_images=16), made(tmp_path)
 
     class Failing:
-        error = ValueError("a picture cannot be read")
+        error = ValueError("an image cannot be read")
 
         def scores(self, *args, **options):
             raise self.error
 
     metrics._evaluator = Failing()
     trainer = tiny_trainer()
-    with pytest.raises(ValueError, match="a picture cannot be read"):
+    with pytest.raises(ValueError, match="an image cannot be read"):
         metrics._evaluate(trainer, module)
     Failing.error = ScoreError("kid: not finite")
     metrics._evaluate(trainer, module)
@@ -101,7 +101,7 @@ def test_an_interrupted_evaluation_is_made_up_for(tmp_path, voting_first):
                 control[0].signal = 15
             return super().features(images)
 
-    module, metrics = tiny_module(total_images=40), made(tmp_path)
+    module, metrics = idle_module(total_images=40), made(tmp_path)
     metrics.detectors = {"builtin": Interrupting()}
     voting = [Preemption(), metrics] if voting_first else [metrics, Preemption()]
     find = CallAfter(lambda trainer, module: control.append(RunControl.of(trainer)))
@@ -117,7 +117,7 @@ def test_an_interrupted_evaluation_is_made_up_for(tmp_path, voting_first):
 def test_what_is_too_dear_is_left_out_and_said(tmp_path, capsys):
     metrics = made(tmp_path)
     metrics.budget = 1e-9
-    fit(tiny_module(total_images=40), [metrics])
+    fit(idle_module(total_images=40), [metrics])
     # The first one, whose cost is not known yet, and the last one.
     assert kimg_of(tmp_path) == [0.008, 0.04]
     assert "callbacks.metrics.every_kimg or budget helps" in capsys.readouterr().out
@@ -130,16 +130,16 @@ def test_one_that_takes_too_long_is_given_up(tmp_path, capsys):
 
 
 def test_a_plateau_is_said_once_and_ends_the_run_where_that_is_asked_for(tmp_path, capsys):
-    frozen = tiny_module(total_images=80, lr=1e-30)
+    module = idle_module(total_images=80)
     metrics = made(tmp_path, plateau_kimg=0.024, stop_on_plateau=True)
-    fit(frozen, [metrics])
-    assert frozen.images == 32  # scored at 8, and 24 images later nothing had changed
+    fit(module, [metrics])
+    assert module.images == 32  # scored at 8, and 24 images later nothing had changed
     out = capsys.readouterr().out
     assert out.count("has not clearly improved") == 1 and "the run ends" in out
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"names": "fid5k"}, "fid5k"),
         ({"every_kimg": 0}, "^every_kimg must"),
@@ -159,22 +159,22 @@ def test_a_plateau_is_said_once_and_ends_the_run_where_that_is_asked_for(tmp_pat
         ({"truncation": float("inf")}, "^truncation=inf"),
     ],
 )
-def test_wrong_options_are_told(tmp_path, options, told):
-    with pytest.raises(ValueError, match=told):
+def test_wrong_options_are_refused_by_name(tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
         made(tmp_path, **options)
 
 
 def test_a_run_ends_with_a_report(tmp_path, capsys):
     trained(tmp_path, total=16, report=True)
     assert (tmp_path / "report.html").read_text().startswith("<!DOCTYPE html>")
-    told = json.loads((tmp_path / "report.json").read_text())
+    written = json.loads((tmp_path / "report.json").read_text())
     # What a network is trained on at this moment is not taken on trust.
-    assert told["notes"] == []
-    assert told["about"]["network"] == "checkpoints/kimg0000000.016.safetensors"
+    assert written["notes"] == []
+    assert written["about"]["network"] == "checkpoints/kimg0000000.016.safetensors"
     opened = tiny_data()
     opened.setup()
-    assert told["about"]["data fingerprint"] == opened.fingerprint
-    findings = {finding["key"] for finding in told["findings"]}
+    assert written["about"]["data fingerprint"] == opened.fingerprint
+    findings = {finding["key"] for finding in written["findings"]}
     assert {"copies", "diversity", "overfitting"} <= findings
     assert str(tmp_path / "report.html") in capsys.readouterr().out
 
@@ -192,7 +192,7 @@ class ForeignData(pl.LightningDataModule):
 
 @pytest.mark.parametrize("data", [tiny_data(num_items=3), ForeignData()], ids=["too few", "foreign"])
 def test_data_that_cannot_be_scored_cost_the_scores_alone(tmp_path, capsys, data):
-    module = tiny_module(total_images=16)
+    module = idle_module(total_images=16)
     fit(module, [made(tmp_path)], data=data)
     assert module.images == 16 and not list(tmp_path.glob("metric-*"))
     assert "warning     no metrics:" in capsys.readouterr().out
@@ -203,7 +203,7 @@ def test_weights_that_have_gone_bad_are_left_to_whoever_looks_after_them(tmp_pat
         if module.images == 12:
             next(module.generator_ema.parameters()).fill_(float("nan"))
 
-    module, metrics = tiny_module(total_images=16), made(tmp_path, names=["kid", "ppl"], report=True)
+    module, metrics = idle_module(total_images=16), made(tmp_path, names=["kid", "ppl"], report=True)
     fit(module, [metrics, CallAfter(spoil)])
     assert module.images == 16 and kimg_of(tmp_path) == [0.008]
     assert "no metrics at kimg 0.016: weights are not finite" in capsys.readouterr().out
@@ -211,10 +211,10 @@ def test_weights_that_have_gone_bad_are_left_to_whoever_looks_after_them(tmp_pat
 
 
 def test_a_run_that_a_plateau_ends_has_a_report_and_says_the_best(tmp_path, capsys):
-    frozen = tiny_module(total_images=80, lr=1e-30)
+    module = idle_module(total_images=80)
     metrics = made(tmp_path, plateau_kimg=0.024, stop_on_plateau=True, report=True)
-    fit(frozen, [metrics])
-    assert frozen.images == 32 and (tmp_path / "report.html").exists()
+    fit(module, [metrics])
+    assert module.images == 32 and (tmp_path / "report.html").exists()
     assert "best kid_builtin:" in capsys.readouterr().out
 
 

@@ -9,7 +9,7 @@ import torch
 from callbacks import KimgCheckpoint, RunControl
 from callbacks.non_finite_guard import NonFiniteGuard
 from stylegan.errors import TrainingUnstableError
-from tests.callbacks.tiny_run import CallAfter, fit, iterate, tiny_module, tiny_trainer
+from tests.callbacks.tiny_run import CallAfter, fit, idle_module, iterate, tiny_trainer
 
 
 def poison(module) -> None:
@@ -42,7 +42,7 @@ def test_one_that_is_owed_is_looked_at_before_it_is_tried_again(tmp_path, monkey
         KimgCheckpoint(every_kimg=1, folder=tmp_path, retry_every_kimg=0.004),
     ]
     with pytest.raises(TrainingUnstableError, match="weights are not finite"):
-        fit(tiny_module(total_images=40), callbacks)
+        fit(idle_module(total_images=40), callbacks)
     assert came == [4], "the guard looks before others score and draw"
 
 
@@ -62,12 +62,12 @@ def test_one_that_is_wanted_after_the_guards_turn_is_looked_at_by_its_writer(tmp
         KimgCheckpoint(every_kimg=1, folder=tmp_path),
     ]
     with pytest.raises(TrainingUnstableError, match="weights are not finite"):
-        fit(tiny_module(total_images=40), callbacks)
+        fit(idle_module(total_images=40), callbacks)
     assert came == [4, 8] and not (tmp_path / "checkpoints").exists()
 
 
 def test_a_loss_counts_where_it_was_not_finite_at_two_looks_in_a_row():
-    guard, module, trainer = NonFiniteGuard(every_kimg=0.004), tiny_module(total_images=400), tiny_trainer()
+    guard, module, trainer = NonFiniteGuard(every_kimg=0.004), idle_module(total_images=400), tiny_trainer()
 
     def look(loss: float) -> None:
         iterate(module)

@@ -16,7 +16,7 @@ from callbacks.control import Deadline, RunControl, seconds_of
 from callbacks.preemption import Preemption
 from stylegan.errors import EXIT_TRY_AGAIN
 from stylegan.runs.folder import RunFolder
-from tests.callbacks.tiny_run import CallAfter, fit, tiny_module, tiny_trainer
+from tests.callbacks.tiny_run import CallAfter, fit, idle_module, tiny_trainer
 
 
 class Signalling(pl.Callback):
@@ -33,7 +33,7 @@ class Signalling(pl.Callback):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP])
 def test_the_running_iteration_ends_and_is_saved(tmp_path, number):
     before = signal.getsignal(number)
-    module = tiny_module(total_images=400)
+    module = idle_module(total_images=400)
     callbacks = [KimgCheckpoint(every_kimg=1, folder=tmp_path), Signalling(number, 12), Preemption()]
     assert fit(module, callbacks).exit_code == 128 + number
     assert module.images == 16
@@ -42,7 +42,7 @@ def test_the_running_iteration_ends_and_is_saved(tmp_path, number):
 
 
 def test_a_signal_in_the_last_iteration_is_no_interruption(tmp_path):
-    module = tiny_module(total_images=16)
+    module = idle_module(total_images=16)
     callbacks = [KimgCheckpoint(every_kimg=1, folder=tmp_path), Signalling(signal.SIGTERM, 12), Preemption()]
     assert fit(module, callbacks).exit_code == 0 and module.images == 16
 
@@ -54,7 +54,7 @@ def test_time_that_is_up_ends_training_likewise(tmp_path, monkeypatch):
     def wait(trainer, module):
         clock[0] += 1000
 
-    module = tiny_module(total_images=400)
+    module = idle_module(total_images=400)
     callbacks = [CallAfter(wait), KimgCheckpoint(every_kimg=1, folder=tmp_path), Preemption(max_time="1h")]
     assert fit(module, callbacks).exit_code == EXIT_TRY_AGAIN
     assert module.images == 16  # after 4000 s
@@ -66,7 +66,7 @@ def test_a_run_that_goes_back_keeps_its_deadline_and_another_run_has_its_own(mon
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
 
     def control_of(deadline: Deadline | None = None) -> RunControl:
-        """Of parts built anew, as the train command builds them."""
+        """Of parts that are built again, as the train command builds them."""
         trainer, leaving = tiny_trainer(), Preemption(max_time="2h")
         RunControl.of(trainer).deadline = deadline
         leaving.setup(trainer, None, "fit")

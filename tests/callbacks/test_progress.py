@@ -9,7 +9,7 @@ import torch
 
 from callbacks import KimgCheckpoint, Progress
 from callbacks.progress import Machine, duration
-from tests.callbacks.tiny_run import fit, iterate, tiny_module, tiny_trainer
+from tests.callbacks.tiny_run import fit, idle_module, iterate, tiny_trainer
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def reads(monkeypatch) -> list:
 
 def started(progress, capsys=None, *, trained=0, **options):
     """A module whose training starts, with p = 0.25 and a sign statistic of 0.25."""
-    module = tiny_module(**options)
+    module = idle_module(**options)
     module.ada.sign_mean.fill_(0.25)
     iterate(module, trained)
     progress.on_train_start(tiny_trainer(), module)
@@ -125,7 +125,7 @@ def test_pauses_without_sense_are_refused(name):
 def test_another_number_of_threads_is_reported_where_a_run_continues(tmp_path, capsys, monkeypatch):
     def train(total_images: int, checkpoint=None) -> str:
         callbacks = [Machine(), KimgCheckpoint(every_kimg=1, folder=tmp_path)]
-        fit(tiny_module(total_images=total_images), callbacks, ckpt_path=checkpoint)
+        fit(idle_module(total_images=total_images), callbacks, ckpt_path=checkpoint)
         return capsys.readouterr().out
 
     checkpoints, threads = tmp_path / "checkpoints", torch.get_num_threads()

@@ -12,7 +12,7 @@ import torch
 from callbacks import SnapshotGrid
 from callbacks.snapshots import draw, grid_labels
 from stylegan.images import read_png_text, to_uint8
-from tests.callbacks.tiny_run import fit, iterate, tiny_data, tiny_generator, tiny_module
+from tests.callbacks.tiny_run import fit, idle_module, iterate, tiny_data, tiny_generator, tiny_module
 
 
 def grid(tmp_path, **options) -> SnapshotGrid:
@@ -38,7 +38,7 @@ def drawn_alone(generator, seed, c=None, truncation=1.0) -> np.ndarray:
 
 def test_files_of_a_run(tmp_path):
     data = tiny_data()
-    fit(tiny_module(total_images=28), [grid(tmp_path)], data=data)
+    fit(idle_module(total_images=28), [grid(tmp_path)], data=data)
     fakes = [f"fakes_kimg0000000.{images:03d}.png" for images in (0, 12, 20, 28)]
     assert sorted(os.listdir(tmp_path / "snapshots")) == [*fakes, "reals.png"]
     reals, _ = data.preview(6)
@@ -147,7 +147,7 @@ def test_modes_come_back_after_a_failure(monkeypatch):
 
 
 def test_a_run_that_continues_writes_neither_the_start_nor_the_reals_again(tmp_path):
-    callback, module = grid(tmp_path), tiny_module(total_images=8)
+    callback, module = grid(tmp_path), idle_module(total_images=8)
     iterate(module)
     (tmp_path / "snapshots").mkdir()
     (tmp_path / "snapshots" / "reals.png").write_bytes(b"of before")

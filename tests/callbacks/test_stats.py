@@ -10,7 +10,16 @@ from pytorch_lightning.loggers.logger import DummyLogger
 from callbacks import KimgCheckpoint, StatsTicks
 from callbacks.control import maintenance
 from stylegan.loggers import CsvLogger, JsonlLogger
-from tests.callbacks.tiny_run import CallAfter, P, failing_in, fit, iterate, tiny_module, tiny_trainer
+from tests.callbacks.tiny_run import (
+    CallAfter,
+    P,
+    failing_in,
+    fit,
+    idle_module,
+    iterate,
+    tiny_module,
+    tiny_trainer,
+)
 
 
 def read_rows(folder) -> list[dict]:
@@ -83,7 +92,7 @@ def test_times_by_a_clock_that_we_move(tmp_path, monkeypatch):
     now = 5_000.0
     monkeypatch.setattr(time, "perf_counter", lambda: now)
     logger, ticks = JsonlLogger(folder=tmp_path), StatsTicks(every_kimg=2)
-    module, trainer = tiny_module(total_images=10_000, batch_size=1000), tiny_trainer((), [logger])
+    module, trainer = idle_module(total_images=10_000, batch_size=1000), tiny_trainer((), [logger])
     ticks.setup(trainer, module, "fit")
     now += 100  # before training begins: nobody's time
     ticks.on_train_start(trainer, module)
@@ -101,7 +110,7 @@ def test_times_by_a_clock_that_we_move(tmp_path, monkeypatch):
     # The process dies; another continues an hour later.
     state = ticks.state_dict()
     now += 3600
-    following, resumed = tiny_module(total_images=10_000, batch_size=1000), StatsTicks(every_kimg=2)
+    following, resumed = idle_module(total_images=10_000, batch_size=1000), StatsTicks(every_kimg=2)
     following.load_state_dict(module.state_dict())
     resumed.setup(trainer, following, "fit")
     resumed.load_state_dict(state)
@@ -162,7 +171,7 @@ def test_ticks_that_join_a_run_later_count_from_there(tmp_path, monkeypatch):
     now = 0.0
     monkeypatch.setattr(time, "perf_counter", lambda: now)
     logger, ticks = JsonlLogger(folder=tmp_path), StatsTicks(every_kimg=2)
-    module, trainer = tiny_module(total_images=100_000, batch_size=2000), tiny_trainer((), [logger])
+    module, trainer = idle_module(total_images=100_000, batch_size=2000), tiny_trainer((), [logger])
     iterate(module, 25)
     ticks.setup(trainer, module, "fit")
     ticks.on_train_start(trainer, module)
@@ -176,14 +185,14 @@ def test_rows_past_the_checkpoint_are_gone_before_training_continues(tmp_path):
     logger = JsonlLogger(folder=tmp_path)
     for kimg in (4.0, 8.0, 12.0):
         logger.log_row({"Progress/kimg": (1, kimg, 0.0)}, timestamp=0.0)
-    module = tiny_module(total_images=100_000, batch_size=1000)
+    module = idle_module(total_images=100_000, batch_size=1000)
     iterate(module, 8)
     StatsTicks().on_train_start(tiny_trainer((), [logger]), module)
     assert [row["Progress/kimg"]["mean"] for row in read_rows(tmp_path)] == [4.0, 8.0]
 
 
 def test_state_is_plain(tmp_path):
-    module, ticks = tiny_module(total_images=8), StatsTicks()
+    module, ticks = idle_module(total_images=8), StatsTicks()
     ticks.setup(tiny_trainer(), module, "fit")
     iterate(module)
     report(None, module)

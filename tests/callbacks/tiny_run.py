@@ -23,29 +23,37 @@ def tiny_generator(c_dim: int = 0) -> Generator:
 
 
 def tiny_module(
-    *,
-    total_images: int,
-    batch_size: int = 4,
-    c_dim: int = 0,
-    ada: AdaController | None = None,
-    lr: float = 0.01,
+    *, total_images: int, batch_size: int = 4, c_dim: int = 0, kind: type[StyleGAN2ADA] = StyleGAN2ADA
 ) -> StyleGAN2ADA:
     """The training module of these tests, the same at every call; the only place that knows how one is built."""
     with torch.random.fork_rng():
         torch.manual_seed(1)
         discriminator = Discriminator(resolution=8, c_dim=c_dim, channel_base=64, channel_max=8)
-    return StyleGAN2ADA(
+    return kind(
         generator=tiny_generator(c_dim),
         discriminator=discriminator,
-        ada=ada or AdaController(mode="fixed", p_init=P),
+        ada=AdaController(mode="fixed", p_init=P),
         r1=R1Penalty(gamma=0.1),
         path_length=PathLengthPenalty(),
-        generator_lr=lr,
+        generator_lr=0.01,
         batch_size=batch_size,
         total_kimg=total_images / 1000,
         ema_half_life_kimg=0.01,
         ema_ramp_up=None,
     )
+
+
+class Idle(StyleGAN2ADA):
+    """Counts images, and learns nothing: an iteration in a hundredth of the time, for tests of when something happens."""
+
+    def training_step(self, batch, batch_idx) -> None:
+        self.advance()
+        if self.is_last:
+            self.trainer.should_stop = True
+
+
+def idle_module(*, total_images: int, batch_size: int = 4) -> StyleGAN2ADA:
+    return tiny_module(total_images=total_images, batch_size=batch_size, kind=Idle)
 
 
 def iterate(module: StyleGAN2ADA, times: int = 1) -> None:
