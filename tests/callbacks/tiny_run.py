@@ -44,7 +44,7 @@ def tiny_module(
 
 
 class Idle(StyleGAN2ADA):
-    """Counts images, and learns nothing: an iteration in a hundredth of the time, for tests of when something happens."""
+    """Counts images and learns nothing, in a hundredth of the time: for tests of when something happens."""
 
     def training_step(self, batch, batch_idx) -> None:
         self.advance()
