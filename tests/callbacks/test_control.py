@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 from hydra.utils import instantiate
 
 from callbacks import KimgCheckpoint, Progress, RunControl, SnapshotGrid, StatsTicks, in_order
-from callbacks.control import check_every_kimg
+from callbacks.control import TrainingModule, check_every_kimg
 from callbacks.metrics import Metrics
 from callbacks.non_finite_guard import NonFiniteGuard
 from callbacks.preemption import Preemption
@@ -17,7 +17,15 @@ from callbacks.progress import Machine
 from stylegan.configuration.compose import composed
 from stylegan.errors import EXIT_TRY_AGAIN
 from stylegan.runs.folder import RunFolder
-from tests.callbacks.tiny_run import CallAfter, fit, idle_module, iterate, tiny_trainer
+from tests.callbacks.tiny_run import CallAfter, fit, idle_module, iterate, tiny_module, tiny_trainer
+
+
+def test_the_training_module_has_all_that_callbacks_use():
+    offered = {*TrainingModule.__annotations__, *vars(TrainingModule)}
+    names = {name for name in offered if not name.startswith("_")}
+    assert {"images", "due", "generator_ema", "stats"} < names
+    module = tiny_module(total_images=4)
+    assert [name for name in sorted(names) if not hasattr(module, name)] == []
 
 
 def test_a_trainer_has_one_which_goes_with_it():
