@@ -1,6 +1,7 @@
 """How often the report sees copies, and how often it sees some where there are none: the table of docs/report.md.
 
-nice python docs/copying_rates.py [--seeds 20] [--fakes 100] [--emoji emoji64.zip] [--sets 100x32 500x64 2000x32]
+nice python -m benchmarks.studies.copying_rates [--seeds 20] [--fakes 100] [--emoji emoji64.zip]
+    [--sets 100x32 500x64 2000x32]
 
 Each set is drawn with every seed: training pictures, and fakes that are drawn afresh or made from them. With a zip of
 other pictures, one half is the training set and some of the other half are the fakes.
@@ -20,15 +21,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from datamodules.datasets import FlowersDataset  # noqa: E402
-from stylegan.images import on_white  # noqa: E402
-from stylegan.report.blends import Pairs  # noqa: E402
-from stylegan.report.copies import Looked, judge, known_pictures, look  # noqa: E402
-from stylegan.report.distances import Neighbours  # noqa: E402
-from stylegan.report.evidence import first_of_equals, pictures_of  # noqa: E402
+from datamodules.datasets import FlowersDataset
+from stylegan.images import on_white
+from stylegan.report.blends import Pairs
+from stylegan.report.copies import Looked, judge, known_pictures, look
+from stylegan.report.distances import Neighbours
+from stylegan.report.evidence import first_of_equals, pictures_of
 
 SHARES = (0.3, 0.2, 0.1)
 

@@ -1,6 +1,7 @@
 """How well FID and KID under a detector rank damage of known strength: the tables in docs/metrics.md.
 
-python docs/rank_agreement.py [--pictures FOLDER_OR_ZIP] [--detector builtin] [--path FILE] [--count 900] [--json FILE]
+python -m benchmarks.studies.rank_agreement [--pictures FOLDER_OR_ZIP] [--detector builtin] [--path FILE]
+    [--count 900] [--json FILE]
 
 Half of a set is taken as real, the other half is damaged: by more and more blur, noise, ..., by leaving out classes, or
 by showing one class more often than the others. Rank agreement is Spearman's, 1 where each step up is a larger
