@@ -1,4 +1,4 @@
-"""Each program that a page tells the reader to start is there, and the three in the root are the commands."""
+"""Each program and file of ours that a page names is there, and the three programs in the root are the commands."""
 
 import importlib.util
 import re
@@ -32,6 +32,24 @@ def missing(text: str) -> list[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_the_programs_of_a_page_are_there(page):
     assert missing(page.read_text(encoding="utf-8")) == []
+
+
+# The changelog names what there was.
+NAMING = [path for path in _TEXTS if path.suffix == ".md" and path.name != "CHANGELOG.md"]
+_FILE = re.compile(r"(?<![\w/])(?:tests|stylegan|callbacks|datamodules|benchmarks|conf|docs)/[\w./]*\w")
+
+
+def missing_files(text: str) -> list[str]:
+    return [name for name in _FILE.findall(text) if not (ROOT / name).exists()]
+
+
+@pytest.mark.parametrize("page", NAMING, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_the_files_that_a_page_names_are_there(page):
+    assert missing_files(page.read_text(encoding="utf-8")) == []
+
+
+def test_a_file_that_has_moved_is_found():
+    assert missing_files("`tests/golden`, [a](docs/judging.md), stylegan/training.") == ["docs/judging.md"]
 
 
 def test_a_program_that_has_moved_is_found():
