@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -16,6 +14,7 @@ from callbacks.preemption import EXIT_TIME_IS_UP, Preemption, seconds_of
 from stylegan.errors import TrainingUnstableError
 from stylegan.runs.folder import RunFolder
 from tests.callbacks.callbacks_fakes import FakeModule, fit
+from tests.forked import run_command
 
 
 class Signalling(pl.Callback):
@@ -112,15 +111,15 @@ def test_another_time_is_not_that_of_the_run_before(monkeypatch):
     assert not Preemption(max_time="1h").asked
 
 
-def test_a_second_ctrl_c_leaves_at_once():
-    code = (
-        "import os, signal; from callbacks.preemption import Preemption\n"
-        "p = Preemption(); p.on_train_start(None, None)\n"
-        "os.kill(os.getpid(), signal.SIGINT); print('still here', flush=True)\n"
-        "os.kill(os.getpid(), signal.SIGINT); print('still here', flush=True)"
-    )
-    root = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root)
+def interrupted_twice(words):
+    Preemption().on_train_start(None, None)
+    for _ in range(2):
+        os.kill(os.getpid(), signal.SIGINT)
+        print("still here", flush=True)
+
+
+def test_a_second_ctrl_c_leaves_at_once(tmp_path):
+    done = run_command(interrupted_twice, [], tmp_path)
     assert done.returncode == 130
     assert done.stdout == "still here\n"
     assert done.stderr == "SIGINT: saving after this step (once more to leave at once)\n"
