@@ -1,23 +1,32 @@
-"""The parts of a training, built from a complete configuration, and their fit; the same in every process of a run."""
+"""Training run: its parts are built from a plan and fitted, the same in every process of the run."""
 
-import logging
 import pickle
 import sys
 import traceback
-import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hydra.utils import call, instantiate
+from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from stylegan.configuration.batches import count_devices
+from stylegan.cli.announce import lines_about_instability, say, say_interrupted, say_where_to_look
+from stylegan.cli.plan import Plan
+from stylegan.configuration.batches import devices_of
 from stylegan.configuration.hydra_errors import from_input, is_bad_picture
+from stylegan.distributed.launch import RunProcesses
 from stylegan.distributed.processes import is_lost_connection
-from stylegan.errors import EXIT_INTERRUPTED, ProcessLostError, UserError
+from stylegan.errors import (
+    EXIT_GIVEN_UP,
+    EXIT_INTERRUPTED,
+    ProcessLostError,
+    TrainingUnstableError,
+    UserError,
+)
 from stylegan.machine.memory import ran_out
+from stylegan.runs.records import record_rollback
+from stylegan.runs.resume import last_good
 
 # What a file that cannot be read, or holds something else, makes torch and Lightning raise.
 _UNUSABLE = (RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile)
@@ -33,31 +42,33 @@ class Parts(NamedTuple):
 
 
 def build(config: DictConfig) -> Parts:
-    """Raises: Hydra's InstantiationException; UserError for a group's key without a `_target_`, or a precision that
-    the device does not have.
+    """The parts of a training.  Args: config: complete.
+
+    Raises: Hydra's InstantiationException; UserError for a group's key without a `_target_`, or a precision that the
+        device does not have.
     """
+    import torch
+    from pytorch_lightning.callbacks import Checkpoint
+
+    from stylegan.distributed.strategy import FlatStrategy
+    from stylegan.training import StyleGAN2ADA
+
     # The first weights are drawn from torch's own generator, and nothing later is.
-    call({"_target_": "torch.manual_seed", "seed": config.seed})
+    torch.manual_seed(config.seed)
     module = instantiate(config.module)
     callbacks = _instantiate_each(config.callbacks, "callbacks")
     loggers = _instantiate_each(config.logger, "logger")
     # Without a callback of this kind Lightning would add its own, with it Lightning must not be told "no".
-    keeps = any(base.__name__ == "Checkpoint" for part in callbacks for base in type(part).__mro__)
-    chosen = {}
-    if config.trainer.strategy == "auto" and devices_of(config) > 1:
-        chosen["strategy"] = instantiate({"_target_": "stylegan.distributed.strategy.FlatStrategy"})
+    keeps = any(isinstance(part, Checkpoint) for part in callbacks)
+    several = config.trainer.strategy == "auto" and devices_of(config) > 1
+    chosen = {"strategy": FlatStrategy()} if several else {}
     trainer = instantiate(
         config.trainer, callbacks=callbacks, logger=loggers or False, enable_checkpointing=keeps, **chosen
     )
-    if hasattr(module, "settle_precision"):
+    if isinstance(module, StyleGAN2ADA):
         with from_input():
             module.settle_precision(trainer.strategy.root_device)
     return Parts(trainer, module, callbacks)
-
-
-def devices_of(config: DictConfig) -> int:
-    """Processes of the run, one a device."""
-    return count_devices(config.trainer.devices, config.trainer.get("num_nodes", 1))
 
 
 def _instantiate_each(nodes: Mapping[str, Any], group: str) -> list[Any]:
@@ -66,6 +77,61 @@ def _instantiate_each(nodes: Mapping[str, Any], group: str) -> list[Any]:
         if node is not None and not (isinstance(node, Mapping) and "_target_" in node):
             raise UserError(f"{group}.{key} has no _target_; the keys of {group} are {', '.join(nodes)}")
     return [instantiate(node) for node in nodes.values() if node is not None]
+
+
+def fit_until_done(plan: Plan, parts: Parts, data: Any, processes: RunProcesses) -> int:
+    """Trains, and after non-finite weights again from an older checkpoint; the same on all processes of a run.
+
+    Returns: the exit code: 0, or that of whoever asked to leave.
+    Raises: UserError; RunEndedError on workers; SystemExit where one of several processes leaves alone.
+    """
+    leads, checkpoint = processes.is_rank_zero, plan.checkpoint
+    while True:
+        own = checkpoint is None or checkpoint.resolve().parent == plan.folder.checkpoints.resolve()
+        try:
+            code = fit(parts, data, checkpoint, resume=None if own else plan.config.resume)
+            break
+        except SystemExit:
+            if leads:
+                say_interrupted(parts.module, plan.folder, resume=plan.config.resume)
+            raise
+        except ProcessLostError as lost:
+            if leads:
+                say(f"processes   another process of the run is gone ({lost})")
+            code = processes.exit_code_after_loss()
+            break
+        except TrainingUnstableError as error:
+            unstable = error
+        # As plain values, so that workers can follow.
+        decided = processes.decide(lambda: _go_back(plan, parts.module, unstable))  # noqa: B023
+        if decided["gives_up"]:
+            return EXIT_GIVEN_UP
+        checkpoint = None if decided["checkpoint"] is None else Path(decided["checkpoint"])
+        # All of them again: what a half-finished iteration left in the parts must not come along.
+        parts = build(plan.config)
+        parts.module.went_back(decided["rollbacks"])
+    if leads and code:
+        say_interrupted(parts.module, plan.folder, resume=plan.config.resume)
+    elif leads:
+        say(f"done: kimg {parts.module.kimg:.3f}")
+        say_where_to_look(plan.folder)
+    return code
+
+
+def _go_back(plan: Plan, module: Any, error: TrainingUnstableError) -> dict[str, Any]:
+    """Where a run that has become unstable continues, said and recorded; by rank 0."""
+    rollbacks = int(module.rollbacks) + 1
+    checkpoint, notes = last_good(plan.folder)
+    # A run that began from another one's checkpoint may have none of its own yet.
+    checkpoint = checkpoint or plan.checkpoint
+    record_rollback(plan.folder, error.reason, module.kimg, checkpoint, rollbacks)
+    for line in (*notes, *lines_about_instability(error, module.kimg, checkpoint, rollbacks)):
+        say(line)
+    return {
+        "checkpoint": None if checkpoint is None else str(checkpoint.absolute()),
+        "rollbacks": rollbacks,
+        "gives_up": rollbacks > error.max_rollbacks,
+    }
 
 
 def fit(parts: Parts, data: Any, checkpoint: Path | None, *, resume: str | None = None) -> int:
@@ -146,17 +212,3 @@ def _unusable(checkpoint: Path, error: Exception, resume: str | None) -> str:
         f"{checkpoint} cannot be continued from: {told}; rename it to {checkpoint.name}.bad, and the same command"
         " takes the one before it, or begins"
     )
-
-
-def quiet_lightning() -> None:
-    """Silences what Lightning says to its own developers' users, not to ours. The only place that does so."""
-    # "GPU available", "litlogger" and other tips; warnings still come.
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    for message in (
-        ".*does not have many workers.*",  # our own default is the right one for small pictures
-        ".*Checkpoint directory .* exists and is not empty.*",  # a run that goes on
-        ".*in eval mode at the start of training.*",  # the average generator, which never trains
-        ".*isinstance.treespec, LeafSpec.. is deprecated.*",  # between Lightning and torch
-    ):
-        warnings.filterwarnings("ignore", message=message)
