@@ -39,34 +39,34 @@ def flowers(seed: int, count: int, size: int) -> Tensor:
 
 def zipped(path: Path) -> Tensor:
     """The PNGs of a zip, on white: uint8 [N,3,H,W]."""
-    pictures = []
+    images = []
     with zipfile.ZipFile(path) as archive:
         for name in sorted(archive.namelist()):
             if name.endswith(".png"):
                 pixels = np.array(Image.open(io.BytesIO(archive.read(name))).convert("RGBA"))
-                pictures.append(on_white(torch.from_numpy(pixels).permute(2, 0, 1)))
-    return torch.stack(pictures)
+                images.append(on_white(torch.from_numpy(pixels).permute(2, 0, 1)))
+    return torch.stack(images)
 
 
-def shifted(pictures: Tensor, down: int, across: int) -> Tensor:
+def shifted(images: Tensor, down: int, across: int) -> Tensor:
     """Moved by whole pixels; the edge is repeated."""
-    height, width = pictures.shape[-2:]
+    height, width = images.shape[-2:]
     rows = (torch.arange(height) - down).clamp(0, height - 1)
     columns = (torch.arange(width) - across).clamp(0, width - 1)
-    return pictures[..., rows, :][..., columns]
+    return images[..., rows, :][..., columns]
 
 
-def recoloured(pictures: Tensor, generator: torch.Generator) -> Tensor:
+def recoloured(images: Tensor, generator: torch.Generator) -> Tensor:
     """Each with a hue of its own, 0.7 to 1.3 of the contrast, up to 40 grey levels brighter or darker."""
     out = []
     axis = torch.ones(3) / math.sqrt(3)
     cross = torch.tensor([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
-    for picture in pictures.to(torch.float32):
+    for image in images.to(torch.float32):
         turn, contrast, light = torch.rand(3, generator=generator).tolist()
         angle = (2 * turn - 1) * math.pi
         hue = torch.eye(3) + math.sin(angle) * cross + (1 - math.cos(angle)) * cross @ cross
-        colours = (hue @ (picture.flatten(1) - 127.5)) * (0.7 + 0.6 * contrast) + 127.5 + 40 * (2 * light - 1)
-        out.append(colours.clamp(0, 255).round().to(torch.uint8).view_as(picture))
+        colours = (hue @ (image.flatten(1) - 127.5)) * (0.7 + 0.6 * contrast) + 127.5 + 40 * (2 * light - 1)
+        out.append(colours.clamp(0, 255).round().to(torch.uint8).view_as(image))
     return torch.stack(out)
 
 
@@ -105,7 +105,7 @@ def mixed(some: Looked, others: Looked, share: float) -> Looked:
 
 
 def outcomes(reals: Tensor, fresh: Tensor, seed: int, only: tuple[str, ...] = ()) -> dict[str, bool]:
-    """Kind → whether the report says that pictures are copied."""
+    """Kind → whether the report says that images are copied."""
     real = pictures_of(reals)
     real = real.only(first_of_equals(real.small))
     known = known_pictures(real, None)
@@ -131,10 +131,10 @@ def main() -> None:
         counts: dict[str, int] = {}
         for seed in range(options.seeds):
             if name == "halves":
-                pictures = zipped(options.emoji)
-                order = torch.randperm(len(pictures), generator=torch.Generator().manual_seed(seed))
-                half = len(pictures) // 2
-                reals, fresh = pictures[order[:half]], pictures[order[half : half + options.fakes]]
+                images = zipped(options.emoji)
+                order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+                half = len(images) // 2
+                reals, fresh = images[order[:half]], images[order[half : half + options.fakes]]
                 flags = outcomes(reals, fresh, seed, only=("plain", "recoloured"))
             else:
                 count, size = (int(part) for part in name.split("x"))

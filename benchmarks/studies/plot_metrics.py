@@ -46,8 +46,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("sources", type=Path, nargs="+", metavar="JSONL", help="a run's metric-*.jsonl")
     options = parser.parse_args(argv)
     diagrams = [item for source in options.sources for item in read(source).items()]
-    picture = Image.new("RGB", (WIDTH * SCALE, HEIGHT * len(diagrams) * SCALE), "white")
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (WIDTH * SCALE, HEIGHT * len(diagrams) * SCALE), "white")
+    draw = ImageDraw.Draw(image)
     for place, ((name, protocol), curves) in enumerate(diagrams):
         shown = [
             (points, COLOUR if suffix == "" else PALE)
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         ]
         band = ", between the ends of its 95 % interval" if "_low" in curves else ""
         panel(draw, place * HEIGHT, f"{name} (protocol {protocol}){band}", shown)
-    picture.resize((WIDTH, HEIGHT * len(diagrams)), Image.Resampling.LANCZOS).save(
+    image.resize((WIDTH, HEIGHT * len(diagrams)), Image.Resampling.LANCZOS).save(
         options.target, optimize=True
     )
 

@@ -71,13 +71,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("source", type=Path, metavar="CSV", help="a run's stats.csv")
     parser.add_argument("target", type=Path, metavar="PNG", help="the diagrams, written here")
     options = parser.parse_args(argv)
-    picture = Image.new("RGB", (WIDTH * SCALE, HEIGHT * len(PANELS) * SCALE), "white")
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (WIDTH * SCALE, HEIGHT * len(PANELS) * SCALE), "white")
+    draw = ImageDraw.Draw(image)
     for i, (title, column, colour) in enumerate(PANELS):
         panel(draw, i * HEIGHT, title, [(read(options.source, column), colour)])
-    picture.resize((WIDTH, HEIGHT * len(PANELS)), Image.Resampling.LANCZOS).save(
-        options.target, optimize=True
-    )
+    image.resize((WIDTH, HEIGHT * len(PANELS)), Image.Resampling.LANCZOS).save(options.target, optimize=True)
 
 
 if __name__ == "__main__":
