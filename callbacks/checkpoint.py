@@ -15,7 +15,7 @@ from callbacks.cadence import check_every_kimg
 from callbacks.maintenance import maintenance
 from stylegan.distributed.collectives import on_rank_zero
 from stylegan.interop.checkpoint import save_generator
-from stylegan.machine.console import say
+from stylegan.machine.console import warn
 from stylegan.machine.files import is_full_disk, sweep_partials
 from stylegan.runs.checkpoints import delete, expendable, write_checkpoint
 from stylegan.runs.folder import RunFolder, checkpoint_name, checkpoints_in, images_of
@@ -106,7 +106,7 @@ class KimgCheckpoint(pl.Callback):
             if trainer.is_global_zero:
                 if not path.exists():
                     path.with_suffix(".safetensors").unlink(missing_ok=True)
-                say(f"no checkpoint at kimg {module.kimg:.3f}: {error}; free some space, it is tried again")
+                warn(f"no checkpoint at kimg {module.kimg:.3f}: {error}; free some space, it is tried again")
             return False
         if trainer.is_global_zero:
             self._thin(trainer)

@@ -36,7 +36,7 @@ from stylegan.evaluation import (
 )
 from stylegan.loggers import log_means
 from stylegan.loggers.rows import RowLogger
-from stylegan.machine.console import going_on_without, say
+from stylegan.machine.console import going_on_without, warn
 from stylegan.runs.folder import RunFolder, checkpoint_name
 from stylegan.training.clock import is_due
 
@@ -137,7 +137,7 @@ class Metrics(pl.Callback):
         except ValueError as error:
             # Too few pictures, or a data module of the user's own: no reason not to train.
             if trainer.is_global_zero:
-                say(f"no metrics: {error}")
+                warn(f"no metrics: {error}")
             return
         if self._owed or (self.at_start and module.images == 0):
             self._evaluate(trainer, module)
@@ -187,7 +187,7 @@ class Metrics(pl.Callback):
         if not largest_over_ranks(int(short)):
             return True
         if rank() == 0:
-            say(
+            warn(
                 f"no metrics at kimg {module.kimg:.3f}: the last took {self._cost_sec:.0f} s, more than"
                 f" {self.budget:.0%} of {trained_sec:.0f} s of training; a larger callbacks.metrics.every_kimg or"
                 " budget helps"
@@ -198,7 +198,7 @@ class Metrics(pl.Callback):
         if largest_over_ranks(int(not all_finite(module.generator_ema))):
             # Whoever goes back to an older checkpoint then comes by here again.
             if rank() == 0:
-                say(f"no metrics at kimg {module.kimg:.3f}: weights are not finite")
+                warn(f"no metrics at kimg {module.kimg:.3f}: weights are not finite")
             return
         began = time.monotonic()
         watch = Watch(
@@ -214,14 +214,14 @@ class Metrics(pl.Callback):
         except EvaluationStoppedError as broken:
             self._owed = broken.by_signal
             if rank() == 0:
-                say(f"the metrics at kimg {module.kimg:.3f} were not finished: {self._why(module)}")
+                warn(f"the metrics at kimg {module.kimg:.3f} were not finished: {self._why(module)}")
             scores = []
         except ValueError as error:
             # What one process alone has met keeps the others waiting for it.
             if world() > 1 and not isinstance(error, ScoreError):
                 raise
             if rank() == 0:
-                say(f"no metrics at kimg {module.kimg:.3f}: {error}")
+                warn(f"no metrics at kimg {module.kimg:.3f}: {error}")
             scores = []
         self._cost_sec, self._last_end = time.monotonic() - began, time.monotonic()
         self._take(trainer, module, scores)
@@ -246,7 +246,7 @@ class Metrics(pl.Callback):
                     precision=getattr(module, "precision", "fp32"),
                 )
         except (EvaluationStoppedError, ValueError) as error:
-            say(f"the report was not finished ({error}); stylegan-evaluate report=true writes it")
+            warn(f"the report was not finished ({error}); stylegan-evaluate report=true writes it")
             return
         with going_on_without("report.html"):
             say_report(report, self.folder.path, self.folder.path.name)
@@ -270,7 +270,7 @@ class Metrics(pl.Callback):
             for score, best in zip(scores, better, strict=True):
                 self._publish(trainer, module, score, best, network)
             for line in lines:
-                say(line)
+                warn(line)
 
     def _file_to_come(self, trainer: pl.Trainer, module: pl.LightningModule) -> str | None:
         """The generator's file of this iteration, which is written after its scores; None where none will be."""

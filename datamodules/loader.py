@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_in
 from datamodules.datasets import BadImageError
 from datamodules.sampler import ResumableSampler
 from datamodules.workers import Reading, WorkerBatches, WorkersLost, start_worker
+from stylegan.machine.console import warn
 
 MOST_RESTARTS = 3
 
@@ -47,7 +48,7 @@ class ImageLoader(DataLoader):
                 restarts += 1
                 if restarts > MOST_RESTARTS:
                     raise WorkersGivenUp(_advice(lost)) from lost
-                _say(
+                warn(
                     f"{lost}; started anew at the batch that is missing (time {restarts} of {MOST_RESTARTS})"
                 )
             finally:
@@ -130,7 +131,3 @@ def _advice(lost: WorkersLost) -> str:
         "the free memory; data.workers=0 reads without workers and shows where it fails, a larger "
         "data.worker_timeout_sec waits longer"
     )
-
-
-def _say(line: str) -> None:
-    print(f"warning     {line}", flush=True)

@@ -1,7 +1,6 @@
 """A set of encoded pictures, decoded when they are asked for."""
 
 import hashlib
-import sys
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -11,6 +10,7 @@ import torch
 from datamodules.datasets.decoding import UNREADABLE, Size, decode_picture, reason_of
 from datamodules.datasets.image_dataset import ImageDataset
 from datamodules.datasets.labels import Labels, no_labels
+from stylegan.machine.console import say_error
 
 
 class BadImageError(ValueError):
@@ -134,4 +134,4 @@ class PictureDataset(ImageDataset):
                 f"{problem}{more}; remove it, or save it anew, as PNG or JPEG, or allow more of them by "
                 f"data.max_bad={max(2 * self.max_bad, count)}"
             ) from error
-        print(f"data        {problem}; another is shown in its place", file=sys.stderr, flush=True)
+        say_error(f"data        {problem}; another is shown in its place")

@@ -1,6 +1,5 @@
 """One look at every file of a set before it is trained on: what can be read, how large, and its checksum."""
 
-import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from datamodules.datasets.decoding import UNREADABLE, Size, measure_picture, rea
 from datamodules.datasets.folder import FolderFiles
 from datamodules.datasets.scan_cache import ScanCache
 from datamodules.datasets.zip_file import ZipFiles
+from stylegan.machine.console import say
 from stylegan.machine.process import usable_cores
 
 # Sets of up to so many pictures are decoded once before the start, so that it can name every damaged file.
@@ -97,4 +97,4 @@ def _with_progress(items: Iterable[Item], total: int) -> Iterator[Item]:
 
 @rank_zero_only
 def _say(line: str) -> None:
-    print(line, file=sys.stdout, flush=True)
+    say(line)

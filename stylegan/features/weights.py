@@ -199,4 +199,5 @@ def _tell(name: str, done: int, length: int | None) -> None:
     if sys.stderr.isatty() or done == length:
         of = f" of {length / 2**20:.0f}" if length else ""
         end = "\n" if done == length else "\r"
-        print(f"{name}: {done / 2**20:.0f}{of} MiB", end=end, file=sys.stderr, flush=True)
+        sys.stderr.write(f"{name}: {done / 2**20:.0f}{of} MiB{end}")
+        sys.stderr.flush()

@@ -14,6 +14,7 @@ from stylegan.images import save_png, tile, to_uint8, visible
 from stylegan.latents.labels import parse_label
 from stylegan.latents.sampling import Sampler
 from stylegan.latents.seeds import parse_seeds
+from stylegan.machine.console import say
 from stylegan.machine.devices import device_named
 from stylegan.networks.precision import lower, precision_on
 from stylegan.networks.synthesis import prepared
@@ -108,7 +109,7 @@ class SeedImages:
         save_png(self.out / "grid.png", grid, self.text | {"seeds": in_grid_text})
         total = f"{len(self.seeds):,} image" + "s" * (len(self.seeds) > 1)
         part = f", the first {in_grid:,} together in" if in_grid < len(self.seeds) else ", together in"
-        print(f"{total} of {size_text((height, width))} px in {self.out}{part} {self.out / 'grid.png'}")
+        say(f"{total} of {size_text((height, width))} px in {self.out}{part} {self.out / 'grid.png'}")
 
     def _save(self, seed: int, image: Tensor) -> None:
         save_png(self.out / f"seed{seed:04d}.png", visible(image), self.text | {"seed": str(seed)})
@@ -144,4 +145,4 @@ def _with_progress(chunks: Chunks, total: int) -> Chunks:
         done += len(seeds)
         if done < total and done * 10 // total > tenths:
             tenths = done * 10 // total
-            print(f"{done:,} of {total:,} images", flush=True)
+            say(f"{done:,} of {total:,} images")

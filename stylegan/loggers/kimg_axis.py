@@ -16,6 +16,7 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from torch import Tensor
 
 from stylegan.images import on_white
+from stylegan.machine.console import warn
 
 # Dashboards are for a glance; the full grid lies in the run folder.
 LONGEST_SIDE_PX = 1024
@@ -122,10 +123,7 @@ class TensorBoardEvents(TensorBoardLogger):
                 raise
             self._experiment = None
             if not self._failing:
-                print(
-                    f"warning     events of TensorBoard could not be written ({cause}); on with the rest",
-                    flush=True,
-                )
+                warn(f"events of TensorBoard could not be written ({cause}); the rest continues")
             self._failing = True
 
 
