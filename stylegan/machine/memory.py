@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 from weakref import WeakSet
 
-import psutil
-
 # Controller in /proc/self/cgroup → mount, and names of limit, use, and cached files within it. No name = version 2.
 _VERSIONS = {
     "": ("", "memory.max", "memory.current", "inactive_file"),
@@ -37,6 +35,8 @@ def room_of_machine(root: Path = Path("/")) -> Room | None:
     Args:
         root: where `proc/self/cgroup` and `sys/fs/cgroup` are.
     """
+    import psutil  # here, not above: most commands start without these questions
+
     try:
         machine = psutil.virtual_memory()
     except (psutil.Error, OSError, RuntimeError):  # as in a sandbox without /proc
@@ -62,6 +62,8 @@ def held_bytes() -> int:
 
 def _of_process() -> Any:
     """psutil's figures, whose names differ between systems; None where it cannot read them."""
+    import psutil
+
     try:
         return psutil.Process().memory_info()
     except (psutil.Error, OSError, RuntimeError):
