@@ -9,7 +9,6 @@ from typing import Any
 
 from stylegan.configuration.batches import effective_group
 from stylegan.configuration.compose import Composition
-from stylegan.configuration.memory_estimate import memory_line
 from stylegan.runs.folder import RunFolder, images_of
 from stylegan.runs.resume import stored_config
 from stylegan.sizes import parse_size, size_text
@@ -29,6 +28,8 @@ def say_start(
     checkpoint: Path | None,
 ) -> None:
     """Which run, on what, how, and what is to be known about it."""
+    from stylegan.training.memory_estimate import memory_line  # loads torch
+
     config, choices = composition.config, composition.choices
     say(f"run folder  {folder.path}")
     say(f"data        {choices['data']}: {num_items} images at {size_text(parse_size(config.resolution))}")

@@ -81,7 +81,10 @@ def train(composition: Composition, started: Team) -> int:
         if composition.config.explain:
             if composition.config.micro_batch == AUTO:
                 completed.origins["micro_batch"] = _measure_to_explain(composition.config)
-            for line in explained(composition, completed.origins):
+            from stylegan.training.memory_estimate import memory_line  # loads torch
+
+            memory = memory_line(composition.config)
+            for line in explained(composition, completed.origins, memory=memory):
                 say(line)
             return 0
         refuse_unwritable(completed.folder)
