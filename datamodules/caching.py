@@ -4,7 +4,6 @@ import multiprocessing
 from collections.abc import Sequence
 from typing import Any
 
-from datamodules.datasets import ImageDataset
 from datamodules.datasets.pixel_memory import PixelMemory, pixel_bytes
 from stylegan.machine.memory import in_words, room_of_machine
 
@@ -16,40 +15,45 @@ def check_cache(cache: Any) -> bool | str:
     """The option as it is. Raises: ValueError for anything but `auto`, true and false."""
     if isinstance(cache, bool) or cache == "auto":
         return cache
-    hint = "try data.cache=auto"
+    hint = "try auto"
     if cache is None or isinstance(cache, str):
         # It was the name of that folder once.
         place = "null" if cache is None else cache
         hint += f"; the folder for what a look at the files found is data.cache_dir={place}"
     raise ValueError(
-        f"data.cache must be auto, true or false, got {'null' if cache is None else repr(cache)}; {hint}"
+        f"cache must be auto, true or false, got {'null' if cache is None else repr(cache)}; {hint}"
     )
 
 
-def keep_pixels(
-    dataset: ImageDataset, *, cache: bool | str, shape: Sequence[int], devices: int, workers: int
-) -> list[str]:
-    """Gives a set memory for its images, where `cache` asks for it and there is enough.
+def pixel_memory_for(
+    count: int, *, cache: bool | str, shape: Sequence[int], devices: int, workers: int
+) -> tuple[PixelMemory | None, list[str]]:
+    """Memory for the images of a set, where `cache` asks for it and there is enough.
 
     `auto` asks where they take a quarter of the free memory at most; true, where they take all of it at most.
-    Args: shape: [C,H,W] of an image; devices: of this machine, each of which keeps a copy; workers: processes that
-      read.
-    Returns: a line that says why not, where `auto` does not.  Raises: ValueError where true cannot.
+
+    Args:
+        count: images of the set.
+        cache: `auto`, true or false.
+        shape: [C,H,W] of an image.
+        devices: of this machine, each of which keeps a copy.
+        workers: processes that read.
+    Returns: the memory or None, and a line that says why not, where `auto` does not.
+    Raises: ValueError where true cannot.
     """
     if not cache:
-        return []
-    fault = _fault(len(dataset), cache=cache, shape=shape, devices=devices, workers=workers)
+        return None, []
+    fault = _fault(count, cache=cache, shape=shape, devices=devices, workers=workers)
     if fault is None:
         try:
-            dataset.memory = PixelMemory(len(dataset), shape)
-            return []
+            return PixelMemory(count, shape), []
         except (OSError, OverflowError) as error:
-            fault = f"{in_words(pixel_bytes(len(dataset), shape))} of memory cannot be had ({error})"
+            fault = f"{in_words(pixel_bytes(count, shape))} of memory cannot be had ({error})"
     if cache is True:
         raise ValueError(
             f"data.cache=true: {fault}; use data.cache=auto, which then decodes each picture whenever it is shown"
         )
-    return [f"data.cache=auto keeps no decoded pictures: {fault}"]
+    return None, [f"data.cache=auto keeps no decoded pictures: {fault}"]
 
 
 def _fault(count: int, *, cache: bool | str, shape: Sequence[int], devices: int, workers: int) -> str | None:

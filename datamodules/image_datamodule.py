@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from datamodules.caching import check_cache, keep_pixels
+from datamodules.caching import check_cache, pixel_memory_for
 from datamodules.datasets import ImageDataset, XFlipped
 from datamodules.datasets.choice import split
 from datamodules.loader import make_loader
@@ -108,13 +108,14 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             )
         if len(dataset) < _FEW_PICTURES:
             self.notes.append(_few_pictures(len(dataset), self.xflip))
-        self.notes += keep_pixels(
-            dataset,
+        dataset.memory, notes = pixel_memory_for(
+            len(dataset),
             cache=self.cache,
             shape=(self.channels, *self.size),
             devices=self.devices,
             workers=self._num_workers(),
         )
+        self.notes += notes
         # Last, so that what failed is not taken for set up.
         self.validation = validation
         self.dataset = XFlipped(dataset) if self.xflip else dataset

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from datamodules import FlowersData, FolderData, caching
-from datamodules.caching import check_cache, keep_pixels
+from datamodules.caching import check_cache, pixel_memory_for
 from datamodules.datasets import BadImageError, ImageDataset, pictures
 from datamodules.datasets.pixel_memory import PixelMemory
 from stylegan.machine.memory import Room, promised_bytes
@@ -299,12 +299,11 @@ def test_where_nobody_knows_what_is_free_only_true_tries(noise, monkeypatch):
 def test_memory_that_the_system_refuses_is_done_without(monkeypatch, side):
     """No address space has room for the first; the second is no number of bytes that the system could be told."""
     monkeypatch.setattr(caching, "room_of_machine", lambda: Room(10**41, 10**40))
-    many = Stripes(100, {})
-    ask = dict(shape=(3, side, side), devices=1, workers=0)
-    (note,) = keep_pixels(many, cache="auto", **ask)
-    assert many.memory is None and "cannot be had" in note
+    ask = dict(count=100, shape=(3, side, side), devices=1, workers=0)
+    memory, (note,) = pixel_memory_for(cache="auto", **ask)
+    assert memory is None and "cannot be had" in note
     with pytest.raises(ValueError, match="data.cache=true: .* cannot be had"):
-        keep_pixels(many, cache=True, **ask)
+        pixel_memory_for(cache=True, **ask)
 
 
 def test_workers_that_are_no_copies_share_nothing(noise, monkeypatch):
@@ -337,7 +336,7 @@ def test_any_other_value_is_refused_with_key_value_and_way_out(value):
     with pytest.raises(ValueError) as caught:
         check_cache(value)
     message = str(caught.value)
-    assert "data.cache must be auto, true or false" in message and "try data.cache=auto" in message
+    assert message.startswith("cache must be auto, true or false") and "try auto" in message
     assert ("null" if value is None else repr(value)) in message
     was_a_folder = value is None or isinstance(value, str)
     place = "null" if value is None else value
