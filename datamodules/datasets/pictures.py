@@ -7,10 +7,11 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from datamodules.datasets.decoding import UNREADABLE, Size, decode_picture, reason_of
+from datamodules.datasets.decoding import UNREADABLE, decode_picture, reason_of
 from datamodules.datasets.image_dataset import ImageDataset
 from datamodules.datasets.labels import Labels, no_labels
 from stylegan.machine.console import say_error
+from stylegan.sizes import Size
 
 
 class BadImageError(ValueError):

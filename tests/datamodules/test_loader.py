@@ -17,8 +17,8 @@ from datamodules import loader
 from datamodules.datasets import BadImageError
 from datamodules.loader import WorkersGivenUp
 from datamodules.sampler import ResumableSampler
-from tests.datamodules import test_module
-from tests.datamodules.test_module import assert_same_batches
+from tests.datamodules import test_image_datamodule
+from tests.datamodules.test_image_datamodule import assert_same_batches
 
 ROOT = Path(__file__).parents[2]
 ITEMS, BATCH = 60, 4
@@ -27,7 +27,7 @@ ITEM = int(ResumableSampler(num_items=ITEMS, batch_size=BATCH, seed=0).indices(n
 
 
 def flowers(**options):
-    return test_module.flowers(num_items=ITEMS, batch_size=BATCH, **options)
+    return test_image_datamodule.flowers(num_items=ITEMS, batch_size=BATCH, **options)
 
 
 def living() -> list[int]:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from datamodules.datasets import FolderFiles, PictureDataset
 from datamodules.datasets.decoding import decode_picture, measure_picture
-from datamodules.datasets.names import is_picture_name
+from datamodules.datasets.files import is_picture_name
 
 EMOJI = Path(__file__).parent / "emoji"
 

@@ -204,7 +204,9 @@ def test_a_run_that_was_begun_when_cache_was_a_folder_goes_on(here, pictures, tm
 
 
 def test_pictures_that_memory_cannot_hold_are_told_in_a_line(here, pictures, monkeypatch, capfd):
-    monkeypatch.setattr("datamodules.caching.room_of_machine", lambda: Room(10**9, 5 * 3 * 8 * 8 - 1))
+    monkeypatch.setattr(
+        "datamodules.datasets.pixel_memory.room_of_machine", lambda: Room(10**9, 5 * 3 * 8 * 8 - 1)
+    )
     data = ["data=folder", f"data.path={pictures}", "name=full", "total_kimg=0.004"]
     assert main([*SMALL, *data, "data.cache=true"]) == 2
     (line,) = capfd.readouterr().err.splitlines()

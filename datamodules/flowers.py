@@ -1,11 +1,10 @@
-"""The set that needs no download."""
+"""Flowers data: the set that needs no download."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from datamodules.datasets import FlowersDataset, ImageDataset
-from datamodules.image_datamodule import ImageDataModule
-from datamodules.option_checks import check_whole
+from datamodules.image_datamodule import ImageDataModule, check_whole
 
 
 class FlowersData(ImageDataModule):
@@ -45,17 +44,15 @@ class FlowersData(ImageDataModule):
             worker_timeout_sec=worker_timeout_sec,
         )
         if resolution is None:
-            raise ValueError("resolution=null needs pictures to take it from; try resolution=32")
+            raise ValueError("resolution must be given, since flowers have none of their own; try 32")
         if channels > 4:
             raise ValueError(
-                f"data.channels={channels}: flowers have 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGB and "
-                f"alpha); try data.channels=3"
+                "channels must be 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGB and alpha) for flowers, "
+                f"got {channels}"
             )
         if labels not in ("none", "own"):
-            raise ValueError(
-                f"data.labels={labels} is not known for data=flowers; use none, or own (the number of petals)"
-            )
-        check_whole("data.num_items", num_items, at_least=1)
+            raise ValueError(f"labels must be none or own (the number of petals) for flowers, got {labels!r}")
+        check_whole("num_items", num_items, at_least=1)
         self.num_flowers = num_items
         self.labelled = labels == "own"
 

@@ -1,24 +1,21 @@
-"""The user's own pictures."""
+"""Folder data: a user's own images in a folder or a zip, chosen, labelled and looked at before training."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from datamodules import folder_notes
 from datamodules.datasets import FolderFiles, ImageDataset, PictureDataset, ZipFiles, open_pictures
-from datamodules.datasets.choice import filter_names, place_in_lot
 from datamodules.datasets.decoding import MOST_PICTURE_CHANNELS
-from datamodules.datasets.label_files import LabelSource, read_labels
-from datamodules.datasets.labels import no_labels
-from datamodules.datasets.names import first_folder
-from datamodules.datasets.scan import MOST_DECODED, Facts, scan
-from datamodules.datasets.scan_cache import ScanCache
-from datamodules.image_datamodule import ImageDataModule
-from datamodules.one_size import agreed_size
-from datamodules.option_checks import check_patterns, check_whole
+from datamodules.datasets.files import first_folder
+from datamodules.datasets.image_dataset import filter_names, place_in_lot
+from datamodules.datasets.labels import Labels, LabelSource, label_file_names, no_labels, read_labels
+from datamodules.datasets.scan import MOST_DECODED, Facts, ScanCache, scan
+from datamodules.image_datamodule import ImageDataModule, check_patterns, check_whole
 from stylegan.machine.files import cache_folder
+from stylegan.sizes import Size, nearest_sizes, parse_size, size_text
 
 _LABELS = ("none", "folders", "json", "csv")
 
@@ -76,23 +73,21 @@ class FolderData(ImageDataModule):
             worker_timeout_sec=worker_timeout_sec,
         )
         if not isinstance(path, str | Path) or not str(path):
-            raise ValueError(
-                f"data.path must name a folder or a zip of pictures, got {path!r}; try data.path=pictures.zip"
-            )
+            raise ValueError(f"path must name a folder or a zip of pictures, got {path!r}; try pictures.zip")
         if labels not in _LABELS:
-            raise ValueError(f"data.labels={labels} is not known for data=folder; use {' | '.join(_LABELS)}")
+            raise ValueError(f"labels must be one of {', '.join(_LABELS)}, got {labels!r}")
         if labels_path is not None and labels not in ("json", "csv"):
             raise ValueError(
-                f"data.labels_path={labels_path} is read with data.labels=json or csv only; try data.labels=json"
+                f"labels_path is read with labels json or csv only, got {labels_path} with labels {labels}"
             )
         if subset is not None:
-            check_whole("data.subset", subset, at_least=1)
+            check_whole("subset", subset, at_least=1)
         if max_bad is not None:
-            check_whole("data.max_bad", max_bad, at_least=0)
+            check_whole("max_bad", max_bad, at_least=0)
         self.path = path
         self.label_source, self.labels_path = labels, labels_path
-        self.include = check_patterns("data.include", include)
-        self.exclude = check_patterns("data.exclude", exclude)
+        self.include = check_patterns("include", include)
+        self.exclude = check_patterns("exclude", exclude)
         self.subset = subset
         self.max_bad = max_bad
         self.cache_dir = cache_dir
@@ -116,9 +111,9 @@ class FolderData(ImageDataModule):
         if self._size is None:
             self._size = agreed_size(self.path, [facts[name].size for name in good])
         labels = labels.choose(np.array([place_of[name] for name in good]))
-        self.notes += folder_notes.about_files(files, facts, bad, source)
-        self.notes += folder_notes.about_choices(idle, labels, subset=self.subset)
-        self.notes += folder_notes.about_sizes({name: facts[name].size for name in good}, self.size)
+        self.notes += about_files(files, facts, bad, source)
+        self.notes += about_choices(idle, labels, subset=self.subset)
+        self.notes += about_sizes({name: facts[name].size for name in good}, self.size)
         return PictureDataset(
             files,
             names=good,
@@ -156,7 +151,7 @@ class FolderData(ImageDataModule):
         good = [name for name, fact in facts.items() if not fact.fault]
         max_bad = self.max_bad if self.max_bad is not None else max(20, len(facts) // 100)
         if len(bad) > max_bad or not good:
-            raise ValueError(folder_notes.too_many_bad(self.path, facts, bad, max_bad))
+            raise ValueError(too_many_bad(self.path, facts, bad, max_bad))
         return good, bad, max_bad
 
 
@@ -165,3 +160,111 @@ def _classes_of(name: str, source: LabelSource | None) -> list[str]:
     label = source.found.get(name) if source is not None else None
     classes = [first_folder(name)]
     return [*classes, str(label)] if isinstance(label, int | str) and label != classes[0] else classes
+
+
+_FIRST = 5
+_FIRST_OTHERS = 20
+
+
+def about_files(
+    files: FolderFiles | ZipFiles,
+    facts: Mapping[str, Facts],
+    bad: Sequence[str],
+    source: LabelSource | None,
+) -> list[str]:
+    """Each file that cannot be read, and, together, those that are no pictures and labels of no picture."""
+    notes = [f"left out, cannot be read: {name} ({facts[name].fault})" for name in bad]
+    others = [name for name in files.others if name.rsplit("/", 1)[-1] not in label_file_names()]
+    if others:
+        notes.append(f"left out, no pictures by their names: {_some(others, _FIRST_OTHERS)}")
+    if source is not None and source.strangers:
+        notes.append(f"labels of no picture in {source.name}: {_some(source.strangers, _FIRST)}")
+    return notes
+
+
+def about_choices(idle: Sequence[str], labels: Labels, *, subset: int | None) -> list[str]:
+    """Patterns that fit nothing, a subset that is larger than the set, and classes without a picture."""
+    notes = [f"data.exclude: nothing is called {pattern}" for pattern in idle]
+    count = len(labels.values)
+    if subset is not None and count < subset:
+        notes.append(f"data.subset={subset} asks for more pictures than there are: {count}")
+    if labels.kind == "classes":
+        seen = set(labels.values.tolist())
+        empty = [name for number, name in enumerate(labels.names) if number not in seen]
+        if empty:
+            notes.append(f"classes without a picture: {_some(empty, _FIRST)}")
+        if labels.width == 1:
+            notes.append(
+                f"there is one class only ({labels.names[0]}), which tells the network nothing; "
+                f"point data.path at the folder of the classes, or use data.labels=none"
+            )
+    return notes
+
+
+def about_sizes(sizes: Mapping[str, Size], target: Size) -> list[str]:
+    """Pictures that are enlarged, which makes them soft."""
+    # What is cut away to get the aspect does not count: the scale is that of the side that is kept whole.
+    scales = {name: max(target[0] / size[0], target[1] / size[1]) for name, size in sizes.items()}
+    small = [name for name, scale in scales.items() if scale > 1]
+    if not small:
+        return []
+    worst = max(small, key=scales.__getitem__)
+    height, width = sizes[worst]
+    return [
+        f"{len(small)} of {len(sizes)} pictures are smaller than {target[0]}x{target[1]} (height x width) and are "
+        f"enlarged, {worst} ({height}x{width}) the most"
+    ]
+
+
+def too_many_bad(path: str | Path, facts: Mapping[str, Facts], bad: Sequence[str], max_bad: int) -> str:
+    """The error of a set with more bad files than are allowed."""
+    first = "; ".join(f"{name}: {facts[name].fault}" for name in bad[:_FIRST])
+    more = f"; and {len(bad) - _FIRST} more" if len(bad) > _FIRST else ""
+    way_out = "repair them, or give others"
+    if len(bad) < len(facts):
+        way_out = f"remove or repair them, or go on without them: data.max_bad={len(bad)}"
+    return (
+        f"data.path={path}: {len(bad)} of {len(facts)} pictures cannot be read, and {max_bad} may be "
+        f"({first}{more}); {way_out}"
+    )
+
+
+def sizes_counted(sizes: Sequence[Size], most: int = 8) -> str:
+    """Sizes with how often each occurs, the most frequent first."""
+    counts = sorted(Counter(sizes).items(), key=lambda item: (-item[1], item[0]))
+    listed = ", ".join(f"{height}x{width} ({count})" for (height, width), count in counts[:most])
+    return listed + (f" and {len(counts) - most} more" if len(counts) > most else "")
+
+
+def _some(words: Sequence[str], most: int) -> str:
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return ", ".join(words[:most]) + more
+
+
+def agreed_size(path: str | Path, sizes: Sequence[Size]) -> Size:
+    """The one size of all pictures. Args: sizes: height and width of each.
+
+    Raises: ValueError, with sizes that work, where there are several, or no network has that size.
+    """
+    if len(set(sizes)) > 1:
+        proposal = size_text(propose_size(sizes))
+        raise ValueError(
+            f"resolution=null needs pictures of one size, and those of {path} have {len(set(sizes))} "
+            f"(height x width): {sizes_counted(sizes)}; set one for all, as in resolution={proposal}"
+        )
+    size = sizes[0]
+    try:
+        return parse_size(size)
+    except ValueError:
+        nearest = " or ".join(f"resolution={size_text(near)}" for near in nearest_sizes(*size))
+        raise ValueError(
+            f"resolution=null: the pictures of {path} are {size_text(size)} (height x width), which no network "
+            f"draws; set {nearest}"
+        ) from None
+
+
+def propose_size(sizes: Sequence[Size]) -> Size:
+    """A size for which three of four pictures need not be enlarged, as near as networks come to it."""
+    heights, widths = np.array(sizes).T
+    lower = (int(np.quantile(side, 0.25, method="lower")) for side in (heights, widths))
+    return nearest_sizes(*lower)[0]
