@@ -10,6 +10,9 @@ from stylegan.machine.devices import full_precision
 from stylegan.networks.synthesis import prepared
 from stylegan.sizes import Size
 
+# Of the noise in the layers: as the network was trained with, of each seed its own, or none.
+NOISE_MODES = ("const", "random", "none")
+
 
 def chunk_size(size: Size) -> int:
     """How many images a network of this size always draws together: 16, 8 or 4.

@@ -12,15 +12,13 @@ from torch import Tensor, nn
 
 from stylegan.images import save_png, tile, to_uint8, visible
 from stylegan.latents.labels import parse_label
-from stylegan.latents.sampling import Sampler
+from stylegan.latents.sampling import NOISE_MODES, Sampler
 from stylegan.latents.seeds import parse_seeds
 from stylegan.machine.console import say
 from stylegan.machine.devices import device_named
 from stylegan.networks.precision import lower, precision_on
 from stylegan.networks.synthesis import prepared
 from stylegan.sizes import size_text
-
-NOISE_MODES = ("const", "random", "none")
 
 # The grid shows the first images that fit in: 1,024 of 256 px, 64 of 1024 px. Few viewers open more.
 MAX_GRID_PX = 64 * 2**20
@@ -68,11 +66,11 @@ class SeedImages:
         self.seeds = parse_seeds(seeds)
         self.truncation = _number("truncation", truncation)
         if noise_mode not in NOISE_MODES:
-            raise ValueError(f"noise_mode={noise_mode}: it must be one of {', '.join(NOISE_MODES)}")
+            raise ValueError(f"noise_mode must be one of {', '.join(NOISE_MODES)}, got {noise_mode!r}")
         self.noise_mode = noise_mode
         self.out = out
         if out.exists() and not out.is_dir():
-            raise ValueError(f"out={out} is a file; it must be a folder for the pictures")
+            raise ValueError(f"out must be a folder for the images, got {out}, which is a file")
         chosen = device_named(device)
         precision_on(chosen, precision)
         generator = load(network).to(chosen)
@@ -118,15 +116,15 @@ class SeedImages:
             np.save(self.out / f"seed{seed:04d}.npy", image.movedim(0, -1).numpy())
 
 
-def _number(key: str, value: object) -> float:
+def _number(name: str, value: object) -> float:
     try:
         number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
         number = math.nan
     if not math.isfinite(number):
-        raise ValueError(f"{key}={value}: it must be a number, as in {key}=0.7")
+        raise ValueError(f"{name} must be a number, as in 0.7, got {value!r}")
     if abs(number) > LARGEST_PSI:
-        raise ValueError(f"{key}={value}: it must be between -{LARGEST_PSI} and {LARGEST_PSI}")
+        raise ValueError(f"{name} must be between -{LARGEST_PSI} and {LARGEST_PSI}, got {value}")
     return number
 
 

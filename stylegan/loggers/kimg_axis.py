@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
-from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from torch import Tensor
 
 from stylegan.images import on_white
@@ -40,6 +39,8 @@ def forget_after(logger: Logger, images: int) -> None:
     Event files cannot be cut, but TensorBoard heeds the mark of a new start.
     """
     if isinstance(logger, TensorBoardLogger):
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # few programs write events
+
         first = _tensorboard_step(images) + 1 if images else 0
         mark = Event(step=first, session_log=SessionLog(status=SessionLog.START))
         logger.experiment.file_writer.add_event(mark)

@@ -221,7 +221,8 @@ def test_wrong_values_are_refused_with_argument_value_and_way_out(wrong):
     message = str(caught.value)
     assert message.startswith(f"{name} ") and str(value) in message
     assert any(
-        way in message for way in ("try ", "must be one of ", "true or false", "nearest", "with labels")
+        way in message
+        for way in ("try ", "must be one of ", "true or false", "nearest", "as in", "with labels")
     )
 
 
