@@ -1,4 +1,4 @@
-"""Which pixels: data modules for pictures in folders and zips, and for the flowers of our own."""
+"""Which pixels: data modules for images in folders and zips, and for the flowers of our own."""
 
 from datamodules.flowers import FlowersData
 from datamodules.folder import FolderData

@@ -10,9 +10,11 @@ from datamodules.image_datamodule import ImageDataModule, check_whole
 class FlowersData(ImageDataModule):
     """Drawn flowers of 3 to 8 petals, at any size.
 
-    Args: channels: 1 = grey, 3 = RGB; 2 and 4 = the same, cut out with a soft alpha; labels: "none", or "own" =
-      one-hot number of petals; num_items: how many there are before flips;
-      the others as in `ImageDataModule`. The seed chooses the flowers, too.
+    Args:
+        channels: 1 = grey, 3 = RGB; 2 and 4 = the same, cut out with a soft alpha.
+        labels: "none", or "own" = one-hot number of petals.
+        num_items: how many there are before flips.
+        The others as in `ImageDataModule`. The seed chooses the flowers, too.
     """
 
     def __init__(

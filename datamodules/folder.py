@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.datasets import FolderFiles, ImageDataset, PictureDataset, ZipFiles, open_pictures
-from datamodules.datasets.decoding import MOST_PICTURE_CHANNELS
+from datamodules.datasets import FileDataset, FolderFiles, ImageDataset, ZipFiles, open_image_files
+from datamodules.datasets.decoding import MOST_IMAGE_CHANNELS
 from datamodules.datasets.files import first_folder
 from datamodules.datasets.image_dataset import filter_names, place_in_lot
 from datamodules.datasets.labels import Labels, LabelSource, label_file_names, no_labels, read_labels
@@ -21,18 +21,22 @@ _LABELS = ("none", "folders", "json", "csv")
 
 
 class FolderData(ImageDataModule):
-    """Pictures in a folder (with the folders below it) or in a zip, used as they are.
+    """Images in a folder (with the folders below it) or in a zip, used as they are.
 
     They are turned upright as their EXIF says, cropped to the largest centred rectangle of the aspect asked for
     and resized by Lanczos where they differ. With 1 and 3 channels transparency is put on white, with 2 and
     4 it is kept. Sorted by name, so that a folder and a zip of it are the same set.
 
-    Args: path: folder or zip; resolution: None = that of the pictures, if it is one; labels: "none", "folders"
-      (the first sub-folder is the class), "json" (dataset.json) or "csv" (labels.csv); labels_path: the table,
-      None = within the set; include, exclude: globs for relative names, or classes; subset: use so many
-      pictures, chosen by the seed; max_bad: go on without so many files that cannot be read, None = the larger
-      of 20 and 1 % of them; cache_dir: folder for what a look at the files found, None = the user's
-      cache folder; the others as in `ImageDataModule`.
+    Args:
+        path: folder or zip.
+        resolution: None = that of the images, if it is one.
+        labels: "none", "folders" (the first sub-folder is the class), "json" (dataset.json) or "csv" (labels.csv).
+        labels_path: the table, None = within the set.
+        include, exclude: globs for relative names, or classes.
+        subset: use so many images, chosen by the seed.
+        max_bad: continue without so many files that cannot be read, None = the larger of 20 and 1 % of them.
+        cache_dir: folder for what a look at the files found, None = the user's cache folder.
+        The others as in `ImageDataModule`.
     Raises: `setup`: ValueError for a set that does not fit the options; an item: BadImageError.
     """
 
@@ -93,7 +97,7 @@ class FolderData(ImageDataModule):
         self.cache_dir = cache_dir
 
     def open_dataset(self) -> ImageDataset:
-        files = open_pictures(self.path, self.channels)
+        files = open_image_files(self.path, self.channels)
         source = None
         if self.label_source != "none":
             source = read_labels(self.label_source, files, self.labels_path)
@@ -114,7 +118,7 @@ class FolderData(ImageDataModule):
         self.notes += about_files(files, facts, bad, source)
         self.notes += about_choices(idle, labels, subset=self.subset)
         self.notes += about_sizes({name: facts[name].size for name in good}, self.size)
-        return PictureDataset(
+        return FileDataset(
             files,
             names=good,
             size=self.size,
@@ -133,7 +137,7 @@ class FolderData(ImageDataModule):
             lot.sort(key=lambda name: (place_in_lot(self.seed, "subset", name), name))
         whole = wanted <= MOST_DECODED
         place = Path(self.path).expanduser().resolve()
-        kind = self.channels if self.channels > MOST_PICTURE_CHANNELS else "pictures"
+        kind = self.channels if self.channels > MOST_IMAGE_CHANNELS else "pictures"
         folder = cache_folder("scans") if self.cache_dir is None else Path(self.cache_dir).expanduser()
         cache = ScanCache(folder, (place, kind, whole))
         facts: dict[str, Facts] = {}
@@ -156,7 +160,7 @@ class FolderData(ImageDataModule):
 
 
 def _classes_of(name: str, source: LabelSource | None) -> list[str]:
-    """What a pattern may call a picture's class: its first sub-folder, and its label if that is a class."""
+    """What a pattern may call an image's class: its first sub-folder, and its label if that is a class."""
     label = source.found.get(name) if source is not None else None
     classes = [first_folder(name)]
     return [*classes, str(label)] if isinstance(label, int | str) and label != classes[0] else classes
@@ -172,7 +176,7 @@ def about_files(
     bad: Sequence[str],
     source: LabelSource | None,
 ) -> list[str]:
-    """Each file that cannot be read, and, together, those that are no pictures and labels of no picture."""
+    """Each file that cannot be read, and, together, those that are no images and labels of no image."""
     notes = [f"left out, cannot be read: {name} ({facts[name].fault})" for name in bad]
     others = [name for name in files.others if name.rsplit("/", 1)[-1] not in label_file_names()]
     if others:
@@ -183,7 +187,7 @@ def about_files(
 
 
 def about_choices(idle: Sequence[str], labels: Labels, *, subset: int | None) -> list[str]:
-    """Patterns that fit nothing, a subset that is larger than the set, and classes without a picture."""
+    """Patterns that fit nothing, a subset that is larger than the set, and classes without an image."""
     notes = [f"data.exclude: nothing is called {pattern}" for pattern in idle]
     count = len(labels.values)
     if subset is not None and count < subset:
@@ -202,7 +206,7 @@ def about_choices(idle: Sequence[str], labels: Labels, *, subset: int | None) ->
 
 
 def about_sizes(sizes: Mapping[str, Size], target: Size) -> list[str]:
-    """Pictures that are enlarged, which makes them soft."""
+    """Images that are enlarged, which makes them soft."""
     # What is cut away to get the aspect does not count: the scale is that of the side that is kept whole.
     scales = {name: max(target[0] / size[0], target[1] / size[1]) for name, size in sizes.items()}
     small = [name for name, scale in scales.items() if scale > 1]
@@ -222,7 +226,7 @@ def too_many_bad(path: str | Path, facts: Mapping[str, Facts], bad: Sequence[str
     more = f"; and {len(bad) - _FIRST} more" if len(bad) > _FIRST else ""
     way_out = "repair them, or give others"
     if len(bad) < len(facts):
-        way_out = f"remove or repair them, or go on without them: data.max_bad={len(bad)}"
+        way_out = f"remove or repair them, or continue without them: data.max_bad={len(bad)}"
     return (
         f"data.path={path}: {len(bad)} of {len(facts)} pictures cannot be read, and {max_bad} may be "
         f"({first}{more}); {way_out}"
@@ -242,7 +246,7 @@ def _some(words: Sequence[str], most: int) -> str:
 
 
 def agreed_size(path: str | Path, sizes: Sequence[Size]) -> Size:
-    """The one size of all pictures. Args: sizes: height and width of each.
+    """The one size of all images. Args: sizes: height and width of each.
 
     Raises: ValueError, with sizes that work, where there are several, or no network has that size.
     """
@@ -264,7 +268,7 @@ def agreed_size(path: str | Path, sizes: Sequence[Size]) -> Size:
 
 
 def propose_size(sizes: Sequence[Size]) -> Size:
-    """A size for which three of four pictures need not be enlarged, as near as networks come to it."""
+    """A size for which three of four images need not be enlarged, as near as networks come to it."""
     heights, widths = np.array(sizes).T
     lower = (int(np.quantile(side, 0.25, method="lower")) for side in (heights, widths))
     return nearest_sizes(*lower)[0]

@@ -20,28 +20,34 @@ from datamodules.sampler import ResumableSampler
 from stylegan.machine.process import usable_cores
 from stylegan.sizes import Size, parse_size
 
-# Keeps the choice of pictures to show apart from other draws under the same seed.
+# Keeps the choice of images to show apart from other draws under the same seed.
 _PREVIEW_STREAM = int.from_bytes(b"show", "big")
 # Fewer than these, and a discriminator learns them by heart unless something is done about it.
-_FEW_PICTURES = 1000
+_FEW_IMAGES = 1000
 _LABELS_AT_ONCE = 4096
 
 
 class ImageDataModule(pl.LightningDataModule, ABC):
-    """Deals batches (uint8 [N,C,H,W], float32 [N,K]) for ever; a subclass says which set in `open_dataset`.
+    """Batches (uint8 [N,C,H,W], float32 [N,K]) without end; a subclass says of which set in `open_dataset`.
 
     The order is a function of the seed and the images seen, which the training module counts in
-    `images_seen`: with the same seed a resumed run is dealt what an uninterrupted one would be, with any
+    `images_seen`: with the same seed a resumed run gets the batches of an uninterrupted one, with any
     number of workers.
 
-    Args: resolution: px a side, or [height, width]; None where the set says it itself;
-      channels: 1 = grey, 2 = grey and alpha, 3 = RGB, 4 = RGB and alpha, or more; batch_size: of all devices
-      together; xflip: double the set by left-right flips; balanced: deal each class equally often;
-      val_fraction: share of the items that are held out; cache: True = keep images in memory once they are read,
-      "auto" = do so where a quarter of the free memory is enough; devices: of this machine, which share that
-      quarter, or a list of them; workers: processes that read, 0 = none, None = 0 on a CPU, and beside a GPU 3, or as
-      many as there are cores;
-      worker_timeout_sec: how long they may take for a batch before they are started anew, None = for ever.
+    Args:
+        resolution: px a side, or [height, width]; None where the set says it itself.
+        channels: 1 = grey, 2 = grey and alpha, 3 = RGB, 4 = RGB and alpha, or more.
+        batch_size: of all devices together.
+        seed: of the order and of every choice among the items.
+        xflip: double the set by left-right flips.
+        balanced: each class equally often.
+        val_fraction: share of the items that are held out.
+        cache: True = keep images in memory once they are read, "auto" = do so where a quarter of the free memory is
+            enough.
+        devices: of this machine, which share that quarter, or a list of them.
+        workers: processes that read, 0 = none, None = 0 on a CPU, and beside a GPU 3, or as many as there are cores.
+        worker_timeout_sec: how long they may take for a batch before they are started again, None = for ever.
+
     After `setup`: `dataset`, `num_items` (flips included), `size`, `label_width` (0 = no labels), `label_kind`,
       `label_names`, `fingerprint`, `validation` (the items held out, without flips, or None) and `notes`,
       each a line that a person should read before training.
@@ -105,8 +111,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
                 f"data.balanced=true needs exactly one class for each picture, and the labels are "
                 f"{dataset.label_kind}; use data.balanced=false"
             )
-        if len(dataset) < _FEW_PICTURES:
-            self.notes.append(_few_pictures(len(dataset), self.xflip))
+        if len(dataset) < _FEW_IMAGES:
+            self.notes.append(_few_images(len(dataset), self.xflip))
         dataset.memory, notes = pixel_memory_for(
             len(dataset),
             cache=self.cache,
@@ -161,7 +167,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
 
     @cached_property
     def label_items(self) -> Tensor:
-        """Items whose labels, drawn with equal chances, are as frequent as those dealt: int64 [m].
+        """Items whose labels, drawn with equal chances, are as frequent as those of the batches: int64 [m].
 
         All items; with `balanced` one of each class.
         """
@@ -267,10 +273,10 @@ def _counted(devices: int | str | Sequence[int]) -> int:
     return count
 
 
-def _few_pictures(count: int, xflip: bool) -> str:
+def _few_images(count: int, xflip: bool) -> str:
     flips = "" if xflip else ", data.xflip=true where mirrored pictures are right"
     return (
-        f"{count} pictures are fewer than {_FEW_PICTURES}: expect variations of them rather than new ones, and watch "
+        f"{count} pictures are fewer than {_FEW_IMAGES}: expect variations of them rather than new ones, and watch "
         f"for copies; what helps: more pictures, ada=adaptive (the default){flips}"
     )
 

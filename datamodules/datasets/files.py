@@ -10,12 +10,12 @@ from typing import BinaryIO
 
 from datamodules.datasets.decoding import (
     ARRAY_SUFFIXES,
-    MOST_PICTURE_CHANNELS,
-    PICTURE_SUFFIXES,
+    IMAGE_SUFFIXES,
+    MOST_IMAGE_CHANNELS,
     suffixes_for,
 )
 
-# What systems leave in folders of pictures, besides names that begin with a dot.
+# What systems leave in folders of images, besides names that begin with a dot.
 _LITTER = ("__macosx", "thumbs.db", "desktop.ini", "@eadir")
 
 
@@ -24,8 +24,8 @@ def is_hidden(name: str) -> bool:
     return any(part.startswith(".") or part.lower() in _LITTER for part in name.split("/"))
 
 
-def is_picture_name(name: str, suffixes: Sequence[str] = PICTURE_SUFFIXES) -> bool:
-    """Whether a POSIX relative name is a picture's by its suffix, and not hidden."""
+def is_image_name(name: str, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> bool:
+    """Whether a POSIX relative name is an image's by its suffix, and not hidden."""
     return not is_hidden(name) and name.lower().endswith(tuple(suffixes)) and not name.endswith("/")
 
 
@@ -40,15 +40,15 @@ _CHUNK_BYTES = 1 << 20
 class FolderFiles:
     """The files below a folder.
 
-    names: pictures, relative to the folder with "/" between the parts, sorted; others: files that are no
-      pictures, hidden ones left out; stamps: (bytes, time of the last change in ns) of the pictures.
+    names: images, relative to the folder with "/" between the parts, sorted; others: files that are no
+      images, hidden ones left out; stamps: (bytes, time of the last change in ns) of the images.
     Raises: OSError where a folder that is not hidden cannot be listed.
     """
 
-    def __init__(self, root: Path, suffixes: Sequence[str] = PICTURE_SUFFIXES):
+    def __init__(self, root: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES):
         self.root = root
         found = dict(_files_below(root, "", ()))
-        self.names = sorted(name for name in found if is_picture_name(name, suffixes))
+        self.names = sorted(name for name in found if is_image_name(name, suffixes))
         self.stamps = {name: found[name] for name in self.names}
         self.others = sorted(found.keys() - self.stamps.keys())
 
@@ -93,7 +93,7 @@ def _files_below(
                 yield prefix + entry.name, (status.st_size, status.st_mtime_ns)
 
 
-# A few kilobytes can claim to unpack to far more than any picture has.
+# A few kilobytes can claim to unpack to far more than any image has.
 _LARGEST_BYTES = 1 << 30
 
 
@@ -105,14 +105,14 @@ class ZipFiles:
     Raises: OSError, zipfile.BadZipFile where the zip cannot be opened.
     """
 
-    def __init__(self, path: Path, suffixes: Sequence[str] = PICTURE_SUFFIXES):
+    def __init__(self, path: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES):
         self.path = path
         self._opened: tuple[int, zipfile.ZipFile] | None = None
         self._lock = threading.Lock()
         with zipfile.ZipFile(path) as archive:
             entries = {entry.filename: entry for entry in archive.infolist() if not entry.is_dir()}
         found = {name: entry for name, entry in entries.items() if not is_hidden(name)}
-        self.names = sorted(name for name in found if is_picture_name(name, suffixes))
+        self.names = sorted(name for name in found if is_image_name(name, suffixes))
         self.stamps = {name: (found[name].file_size, found[name].CRC) for name in self.names}
         self.others = sorted(found.keys() - self.stamps.keys())
 
@@ -144,8 +144,8 @@ class ZipFiles:
         self.__dict__.update(state, _lock=threading.Lock())
 
 
-def open_pictures(path: str | Path, channels: int = 3) -> FolderFiles | ZipFiles:
-    """The pictures of a folder or a zip; which of them it is shows in the file, not in its name.
+def open_image_files(path: str | Path, channels: int = 3) -> FolderFiles | ZipFiles:
+    """The images of a folder or a zip; which of them it is shows in the file, not in its name.
 
     Raises: ValueError where there is neither, or no file in it that can hold so many channels.
     """
@@ -176,10 +176,10 @@ def open_pictures(path: str | Path, channels: int = 3) -> FolderFiles | ZipFiles
 
 
 def _what_is_read(files: FolderFiles | ZipFiles, channels: int) -> str:
-    if channels > MOST_PICTURE_CHANNELS:
+    if channels > MOST_IMAGE_CHANNELS:
         return f"with data.channels={channels} these are .npy files of uint8 [H,W,{channels}]"
     if any(name.lower().endswith(ARRAY_SUFFIXES) for name in files.others):
-        return f"its .npy files are read with data.channels={MOST_PICTURE_CHANNELS + 1} or more; else give PNG or JPEG"
+        return f"its .npy files are read with data.channels={MOST_IMAGE_CHANNELS + 1} or more; else give PNG or JPEG"
     return (
         f"give a folder or a zip with files that end in {' '.join(suffixes_for(channels))} "
         f"(hidden ones do not count)"

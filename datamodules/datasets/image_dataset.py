@@ -21,7 +21,7 @@ class ImageDataset(Dataset, ABC):
 
     label_kind: "none", "classes" (exactly one class an item), "multi" (any number of classes) or "vector"
       (real numbers); label_names: of the K classes, [] where they have none; memory: where images are kept once
-      an item was asked for, None = each is read anew.
+      an item was asked for, None = each is read again.
     """
 
     label_width = 0
@@ -182,7 +182,7 @@ def filter_names(
 
     A pattern is the name of a class, or a glob for the whole relative name, in which * takes slashes, too.
     Returns: the names, and the patterns of `exclude` that fit none.
-    Raises: ValueError for a pattern of `include` that fits no picture, or where no picture is left.
+    Raises: ValueError for a pattern of `include` that fits no image, or where no image is left.
     """
 
     def fitting(pattern: str) -> set[str]:

@@ -16,8 +16,8 @@ from stylegan.machine.memory import in_words, promise, room_of_machine
 class PixelMemory:
     """The images of a set that were read once.
 
-    One block holds them for this process and for the workers that it forks: whichever reads a picture, all have it,
-    also workers that are started anew. It is anonymous shared memory, which knows no limit of /dev/shm, and of
+    One block holds them for this process and for the workers that it forks: whichever reads an image, all have it,
+    also workers that are started again. It is anonymous shared memory, which knows no limit of /dev/shm, and of
     which the system gives away only what has been written. A copy by pickle, as for workers that are not forked,
     keeps nothing. Until it is written, its `promised_bytes` are counted in `stylegan.machine.memory`.
 

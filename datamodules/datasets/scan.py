@@ -15,13 +15,13 @@ from typing import TypeVar
 import numpy as np
 from pytorch_lightning.utilities import rank_zero_only
 
-from datamodules.datasets.decoding import UNREADABLE, measure_picture, reason_of
+from datamodules.datasets.decoding import UNREADABLE, measure_image, reason_of
 from datamodules.datasets.files import FolderFiles, ZipFiles
 from stylegan.machine.console import say
 from stylegan.machine.process import usable_cores
 from stylegan.sizes import Size
 
-# Sets of up to so many pictures are decoded once before the start, so that it can name every damaged file.
+# Sets of up to so many images are decoded once before the start, so that it can name every damaged file.
 # Of larger ones, where that takes many minutes, the headers are read; the rest shows when it is trained on.
 MOST_DECODED = 5000
 _QUIET_SECONDS, _EVERY_SECONDS = 2.0, 10.0
@@ -118,7 +118,7 @@ def _look(files: FolderFiles | ZipFiles, name: str, *, channels: int, whole: boo
         if files.stamps[name][0] == 0:
             return Facts((0, 0), checksum, "it is empty")
         with files.open(name) as stream:
-            return Facts(measure_picture(stream, channels=channels, whole=whole), checksum)
+            return Facts(measure_image(stream, channels=channels, whole=whole), checksum)
     except UNREADABLE as error:
         return Facts((0, 0), checksum, reason_of(error))
 

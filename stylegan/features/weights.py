@@ -1,4 +1,4 @@
-"""Files of weights: where they lie, where they come from, whether they are what they are called, and reading them."""
+"""Weight files: where they lie, where they come from, whether they are what they are called, and reading them."""
 
 import hashlib
 import pickle
@@ -125,7 +125,7 @@ def read_weights(path: Path, file: WeightFile) -> Weights:
     if promised and not digest.startswith(promised[1]):
         raise ValueError(
             f"{path} is damaged or not what its name says: its SHA-256 begins with {digest[: len(promised[1])]}, "
-            f"not {promised[1]}; fetch it anew from {file.url}, or rename it if those are no digits of it"
+            f"not {promised[1]}; fetch it again from {file.url}, or rename it if those are no digits of it"
         )
     return Weights(path, _tensors(path, file), digest, bool(file.sha256) and digest.startswith(file.sha256))
 
@@ -183,7 +183,7 @@ def _tensors(path: Path, file: WeightFile) -> dict[str, Tensor]:
         AttributeError,
         struct.error,
     ) as error:
-        raise ValueError(f"{path} is damaged ({_one_line(error)}); fetch it anew from {file.url}") from None
+        raise ValueError(f"{path} is damaged ({_one_line(error)}); fetch it again from {file.url}") from None
     if not isinstance(content, dict) or not all(isinstance(tensor, Tensor) for tensor in content.values()):
         raise ValueError(f"{path} holds no table of tensors, but {type(content).__name__}; fetch {file.url}")
     return dict(content)

@@ -1,4 +1,4 @@
-"""Pictures of latents and seeds: the same pixels, whatever else is drawn beside them."""
+"""Sampling: images of latents and seeds, the same pixels, whatever else is drawn beside them."""
 
 from collections.abc import Iterator, Sequence
 
@@ -63,7 +63,7 @@ class Sampler:
     def draw(self, ws: Tensor, noise_mode: str = "const", noise_seeds: Sequence[int] | None = None) -> Tensor:
         """ws [N,L,W] → images float32 [N,C,H,W] on the generator's device.
 
-        Args: noise_seeds: N seeds, one for each picture's noise, where `noise_mode` is "random".
+        Args: noise_seeds: N seeds, one for each image's noise, where `noise_mode` is "random".
         Raises: ValueError for random noise without seeds: it would be another one at every call.
         """
         if noise_mode == "random" and noise_seeds is None:
@@ -87,7 +87,7 @@ class Sampler:
         truncation: float = 1.0,
         noise_mode: str = "const",
     ) -> Iterator[tuple[Sequence[int], Tensor]]:
-        """The pictures of seeds, a chunk at a time: (n seeds, float32 [n,C,H,W]).
+        """The images of seeds, a chunk at a time: (n seeds, float32 [n,C,H,W]).
 
         Args: label: [K], for a generator with labels; None without.
         """

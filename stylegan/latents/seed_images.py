@@ -23,7 +23,7 @@ from stylegan.sizes import size_text
 # The grid shows the first images that fit in: 1,024 of 256 px, 64 of 1024 px. Few viewers open more.
 MAX_GRID_PX = 64 * 2**20
 
-# Far beyond any picture, and near enough for float32.
+# Far beyond any image, and near enough for float32.
 LARGEST_PSI = 100
 
 Chunks = Iterator[tuple[Sequence[int], Tensor]]
@@ -37,14 +37,14 @@ class SeedImages:
     Args:
         load: path → generator in evaluation mode.
         network: the file, as `load` takes it.
-        out: folder for the pictures, made where it is missing; files of the same names are replaced.
+        out: folder for the images, made where it is missing; files of the same names are replaced.
         seeds: as in `parse_seeds`.
         truncation: psi, 1 = none.
         label: as in `parse_label`; None for a network without labels.
         noise_mode: "const", "random" (each seed its own) or "none".
         device: "auto" (CUDA where there is one), "cpu", "cuda", "cuda:1", ...
         precision: "auto" (the fastest that the device has), "fp32", "bf16" or "fp16"; see `precision_on`.
-        provenance: text stored in every picture beside seed, truncation, label and noise mode.
+        provenance: text stored in every image beside seed, truncation, label and noise mode.
     Raises: ValueError that names the value and the way out.
     """
 
@@ -112,7 +112,7 @@ class SeedImages:
     def _save(self, seed: int, image: Tensor) -> None:
         save_png(self.out / f"seed{seed:04d}.png", visible(image), self.text | {"seed": str(seed)})
         if visible(image) is not image:
-            # No picture format holds so many; the PNG shows the first three.
+            # No image format holds so many; the PNG shows the first three.
             np.save(self.out / f"seed{seed:04d}.npy", image.movedim(0, -1).numpy())
 
 

@@ -25,7 +25,7 @@ def define_kimg_axis(loggers: Iterable[Logger]) -> None:
     """Makes `kimg` the x-axis of all charts of W&B; harmless when repeated.
 
     Lightning's axis there is the field `trainer/global_step`, and W&B's own counter starts at 0 again when an
-    offline run goes on, so neither may be plotted against.
+    offline run is resumed, so neither may be plotted against.
     """
     for logger in loggers:
         if isinstance(logger, WandbLogger):
@@ -36,7 +36,7 @@ def define_kimg_axis(loggers: Iterable[Logger]) -> None:
 def forget_after(logger: Logger, images: int) -> None:
     """Hides in TensorBoard what a process before this one logged past `images` images seen; others keep all.
 
-    Event files cannot be cut, but TensorBoard heeds the mark of a new start.
+    Event files cannot be cut, but TensorBoard follows the mark of a new start.
     """
     if isinstance(logger, TensorBoardLogger):
         from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # few programs write events
@@ -56,7 +56,7 @@ def log_means(logger: Logger, means: Mapping[str, float], images: int) -> None:
 
 
 def log_image(logger: Logger, name: str, image: Tensor, images: int) -> None:
-    """Shows a picture, uint8 [C,H,W] of 1 to 4 channels, in loggers that can; others are passed over.
+    """Shows an image, uint8 [C,H,W] of 1 to 4 channels, in loggers that can; others are passed over.
 
     These are TensorBoard and W&B. Alpha is shown on white, which TensorBoard has no better idea of.
     """
@@ -66,8 +66,8 @@ def log_image(logger: Logger, name: str, image: Tensor, images: int) -> None:
     elif isinstance(logger, WandbLogger):
         import wandb  # takes a second and is needed by few runs
 
-        picture = wandb.Image(_shrunk(image).movedim(0, -1).numpy())
-        logger.log_metrics({name: picture, "kimg": images / 1000}, step=images)
+        shown = wandb.Image(_shrunk(image).movedim(0, -1).numpy())
+        logger.log_metrics({name: shown, "kimg": images / 1000}, step=images)
 
 
 def _tensorboard_step(images: int) -> int:
@@ -75,7 +75,7 @@ def _tensorboard_step(images: int) -> int:
 
 
 def _shrunk(image: Tensor) -> Tensor:
-    """The picture, uint8 [C,H,W], averaged down by the smallest whole factor to at most LONGEST_SIDE_PX."""
+    """The image, uint8 [C,H,W], averaged down by the smallest whole factor to at most LONGEST_SIDE_PX."""
     factor = -(-max(image.shape[1:]) // LONGEST_SIDE_PX)
     if factor == 1:
         return image

@@ -1,4 +1,4 @@
-"""Memory estimate: what a training will take, told before it begins, by counting what the networks keep.
+"""Memory estimate: what a training will take, before it begins, by counting what the networks keep.
 
     weights, gradients, Adam   4 bytes · 6·(G + D), with G and D parameters: weights, gradients, two moments; the
                                EMA generator, and copies that pass while a step is taken

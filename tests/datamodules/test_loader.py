@@ -177,7 +177,7 @@ def test_a_worker_killed_from_outside_is_not_noticed_before_its_batch_is_missing
 
 
 def test_the_position_survives_a_start_in_the_middle():
-    """Restarts count from the first batch of this pass, which is not the first of the run; a new pass begins anew."""
+    """Restarts count from the first batch of this pass, which is not the first of the run; a new pass begins again."""
     data = flowers(workers=2)
     whole = list(islice(flowers(workers=0).train_dataloader(), 9))
     middle = data.train_dataloader()

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from datamodules import FlowersData, FolderData
-from datamodules.datasets import BadImageError, ImageDataset, pictures, pixel_memory
+from datamodules.datasets import BadImageError, ImageDataset, file_dataset, pixel_memory
 from datamodules.datasets.pixel_memory import PixelMemory, check_cache, pixel_memory_for
 from stylegan.machine.memory import Room, promised_bytes
 from tests.datamodules.test_image_datamodule import assert_same_batches, fit
@@ -50,13 +50,13 @@ def dealt(data, batches: int) -> list:
 @pytest.fixture
 def decoded(monkeypatch) -> torch.Tensor:
     """How often anything was decoded, by this process and by workers."""
-    count, decode = torch.zeros((), dtype=torch.int64).share_memory_(), pictures.decode_picture
+    count, decode = torch.zeros((), dtype=torch.int64).share_memory_(), file_dataset.decode_image
 
     def counting(data, **options):
         count.add_(1)
         return decode(data, **options)
 
-    monkeypatch.setattr(pictures, "decode_picture", counting)
+    monkeypatch.setattr(file_dataset, "decode_image", counting)
     return count
 
 
