@@ -39,11 +39,11 @@ _GRACE_SEC = 2.0
 _NONE = -1
 
 
-class WorkersGivenUp(BadImageError):
+class WorkersGivenUpError(BadImageError):
     """No batch comes, however often the workers are started again; the message names what they were reading."""
 
 
-class WorkersLost(Exception):
+class WorkersLostError(Exception):
     """Workers hang or are dead. The message says which, since when, and reading what."""
 
 
@@ -69,10 +69,10 @@ class ImageLoader(DataLoader):
                         raise batch
                     taken, restarts = taken + 1, 0
                     yield batch
-            except WorkersLost as lost:
+            except WorkersLostError as lost:
                 restarts += 1
                 if restarts > MOST_RESTARTS:
-                    raise WorkersGivenUp(_advice(lost)) from lost
+                    raise WorkersGivenUpError(_advice(lost)) from lost
                 warn(
                     f"{lost}; started again at the batch that is missing (time {restarts} of {MOST_RESTARTS})"
                 )
@@ -85,10 +85,12 @@ class ImageLoader(DataLoader):
         reading.clear()
         handler, others = _child_handler(), multiprocessing.active_children()
         self.batch_sampler.passed_batches = taken
-        iterator = super().__iter__()
-        self.batch_sampler.passed_batches = 0
-        if handler is not None:
-            signal.signal(signal.SIGCHLD, handler)
+        try:
+            iterator = super().__iter__()
+        finally:
+            self.batch_sampler.passed_batches = 0
+            if handler is not None:
+                signal.signal(signal.SIGCHLD, handler)
         # Python numbers them as they are started: Process-3, Process-4.
         workers = sorted(
             (child for child in multiprocessing.active_children() if child not in others),
@@ -168,7 +170,7 @@ class WorkerBatches:
         reading: what they read.
         timeout_sec: how long a batch may be waited for; None = for ever.
 
-    Raises, from `next`: WorkersLost.
+    Raises, from `next`: WorkersLostError.
     """
 
     def __init__(
@@ -194,13 +196,13 @@ class WorkerBatches:
             while True:
                 try:
                     return next(self._iterator)
-                except (RuntimeError, OSError, EOFError) as error:
+                except Exception as error:
                     fault = self._fault(error)
                     if fault is None and "timed out" not in str(error):
                         raise
                 # Out here, where no error holds on to the iterator.
                 if fault is not None:
-                    raise WorkersLost(fault)
+                    raise WorkersLostError(fault)
         finally:
             self._watch.deadline = None
 
@@ -212,7 +214,7 @@ class WorkerBatches:
 
     def _fault(self, error: Exception) -> str | None:
         """What is wrong with the workers; None where the error is none of theirs."""
-        broken = not isinstance(error, RuntimeError)
+        broken = isinstance(error, OSError | EOFError)
         if broken:
             # What a worker has sent is fetched over a connection, which breaks a moment before it is seen dead.
             ending = wait([worker.sentinel for worker in self._workers], timeout=_GRACE_SEC)
@@ -272,7 +274,7 @@ def _end_in_words(code: int | None) -> str:
     return f"died of {signal.Signals(-code).name}"
 
 
-def _advice(lost: WorkersLost) -> str:
+def _advice(lost: WorkersLostError) -> str:
     return (
         f"{lost}, {MOST_RESTARTS + 1} times in a row; look at that file, its disk (a network disk that is away?) and "
         "the free memory; data.workers=0 reads without workers and shows where it fails, a larger "

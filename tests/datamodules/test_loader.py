@@ -1,5 +1,6 @@
 """Workers that hang or die: the batches stay what they are, nobody is left behind, and in the end one line says why."""
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -15,7 +16,7 @@ import torch
 
 from datamodules import loader
 from datamodules.datasets import BadImageError
-from datamodules.loader import WorkersGivenUp
+from datamodules.loader import WorkersGivenUpError
 from datamodules.sampler import ResumableSampler
 from tests.datamodules import test_image_datamodule
 from tests.datamodules.test_image_datamodule import assert_same_batches
@@ -144,6 +145,22 @@ def test_an_error_of_the_set_comes_as_it_is_with_the_place_where_it_was_raised(t
     assert living() == []
 
 
+def test_workers_that_cannot_be_started_leave_the_loader_as_it_was(monkeypatch):
+    """As where no more processes or files may be opened."""
+
+    def fails(self):
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    batches, before = flowers(workers=1).train_dataloader(), signal.getsignal(signal.SIGCHLD)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.utils.data.DataLoader, "__iter__", fails)
+        with pytest.raises(OSError, match="Too many open files"):
+            next(iter(batches))
+    assert signal.getsignal(signal.SIGCHLD) is before and batches.batch_sampler.passed_batches == 0
+    assert len(next(iter(batches))[0]) == BATCH
+
+
 def test_torchs_answer_to_a_dead_worker_is_known_where_another_loader_has_installed_it(monkeypatch):
     """Else it would stay, and raise in the middle of an iteration that a worker of ours is dead."""
     before = signal.getsignal(signal.SIGCHLD)
@@ -200,7 +217,7 @@ def test_in_the_end_it_is_given_up_with_the_file_and_the_way_out(expected, capfd
             received.append(batch)
     assert_same_batches(received, expected[: len(received)])
     message = str(caught.value)
-    assert type(caught.value) is WorkersGivenUp and "\n" not in message
+    assert type(caught.value) is WorkersGivenUpError and "\n" not in message
     for part in (f"hangs reading cats/{ITEM}.png", "no batch in 1 s", "2 times in a row", "data.workers=0"):
         assert part in message
     assert "data.worker_timeout_sec" in message
