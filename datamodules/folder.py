@@ -246,7 +246,10 @@ def _some(words: Sequence[str], most: int) -> str:
 
 
 def agreed_size(path: str | Path, sizes: Sequence[Size]) -> Size:
-    """The one size of all images. Args: sizes: height and width of each.
+    """The one size of all images.
+
+    Args:
+        sizes: height and width of each.
 
     Raises: ValueError, with sizes that work, where there are several, or no network has that size.
     """

@@ -65,7 +65,8 @@ def decode_image(data: bytes, *, size: Size, channels: int) -> np.ndarray:
     put on white, with 2 and 4 it is kept, and what has none is opaque. 16 bits a channel become 8 over
     their whole range: 65535 becomes 255. Of several frames or pages the first counts.
 
-    Args: data: an encoded image, or with 5 channels and more a `.npy` file of uint8 [H,W,C].
+    Args:
+        data: an encoded image, or with 5 channels and more a `.npy` file of uint8 [H,W,C].
     Returns: uint8 [channels, *size].  Raises: one of `UNREADABLE` where the data are damaged.
     """
     if channels > MOST_IMAGE_CHANNELS:
@@ -83,7 +84,8 @@ def decode_image(data: bytes, *, size: Size, channels: int) -> np.ndarray:
 def measure_image(stream: BinaryIO, *, channels: int, whole: bool) -> Size:
     """Height and width of an encoded image once it is upright.
 
-    Args: whole: decode all of it, which finds nearly every damage; else only the header is read.
+    Args:
+        whole: decode all of it, which finds nearly every damage; else only the header is read.
     Raises: one of `UNREADABLE` where what was read is damaged.
     """
     if channels > MOST_IMAGE_CHANNELS:

@@ -34,9 +34,12 @@ class FileDataset(ImageDataset):
     """Images by name. One that turns out to be unreadable is named once, and the next readable one, with its
     label, is shown in its place: for ever the same one, so that the order of the rest stays what it was.
 
-    Args: names: the files, None = all; labels: of these, in their order; max_bad: how many files may be
-      unreadable before it is an error; left_out: how many of these were met before; checksums: CRC-32 of the
-      files, None = ask for them.
+    Args:
+        names: the files, None = all.
+        labels: of these, in their order.
+        max_bad: how many files may be unreadable before it is an error.
+        left_out: how many of these were met before.
+        checksums: CRC-32 of the files, None = ask for them.
     Raises, from an item: BadImageError naming the file where there are more.
     """
 

@@ -119,7 +119,12 @@ def grow(seed: int, index: int) -> Flower:
 
 
 def paint(flower: Flower, size: int | tuple[int, int]) -> np.ndarray:
-    """Draw a flower on its ground. Args: size: height and width in px, or both as one. Returns: uint8 [3,H,W]."""
+    """Draw a flower on its ground.
+
+    Args:
+        size: height and width in px, or both as one.
+    Returns: uint8 [3,H,W].
+    """
     return _to_bytes(_draw(flower, size, grounded=True)[:3])
 
 
@@ -252,8 +257,10 @@ def _lay_disc(flower: Flower, image: np.ndarray, radius, angle, pixel: np.float3
 class FlowersDataset(ImageDataset):
     """The flowers 0 .. num_items-1 of a seed.
 
-    Args: size: height and width in px; channels: 3 = RGB, 1 = luma, both on the ground; 4 and 2 = the same with
-      an alpha, and no ground; labelled: one-hot number of petals, or no label.
+    Args:
+        size: height and width in px.
+        channels: 3 = RGB, 1 = luma, both on the ground; 4 and 2 = the same with an alpha, and no ground.
+        labelled: one-hot number of petals, or no label.
     """
 
     def __init__(self, *, seed: int, num_items: int, size: tuple[int, int], channels: int, labelled: bool):

@@ -63,7 +63,11 @@ def build_labels(
     """The labels of the files `names`, each of which must have one in `found`.
 
     Class numbers stand for themselves, 0 to the largest; class names are sorted. Columns of nothing but 0 and
-    1 are classes, too. Args: source: what to call the place of the labels in a message; columns: their names.
+    1 are classes, too.
+
+    Args:
+        source: what to call the place of the labels in a message.
+        columns: their names.
     Raises: ValueError, in one line, for labels that do not go together.
     """
     labels = [found[name] for name in names]
@@ -139,8 +143,10 @@ class LabelSource:
     """Labels by file name, from one place.
 
     found: relative name -> label; strangers: names in the place that no file has.
-    Args: name: what to call the place; columns: names of the numbers of a label; missing: what to say of a
-      file that has none.
+    Args:
+        name: what to call the place.
+        columns: names of the numbers of a label.
+        missing: what to say of a file that has none.
     """
 
     def __init__(self, name: str, found: dict[str, Label], *, columns: Sequence[str] = (), missing: str):
@@ -156,7 +162,11 @@ class LabelSource:
         self.strangers: list[str] = []
 
     def match(self, names: Sequence[str], below: str = "") -> None:
-        """Looks the files `names` up. Args: below: the folder that the names in the place are relative to."""
+        """Looks the files `names` up.
+
+        Args:
+            below: the folder that the names in the place are relative to.
+        """
         key_of = {name: _key(name.removeprefix(below)) for name in names}
         self.found = {name: self._by_key[key] for name, key in key_of.items() if key in self._by_key}
         self.strangers = sorted(self._spelled[key] for key in self._by_key.keys() - set(key_of.values()))
@@ -173,7 +183,9 @@ class LabelSource:
 def read_labels(kind: str, files: FolderFiles | ZipFiles, path: str | Path | None) -> LabelSource:
     """The labels of the files of a set.
 
-    Args: kind: "folders", "json" or "csv"; path: of the table, None = within the set, by its usual name.
+    Args:
+        kind: "folders", "json" or "csv".
+        path: of the table, None = within the set, by its usual name.
     Raises: ValueError, in one line, where there is no such table, or it cannot be understood.
     """
     if kind == "folders":

@@ -21,7 +21,9 @@ class PixelMemory:
     which the system gives away only what has been written. A copy by pickle, as for workers that are not forked,
     keeps nothing. Until it is written, its `promised_bytes` are counted in `stylegan.machine.memory`.
 
-    Args: count: items of the set; shape: [C,H,W] of each.
+    Args:
+        count: items of the set.
+        shape: [C,H,W] of each.
     Raises: OSError, OverflowError where so much memory cannot be had.
     """
 
@@ -59,7 +61,11 @@ class PixelMemory:
 
 
 def pixel_bytes(count: int, shape: Sequence[int]) -> int:
-    """What the pixels of so many images take. Args: shape: [C,H,W]."""
+    """What the pixels of so many images take.
+
+    Args:
+        shape: [C,H,W].
+    """
     return count * math.prod(shape)
 
 

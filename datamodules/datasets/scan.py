@@ -48,7 +48,9 @@ class ScanCache:
 
     What cannot be read or written is done without: the cache saves time, nothing else.
 
-    Args: folder: where findings are kept, None = nowhere; place: what tells them from those of other places.
+    Args:
+        folder: where findings are kept, None = nowhere.
+        place: what tells them from those of other places.
     """
 
     def __init__(self, folder: Path | None, place: Iterable[object]):
@@ -95,7 +97,8 @@ def scan(
 ) -> dict[str, Facts]:
     """Facts of the files `names`; those that are as the cache knows them are not read again.
 
-    Args: whole: decode each, which finds nearly every damage; else read the headers.
+    Args:
+        whole: decode each, which finds nearly every damage; else read the headers.
     """
     known = {
         name: Facts((height, width), checksum, fault)

@@ -183,7 +183,11 @@ def _uniform(name: str, count: int) -> np.ndarray:
 
 
 def _random_filters(name: str, outputs: int, inputs: int, kernel: int, *, flat: bool) -> np.ndarray:
-    """[outputs, inputs, kernel, kernel] of norm 1. Args: flat: flat areas answer; else each slice has mean 0."""
+    """[outputs, inputs, kernel, kernel] of norm 1.
+
+    Args:
+        flat: flat areas answer; else each slice has mean 0.
+    """
     filters = _uniform(name, outputs * inputs * kernel**2).reshape(outputs * inputs, kernel**2)
     if not flat:
         filters = np.array([[value - math.fsum(row) / len(row) for value in row] for row in filters.tolist()])

@@ -26,8 +26,10 @@ _CHUNK_BYTES = 1 << 20
 class WeightFile:
     """A published file.
 
-    Args: name: what it is called here; url: where it comes from; sha256: its first digits, 8 or more;
-      empty = not known, so that it is neither downloaded nor called published.
+    Args:
+        name: what it is called here.
+        url: where it comes from.
+        sha256: its first digits, 8 or more; empty = not known, so that it is neither downloaded nor called published.
     """
 
     name: str
@@ -39,7 +41,10 @@ class WeightFile:
 class Weights:
     """A file that was read.
 
-    Args: tensors: by name; sha256: of the whole file; published: whether it has the publisher's digits.
+    Args:
+        tensors: by name.
+        sha256: of the whole file.
+        published: whether it has the publisher's digits.
     """
 
     path: Path
@@ -57,7 +62,9 @@ def find_weights(
 ) -> Path:
     """Where the file lies: `path` (the file, or its folder) if given; else the cache folder; else torch's.
 
-    Args: cache_dir: None = the user's; download: fetch it into the cache folder if it is nowhere.
+    Args:
+        cache_dir: None = the user's.
+        download: fetch it into the cache folder if it is nowhere.
     Raises: ValueError, of one line, that says what to put where, if it is nowhere or could not be fetched.
     """
     folder = Path(cache_dir).expanduser() if cache_dir is not None else cache_folder("detectors")
@@ -83,7 +90,8 @@ def download_weights(
 ) -> Path:
     """Fetches the file into the folder; it has its name only once it is complete and has the published digits.
 
-    Args: progress: called with the file's name, the bytes there are, and those expected (None = not known).
+    Args:
+        progress: called with the file's name, the bytes there are, and those expected (None = not known).
     Raises: ValueError, of one line, where the network, the content or the folder fails.
     """
     target = Path(folder) / file.name

@@ -78,7 +78,8 @@ def network_file(path: str | Path) -> Path:
 def save_generator(path: str | Path, generator: Generator, metadata: Mapping[str, str] | None = None) -> None:
     """Write a generator's weights and options as a `.safetensors`, complete or not at all.
 
-    Args: metadata: further text for the file's header; `config` and `format_version` are taken.
+    Args:
+        metadata: further text for the file's header; `config` and `format_version` are taken.
     Raises: ValueError where `metadata` has one of these.
     """
     path = Path(path)

@@ -20,7 +20,8 @@ def parse_label(
     A class is given by its name, or by its number, 0 to K-1; where names are numbers themselves, the name counts.
     Where K is 1, or numbers stand between commas, they are the label itself: `label=0.2,0.7`.
 
-    Args: network: what to call it in errors.
+    Args:
+        network: what to call it in errors.
     Raises: ValueError that names the value and the choices.
     """
     if width == 0:

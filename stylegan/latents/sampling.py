@@ -29,7 +29,8 @@ class Sampler:
     Kernels are chosen by the size of the batch, and each rounds in its own way. With one size a network, the
     result of a row depends on that row alone, bit for bit on one machine: not on its place or neighbours.
 
-    Args: generator: a `Generator`, on the device that shall compute; its `w_avg` is left as it is.
+    Args:
+        generator: a `Generator`, on the device that shall compute; its `w_avg` is left as it is.
     """
 
     def __init__(self, generator: nn.Module):
@@ -63,7 +64,8 @@ class Sampler:
     def draw(self, ws: Tensor, noise_mode: str = "const", noise_seeds: Sequence[int] | None = None) -> Tensor:
         """ws [N,L,W] → images float32 [N,C,H,W] on the generator's device.
 
-        Args: noise_seeds: N seeds, one for each image's noise, where `noise_mode` is "random".
+        Args:
+            noise_seeds: N seeds, one for each image's noise, where `noise_mode` is "random".
         Raises: ValueError for random noise without seeds: it would be another one at every call.
         """
         if noise_mode == "random" and noise_seeds is None:
@@ -89,7 +91,8 @@ class Sampler:
     ) -> Iterator[tuple[Sequence[int], Tensor]]:
         """The images of seeds, a chunk at a time: (n seeds, float32 [n,C,H,W]).
 
-        Args: label: [K], for a generator with labels; None without.
+        Args:
+            label: [K], for a generator with labels; None without.
         """
         for rows in self._chunks(len(seeds)):
             some = seeds[rows]

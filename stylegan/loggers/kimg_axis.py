@@ -90,7 +90,7 @@ class TensorBoardEvents(TensorBoardLogger):
     Its thread dies of a full disk, and every later call raises, also those by which Lightning flushes and ends its
     loggers. Here one line says so, and each next row tries a new file of events.
 
-    Args: as Lightning's.
+    Its arguments are those of Lightning's.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -27,7 +27,8 @@ class RowLogger(Logger):
 
     It is a Lightning logger so that it stands among the others in the config; rows come by `log_row` alone.
 
-    Args: folder: the run folder; made when the first row is written.
+    Args:
+        folder: the run folder; made when the first row is written.
     """
 
     file_name: str

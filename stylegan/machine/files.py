@@ -15,7 +15,8 @@ from platformdirs.unix import Unix
 def replacing(path: str | os.PathLike, *, durable: bool = True) -> Iterator[BinaryIO]:
     """A new file that takes the place of `path` when the block ends, and vanishes when it fails.
 
-    Args: durable: flushed to the disk before the rename, and the rename after it; a power cut loses neither.
+    Args:
+        durable: flushed to the disk before the rename, and the rename after it; a power cut loses neither.
     Raises: OSError where the folder cannot be written, or is full.
     """
     path = Path(path)

@@ -295,7 +295,11 @@ def _who(holder: dict) -> str:
 
 
 def _lives(holder: dict, age_sec: float) -> bool:
-    """Whether the holder may still be there, as its record says. Args: age_sec: since the record was renewed."""
+    """Whether the holder may still be there, as its record says.
+
+    Args:
+        age_sec: since the record was renewed.
+    """
     # A clock set back makes a lock look as if it came from the future: it may well be fresh.
     fresh = age_sec < STALE_AFTER_SEC
     if not _can_be_asked(holder):
