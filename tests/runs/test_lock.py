@@ -224,6 +224,21 @@ def test_children_that_outlive_a_killed_holder_do_not_keep_its_lock(tmp_path, mo
         process.stdout.close()
 
 
+def test_a_record_that_was_taken_over_before_the_systems_lock_is_refused(tmp_path, monkeypatch):
+    """Between the two another process may see neither: it is elsewhere in the same kernel."""
+    other = json.dumps({"pid": 7, "host": "elsewhere"})
+    system_lock = run_lock._system_lock
+
+    def late(path):
+        path.write_text(other)
+        return system_lock(path)
+
+    monkeypatch.setattr(run_lock, "_system_lock", late)
+    with pytest.raises(RunLockedError, match="process 7 on elsewhere"), RunLock(tmp_path):
+        pass
+    assert (tmp_path / "run.lock").read_text() == other
+
+
 def test_it_follows_a_folder_that_is_set_aside(tmp_path):
     """The folder is moved with the lock in it; a new one of the old name is held as before, the moved one no more."""
     run, aside = tmp_path / "run", tmp_path / "aside"
