@@ -1,4 +1,4 @@
-"""What a run does beside its iterations: reading pictures, starting, writing checkpoints and grids."""
+"""What a run does beside its iterations: reading images, starting, writing checkpoints and grids."""
 
 import os
 import statistics
@@ -14,7 +14,7 @@ import torch
 from hydra.utils import instantiate
 
 from benchmarks.settings import Setting
-from stylegan.cli.complete import complete
+from stylegan.configuration.complete import check, complete
 from stylegan.configuration.compose import composed
 
 ROOT = Path(__file__).parents[1]
@@ -22,15 +22,14 @@ ITERATIONS = 4
 
 
 def loading(setting: Setting, *, cached: bool, batches: int = 20) -> float:
-    """Images a second that the data module deals where nobody trains.
+    """Images a second that the data module gives out when nothing trains.
 
     Args: cached: all are kept in memory already, from an epoch before; else each is decoded or drawn.
     """
     # A set of so many that an epoch is as long as what is timed.
     words = [f"data.cache={str(cached).lower()}", f"data.num_items={batches * setting.batch}"]
-    composition = composed("train", [*setting.words, *words])
-    complete(composition)
-    data = instantiate(composition.config.data, _convert_="all")
+    config = complete(check(composed("train", [*setting.words, *words]))).config
+    data = instantiate(config.data, _convert_="all")
     data.setup("fit")
     stream = iter(data.train_dataloader())
     for _ in islice(stream, batches if cached else 1):

@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from benchmarks.settings import Setting
-from stylegan.cli.complete import complete, fill_labels
+from stylegan.configuration.complete import DataFacts, check, complete, label_values, with_values
 from stylegan.configuration.compose import composed
 from stylegan.networks.precision import PRECISIONS
 from stylegan.networks.synthesis import prepared
@@ -28,10 +28,8 @@ class Training:
     """
 
     def __init__(self, setting: Setting, device: torch.device):
-        composition = composed("train", setting.words)
-        complete(composition)
-        config = composition.config
-        fill_labels(config, 0)
+        config = complete(check(composed("train", setting.words))).config
+        config = with_values(config, label_values(config, DataFacts(setting.batch)))
         torch.manual_seed(0)
         self.module = instantiate(config.module).to(device)
         self._alone = Alone(self.module)
@@ -56,12 +54,12 @@ class Training:
 
     @torch.no_grad()
     def generate(self, generator: nn.Module | None = None) -> None:
-        """One batch of pictures.  Args: generator: None = the average one."""
+        """One batch of images.  Args: generator: None = the EMA generator."""
         (generator or self.module.generator_ema)(self._z, None)
 
     @contextmanager
     def drawing(self) -> Iterator[None]:
-        """Inside, the average generator stays as it is."""
+        """Inside, the EMA generator stays as it is."""
         with prepared(self.module.generator_ema.synthesis):
             yield
 

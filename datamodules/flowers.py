@@ -46,7 +46,9 @@ class FlowersData(ImageDataModule):
             worker_timeout_sec=worker_timeout_sec,
         )
         if resolution is None:
-            raise ValueError("resolution must be given for flowers, which have no size of their own, got null; try 32")
+            raise ValueError(
+                "resolution must be given for flowers, which have no size of their own, got null; try 32"
+            )
         if channels > 4:
             raise ValueError(
                 "channels must be 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGB and alpha) for flowers, "

@@ -1,13 +1,15 @@
 """What `explain=true` prints, and who is said to have set each value."""
 
+from dataclasses import replace
+
 import pytest
 from omegaconf import OmegaConf
 
-from stylegan.cli.complete import complete
 from stylegan.cli.train import main
 from stylegan.configuration import presets as presets
 from stylegan.configuration.compose import composed
 from stylegan.configuration.explain import explained
+from tests.configuration.completing import completed_from
 
 
 def rows(lines) -> dict[str, tuple[str, str]]:
@@ -18,7 +20,12 @@ def rows(lines) -> dict[str, tuple[str, str]]:
 
 def explanation(*overrides, config_dir=None) -> dict[str, tuple[str, str]]:
     composition = composed("train", overrides, config_dir=config_dir)
-    return rows(explained(composition, complete(composition).origins, memory="about 1 GB"))
+    return rows(lines_of(composition))
+
+
+def lines_of(composition) -> list[str]:
+    done = completed_from(composition)
+    return explained(replace(composition, config=done.config), done.origins, memory="about 1 GB")
 
 
 @pytest.fixture
@@ -70,14 +77,12 @@ def test_a_null_that_is_derived_is_not_the_users():
 
 
 def test_the_last_line_is_the_memory():
-    composition = composed("train", ["preset=tiny"])
-    lines = explained(composition, complete(composition).origins, memory="about 1 GB")
-    assert lines[-2:] == ["", "memory  about 1 GB"]
+    assert lines_of(composed("train", ["preset=tiny"]))[-2:] == ["", "memory  about 1 GB"]
 
 
 def test_every_value_is_told_once():
     composition = composed("train", ["preset=tiny"])
-    lines = explained(composition, complete(composition).origins, memory="about 1 GB")
+    lines = lines_of(composition)
     keys = [line.split()[0] for line in lines if line.startswith("  ")]
     assert len(keys) == len({*keys})
     config = OmegaConf.to_container(composition.config)

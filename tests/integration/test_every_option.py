@@ -1,6 +1,6 @@
 """Every file of every group is composed and built whole, as the commands build it.
 
-`tests/config/test_config_groups.py` looks at what single groups promise; here no group and no file can be forgotten,
+`tests/configuration/test_groups.py` looks at what single groups promise; here no group and no file can be forgotten,
 since they are read from the folder.
 """
 
@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 from hydra.utils import instantiate
+from pytorch_lightning.callbacks import Checkpoint
 
-from stylegan.cli.complete import complete, fill_labels
 from stylegan.cli.generate import main as generate
 from stylegan.configuration.compose import composed
 from stylegan.interop.checkpoint import save_generator
 from stylegan.networks import Generator
+from tests.configuration.completing import completed_from, labelled
 
 CONF = Path(__file__).parents[2] / "conf"
 FILES = sorted(path.relative_to(CONF) for path in CONF.glob("*/**/*.yaml"))
@@ -42,17 +43,16 @@ def test_a_training_with_this_file_can_be_built(file, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     composition = composed("train", [f"{file.parent}={file.stem}", *NARROW, *NEEDED.get(file.as_posix(), [])])
     assert composition.choices[str(file.parent)] == file.stem
-    complete(composition)
-    config = composition.config
-    fill_labels(config, 0, ())
+    config = labelled(completed_from(composition).config)
     instantiate(config.data, _convert_="all")
     module = instantiate(config.module)
     assert module.generator.size == module.discriminator.size
     callbacks = [instantiate(node) for node in config.callbacks.values()]
     loggers = [instantiate(node) for node in config.logger.values()]
     config.trainer.accelerator = "cpu"  # a machine without the real one refuses it
+    saves = any(isinstance(callback, Checkpoint) for callback in callbacks)
     trainer = instantiate(
-        config.trainer, callbacks=callbacks, logger=loggers or False, enable_checkpointing=False
+        config.trainer, callbacks=callbacks, logger=loggers or False, enable_checkpointing=saves
     )
     assert trainer.max_steps == -1 and trainer.max_epochs == -1
     if "wandb" not in config.logger:  # its logger makes its folder at once

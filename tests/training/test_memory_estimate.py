@@ -6,15 +6,13 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from stylegan.cli.complete import complete, fill_labels
 from stylegan.configuration.compose import composed
 from stylegan.training.memory_estimate import MemoryEstimate, count_networks, estimate_memory, memory_line
+from tests.configuration.completing import completed_from, labelled
 
 
 def estimate(overrides) -> MemoryEstimate:
-    composition = composed("train", overrides)
-    complete(composition)
-    return estimate_memory(composition.config)
+    return estimate_memory(completed_from(composed("train", overrides)).config)
 
 
 NETWORKS = [
@@ -29,9 +27,7 @@ NETWORKS = [
 @pytest.mark.parametrize("overrides", NETWORKS, ids=lambda words: words[0])
 def test_parameters_are_counted_exactly(overrides, c_dim):
     composition = composed("train", [*overrides, "discriminator.channel_max=24"])
-    complete(composition)
-    config = composition.config
-    fill_labels(config, c_dim)
+    config = labelled(completed_from(composition).config, c_dim)
     estimated = estimate_memory(config)
     for network, counted in (("generator", estimated.generator), ("discriminator", estimated.discriminator)):
         built = instantiate(config[network], _convert_="all")

@@ -1,0 +1,182 @@
+"""Make the mistakes of docs/mistakes.md and write down the answers: `python -m benchmarks.studies.make_mistakes`.
+
+Fails where a mistake gives a traceback, an exit code other than 2, or another number of lines than it has faults.
+"""
+
+import argparse
+import contextlib
+import io
+import os
+import shlex
+import signal
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+PAGE = Path(__file__).parents[2] / "docs" / "mistakes.md"
+# A mistake that is not refused would train for days.
+LONGEST_SECONDS = 120
+# What the working folder is called on the page.
+HOME = "/home/me"
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """command: as it is typed, without `python`. faults: how many lines it should give."""
+
+    command: str
+    faults: int = 1
+
+
+MISTAKES = (
+    # Words
+    Mistake("train.py resolutoin=64"),
+    Mistake("train.py prest=tiny"),
+    Mistake("train.py preset=tinny"),
+    Mistake("train.py data=folder data.pth=foxes"),
+    Mistake("train.py data=null"),
+    Mistake("train.py data=foxes"),
+    Mistake("train.py kimg=1000 gamma=10", faults=2),
+    Mistake("train.py loss.r1_gamma=0,5"),
+    Mistake("train.py loss.r1_gama=0.5 total_kimg=much optim.beta=[0,0.9]", faults=3),
+    Mistake("train.py ada.targt=0.5 generator.z_dim=abc data.xflip=often", faults=3),
+    Mistake("train.py data=folder foxes"),
+    Mistake("train.py seed=1,2"),
+    Mistake("generate.py --seeds 0-3"),
+    Mistake("train.py --config-dir my_cnf experiment=small"),
+    Mistake("train.py --config-dir my_conf experiment=typo"),
+    Mistake("train.py module.adversarial_loss._target_=my_loss.Hinge"),
+    # Values
+    Mistake("train.py total_kimg=-1 batch_size=0", faults=2),
+    Mistake("train.py loss.r1_gamma=-1"),
+    Mistake("train.py resolution=1000x600"),
+    Mistake("train.py batch_size=32 micro_batch=12"),
+    Mistake("train.py name=foxes/large"),
+    # Pictures
+    Mistake("train.py data=folder data.path=foxs"),
+    Mistake("train.py data=folder data.path=empty"),
+    Mistake("train.py data=folder data.path=damaged"),
+    Mistake("train.py data=folder data.path=foxes resolution=null"),
+    Mistake("train.py data=folder data.path=foxes batch_size=64"),
+    Mistake("train.py data=folder data.path=foxes data.labels=json"),
+    # Runs
+    Mistake("train.py runs_dir=notes.txt"),
+    Mistake("train.py --config-dir my_conf experiment=small name=done resume=never"),
+    Mistake("train.py --config-dir my_conf experiment=small name=done generator.z_dim=16"),
+    # Drawing
+    Mistake("generate.py network=cut.ckpt"),
+    Mistake("generate.py network=runs/done seeds=15-0"),
+    Mistake("generate.py network=runs/done label=2"),
+    Mistake("generate.py network=runs/done device=cuda:99"),
+)
+
+SMALL = """\
+# @package _global_
+defaults:
+  - override /preset: tiny
+  - override /trainer: cpu
+resolution: 8
+batch_size: 4
+total_kimg: 0.008
+generator: {z_dim: 8, w_dim: 8, channel_max: 8}
+discriminator: {channel_max: 8}
+callbacks:
+  snapshots: {columns: 2, rows: 2}
+"""
+
+
+def prepare(folder: Path) -> None:
+    """Makes what the commands are pointed at: pictures, recipes, a finished run, and a checkpoint that was cut."""
+    for name in ("foxes", "empty", "damaged", "my_conf/experiment"):
+        (folder / name).mkdir(parents=True)
+    for i in range(6):
+        Image.new("RGB", (40 + 8 * (i // 3), 40), (40 * i, 90, 30)).save(folder / "foxes" / f"{i}.png")
+        (folder / "damaged" / f"{i}.png").write_bytes(b"\x89PNG")
+    (folder / "notes.txt").write_text("no pictures\n")
+    (folder / "my_conf" / "experiment" / "small.yaml").write_text(SMALL)
+    (folder / "my_conf" / "experiment" / "typo.yaml").write_text("# @package _global_\nresolutoin: 64\n")
+    code, stderr = answer("train.py --config-dir my_conf experiment=small name=done", folder)
+    assert code == 0, stderr
+    (checkpoint,) = (folder / "runs" / "done" / "checkpoints").glob("*.ckpt")
+    (folder / "cut.ckpt").write_bytes(checkpoint.read_bytes()[:1000])
+
+
+def answer(command: str, folder: Path) -> tuple[int, str]:
+    """Runs a command in `folder`.  Returns: its exit code and what it wrote to stderr.
+
+    Raises: whatever would be a traceback; TimeoutError where the command was not refused.
+    """
+    from stylegan.cli import generate, train
+
+    program, *words = shlex.split(command)
+    main = {"train.py": train.main, "generate.py": generate.main}[program]
+    stderr = io.StringIO()
+    with _inside(folder), contextlib.redirect_stderr(stderr), contextlib.redirect_stdout(io.StringIO()):
+        code = main(words)
+    return code, stderr.getvalue()
+
+
+@contextlib.contextmanager
+def _inside(folder: Path) -> Iterator[None]:
+    def too_long(*_) -> None:
+        raise TimeoutError("the command was not refused")
+
+    before = Path.cwd()
+    os.chdir(folder)
+    old = signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(LONGEST_SECONDS)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, old)
+        os.chdir(before)
+
+
+def lines_of(mistake: Mistake, folder: Path) -> list[str]:
+    """What a mistake answers, without the program's name.
+
+    Raises: SystemExit where it is not one line a fault and exit code 2, or where something was made.
+    """
+    before = sorted(folder.rglob("*"))
+    code, stderr = answer(mistake.command, folder)
+    told = stderr.replace(str(folder), HOME)
+    lines = [line.partition(": ")[2] for line in told.splitlines()]
+    if sorted(folder.rglob("*")) != before:
+        raise SystemExit(f"{mistake.command}: files were left behind")
+    if code != 2 or len(lines) != mistake.faults or not all(lines):
+        raise SystemExit(f"{mistake.command}: exit code {code}, {mistake.faults} lines expected, got\n{told}")
+    return lines
+
+
+def table(rows: list[tuple[Mistake, list[str]]]) -> str:
+    lines = ["| `python ...` | answer |", "|---|---|"]
+    for mistake, answers in rows:
+        answers = [line.replace("|", "\\|").replace("<", "&lt;") for line in answers]
+        lines.append(f"| `{mistake.command}` | {'<br>'.join(answers)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary).resolve()
+        prepare(folder)
+        rows = [(mistake, lines_of(mistake, folder)) for mistake in MISTAKES]
+    PAGE.write_text(
+        "# Mistakes and their answers\n\n"
+        "A command answers a mistake on stderr with one line a fault, which names the key or the file, the value, and\n"
+        "the nearest right thing or the way out. The exit code is 2, and no folder is left behind. A traceback is a\n"
+        "bug in this project.\n\n"
+        "`python -m benchmarks.studies.make_mistakes` wrote this table by making each of the mistakes. There was a\n"
+        "folder `foxes` of six pictures, `empty` without any, `damaged` with six cut ones, a run `done`, and\n"
+        "`cut.ckpt`.\n\n" + table(rows) + "\n",
+        encoding="utf-8",
+    )
+
+
+if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    main()
