@@ -17,7 +17,6 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from stylegan.configuration.compose import VERSION_BASE, Composition
-from stylegan.configuration.memory_estimate import memory_line
 
 # The order of `conf/train.yaml`: what is learned, then on what, then how it is told.
 SECTIONS = ("generator", "discriminator", "loss", "optim", "ema", "ada", "augpipe", "data", "module")
@@ -28,10 +27,13 @@ _FURNITURE = frozenset({"_convert_"})
 Row = tuple[str, str, str]  # key, value, origin
 
 
-def explained(composition: Composition, origins: Mapping[str, str]) -> list[str]:
+def explained(composition: Composition, origins: Mapping[str, str], *, memory: str) -> list[str]:
     """The lines of `explain=true`.
 
-    Args: composition: complete. origins: {dotted key: origin}.
+    Args:
+        composition: complete.
+        origins: {dotted key: origin}.
+        memory: what training will take, in one line.
     """
     config = OmegaConf.to_container(composition.config)
     sections = {"groups": list(_groups(composition))}
@@ -39,7 +41,7 @@ def explained(composition: Composition, origins: Mapping[str, str]) -> list[str]
     sections["run"] = list(_rows({**roots, "resolution": _size(config["resolution"])}, "", origins))
     for name in sorted(config.keys() - roots.keys(), key=lambda name: (_place(name), name)):
         sections[name] = list(_rows(config[name], f"{name}.", origins))
-    return [*_table(sections), "", f"memory  {memory_line(composition.config)}"]
+    return [*_table(sections), "", f"memory  {memory}"]
 
 
 def _place(section: str) -> int:
