@@ -22,7 +22,7 @@ from stylegan.evaluation import (
     Watch,
     truncate_records_after,
 )
-from stylegan.machine.console import warn
+from stylegan.machine.console import say, warn
 from stylegan.runs.folder import RunFolder
 from stylegan.training.clock import is_due
 
@@ -133,7 +133,7 @@ class Metrics(RunCallback):
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if trainer.is_global_zero and (module.is_last or self.best.ends_run):
             for line in self.best.lines():
-                print(f"metrics     {line}", flush=True)
+                say(f"metrics     {line}")
 
     def state_dict(self) -> dict[str, Any]:
         return {**self.best.state_dict(), "owed": self._owed}

@@ -14,6 +14,7 @@ from rich.progress import Progress as RichProgress
 
 from callbacks.control import RunCallback, TrainingModule
 from stylegan.distributed.collectives import world
+from stylegan.machine.console import say
 
 RATE_WINDOW_SEC = 60.0
 
@@ -44,7 +45,7 @@ class Progress(RunCallback):
         self._seen = deque([(time.monotonic(), module.images)])
         if trainer.is_global_zero:
             for line in getattr(module, "start_lines", tuple)():
-                print(line, flush=True)
+                say(line)
         if trainer.is_global_zero and sys.stdout.isatty():
             text = TextColumn("{task.description}", markup=False)
             self._bar = RichProgress(BarColumn(bar_width=20), text, console=Console(), auto_refresh=False)
@@ -66,7 +67,7 @@ class Progress(RunCallback):
         if self._bar:
             self._bar.update(self._bar.task_ids[0], completed=images, description=line, refresh=True)
         else:
-            print(line, flush=True)
+            say(line)
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._stop()
@@ -141,7 +142,4 @@ class Machine(RunCallback):
             if name in self._before and self._before[name] != value
         ]
         if changed and trainer.is_global_zero:
-            print(
-                f"note        {', '.join(changed)}: the last bits will differ from those of before",
-                flush=True,
-            )
+            say(f"note        {', '.join(changed)}: the last bits will differ from those of before")

@@ -28,7 +28,7 @@ from stylegan.evaluation import (
 )
 from stylegan.loggers import log_means
 from stylegan.loggers.rows import RowLogger
-from stylegan.machine.console import going_on_without, warn
+from stylegan.machine.console import say, surviving_full_disk, warn
 from stylegan.runs.folder import RunFolder, checkpoint_name
 
 
@@ -96,16 +96,16 @@ class ScoreReports:
     ) -> None:
         """Writes one score. Args: better: its results that are now the best."""
         network = self._network_file(trainer, module)
-        with going_on_without(f"metric-{score.name}.jsonl"):
+        with surviving_full_disk(f"metric-{score.name}.jsonl"):
             append_record(self.folder.path, score, images=module.images, network=network, processes=world())
         # The protocol is part of the chart's name, so that no curve joins scores that do not compare.
         tag = protocol_id(score.protocol)
         means = {f"Metrics/{name}/{tag}": value for name, value in score.results.items()}
         for logger in trainer.loggers:
             if not isinstance(logger, RowLogger):
-                with going_on_without(f"the scores in {type(logger).__name__}"):
+                with surviving_full_disk(f"the scores in {type(logger).__name__}"):
                     log_means(logger, means, module.images)
-        print(f"metrics     kimg {module.kimg:.3f}  {in_line(score, better)}", flush=True)
+        say(f"metrics     kimg {module.kimg:.3f}  {in_line(score, better)}")
 
     def _network_file(self, trainer: pl.Trainer, module: TrainingModule) -> str | None:
         """The generator's file of this iteration, which is written after its scores; None where none will be."""
@@ -139,5 +139,5 @@ class ScoreReports:
         except (EvaluationStoppedError, ValueError) as error:
             warn(f"the report was not finished ({error}); stylegan-evaluate report=true writes it")
             return
-        with going_on_without("report.html"):
+        with surviving_full_disk("report.html"):
             publish_report(report, self.folder.path, self.folder.path.name)

@@ -8,7 +8,7 @@ import torch
 
 from callbacks.control import MAINTENANCE, RunCallback, check_every_kimg
 from stylegan.loggers import RowLogger, define_kimg_axis, forget_after, log_means
-from stylegan.machine.console import going_on_without
+from stylegan.machine.console import surviving_full_disk
 from stylegan.machine.memory import resident_bytes
 from stylegan.training.stats import Stat
 
@@ -59,7 +59,7 @@ class StatsTicks(RunCallback):
                 if isinstance(logger, RowLogger):
                     logger.truncate_after(module.images)
                 else:
-                    with going_on_without(f"the mark of a new start in {type(logger).__name__}"):
+                    with surviving_full_disk(f"the mark of a new start in {type(logger).__name__}"):
                         forget_after(logger, module.images)
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
@@ -123,7 +123,7 @@ def _hand_out(loggers: list[pl.loggers.Logger], row: dict[str, Stat], images: in
     timestamp = time.time()
     means = {name: stat.mean for name, stat in row.items()}
     for logger in loggers:
-        with going_on_without(f"a row of {type(logger).__name__}"):
+        with surviving_full_disk(f"a row of {type(logger).__name__}"):
             if isinstance(logger, RowLogger):
                 logger.log_row(row, timestamp=timestamp)
             else:

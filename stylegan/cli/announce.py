@@ -13,17 +13,13 @@ from omegaconf import DictConfig
 
 from stylegan.configuration.batches import effective_group
 from stylegan.errors import TrainingUnstableError
+from stylegan.machine.console import say
 from stylegan.runs.folder import RunFolder, images_of
 from stylegan.runs.resume import stored_config
 from stylegan.sizes import parse_size, size_text
 
 if TYPE_CHECKING:  # the plan measures memory, and says so with `say`
     from stylegan.cli.plan import Plan
-
-
-def say(line: str) -> None:
-    """Prints at once: into a log file, too, where Python would keep it back."""
-    print(line, flush=True)
 
 
 def say_start(plan: "Plan", choices: Mapping[str, str | None], notes: Iterable[str]) -> None:

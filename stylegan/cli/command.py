@@ -31,6 +31,7 @@ from stylegan.configuration.hydra_errors import explain
 from stylegan.configuration.suggestions import options_of
 from stylegan.configuration.user_code import importable, leave_out_unasked, mistyped
 from stylegan.errors import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, EXIT_USER_ERROR, UserError
+from stylegan.machine.console import say_error
 
 
 @dataclass(frozen=True)
@@ -198,7 +199,7 @@ def exit_code_of(
         return command()
     except KeyboardInterrupt:
         if report is None:
-            print(f"{program}: interrupted", file=sys.stderr)
+            say_error(f"{program}: interrupted")
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         if not _nobody_reads():
@@ -225,7 +226,7 @@ def report_fault(
         raise error
     for fault in text.splitlines() or [""]:
         if report is None:
-            print(f"{program}: {fault}", file=sys.stderr)
+            say_error(f"{program}: {fault}")
         else:
             report(fault)
     return error.exit_code if isinstance(error, UserError) else EXIT_USER_ERROR

@@ -13,6 +13,7 @@ from stylegan.configuration.compose import Composition, keys_of
 from stylegan.configuration.hydra_errors import from_input
 from stylegan.configuration.user_code import nonsense_in
 from stylegan.errors import UserError
+from stylegan.machine.console import say
 from stylegan.machine.process import prepare_host
 from stylegan.runs.folder import RunFolder, images_of
 from stylegan.runs.network_files import find_network
@@ -34,7 +35,7 @@ def generate(composition: Composition) -> Result:
         network = find_network(config.network, runs_dir=config.runs_dir)
         out = default_out(network) if config.out is None else Path(config.out).expanduser()
         out = out / folder_of_job(composition.swept)
-        print(f"network: {network}", flush=True)
+        say(f"network: {network}")
         # By Python, not by interpolation: a path that holds `${` would be looked up a second time.
         task = instantiate(config.task)(
             network=network,

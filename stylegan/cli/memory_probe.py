@@ -17,12 +17,13 @@ from typing import Any, NamedTuple
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from stylegan.cli.announce import quiet_lightning, say
+from stylegan.cli.announce import quiet_lightning
 from stylegan.configuration.batches import devices_of, share_of_device, whole_groups
 from stylegan.configuration.complete import with_values
 from stylegan.configuration.hydra_errors import explain
 from stylegan.distributed.processes import Process, this_process
 from stylegan.errors import UserError
+from stylegan.machine.console import say
 from stylegan.machine.memory import Room, held_bytes, in_words, promised_bytes, room_of_machine
 from stylegan.machine.process import end_with_starter, environment_of_child, give_back_memory, prepare_host
 from stylegan.runs.records import resolved_text

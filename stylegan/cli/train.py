@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 
-from stylegan.cli.announce import quiet_lightning, say, say_finished_already, say_start
+from stylegan.cli.announce import quiet_lightning, say_finished_already, say_start
 from stylegan.cli.command import Result, report_fault, run_command
 from stylegan.cli.plan import (
     Plan,
@@ -30,7 +30,7 @@ from stylegan.configuration.schema import AUTO
 from stylegan.distributed.launch import RunProcesses, processes_of_run
 from stylegan.distributed.processes import is_lost_connection, this_process
 from stylegan.errors import EXIT_TRY_AGAIN, ProcessLostError, RunEndedError, UserError
-from stylegan.machine.console import outliving_its_log
+from stylegan.machine.console import say, surviving_lost_output
 from stylegan.machine.process import end_with_starter, leaving_at_once, prepare_host
 from stylegan.runs.folder import RunFolder
 from stylegan.runs.lock import RunLock
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         a checkpoint cannot be read now, 70 given up after non-finite weights.
     """
     prepare_host()
-    with leaving_at_once(), outliving_its_log():
+    with leaving_at_once(), surviving_lost_output():
         try:
             process = this_process()
         except ValueError as error:

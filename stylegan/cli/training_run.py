@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from stylegan.cli.announce import lines_about_instability, say, say_interrupted, say_where_to_look
+from stylegan.cli.announce import lines_about_instability, say_interrupted, say_where_to_look
 from stylegan.cli.command import Result
 from stylegan.cli.plan import Plan
 from stylegan.configuration.batches import devices_of
@@ -25,6 +25,7 @@ from stylegan.errors import (
     TrainingUnstableError,
     UserError,
 )
+from stylegan.machine.console import say
 from stylegan.machine.memory import ran_out
 from stylegan.runs.records import record_rollback
 from stylegan.runs.resume import last_good

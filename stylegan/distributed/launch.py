@@ -20,6 +20,7 @@ from typing import Any
 
 from stylegan.distributed.processes import LOOPBACK, Process, is_lost_connection, this_process
 from stylegan.errors import EXIT_TRY_AGAIN, ProcessLostError, RunEndedError, UserError
+from stylegan.machine.console import say_error
 from stylegan.machine.process import environment_of_child
 
 # A process that ends breaks the connections to the others, which mostly notice at once. GPUs may wait for ever.
@@ -251,7 +252,7 @@ class StartedProcesses(RunProcesses):
         time.sleep(_NOTICED_SEC)
         if not self._closing:
             # The main thread waits inside a kernel that will never end. What is saved is saved.
-            print("another process of the run is gone; repeat the same command", file=sys.stderr, flush=True)
+            say_error("another process of the run is gone; repeat the same command")
             for worker in self._workers:
                 worker.kill()
             os._exit(EXIT_TRY_AGAIN)

@@ -1,6 +1,5 @@
 """Evaluation: the work of the evaluate command. One or several networks are scored against one set of images."""
 
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -18,6 +17,7 @@ from stylegan.evaluation.reporting import publish_report, report_on
 from stylegan.evaluation.score_history import ranked
 from stylegan.evaluation.settings import MetricSettings
 from stylegan.evaluation.shared_work import Watch
+from stylegan.machine.console import say, say_error
 from stylegan.machine.devices import device_named
 from stylegan.networks.precision import lower, precision_on
 from stylegan.report import provenance_of
@@ -184,7 +184,7 @@ class Evaluation:
 
         known = on_rank_zero(look)
         for name in known if rank() == 0 else ():
-            print(f"{network.name}  {name} is in {record_path(self.folder, name)} already")
+            say(f"{network.name}  {name} is in {record_path(self.folder, name)} already")
         return known
 
     def _publish(self, network: Network, scores: Sequence[Score]) -> None:
@@ -195,11 +195,11 @@ class Evaluation:
             name = protocol_id(score.protocol)
             if name not in self._printed_protocols:
                 self._printed_protocols.add(name)
-                print(f"protocol {name}  {score.name}: {in_words(score.protocol)}", flush=True)
+                say(f"protocol {name}  {score.name}: {in_words(score.protocol)}")
         numbers = [f"{name} {value:.5g}" for score in scores for name, value in score.results.items()]
         place = network.name if network.images is None else f"kimg {network.images / 1000:.3f}"
         if numbers:
-            print("  ".join([place, *numbers]), flush=True)
+            say("  ".join([place, *numbers]))
         for score in scores:
             self._record(network, score)
 
@@ -209,11 +209,9 @@ class Evaluation:
         except OSError as error:
             path = record_path(self.folder, score.name)
             self.unrecorded.append(path)
-            print(
+            say_error(
                 f"stylegan-evaluate: {path} could not be written ({error.strerror or error}), and lacks the score of"
-                f" {network.name}; make room and run the command again, or name another folder by out=...",
-                file=sys.stderr,
-                flush=True,
+                f" {network.name}; make room and run the command again, or name another folder by out=..."
             )
 
 
@@ -230,7 +228,7 @@ def print_best(scores: Sequence[tuple[Network, Score]]) -> None:
         choose = max if higher_is_better(name) else min
         value, network = choose(entries, key=lambda entry: entry[0])
         under = f" (protocol {protocol})" if names.count(name) > 1 else ""
-        print(f"best {name}{under}: {value:.6g}  {network.path}", flush=True)
+        say(f"best {name}{under}: {value:.6g}  {network.path}")
 
 
 def check_writable(folder: Path, definitions: Sequence[Definition]) -> None:

@@ -14,6 +14,7 @@ from stylegan.evaluation.shared_work import Watch
 from stylegan.features import Detector, open_detector
 from stylegan.images import to_float, to_uint8
 from stylegan.latents import Sampler, latents_of
+from stylegan.machine.console import say
 from stylegan.machine.devices import full_precision
 from stylegan.networks.precision import precision_text
 from stylegan.networks.synthesis import prepared
@@ -105,10 +106,10 @@ def publish_report(report: Report, folder: Path, network: str) -> None:
     """
     page = write_report(report, folder, title=f"Is it learning or copying? {network}")
     for note in report.notes:
-        print(f"report      {note}", flush=True)
+        say(f"report      {note}")
     for finding in report.findings:
-        print(f"report      {finding.verdict:<8}{finding.title} {finding.result}", flush=True)
-    print(f"report      {page}", flush=True)
+        say(f"report      {finding.verdict:<8}{finding.title} {finding.result}")
+    say(f"report      {page}")
 
 
 def evidence_of(

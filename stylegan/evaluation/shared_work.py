@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from stylegan.distributed.collectives import gather_to_first, largest_over_ranks, rank, world
+from stylegan.machine.console import say
 
 T = TypeVar("T")
 
@@ -56,7 +57,7 @@ class Watch:
     ):
         self.asked_to_stop = asked_to_stop
         self.end = None if time_limit_sec is None else time.monotonic() + time_limit_sec
-        self.say = say or _print
+        self.say = say or _say_on_rank_zero
 
     def rounds(self, items: Iterable[T], total: int, what: str) -> Iterator[T]:
         """The items; before each, all processes agree to continue.
@@ -120,9 +121,9 @@ def _raise(answer: int) -> None:
         raise EvaluationStoppedError(answer == _STOPPED)
 
 
-def _print(line: str) -> None:
+def _say_on_rank_zero(line: str) -> None:
     if rank() == 0:
-        print(f"metrics     {line}", flush=True)
+        say(f"metrics     {line}")
 
 
 def chunks_of(total: int) -> list[range]:

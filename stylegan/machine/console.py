@@ -68,7 +68,7 @@ def say_error(line: str) -> None:
 
 
 @contextmanager
-def going_on_without(what: str) -> Iterator[None]:
+def surviving_full_disk(what: str) -> Iterator[None]:
     """Inside, a full disk costs `what` alone, with one warning."""
     try:
         yield
@@ -79,7 +79,7 @@ def going_on_without(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def outliving_its_log() -> Iterator[None]:
+def surviving_lost_output() -> Iterator[None]:
     """Inside, lines that cannot be written are lost, and nothing else is: no write to the console raises OSError."""
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = (_forgiving(stream) for stream in before)

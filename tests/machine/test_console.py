@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stylegan.machine.console import going_on_without, outliving_its_log, say, say_error, warn
+from stylegan.machine.console import say, say_error, surviving_full_disk, surviving_lost_output, warn
 
 ROOT = Path(__file__).parents[2]
 ROOM_BYTES = 1000
@@ -78,13 +78,13 @@ def test_a_stream_that_is_gone_is_an_error_as_for_print(monkeypatch):
 
 
 def test_a_full_disk_costs_one_thing_and_a_warning(capsys):
-    with going_on_without("a row"):
+    with surviving_full_disk("a row"):
         raise OSError(errno.ENOSPC, "No space left on device")
     out = capsys.readouterr().out
     assert (
         out.startswith("warning     the disk is full: a row could not be written (") and out.count("\n") == 1
     )
-    with pytest.raises(OSError, match="denied"), going_on_without("a row"):
+    with pytest.raises(OSError, match="denied"), surviving_full_disk("a row"):
         raise OSError(errno.EACCES, "Permission denied")
 
 
@@ -99,7 +99,7 @@ def test_without_it_a_full_log_ends_the_program(tmp_path, talk):
 def test_a_full_log_costs_its_lines_alone(tmp_path, monkeypatch, variable, talk):
     if variable:
         monkeypatch.setenv(variable, "1")
-    inside = f"{LOG}from stylegan.machine.console import outliving_its_log\nwith outliving_its_log(): {TALKS[talk]}"
+    inside = f"{LOG}from stylegan.machine.console import surviving_lost_output\nwith surviving_lost_output(): {TALKS[talk]}"
     assert run(tmp_path, inside) == (0, "done")
     log = (tmp_path / "log.txt").read_text()
     assert len(log) == ROOM_BYTES
@@ -118,7 +118,7 @@ def test_the_answer_to_a_signal_needs_no_room_either(tmp_path):
 
 def test_what_is_no_file_is_left_as_it_is(capsys):
     before = sys.stdout
-    with outliving_its_log():
+    with surviving_lost_output():
         assert sys.stdout is before
         print("heard")
     assert capsys.readouterr().out == "heard\n"
@@ -127,7 +127,7 @@ def test_what_is_no_file_is_left_as_it_is(capsys):
 def test_the_streams_come_back(tmp_path, monkeypatch):
     with open(tmp_path / "log.txt", "w") as log:
         monkeypatch.setattr(sys, "stdout", log)
-        with outliving_its_log():
+        with surviving_lost_output():
             assert sys.stdout is not log
             print("heard", end="")
         assert sys.stdout is log
