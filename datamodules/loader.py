@@ -8,9 +8,9 @@ import torch
 from torch._utils import ExceptionWrapper
 from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_info
 
-from datamodules.datasets import BadImageError
 from datamodules.sampler import ResumableSampler
 from datamodules.workers import Reading, WorkerBatches, WorkersLost, start_worker
+from stylegan.errors import BadImageError
 
 MOST_RESTARTS = 3
 

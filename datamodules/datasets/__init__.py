@@ -4,11 +4,10 @@ from datamodules.datasets.flowers_dataset import FlowersDataset
 from datamodules.datasets.folder import FolderFiles
 from datamodules.datasets.image_dataset import Chosen, ImageDataset, XFlipped
 from datamodules.datasets.open_pictures import open_pictures
-from datamodules.datasets.pictures import BadImageError, PictureDataset
+from datamodules.datasets.pictures import PictureDataset
 from datamodules.datasets.zip_file import ZipFiles
 
 __all__ = [
-    "BadImageError",
     "Chosen",
     "FlowersDataset",
     "FolderFiles",

@@ -11,10 +11,7 @@ import torch
 from datamodules.datasets.decoding import UNREADABLE, Size, decode_picture, reason_of
 from datamodules.datasets.image_dataset import ImageDataset
 from datamodules.datasets.labels import Labels, no_labels
-
-
-class BadImageError(ValueError):
-    """A file of the data set that cannot be read; the message names it and the way out."""
+from stylegan.errors import BadImageError
 
 
 class PictureFiles(Protocol):

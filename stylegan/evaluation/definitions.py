@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
+from stylegan.features.registry import DETECTORS
+
 NONE = "none"
-DETECTORS = ("builtin", "inception", "vgg16", "lpips-vgg16", "clip", "dinov2")
 
 _PUBLISHED_FAKES = 50_000
 _LEGACY_REALS = 50_000

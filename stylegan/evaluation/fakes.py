@@ -11,12 +11,11 @@ from stylegan.evaluation.definitions import Definition
 from stylegan.evaluation.published import check_published
 from stylegan.images import to_uint8
 from stylegan.latents import Sampler, latents_of
-from stylegan.latents.seed_images import LARGEST_PSI
+from stylegan.latents.seed_images import LARGEST_PSI, NOISE_MODES
 from stylegan.latents.seeds import MAX_SEED
 
 # Of a report.
 NUM_FAKES = 400
-NOISE_MODES = ("random", "const", "none")
 # Keeps the choice of labels apart from other draws under the same seed.
 _LABEL_STREAM = int.from_bytes(b"eval", "big")
 

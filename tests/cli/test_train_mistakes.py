@@ -151,7 +151,8 @@ def lines_of(capsys, *words: str, config_name: str = "train") -> list[str]:
         ("data=folder data.pth=x", "there is no key data.pth; did you mean data.path?"),
         (
             "callbacks.quux=1",
-            "callbacks.quux; callbacks has checkpoint, machine, metrics, non_finite_guard, preemption, progress, snapshots, stats",
+            "callbacks.quux; callbacks has checkpoint, machine, metrics, non_finite_guard, preemption, progress,"
+            " snapshots, stats",
         ),
         ("seed=abc", "seed must be a whole number, got 'abc'"),
         ("optim.betas=[0,abc]", "optim.betas[1] must be a number, got 'abc'"),

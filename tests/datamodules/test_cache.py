@@ -16,8 +16,9 @@ from PIL import Image
 
 from datamodules import FlowersData, FolderData, caching
 from datamodules.caching import check_cache, keep_pixels
-from datamodules.datasets import BadImageError, ImageDataset, pictures
+from datamodules.datasets import ImageDataset, pictures
 from datamodules.datasets.pixel_memory import PixelMemory
+from stylegan.errors import BadImageError
 from stylegan.machine.memory import Room, promised_bytes
 from tests.datamodules.test_module import assert_same_batches, fit
 

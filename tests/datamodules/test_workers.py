@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from datamodules import loader
-from datamodules.datasets import BadImageError
 from datamodules.loader import WorkersGivenUp
 from datamodules.sampler import ResumableSampler
+from stylegan.errors import BadImageError
 from tests.datamodules import test_module
 from tests.datamodules.test_module import assert_same_batches
 
