@@ -5,6 +5,7 @@ Hydra's own main is left the rest: `--multirun`, and flags that only show someth
 
 import os
 import select
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,7 +27,9 @@ from stylegan.configuration.compose import (
     keys_of,
     refuse_empty_groups,
 )
+from stylegan.configuration.help import help_lines
 from stylegan.configuration.hydra_errors import explain
+from stylegan.configuration.schema import COMMANDS
 from stylegan.configuration.suggestions import options_of
 from stylegan.configuration.user_code import importable, leave_out_unasked, mistyped
 from stylegan.errors import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, EXIT_USER_ERROR, UserError
@@ -52,9 +55,11 @@ def run_command(
         return exit_code_of(lambda: run(composition), program=program, keys=keys)
 
     def command() -> int:
-        line = CommandLine(arguments)
+        line = CommandLine(arguments, COMMANDS[config_name])
         refuse_empty_groups(line.overrides)
         with importable(line.config_dir):
+            if line.help:
+                return _print_help(config_name, line)
             if line.for_hydra:
                 return _run_by_hydra(config_name, guarded, line)
             try:
@@ -64,6 +69,14 @@ def run_command(
             return run(composition)
 
     return exit_code_of(command, program=program, keys=keys)
+
+
+def _print_help(config_name: str, line: CommandLine) -> int:
+    composition = composed(config_name, line.overrides, config_dir=line.config_dir)
+    for text in help_lines(COMMANDS[config_name], composition, width=shutil.get_terminal_size().columns):
+        print(text)
+    sys.stdout.flush()  # here a reader that is gone is noticed
+    return 0
 
 
 def _find_home(config: DictConfig) -> None:

@@ -14,7 +14,15 @@ from stylegan.configuration.compose import Composition
 from stylegan.configuration.explain import origins, users_keys
 from stylegan.configuration.presets import NULL_IS_A_VALUE, derive, names
 from stylegan.configuration.presets import keys as preset_keys
-from stylegan.configuration.schema import AUTO, BY_THE_COMMAND, FROM_THE_DATA, RunConfig, scalar_faults
+from stylegan.configuration.schema import (
+    AUTO,
+    BY_THE_COMMAND,
+    COMMAND,
+    FROM_THE_DATA,
+    TRAIN,
+    RunConfig,
+    scalar_faults,
+)
 from stylegan.configuration.suggestions import nearest
 from stylegan.configuration.user_code import mistyped
 from stylegan.distributed.processes import this_process
@@ -60,16 +68,8 @@ def check(config: DictConfig) -> None:
         )
     faults += _runs_among_pictures(config)
     derived = [key for key in preset_keys() if OmegaConf.select(config, key) is None]
-    later = {
-        "name",
-        "run_dir",
-        "resolution",
-        "micro_batch",  # its faults are told already
-        "trainer.devices",
-        "trainer.num_nodes",
-        *FROM_THE_DATA,
-        *derived,
-    }
+    # The faults of micro_batch are reported already.
+    later = {"resolution", "micro_batch", *TRAIN.filled_by(COMMAND), *FROM_THE_DATA, *derived}
     if not size_faults and config.resolution is not None:
         later -= {"resolution"}
     faults += mistyped(config, later=later)

@@ -14,9 +14,9 @@ from hydra.utils import call, instantiate
 from omegaconf import DictConfig
 
 from stylegan.configuration.batches import count_devices
-from stylegan.configuration.hydra_errors import from_input, is_bad_picture
+from stylegan.configuration.hydra_errors import from_input, instantiate_part
 from stylegan.distributed.processes import is_lost_connection
-from stylegan.errors import EXIT_INTERRUPTED, ProcessLostError, UserError
+from stylegan.errors import EXIT_INTERRUPTED, BadImageError, ProcessLostError, UserError
 from stylegan.machine.memory import ran_out
 
 # What a file that cannot be read, or holds something else, makes torch and Lightning raise.
@@ -38,16 +38,16 @@ def build(config: DictConfig) -> Parts:
     """
     # The first weights are drawn from torch's own generator, and nothing later is.
     call({"_target_": "torch.manual_seed", "seed": config.seed})
-    module = instantiate(config.module)
-    callbacks = _instantiate_each(config.callbacks, "callbacks")
-    loggers = _instantiate_each(config.logger, "logger")
+    module = instantiate_part(config, "module")
+    callbacks = _instantiate_each(config, "callbacks")
+    loggers = _instantiate_each(config, "logger")
     # Without a callback of this kind Lightning would add its own, with it Lightning must not be told "no".
     keeps = any(base.__name__ == "Checkpoint" for part in callbacks for base in type(part).__mro__)
     chosen = {}
     if config.trainer.strategy == "auto" and devices_of(config) > 1:
         chosen["strategy"] = instantiate({"_target_": "stylegan.distributed.strategy.FlatStrategy"})
-    trainer = instantiate(
-        config.trainer, callbacks=callbacks, logger=loggers or False, enable_checkpointing=keeps, **chosen
+    trainer = instantiate_part(
+        config, "trainer", callbacks=callbacks, logger=loggers or False, enable_checkpointing=keeps, **chosen
     )
     if hasattr(module, "settle_precision"):
         with from_input():
@@ -60,12 +60,13 @@ def devices_of(config: DictConfig) -> int:
     return count_devices(config.trainer.devices, config.trainer.get("num_nodes", 1))
 
 
-def _instantiate_each(nodes: Mapping[str, Any], group: str) -> list[Any]:
+def _instantiate_each(config: DictConfig, group: str) -> list[Any]:
     """The parts of a group, those that are null being switched off."""
+    nodes = config[group]
     for key, node in nodes.items():
         if node is not None and not (isinstance(node, Mapping) and "_target_" in node):
             raise UserError(f"{group}.{key} has no _target_; the keys of {group} are {', '.join(nodes)}")
-    return [instantiate(node) for node in nodes.values() if node is not None]
+    return [instantiate_part(config, f"{group}.{key}") for key, node in nodes.items() if node is not None]
 
 
 def fit(parts: Parts, data: Any, checkpoint: Path | None, *, resume: str | None = None) -> int:
@@ -80,7 +81,7 @@ def fit(parts: Parts, data: Any, checkpoint: Path | None, *, resume: str | None 
     try:
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     except Exception as error:
-        if is_bad_picture(error):
+        if isinstance(error, BadImageError):
             raise UserError(str(error).strip().splitlines()[-1]) from error
         if trainer.world_size > 1 and is_lost_connection(error):
             raise ProcessLostError(str(error).splitlines()[0]) from error

@@ -11,11 +11,11 @@ from omegaconf import DictConfig, OmegaConf
 from stylegan.cli.command import exit_code_of
 from stylegan.cli.fitting import build, fit, quiet_lightning
 from stylegan.configuration.command_line import CommandLine
-from stylegan.configuration.hydra_errors import explain, is_trouble
+from stylegan.configuration.hydra_errors import explain
 from stylegan.configuration.user_code import importable
 from stylegan.distributed.launch import Team
 from stylegan.distributed.processes import Process, is_lost_connection
-from stylegan.errors import EXIT_TRY_AGAIN, ProcessLostError
+from stylegan.errors import EXIT_TRY_AGAIN, ProcessLostError, TrainingUnstableError
 from stylegan.machine.process import end_with_starter
 
 
@@ -68,7 +68,7 @@ def _take_part(team: Team, message: dict[str, Any]) -> dict[str, Any]:
         try:
             fit(parts, data, checkpoint)
         except Exception as error:
-            if not is_trouble(error):
+            if not isinstance(error, TrainingUnstableError):
                 raise
         message = team.hear()
         if "rollbacks" not in message or "config" in message:

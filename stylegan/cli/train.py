@@ -23,14 +23,14 @@ from stylegan.cli.follow import follow
 from stylegan.cli.memory_probe import measured_micro_batch
 from stylegan.configuration.compose import Composition
 from stylegan.configuration.explain import explained
-from stylegan.configuration.hydra_errors import from_input, is_trouble
+from stylegan.configuration.hydra_errors import from_input
 from stylegan.configuration.schema import AUTO
 from stylegan.distributed.launch import Team, team_of
 from stylegan.distributed.processes import this_process
-from stylegan.errors import ProcessLostError, UserError
+from stylegan.errors import ProcessLostError, TrainingUnstableError, UserError
 from stylegan.machine.console import outliving_its_log
 from stylegan.machine.process import leaving_at_once, prepare_host
-from stylegan.runs.config_diff import Change, refuse_drift
+from stylegan.runs.config_diff import Change, refuse_changes
 from stylegan.runs.folder import RunFolder
 from stylegan.runs.lock import RunLock
 from stylegan.runs.records import (
@@ -100,7 +100,7 @@ def _train_alone(composition: Composition, folder: RunFolder, lock: RunLock, sta
         checkpoint, said = find_checkpoint(config.resume, folder, overwrite=config.overwrite)
         notes += said
         before = stored_config(folder) if checkpoint is not None else {}
-        refuse_drift(before, config, place=str(folder.path))
+        refuse_changes(before, config, place=str(folder.path))
         if checkpoint is not None and is_done(config, checkpoint):
             say_finished_already(folder, checkpoint, config.total_kimg)
             return 0
@@ -110,7 +110,7 @@ def _train_alone(composition: Composition, folder: RunFolder, lock: RunLock, sta
         fill_labels(config, data.label_width, getattr(data, "label_names", ()))
         config.data_fingerprint = getattr(data, "fingerprint", None)
         # Once more, now that the data are known.
-        changes = refuse_drift(before, config, place=str(folder.path))
+        changes = refuse_changes(before, config, place=str(folder.path))
         settle_run_id(config, before)
         notes += getattr(data, "notes", ())
     if config.micro_batch == AUTO:
@@ -154,7 +154,7 @@ def _settle_folder(
             notes.append(f"the older run is now {aside}")
         write_config(composition.config, folder)
         record_changes(folder, changes, checkpoint)
-    return notes + [f"{change.told()}, as allow_change says" for change in changes]
+    return notes + [f"{change.note()}, as allow_change says" for change in changes]
 
 
 def _fit_until_done(
@@ -174,7 +174,7 @@ def _fit_until_done(
             code = team.what_became()
             break
         except Exception as error:
-            if not is_trouble(error):
+            if not isinstance(error, TrainingUnstableError):
                 raise
             rollbacks = int(parts.module.rollbacks) + 1
             checkpoint, said = last_good(folder)

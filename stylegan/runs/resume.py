@@ -10,6 +10,7 @@ from yaml import YAMLError
 
 from stylegan.configuration.batches import count_devices
 from stylegan.configuration.command_line import literal
+from stylegan.configuration.schema import DEVICES, HARMLESS, PRESET, TRAIN
 from stylegan.errors import EXIT_TRY_AGAIN, UserError
 from stylegan.runs.checkpoints import damage_of, images_in, newest_good
 from stylegan.runs.folder import RunFolder, images_of
@@ -147,9 +148,9 @@ def _unreadable(folder: RunFolder, reason: str) -> str:
     )
 
 
-_DERIVED_ANEW = {"total_kimg"}
-# Follows from the devices that there are now, and changes nothing that is learned.
-_OF_THE_DEVICES = {"micro_batch"}
+# Harmless, so derived again. What also follows the devices, and may have been measured, stays as long as they do.
+_DERIVED_AGAIN = {key for key in TRAIN.filled_by(PRESET) if TRAIN.resume_of(key) is HARMLESS}
+_FOLLOW_THE_DEVICES = TRAIN.names(lambda key: key.follows is DEVICES)
 
 
 def kept(
@@ -168,8 +169,8 @@ def kept(
     try:
         stored = OmegaConf.load(folder.config)
         same = _devices_of(stored) == devices and batch_size in (None, OmegaConf.select(stored, "batch_size"))
-        anew = _DERIVED_ANEW if same else _DERIVED_ANEW | _OF_THE_DEVICES
-        values = {key: OmegaConf.select(stored, key) for key in keys if key not in anew}
+        again = _DERIVED_AGAIN - _FOLLOW_THE_DEVICES if same else _DERIVED_AGAIN
+        values = {key: OmegaConf.select(stored, key) for key in keys if key not in again}
     except (YAMLError, UnicodeDecodeError, OSError, ValueError):
         return {}  # whoever reads all of it says what is wrong with the file
     return {key: _plain(value, key, folder) for key, value in values.items() if value is not None}

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from stylegan.cli.command import run_command
-from stylegan.configuration.command_line import FREE_TEXT_KEYS, CommandLine, literal, quote, quote_free_text
+from stylegan.configuration.command_line import CommandLine, literal, quote, quote_free_text
 from stylegan.configuration.compose import composed
+from stylegan.configuration.schema import FREE_TEXT_KEYS
 
 NASTY = [
     *("a,b", "a b", " a ", "a=b", "=", "[1,2]", "[", "{a: 1}", "}", "(x)", "f(x", "choice(a,b)", "range(3)"),
@@ -164,6 +165,13 @@ def test_flags_may_stand_anywhere(words):
 
 def test_only_what_needs_hydras_own_program_goes_there():
     assert not CommandLine(["seed=1", "--config-dir", "x"]).for_hydra
-    for flags in (["--cfg", "job"], ["--cfg=job"], ["--help"], ["-m"], ["--info", "searchpath"], ["--info"]):
+    for flags in (
+        ["--cfg", "job"],
+        ["--cfg=job"],
+        ["--hydra-help"],
+        ["-m"],
+        ["--info", "searchpath"],
+        ["--info"],
+    ):
         line = CommandLine([*flags, "seed=1"])
         assert line.for_hydra and line.overrides == ["seed=1"]
