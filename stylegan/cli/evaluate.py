@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from stylegan.cli.command import run_command
 from stylegan.configuration.compose import Composition, composed, keys_of
-from stylegan.configuration.hydra_errors import from_input
+from stylegan.configuration.hydra_errors import from_input, instantiate_part
 from stylegan.configuration.suggestions import options_of
 from stylegan.configuration.user_code import nonsense_in
 from stylegan.distributed.processes import this_process
@@ -101,7 +101,7 @@ def _open_data(config: DictConfig, folder: RunFolder, generator: Any) -> Any:
     else:
         node = _stored_data(folder)
         node.update({key: value for key, value in (("cache", False), ("workers", 0)) if key in node})
-    data = instantiate(node, _convert_="all")
+    data = instantiate_part(config if chosen else OmegaConf.create({"data": node}), "data", _convert_="all")
     try:
         data.setup("fit")
     except ValueError as error:

@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from stylegan.cli.command import exit_code_of
 from stylegan.cli.fitting import build, fit, quiet_lightning
 from stylegan.configuration.command_line import CommandLine
-from stylegan.configuration.hydra_errors import explain
+from stylegan.configuration.hydra_errors import explain, instantiate_part
 from stylegan.configuration.user_code import importable
 from stylegan.distributed.launch import Team
 from stylegan.distributed.processes import Process, is_lost_connection
@@ -81,7 +80,7 @@ def _opened(config: DictConfig, checkpoint: Path | None) -> Any:
     """The data.  Raises: ValueError where this process sees other files than rank 0."""
     if checkpoint is not None and not checkpoint.exists():
         raise ValueError(f"{checkpoint} is not there; runs_dir must lie on a disk that all nodes share")
-    data = instantiate(config.data, _convert_="all")
+    data = instantiate_part(config, "data", _convert_="all")
     data.setup("fit")
     if getattr(data, "fingerprint", None) != config.data_fingerprint:
         raise ValueError(

@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from stylegan.cli.announce import say, say_finished_already, say_start, say_where_to_look, told_of_trouble
@@ -23,7 +22,7 @@ from stylegan.cli.follow import follow
 from stylegan.cli.memory_probe import measured_micro_batch
 from stylegan.configuration.compose import Composition
 from stylegan.configuration.explain import explained
-from stylegan.configuration.hydra_errors import from_input
+from stylegan.configuration.hydra_errors import from_input, instantiate_part
 from stylegan.configuration.schema import AUTO
 from stylegan.distributed.launch import Team, team_of
 from stylegan.distributed.processes import this_process
@@ -104,7 +103,7 @@ def _train_alone(composition: Composition, folder: RunFolder, lock: RunLock, sta
         if checkpoint is not None and is_done(config, checkpoint):
             say_finished_already(folder, checkpoint, config.total_kimg)
             return 0
-        data = instantiate(config.data, _convert_="all")
+        data = instantiate_part(config, "data", _convert_="all")
         data.setup("fit")
         refuse_too_few(config.batch_size, data.num_items)
         fill_labels(config, data.label_width, getattr(data, "label_names", ()))
@@ -222,7 +221,7 @@ def _complete(composition: Composition) -> Completed:
 
 def _measure_to_explain(config: DictConfig) -> str:
     """Writes the micro-batch that `auto` is; nothing else of what the data tell.  Returns: its origin."""
-    data = instantiate(config.data, _convert_="all")
+    data = instantiate_part(config, "data", _convert_="all")
     data.setup("fit")
     tried = deepcopy(config)
     fill_labels(tried, data.label_width, getattr(data, "label_names", ()))
@@ -238,7 +237,7 @@ def size_of_data(composition: Composition) -> int | list[int]:
     node = composition.config.data
     # The batch follows from the size; nothing is dealt before it is known.
     placeholder = {"batch_size": 1} if "batch_size" in node and node.batch_size is None else {}
-    data = instantiate(node, **placeholder, _convert_="all")
+    data = instantiate_part(composition.config, "data", **placeholder, _convert_="all")
     data.setup("fit")
     size = getattr(data, "size", None)
     if size is None:

@@ -36,7 +36,7 @@ class CommandLine:
         help: it asks for the command's own help.
         for_hydra: it asks for several runs, or for something that Hydra shows.
     Raises:
-        UserError: a flag that there is not, or one without its value.
+        UserError: flags that there are not, or that lack their value, one line each.
     """
 
     def __init__(self, arguments: Sequence[str], command: Command | None = None):
@@ -45,6 +45,7 @@ class CommandLine:
         self.flags: list[str] = []
         self.overrides: list[str] = []
         self.help = self.for_hydra = False
+        faults: list[str] = []
         words = list(quote_free_text(arguments, multirun=self.multirun))
         while words:
             word = words.pop(0)
@@ -53,10 +54,12 @@ class CommandLine:
                 continue
             flag, _, value = word.partition("=")
             if flag not in FLAGS:
-                raise UserError(f"{flag}: there is no such flag" + _way_out(flag, value, words, command))
+                value = value or (words.pop(0) if words and _is_value(words[0]) else "")
+                faults.append(f"{flag}: there is no such flag" + _way_out(flag, value, command))
+                continue
             if flag in FLAGS_WITH_VALUE:
                 value = value or (words.pop(0) if words else "")
-                self._check_value(flag, value)
+                faults += _value_faults(flag, value)
             elif flag in ("--info", "-i") and not value and words and words[0] in SHOWN_BY_INFO:
                 value = words.pop(0)
             if flag in ("--config-dir", "-cd"):
@@ -67,27 +70,33 @@ class CommandLine:
             else:
                 self.for_hydra = True
             self.flags += [flag, value] if value else [flag]
+        if faults:
+            raise UserError("\n".join(faults))
 
     @property
     def for_parser(self) -> list[str]:
         """All words in the order that Hydra's parser needs: it loses what follows a flag amid overrides."""
         return self.flags + self.overrides
 
-    @staticmethod
-    def _check_value(flag: str, value: str) -> None:
-        if flag in ("--cfg", "-c") and value in options_of("preset"):
-            raise UserError(
-                f"{flag}={value}: a preset is chosen by preset={value}; {flag} job shows all values"
-            )
-        if not value or flag in ("--cfg", "-c") and value not in ("job", "hydra", "all"):
-            raise UserError(f"{flag}: a word is missing, as in {flag} {FLAGS_WITH_VALUE[flag]}")
+
+def _is_value(word: str) -> bool:
+    """Whether a word after a flag is its value, and neither a flag nor an override."""
+    return not word.startswith("-") and "=" not in word
 
 
-def _way_out(flag: str, value: str, following: Sequence[str], command: Command | None) -> str:
+def _value_faults(flag: str, value: str) -> list[str]:
+    """What is wrong with the value of one of Hydra's flags, as a list of one line or none."""
+    shows = flag in ("--cfg", "-c")
+    if shows and value in options_of("preset"):
+        return [f"{flag}={value}: a preset is chosen by preset={value}; {flag} job shows all values"]
+    if not value or shows and value not in ("job", "hydra", "all"):
+        return [f"{flag}: a word is missing, as in {flag} {FLAGS_WITH_VALUE[flag]}"]
+    return []
+
+
+def _way_out(flag: str, value: str, command: Command | None) -> str:
     """The key that another program's flag stands for, a flag of ours that is near, or the word without dashes."""
     key = flag.lstrip("-").replace("-", "_")
-    if not value and following and not following[0].startswith("-") and "=" not in following[0]:
-        value = following[0]
     if command and (here := called(key, value, command)):
         return f"; here it is {here}"
     if close := difflib.get_close_matches(flag, FLAGS, n=1, cutoff=0.8):

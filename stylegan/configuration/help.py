@@ -21,7 +21,7 @@ FLAGS = (
     ),
     ("--multirun, -m", "one run for each of several values, as in seed=1,2,3"),
     ("--cfg job", "the configuration as YAML, as it was composed, and end"),
-    ("--help, -h", "this text; values are those of the words beside it, as in preset=tiny --help"),
+    ("--help, -h", "this text, with the values that follow from the words beside it"),
 )
 
 

@@ -5,6 +5,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -155,45 +156,52 @@ def instantiate_part(config: DictConfig, key: str, **arguments: Any) -> Any:
         UserError: a value that a constructor refuses, in one line that names the key to set.
         InstantiationException: an error from inside a constructor.
     """
+    # Hydra resolves the values that other keys hold in place, and then nobody knows what followed what.
+    copy = deepcopy(config)
     try:
-        return instantiate(OmegaConf.select(config, key), **arguments)
+        return instantiate(OmegaConf.select(copy, key), **arguments)
     except InstantiationException as error:
-        line = _explain_constructor(error, config)
+        line = _explain_constructor(error, OmegaConf.to_container(config))
         if line is None:
             raise
         raise UserError(line) from error
 
 
-def key_to_set(config: DictConfig, key: str) -> str:
-    """The key that the user sets: `module.r1.gamma` is `${loss.r1_gamma}`, so it is `loss.r1_gamma`."""
-    node: Any = OmegaConf.to_container(config)
-    names = key.split(".")
+def key_to_set(written: Any, key: str) -> str:
+    """The key that the user sets: `module.r1.gamma` is `${loss.r1_gamma}`, so it is `loss.r1_gamma`.
+
+    Args:
+        written: the whole configuration as plain mappings, nothing resolved.
+        key: dotted.
+    """
+    node, names = written, key.split(".")
     for position, name in enumerate(names):
         if not isinstance(node, dict) or name not in node:
             break
         node = node[name]
         if source := followed(node):
-            return key_to_set(config, ".".join([source, *names[position + 1 :]]))
+            return key_to_set(written, ".".join([source, *names[position + 1 :]]))
     return key
 
 
-def _by_key(text: str, part: str, config: DictConfig) -> str:
+def _by_key(text: str, part: str, written: dict) -> str:
     """What a constructor says of its argument, with the key to set in the argument's place.
 
     Args:
-        text: a message; `gamma must be at least 0, got -1` begins with an argument.
+        text: a message; `gamma must be at least 0, got -1; try gamma=1` begins with an argument.
         part: the dotted key that the constructor was built from.
-        config: whole.
+        written: as of `key_to_set`.
     """
     name = re.match(r"\w+(?=[ :=])", text)
-    node = OmegaConf.select(config, key_to_set(config, part))
+    node = OmegaConf.select(OmegaConf.create(written), key_to_set(written, part))
     target = node.get("_target_") if isinstance(node, DictConfig) else None
     if name is None or target is None or name[0] not in node and name[0] not in (arguments_of(target) or ()):
         return text
-    return key_to_set(config, f"{part}.{name[0]}") + text[name.end() :]
+    key = key_to_set(written, f"{part}.{name[0]}")
+    return key + re.sub(rf"(?<![\w.]){name[0]}(?==)", lambda _: key, text[name.end() :])
 
 
-def _explain_constructor(error: InstantiationException, config: DictConfig | None = None) -> str | None:
+def _explain_constructor(error: InstantiationException, written: dict | None = None) -> str | None:
     """Wrong values and names of arguments are the user's; errors from inside a constructor are ours."""
     cause = error.__cause__ or error.__context__
     key = re.search(r"full_key: (\S+)", str(error))
@@ -202,7 +210,7 @@ def _explain_constructor(error: InstantiationException, config: DictConfig | Non
         return f"{prefix}{_in_one_line(str(cause))} trainer=auto takes the device that there is"
     if isinstance(cause, ValueError | OSError) or _is_misconfiguration(cause):
         text = _in_one_line(str(cause))
-        return text if key is None or config is None else _by_key(text, key[1], config)
+        return text if key is None or written is None else _by_key(text, key[1], written)
     if isinstance(cause, TypeError) and _innermost_package(cause) == "hydra":
         return prefix + _in_one_line(str(cause))
     if cause is None or isinstance(cause, ImportError) and _is_unknown_name(cause):

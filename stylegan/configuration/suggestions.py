@@ -64,7 +64,7 @@ def called(alias: str, value: str, command: Command) -> str:
 def _typed(name: str, value: str, command: Command) -> str:
     if name not in command.keys:
         options = options_of(name)
-        return f"{name}={value}" if value in options else f"{name}=..., one of {', '.join(options)}"
+        return f"{name}={value}" if value in options else f"{name}=... ({', '.join(options)})"
     if command.keys[name].type is bool:
         value = {"1": "true", "0": "false"}.get(value, value)
     group = name.partition(".")[0]
