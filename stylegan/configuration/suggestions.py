@@ -31,7 +31,8 @@ def nearest_key(key: str, keys: Iterable[str]) -> str:
         return f" here; it comes with {' or '.join(options)}"
     if key in keys:
         return " among what was chosen"
-    for command in COMMANDS.values():
+    # Of the command whose keys these are; those of training last, since evaluate shares some.
+    for command in reversed(COMMANDS.values()):
         here = command.called(key)
         if here and {*here} <= {*keys}:
             return f"; here it is {' and '.join(here)}"

@@ -15,9 +15,9 @@ import yaml
 from omegaconf import OmegaConf
 
 from stylegan.configuration.compose import composed
-from stylegan.configuration.keys import Command, Filled, Resume, followed
-from stylegan.configuration.schema import COMMANDS, EVALUATE, GENERATE, TRAIN, scalar_faults
-from stylegan.configuration.suggestions import option_values, options_of
+from stylegan.configuration.keys import Command, Filled, followed
+from stylegan.configuration.schema import COMMANDS, TRAIN, scalar_faults
+from stylegan.configuration.suggestions import options_of
 from stylegan.configuration.user_code import part_named
 
 ROOT = Path(__file__).parents[2]
@@ -147,32 +147,6 @@ def test_null_is_none_where_null_is_a_type_and_the_preset_would_fill_it_in():
             assert NoneType in typing.get_args(key.type) and key.name in TRAIN.filled_by(Filled.PRESET)
 
 
-@pytest.mark.parametrize(
-    ("key", "kind"),
-    [
-        ("loss.r1_gamma", Resume.RISKY),
-        ("loss.of_the_users", Resume.RISKY),
-        ("total_kimg", Resume.HARMLESS),
-        ("callbacks.mine.every_kimg", Resume.HARMLESS),
-        ("generator.conv_clamp", Resume.RISKY),
-        ("generator.of_the_users", Resume.FIXED),
-        ("data.seed", Resume.RISKY),
-        ("data.channels", Resume.FIXED),
-        ("module.seed", Resume.RISKY),
-        ("of_the_users", Resume.FIXED),
-    ],
-)
-def test_a_key_without_a_line_is_as_its_section(key, kind):
-    assert TRAIN.resume_of(key) is kind
-
-
-def test_the_options_that_set_a_key():
-    assert option_values("data.path") == {"folder": "???"}
-    assert option_values("data.xflip") == {"flowers": False, "folder": False}
-    assert option_values("logger.wandb.project") == {"wandb": "stylegan"}
-    assert option_values("seed") == option_values("loss.r1_gamma") == option_values("preset.batch_size") == {}
-
-
 @pytest.mark.parametrize("value", [0, -3, True, 1.5, "all"])
 def test_a_micro_batch_out_of_range_is_a_fault(value):
     (line,) = scalar_faults(batch_size=8, micro_batch=value, total_kimg=1.0, seed=0)
@@ -241,8 +215,3 @@ def test_a_new_key_is_one_line_and_its_default(tmp_path):
         "batch": True,
         "resume": "RISKY",
     }
-
-
-def test_a_key_that_only_another_command_has_is_not_there():
-    assert "loss.r1_gamma" not in {**GENERATE.keys, **EVALUATE.keys}
-    assert GENERATE.called("gamma") == [] and GENERATE.called("outdir") == ["out"]
