@@ -14,7 +14,7 @@ import torch
 from hydra.utils import instantiate
 
 from benchmarks.settings import Setting
-from stylegan.cli.complete import complete
+from stylegan.configuration.complete import check, complete
 from stylegan.configuration.compose import composed
 
 ROOT = Path(__file__).parents[1]
@@ -28,9 +28,8 @@ def loading(setting: Setting, *, cached: bool, batches: int = 20) -> float:
     """
     # A set of so many that an epoch is as long as what is timed.
     words = [f"data.cache={str(cached).lower()}", f"data.num_items={batches * setting.batch}"]
-    composition = composed("train", [*setting.words, *words])
-    complete(composition)
-    data = instantiate(composition.config.data, _convert_="all")
+    config = complete(check(composed("train", [*setting.words, *words]))).config
+    data = instantiate(config.data, _convert_="all")
     data.setup("fit")
     stream = iter(data.train_dataloader())
     for _ in islice(stream, batches if cached else 1):

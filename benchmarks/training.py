@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from benchmarks.settings import Setting
-from stylegan.cli.complete import complete, fill_labels
+from stylegan.configuration.complete import DataFacts, check, complete, label_values, with_values
 from stylegan.configuration.compose import composed
 from stylegan.networks.precision import PRECISIONS
 from stylegan.networks.synthesis import prepared
@@ -28,10 +28,8 @@ class Training:
     """
 
     def __init__(self, setting: Setting, device: torch.device):
-        composition = composed("train", setting.words)
-        complete(composition)
-        config = composition.config
-        fill_labels(config, 0)
+        config = complete(check(composed("train", setting.words))).config
+        config = with_values(config, label_values(config, DataFacts(setting.batch)))
         torch.manual_seed(0)
         self.module = instantiate(config.module).to(device)
         self._alone = Alone(self.module)

@@ -14,24 +14,21 @@ from callbacks.non_finite_guard import all_finite
 from callbacks.snapshots import undisturbed
 from stylegan.distributed.collectives import largest_over_ranks, on_rank_zero, rank, world
 from stylegan.evaluation import (
-    Course,
+    EvaluationData,
     EvaluationStoppedError,
     Evaluator,
+    MetricSettings,
     Plateau,
     Score,
     ScoreError,
+    ScoreHistory,
     Watch,
     append_record,
-    check_draws,
-    check_published,
-    definitions_of,
+    images_were_changed,
     in_line,
-    open_detectors,
-    open_reals,
-    pictures_were_changed,
     protocol_id,
+    publish_report,
     report_on,
-    say_report,
     truncate_records_after,
 )
 from stylegan.loggers import log_means
@@ -48,7 +45,7 @@ class Metrics(pl.Callback):
     would cost more than `budget` of the training's time is left out, and one that a signal interrupts is made up
     for when the run goes on. Training notices nothing: no global random number is drawn, and modes and buffers stay.
 
-    Args: names: metrics as in `definitions_of`, or "none". folder: the run folder. every_kimg: cadence in thousands
+    Args: names: metrics as in `MetricSettings`, or "none". folder: the run folder. every_kimg: cadence in thousands
       of images, > 0. detector: of the project's own metrics; detector_path: its weights, None = where they usually
       are; download: fetch those that are nowhere. num_fakes: pictures drawn for the project's own metrics.
       first_seed: of the first one. truncation: psi. at_start: also before the first iteration. budget: largest share
@@ -91,22 +88,23 @@ class Metrics(pl.Callback):
             check_every_kimg("callbacks.metrics.plateau_kimg", plateau_kimg)
         if stop_on_plateau and plateau_kimg is None:
             raise ValueError("callbacks.metrics.stop_on_plateau needs a plateau_kimg, as in 400")
-        self.definitions = definitions_of(names, detector=detector, num_fakes=num_fakes)
-        # Now, and not hours later.
-        check_draws(self.definitions, first_seed=first_seed, truncation=truncation, keys="callbacks.metrics.")
-        # Weights that are missing are said before training starts, too.
-        self.detectors = open_detectors(
-            self.definitions, path=detector_path, download=download, key="callbacks.metrics.detector_path"
+        self.settings = MetricSettings(
+            metrics=names,
+            detector=detector,
+            detector_path=detector_path,
+            download=download,
+            num_fakes=num_fakes,
+            first_seed=first_seed,
+            truncation=truncation,
+            cache_dir=cache_dir,
         )
-        check_published(
-            self.definitions, truncation=truncation, noise_mode="random", detectors=self.detectors
-        )
+        # Weights that are missing are an error before training starts, and not hours later.
+        self.detectors = self.settings.open_detectors()
         self.folder = RunFolder(folder)
-        self.first_seed, self.truncation = first_seed, truncation
         self.at_start, self.budget, self.max_minutes = at_start, budget, max_minutes
         self.plateau = Plateau(plateau_kimg, ends_run=stop_on_plateau)
-        self.cache_dir, self.report = cache_dir, report
-        self.course = Course()
+        self.report = report
+        self.course = ScoreHistory()
         self.wants_checkpoint = False
         self._owed = False  # an evaluation that was interrupted
         self._ends = False  # by a plateau
@@ -130,7 +128,7 @@ class Metrics(pl.Callback):
         if trainer.is_global_zero:
             # Also with metrics=none: scores of what is trained again now would stand beside other weights.
             truncate_records_after(self.folder.path, module.images)
-        if not self.definitions or trainer.datamodule is None:
+        if not self.settings.definitions or trainer.datamodule is None:
             return
         try:
             self._evaluator = self._made(trainer, module)
@@ -172,14 +170,7 @@ class Metrics(pl.Callback):
     def _made(self, trainer: pl.Trainer, module: pl.LightningModule) -> Evaluator:
         for detector in self.detectors.values():
             detector.to(module.device)
-        return Evaluator(
-            self.definitions,
-            self.detectors,
-            open_reals(trainer.datamodule, cache_dir=self.cache_dir),
-            data_fingerprint=getattr(trainer.datamodule, "fingerprint", None),
-            seed=self.first_seed,
-            truncation=self.truncation,
-        )
+        return Evaluator.of(self.settings, self.detectors, EvaluationData.of(trainer.datamodule))
 
     def _within_budget(self, module: pl.LightningModule) -> bool:
         trained_sec = time.monotonic() - self._last_end
@@ -235,21 +226,20 @@ class Metrics(pl.Callback):
                 report = report_on(
                     module.generator_ema,
                     judge,
-                    trainer.datamodule,
+                    EvaluationData.of(trainer.datamodule),
+                    self.settings,
                     self.detectors,
                     watch=watch,
-                    origin="changed" if pictures_were_changed(self.folder) else "training",
+                    provenance="changed" if images_were_changed(self.folder.events) else "training",
                     network=f"{self.folder.checkpoints.name}/{checkpoint_name(module.images)}.safetensors",
                     images=module.images,
-                    first_seed=self.first_seed,
-                    truncation=self.truncation,
                     precision=getattr(module, "precision", "fp32"),
                 )
         except (EvaluationStoppedError, ValueError) as error:
             say(f"the report was not finished ({error}); stylegan-evaluate report=true writes it")
             return
         with going_on_without("report.html"):
-            say_report(report, self.folder.path, self.folder.path.name)
+            publish_report(report, self.folder.path, self.folder.path.name)
 
     def _why(self, module: pl.LightningModule) -> str:
         if not self._owed:

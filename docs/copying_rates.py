@@ -25,10 +25,11 @@ sys.path.insert(0, str(ROOT))
 
 from datamodules.datasets import FlowersDataset  # noqa: E402
 from stylegan.images import on_white  # noqa: E402
-from stylegan.report.blends import Pairs  # noqa: E402
-from stylegan.report.copies import Looked, judge, known_pictures, look  # noqa: E402
-from stylegan.report.distances import Neighbours  # noqa: E402
-from stylegan.report.evidence import first_of_equals, pictures_of  # noqa: E402
+from stylegan.report.copies import Likeness, compare, likeness, reference_images  # noqa: E402
+from stylegan.report.evidence import report_images  # noqa: E402
+from stylegan.similarity.blends import Pairs  # noqa: E402
+from stylegan.similarity.duplicates import first_of_equals  # noqa: E402
+from stylegan.similarity.neighbours import Neighbours  # noqa: E402
 
 SHARES = (0.3, 0.2, 0.1)
 
@@ -90,9 +91,9 @@ def copiers(reals: Tensor, count: int, seed: int) -> Iterator[tuple[str, Tensor]
     yield "blended in pairs", blended(one, other, generator)
 
 
-def mixed(some: Looked, others: Looked, share: float) -> Looked:
+def mixed(some: Likeness, others: Likeness, share: float) -> Likeness:
     """The first of `some`, and for the rest those of `others`."""
-    count = round(share * len(some.pairs.left))
+    count = round(share * len(some.pairs.residual))
 
     def rows(a: Tensor, b: Tensor) -> Tensor:
         return torch.cat([a[:count], b[count:]])
@@ -103,21 +104,21 @@ def mixed(some: Looked, others: Looked, share: float) -> Looked:
     pairs = Pairs(
         *(rows(*pair) for pair in zip(*(vars(x.pairs).values() for x in (some, others)), strict=True))
     )
-    return Looked(near, pairs, None)
+    return Likeness(near, pairs, None)
 
 
 def outcomes(reals: Tensor, fresh: Tensor, seed: int, only: tuple[str, ...] = ()) -> dict[str, bool]:
     """Kind → whether the report says that pictures are copied."""
-    real = pictures_of(reals)
-    real = real.only(first_of_equals(real.small))
-    known = known_pictures(real, None)
-    found = {"drawn afresh": look(real, pictures_of(fresh))}
+    real = report_images(reals)
+    real = real.only(first_of_equals(real.thumbnails))
+    reference = reference_images(real, None)
+    found = {"drawn afresh": likeness(real, report_images(fresh))}
     for kind, fakes in copiers(reals, len(fresh), seed):
         if not only or kind in only:
-            found[kind] = look(real, pictures_of(fakes))
+            found[kind] = likeness(real, report_images(fakes))
     for share in SHARES:
         found[f"{share:.0%} plain copies"] = mixed(found["plain"], found["drawn afresh"], share)
-    return {kind: judge(looked, known).verdict == "bad" for kind, looked in found.items()}
+    return {kind: compare(found_in, reference).verdict == "bad" for kind, found_in in found.items()}
 
 
 def main() -> None:

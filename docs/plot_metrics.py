@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from plot_stats import HEIGHT, SCALE, WIDTH, panel
 
 from stylegan.evaluation import read_records
-from stylegan.evaluation.course import ranked
+from stylegan.evaluation.score_history import ranked
 
 COLOUR, PALE = "#0b6e99", "#9cc7d8"
 

@@ -8,6 +8,8 @@ EXIT_INTERRUPTED = 128 + signal.SIGINT
 EXIT_BROKEN_PIPE = 128 + 13
 # Of sysexits.h: a temporary failure, to be tried again; the same command goes on.
 EXIT_TRY_AGAIN = 75
+# Of sysexits.h: something is wrong inside, as weights that stay non-finite.
+EXIT_GIVEN_UP = 70
 
 
 class UserError(Exception):
@@ -27,6 +29,14 @@ class BadImageError(ValueError):
 
 class ProcessLostError(Exception):
     """Another process of the run is gone."""
+
+
+class RunEndedError(Exception):
+    """Rank 0 has ended the run that a worker takes part in.  Args: exit_code: of the run."""
+
+    def __init__(self, exit_code: int):
+        super().__init__(f"rank 0 has ended the run with exit code {exit_code}")
+        self.exit_code = exit_code
 
 
 class TrainingUnstableError(RuntimeError):

@@ -43,7 +43,9 @@ MAY_IMPORT = {
     "stylegan.loggers": {"stylegan.images", "stylegan.machine"},
     "stylegan.latents": {"stylegan.images", "stylegan.machine", "stylegan.networks", "stylegan.sizes"},
     "stylegan.interop": {"stylegan.machine", "stylegan.networks", "stylegan.runs", "stylegan.version"},
-    "stylegan.report": {"stylegan.images", "stylegan.machine"},
+    "stylegan.similarity": {"stylegan.images"},
+    "stylegan.pages": {"stylegan.images"},
+    "stylegan.report": {"stylegan.machine", "stylegan.pages", "stylegan.similarity"},
     "stylegan.evaluation": {
         "stylegan.distributed",
         "stylegan.errors",

@@ -1,18 +1,25 @@
 """What the train command says before and after the training itself."""
 
+import logging
 import shlex
 import sys
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig
 
 from stylegan.configuration.batches import effective_group
-from stylegan.configuration.compose import Composition
 from stylegan.configuration.memory_estimate import memory_line
+from stylegan.errors import TrainingUnstableError
 from stylegan.runs.folder import RunFolder, images_of
 from stylegan.runs.resume import stored_config
 from stylegan.sizes import parse_size, size_text
+
+if TYPE_CHECKING:  # the plan measures memory, and says so with `say`
+    from stylegan.cli.plan import Plan
 
 
 def say(line: str) -> None:
@@ -20,24 +27,19 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def say_start(
-    composition: Composition,
-    folder: RunFolder,
-    *,
-    num_items: int,
-    notes: Iterable[str],
-    checkpoint: Path | None,
-) -> None:
+def say_start(plan: "Plan", choices: Mapping[str, str | None], notes: Iterable[str]) -> None:
     """Which run, on what, how, and what is to be known about it."""
-    config, choices = composition.config, composition.choices
-    say(f"run folder  {folder.path}")
-    say(f"data        {choices['data']}: {num_items} images at {size_text(parse_size(config.resolution))}")
+    config, checkpoint = plan.config, plan.checkpoint
+    say(f"run folder  {plan.folder.path}")
+    say(
+        f"data        {choices['data']}: {plan.num_items} images at {size_text(parse_size(config.resolution))}"
+    )
     say(
         f"preset      {choices.get('preset')}: batch {config.batch_size}, micro-batches of {config.micro_batch},"
         f" {config.total_kimg:g} kimg"
     )
     say(f"memory      {memory_line(config)}")
-    for note in (*notes, *_notes_on_settings(composition)):
+    for note in (*notes, *_notes_on_settings(config)):
         say(f"note        {note}")
     if checkpoint is not None:
         try:
@@ -46,8 +48,7 @@ def say_start(
             say(f"continuing from {checkpoint}")
 
 
-def _notes_on_settings(composition: Composition) -> Iterator[str]:
-    config = composition.config
+def _notes_on_settings(config: DictConfig) -> Iterator[str]:
     asked = config.discriminator.get("mbstd_group")
     group = asked and effective_group(config.micro_batch, asked)
     if group != asked:
@@ -59,24 +60,34 @@ def _notes_on_settings(composition: Composition) -> Iterator[str]:
         yield "ada.mode is fixed and ada.p_init 0: nothing is augmented"
 
 
-def told_of_trouble(error: Any, kimg: float, checkpoint: Path | None, rollbacks: int) -> Iterator[str]:
-    """What a run that has gone bad does next. Args: error: has `reason` and `max_rollbacks`."""
-    yield f"trouble     at kimg {kimg:.3f}: {error.reason}"
+def lines_about_instability(
+    error: TrainingUnstableError, kimg: float, checkpoint: Path | None, rollbacks: int
+) -> Iterator[str]:
+    """What a run that has become unstable does next."""
+    yield f"unstable    at kimg {kimg:.3f}: {error.reason}"
     if rollbacks <= error.max_rollbacks:
-        place = f"on from {checkpoint.name}" if checkpoint else "from the beginning"
-        yield f"trouble     {place} with other random numbers (time {rollbacks} of {error.max_rollbacks})"
+        place = f"continuing from {checkpoint.name}" if checkpoint else "beginning again"
+        yield f"unstable    {place} with other random numbers (time {rollbacks} of {error.max_rollbacks})"
         return
     yield (
-        "trouble     given up; what helps: a larger loss.r1_gamma, lower optim.generator_lr and"
+        "unstable    given up; what helps: a larger loss.r1_gamma, lower optim.generator_lr and"
         " optim.discriminator_lr, a weaker augpipe. Set one of them with allow_change=[loss,optim,augpipe], and the"
-        " run goes on from its newest checkpoint"
+        " run continues from its newest checkpoint"
     )
+
+
+def say_interrupted(module: Any, folder: RunFolder, *, resume: str) -> None:
+    """Where a run that was asked to leave continues."""
+    newest = folder.newest_checkpoint()
+    command = "the command with resume=auto" if resume == "never" else "the same command"
+    rest = f"{command} continues from {newest.name}" if newest else "there is no checkpoint yet"
+    say(f"interrupted at kimg {module.kimg:.3f}; {rest}")
 
 
 def say_finished_already(folder: RunFolder, checkpoint: Path, total_kimg: float) -> None:
     say(
         f"{folder.path} has reached total_kimg={total_kimg:g} already ({checkpoint.name}); a larger total_kimg"
-        " goes on from there"
+        " continues from there"
     )
     say_where_to_look(folder)
 
@@ -105,3 +116,17 @@ def _label_of(folder: RunFolder) -> Iterator[str]:
         if generator.get("c_dim"):
             names = generator.get("label_names") or ()
             yield f"label={names[0] if names else 0}"
+
+
+def quiet_lightning() -> None:
+    """Silences what Lightning says to its own developers' users, not to ours. The only place that does so."""
+    # "GPU available", "litlogger" and other tips; warnings still come.
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    for message in (
+        ".*does not have many workers.*",  # our own default is the right one for small pictures
+        ".*Checkpoint directory .* exists and is not empty.*",  # a run that goes on
+        ".*in eval mode at the start of training.*",  # the average generator, which never trains
+        ".*isinstance.treespec, LeafSpec.. is deprecated.*",  # between Lightning and torch
+    ):
+        warnings.filterwarnings("ignore", message=message)

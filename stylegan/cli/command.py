@@ -7,8 +7,9 @@ import os
 import select
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from tempfile import TemporaryDirectory
 
 import hydra
@@ -17,15 +18,15 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
-from stylegan.configuration.command_line import CommandLine, literal, quote
+from stylegan.configuration.command_line import CommandLine, quote
 from stylegan.configuration.compose import (
     VERSION_BASE,
     Composition,
-    _searchpath,
-    _without_the_users,
     composed,
     keys_of,
     refuse_empty_groups,
+    searchpath,
+    without_the_users,
 )
 from stylegan.configuration.help import help_lines
 from stylegan.configuration.hydra_errors import explain
@@ -35,24 +36,41 @@ from stylegan.configuration.user_code import importable, leave_out_unasked, mist
 from stylegan.errors import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, EXIT_USER_ERROR, UserError
 
 
-def run_command(
-    config_name: str, task: Callable[[Composition], int], argv: Sequence[str] | None, *, program: str
-) -> int:
-    """Composes `conf/<config_name>.yaml` with the command line, runs `task` on it, and returns the exit code.
+@dataclass(frozen=True)
+class Result:
+    """What a command came to.
 
-    With `--multirun` the task runs once a job; the code is that of the first job that failed.
+    Args:
+        exit_code: of the command.
+        scores: results of the newest evaluation by name, for sweeps.
+    """
+
+    exit_code: int
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+
+Task = Callable[[Composition], Result]
+Report = Callable[[str], None]
+
+
+def run_command(
+    config_name: str, task: Task, argv: Sequence[str] | None, *, program: str, report: Report | None = None
+) -> int:
+    """Composes `conf/<config_name>.yaml` with the command line, and runs `task` on it.
+
+    With `--multirun` the task runs once a job; the exit code is that of the first job that failed.
+    Args:
+        program: what begins a line about a mistake.
+        report: gets each such line in place of the console.
+    Returns: the exit code.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
 
     def keys() -> list[str]:
         return keys_of(config_name)
 
-    def run(composition: Composition) -> int:
-        _find_home(composition.config)
-        return task(composition)
-
     def guarded(composition: Composition) -> int:
-        return exit_code_of(lambda: run(composition), program=program, keys=keys)
+        return exit_code_of(lambda: task(composition).exit_code, program=program, keys=keys, report=report)
 
     def command() -> int:
         line = CommandLine(arguments, COMMANDS[config_name])
@@ -66,9 +84,9 @@ def run_command(
                 composition = composed(config_name, line.overrides, config_dir=line.config_dir)
             except Exception as error:
                 raise UserError("\n".join(_all_faults(config_name, line, error))) from error
-            return run(composition)
+            return task(composition).exit_code
 
-    return exit_code_of(command, program=program, keys=keys)
+    return exit_code_of(command, program=program, keys=keys, report=report)
 
 
 def _print_help(config_name: str, line: CommandLine) -> int:
@@ -77,13 +95,6 @@ def _print_help(config_name: str, line: CommandLine) -> int:
         print(text)
     sys.stdout.flush()  # here a reader that is gone is noticed
     return 0
-
-
-def _find_home(config: DictConfig) -> None:
-    """Writes out `~` in `runs_dir`: the shell leaves it in the middle of a word, and much is read from this key."""
-    place = config.get("runs_dir")
-    if isinstance(place, str) and place.startswith("~"):
-        config.runs_dir = literal(os.path.expanduser(place))
 
 
 def _all_faults(config_name: str, line: CommandLine, first: Exception) -> list[str]:
@@ -143,10 +154,10 @@ def _run_by_hydra(config_name: str, task: Callable[[Composition], int], line: Co
             for override in parser.parse_overrides(list(settings.overrides.task))
         }
         swept = {key: value for key, value in values.items() if key in swept_keys or key in by_config}
-        overrides = [*settings.overrides.task, *([_searchpath(line.config_dir)] if line.config_dir else [])]
+        overrides = [*settings.overrides.task, *([searchpath(line.config_dir)] if line.config_dir else [])]
         with _sweep_at_rest():
-            leave_out_unasked(config, lambda: _without_the_users(config_name, choices))
-            code = task(Composition(config, choices, swept, tuple(overrides)))
+            leave_out_unasked(config, lambda: without_the_users(config_name, choices))
+            code = task(Composition(config, choices, swept, tuple(overrides), line.config_dir))
         if code > 128:
             # A signal is meant for the sweep, not for one of its jobs.
             raise SystemExit(code)
@@ -183,17 +194,24 @@ def _as_command_line(arguments: Sequence[str]) -> Iterator[None]:
 
 
 def exit_code_of(
-    command: Callable[[], int], *, program: str, keys: Callable[[], Iterable[str]] = tuple
+    command: Callable[[], int],
+    *,
+    program: str,
+    keys: Callable[[], Iterable[str]] = tuple,
+    report: Report | None = None,
 ) -> int:
     """Runs `command` and turns mistakes, Ctrl-C and SystemExit into an exit code.
 
-    Args: keys: gives the keys of the configuration, from which the nearest right one is suggested.
+    Args:
+        keys: gives the keys of the configuration, from which the nearest right one is suggested.
+        report: gets each line about a mistake in place of the console.
     Raises: whatever is no mistake.
     """
     try:
         return command()
     except KeyboardInterrupt:
-        print(f"{program}: interrupted", file=sys.stderr)
+        if report is None:
+            print(f"{program}: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         if not _nobody_reads():
@@ -204,12 +222,26 @@ def exit_code_of(
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except Exception as error:
-        line = explain(error, keys)
-        if line is None:
-            raise
-        for fault in line.splitlines() or [""]:
+        return report_fault(error, program=program, keys=keys, report=report)
+
+
+def report_fault(
+    error: Exception,
+    *,
+    program: str,
+    keys: Callable[[], Iterable[str]] = tuple,
+    report: Report | None = None,
+) -> int:
+    """Says a mistake of the user's, one line a fault.  Returns: the exit code.  Raises: `error`, where it is none."""
+    text = explain(error, keys)
+    if text is None:
+        raise error
+    for fault in text.splitlines() or [""]:
+        if report is None:
             print(f"{program}: {fault}", file=sys.stderr)
-        return error.exit_code if isinstance(error, UserError) else EXIT_USER_ERROR
+        else:
+            report(fault)
+    return error.exit_code if isinstance(error, UserError) else EXIT_USER_ERROR
 
 
 def _nobody_reads() -> bool:

@@ -12,7 +12,8 @@ from typing import Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from stylegan.cli.command import run_command
+from stylegan.cli.command import Result, run_command
+from stylegan.configuration.complete import with_values
 from stylegan.configuration.compose import Composition, composed, keys_of
 from stylegan.configuration.hydra_errors import from_input, instantiate_part
 from stylegan.configuration.suggestions import options_of
@@ -26,6 +27,8 @@ from stylegan.runs.records import resolved_text
 from stylegan.runs.resume import stored_config
 
 CHECKPOINTS = ("newest", "all")
+# Of a run's data: images are read once here, by this process.
+_READ_ONCE = {"cache": False, "workers": 0}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,8 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_command("evaluate", evaluate, argv, program="stylegan-evaluate")
 
 
-def evaluate(composition: Composition) -> int:
-    """Scores one network, or all that a run has kept.  Returns: the exit code.  Raises: UserError."""
+def evaluate(composition: Composition) -> Result:
+    """Scores one network, or all that a run has kept.  Raises: UserError."""
     config = composition.config
     _refuse_nonsense(composition)
     with from_input():
@@ -52,7 +55,7 @@ def evaluate(composition: Composition) -> int:
             learned_from=_learned_from(folder),
         )
         evaluation.run(_open_data(config, folder, evaluation.load(networks[0])))
-    return EXIT_TRY_AGAIN if evaluation.unrecorded else 0
+    return Result(EXIT_TRY_AGAIN if evaluation.unrecorded else 0)
 
 
 def folder_of(network: Path) -> RunFolder:
@@ -96,12 +99,13 @@ def _open_data(config: DictConfig, folder: RunFolder, generator: Any) -> Any:
     """The data module of the command line's, or of the run's."""
     chosen = config.get("data")
     if chosen:
-        config.resolution = list(generator.size) if config.resolution is None else config.resolution
-        node = chosen
+        size = list(generator.size) if config.resolution is None else config.resolution
+        config = with_values(config, {"resolution": size})
     else:
-        node = _stored_data(folder)
-        node.update({key: value for key, value in (("cache", False), ("workers", 0)) if key in node})
-    data = instantiate_part(config if chosen else OmegaConf.create({"data": node}), "data", _convert_="all")
+        stored = _stored_data(folder)
+        node = with_values(stored, {key: off for key, off in _READ_ONCE.items() if key in stored})
+        config = OmegaConf.create({"data": node})
+    data = instantiate_part(config, "data", _convert_="all")
     try:
         data.setup("fit")
     except ValueError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hydra.utils import instantiate
 
-from stylegan.cli.command import run_command
+from stylegan.cli.command import Result, run_command
 from stylegan.configuration.compose import Composition, keys_of
 from stylegan.configuration.hydra_errors import from_input
 from stylegan.configuration.user_code import nonsense_in
@@ -25,8 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_command("generate", generate, argv, program="stylegan-generate")
 
 
-def generate(composition: Composition) -> int:
-    """Runs the chosen task on one network.  Returns: the exit code.  Raises: UserError."""
+def generate(composition: Composition) -> Result:
+    """Runs the chosen task on one network.  Raises: UserError."""
     config = composition.config
     if faults := list(nonsense_in(config, keys_of("generate"))):
         raise UserError("\n".join(faults))
@@ -47,7 +47,7 @@ def generate(composition: Composition) -> int:
         task.run()
     except OSError as error:
         raise UserError(f"the pictures cannot be written: {error}; set out=... for another folder") from error
-    return 0
+    return Result(0)
 
 
 def default_out(network: Path) -> Path:

@@ -11,17 +11,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hydra.utils import call, instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from stylegan.cli.announce import say
-from stylegan.cli.fitting import devices_of, quiet_lightning
-from stylegan.configuration.batches import share_of_device, whole_groups
-from stylegan.configuration.hydra_errors import explain
+from stylegan.cli.announce import quiet_lightning, say
+from stylegan.configuration.batches import devices_of, share_of_device, whole_groups
+from stylegan.configuration.complete import with_values
+from stylegan.configuration.hydra_errors import explain, instantiate_part
 from stylegan.distributed.processes import Process, this_process
 from stylegan.errors import UserError
 from stylegan.machine.memory import Room, held_bytes, in_words, promised_bytes, room_of_machine
@@ -61,6 +59,8 @@ def measured_micro_batch(config: DictConfig) -> tuple[int, str]:
     Returns: it, and its origin.
     Raises: UserError where none fits, or the parts cannot be built.
     """
+    import torch
+
     devices = devices_of(config)
     share = share_of_device(batch_size=config.batch_size, devices=devices)
     # A player of the user's own need not compare images.
@@ -72,7 +72,7 @@ def measured_micro_batch(config: DictConfig) -> tuple[int, str]:
         " it can take a minute"
     )
     give_back_memory()
-    call({"_target_": "torch.cuda.empty_cache"})  # of an earlier job of a sweep
+    torch.cuda.empty_cache()  # of an earlier job of a sweep
     if promised := promised_bytes():
         say(
             f"measuring   {in_words(promised)} of the machine's memory are left to pictures that stay in it;"
@@ -130,8 +130,7 @@ def _measured(config: DictConfig, part: int, *, processes_here: int) -> Need:
 
     Args: processes_here: of the run, on this machine; on a CPU they share its memory.
     """
-    tried = deepcopy(config)
-    tried.micro_batch = part
+    tried = with_values(config, {"micro_batch": part})
     room = _room(processes_here)
     environment = {
         name: value for name, value in environment_of_child().items() if not name.startswith(_OF_SEVERAL)
@@ -201,17 +200,20 @@ def main() -> int:
 
 
 def _report(config: DictConfig) -> dict[str, Any]:
+    from stylegan.training.memory_probe import trial
+
     try:
-        trainer = instantiate(
-            config.trainer,
+        trainer = instantiate_part(
+            config,
+            "trainer",
             devices=_one_of(config.trainer.devices),
             num_nodes=1,
             strategy="auto",
             logger=False,
             enable_checkpointing=False,
         )
-        module = instantiate(config.module)
-        return call({"_target_": "stylegan.training.memory_probe.trial"}, module, trainer, devices_of(config))
+        module = instantiate_part(config, "module")
+        return trial(module, trainer, devices_of(config))
     except Exception as error:
         told = explain(error)
         if told is None:

@@ -1,6 +1,7 @@
 """The arithmetic of batches: devices, micro-batches, accumulation and minibatch-std groups."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -62,43 +63,51 @@ def count_devices(devices: int | str | Sequence[int], num_nodes: int = 1) -> int
     return int(devices) * num_nodes
 
 
-def settle_devices(config: DictConfig, process: Process) -> int:
-    """Fills in `trainer.devices` and `num_nodes` where they are null: as many as there are processes.
+def devices_of_run(trainer: DictConfig, process: Process) -> tuple[int, dict[str, Any]]:
+    """How many devices a run has in all, and the values of `trainer` for it, as many as there are processes.
 
-    Returns: how many devices there are in all.
+    Args:
+        trainer: that group of the configuration; `devices` and `num_nodes` may be null.
+        process: this one among those that were started.
+    Returns: the number of devices, and {dotted key: value} of what was null.
     Raises: ValueError where the processes that were started are not those that are asked for.
     """
-    node = config.trainer
-    if node.get("num_nodes", 1) is None:
-        node.num_nodes = process.num_nodes
-    if node.devices is None:
+    settled: dict[str, Any] = {}
+    devices, num_nodes = trainer.devices, trainer.get("num_nodes", 1)
+    if "num_nodes" in trainer and num_nodes is None:
+        num_nodes = settled["trainer.num_nodes"] = process.num_nodes
+    if devices is None:
         if process.world == 1:
             raise ValueError(
                 "trainer.devices=null takes the processes that torchrun or Slurm started, and this one is alone; set"
                 " trainer.devices=2, which starts them on this machine, or begin the command with"
                 " torchrun --standalone --nproc_per_node 2"
             )
-        node.devices = process.local_world
-    num_nodes = node.get("num_nodes", 1)
+        devices = settled["trainer.devices"] = process.local_world
     if not isinstance(num_nodes, int) or isinstance(num_nodes, bool) or num_nodes < 1:
         raise ValueError(f"trainer.num_nodes must be a whole number of at least 1, got {num_nodes}")
-    devices = count_devices(node.devices, num_nodes)
-    if node.get("accelerator") == "cpu" and OmegaConf.is_list(node.devices):
+    count = count_devices(devices, num_nodes)
+    if trainer.get("accelerator") == "cpu" and OmegaConf.is_list(devices):
         raise ValueError(
-            f"trainer.devices={node.devices} are numbers of GPUs; on the CPU say how many: trainer.devices={devices}"
+            f"trainer.devices={devices} are numbers of GPUs; on the CPU say how many: trainer.devices={count}"
         )
-    if process.world > 1 and devices != process.world:
+    if process.world > 1 and count != process.world:
         raise ValueError(
-            f"{process.starter} started {process.world} processes, trainer.devices={node.devices} and"
-            f" trainer.num_nodes={num_nodes} ask for {devices}; trainer=ddp takes what was started"
+            f"{process.starter} started {process.world} processes, trainer.devices={devices} and"
+            f" trainer.num_nodes={num_nodes} ask for {count}; trainer=ddp takes what was started"
         )
     if process.world == 1 and num_nodes > 1:
         raise ValueError(
             f"trainer.num_nodes={num_nodes}, and this process is alone; start the command on each node by torchrun or"
             " srun (docs/restarts.md has the lines), with trainer=ddp"
         )
-    if devices > 1 and isinstance(strategy := node.get("strategy", "auto"), str) and strategy != "auto":
+    if count > 1 and isinstance(strategy := trainer.get("strategy", "auto"), str) and strategy != "auto":
         raise ValueError(
             f"trainer.strategy={strategy} sums gradients a second time, for the module sums them itself; leave it out"
         )
-    return devices
+    return count, settled
+
+
+def devices_of(config: DictConfig) -> int:
+    """Devices of a run, one process each.  Args: config: complete."""
+    return count_devices(config.trainer.devices, config.trainer.get("num_nodes", 1))

@@ -1,12 +1,15 @@
-"""From a command line to a configuration: one way for the commands, notebooks and tests.
+"""Composition: from a command line to a configuration, one way for the commands, notebooks and tests.
 
 A plain run goes through Hydra's compose function, which touches neither logging nor the working folder.
-Hydra's own main is left the rest: `--multirun`, and flags that only show something (`--help`, `--cfg job`)."""
+Hydra's own main is left the rest: `--multirun`, and flags that only show something (`--cfg job`)."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 from hydra import compose, initialize_config_module
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -17,6 +20,7 @@ from stylegan.configuration.schema import BY_THE_COMMAND  # the module registers
 from stylegan.configuration.suggestions import options_of
 from stylegan.configuration.user_code import leave_out_unasked
 from stylegan.errors import UserError
+from stylegan.sizes import parse_size, size_text
 
 VERSION_BASE = "1.3"
 
@@ -29,6 +33,12 @@ class Composition:
     choices: Mapping[str, str | None]  # group -> the file that was chosen
     swept: Mapping[str, str] = field(default_factory=dict)  # with --multirun: key -> this job's value
     overrides: Sequence[str] = ()  # what it was composed with, in Hydra's grammar
+    config_dir: str | None = None  # a folder with the user's own groups
+
+    @property
+    def words(self) -> list[str]:
+        """The overrides without the place of the user's own groups, which `config_dir` says."""
+        return [word for word in self.overrides if not word.startswith("hydra.searchpath=")]
 
 
 def composed(
@@ -43,17 +53,17 @@ def composed(
     if config_dir is not None:
         if not Path(config_dir).is_dir():
             raise UserError(f"--config-dir {config_dir}: there is no such folder")
-        overrides.append(_searchpath(config_dir))
+        overrides.append(searchpath(config_dir))
     with initialize_config_module("conf", version_base=VERSION_BASE):
         config = compose(config_name, overrides, return_hydra_config=True)
     choices = OmegaConf.to_container(config.hydra.runtime.choices)
     with open_dict(config):
         del config["hydra"]
-    leave_out_unasked(config, lambda: _without_the_users(config_name, choices))
-    return Composition(config, choices, overrides=tuple(overrides))
+    leave_out_unasked(config, lambda: without_the_users(config_name, choices))
+    return Composition(config, choices, overrides=tuple(overrides), config_dir=config_dir)
 
 
-def _without_the_users(config_name: str, choices: Mapping[str, str | None]) -> DictConfig:
+def without_the_users(config_name: str, choices: Mapping[str, str | None]) -> DictConfig:
     """The configuration of our files alone: the groups that are chosen, and no value set anywhere else."""
     chosen = [f"{group}={option}" for group, option in choices.items() if option in options_of(group)]
     return composed(config_name, [word for word in chosen if not word.startswith("experiment=")]).config
@@ -73,7 +83,7 @@ def refuse_empty_groups(overrides: Sequence[str]) -> None:
         raise UserError("\n".join(faults))
 
 
-def _searchpath(config_dir: str) -> str:
+def searchpath(config_dir: str) -> str:
     return f"hydra.searchpath=[{quote('file://' + os.path.abspath(config_dir))}]"
 
 
@@ -91,3 +101,38 @@ def _dotted(tree: Mapping, prefix: str = "") -> Iterator[str]:
         yield prefix + str(key)
         if isinstance(value, Mapping):
             yield from _dotted(value, f"{prefix}{key}.")
+
+
+LONGEST_NAME = 150  # characters; file systems take 255 bytes
+
+
+def run_name(composition: Composition, resolution: Any) -> tuple[str, dict[str, str]]:
+    """The run's name, and its origin where it is not the user's."""
+    config, choices = composition.config, composition.choices
+    name, origin = config.name, {}
+    if name is None:
+        size = parse_size(resolution)
+        text = size_text(size) if size[0] != size[1] else str(size[0])
+        name = f"{choices['data']}{text}-{choices.get('preset')}"
+        origin = {"name": "formula <data><resolution>-<preset>"}
+    return _checked_name(name + job_suffix(composition.swept)), origin
+
+
+def job_suffix(swept: Mapping[str, str]) -> str:
+    """What a job of a sweep adds to the name of its run: `-seed=1-loss.r1_gamma=0.5`; `name` adds nothing."""
+    text = "".join(f"-{key.replace('/', '.')}={value}" for key, value in swept.items() if key != "name")
+    plain = re.sub(r"[^\w.=+-]", "_", text)
+    if plain == text and len(plain) <= LONGEST_NAME:
+        return text
+    # Two jobs that differ only in what was replaced or cut must not share a folder.
+    return (
+        f"{plain[:LONGEST_NAME]}-{blake2b(text.encode(errors='surrogateescape'), digest_size=3).hexdigest()}"
+    )
+
+
+def _checked_name(name: str) -> str:
+    if name in ("", ".", "..") or any(character in name for character in "/\\\0"):
+        raise ValueError(
+            f"name is that of one folder inside runs_dir, got {name!r}; set runs_dir for another place"
+        )
+    return name

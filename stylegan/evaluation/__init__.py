@@ -1,44 +1,38 @@
-"""Scores of networks: which metrics, under which protocol, computed together, recorded, and compared."""
+"""Evaluation: which metrics of a network, under which protocol, computed together, recorded, and compared."""
 
-from stylegan.evaluation.course import Best, Course
-from stylegan.evaluation.definitions import Definition, definitions_of
+from stylegan.evaluation.definitions import Definition
 from stylegan.evaluation.evaluator import Evaluator
-from stylegan.evaluation.fakes import check_draws
-from stylegan.evaluation.gathering import evidence_of
-from stylegan.evaluation.opening import open_detectors, open_reals
-from stylegan.evaluation.origin import pictures_were_changed
-from stylegan.evaluation.plateau import Plateau
 from stylegan.evaluation.protocol import protocol_id
-from stylegan.evaluation.published import check_published
+from stylegan.evaluation.reals import EvaluationData
 from stylegan.evaluation.records import Score, in_line, read_records
 from stylegan.evaluation.records import append as append_record
 from stylegan.evaluation.records import truncate_after as truncate_records_after
-from stylegan.evaluation.reporting import report_on, say_report
+from stylegan.evaluation.reporting import evidence_of, publish_report, report_on
+from stylegan.evaluation.score_history import Best, Plateau, ScoreHistory
 from stylegan.evaluation.scores import ScoreError
-from stylegan.evaluation.watch import EvaluationStoppedError, Watch
+from stylegan.evaluation.settings import MetricSettings
+from stylegan.evaluation.shared_work import EvaluationStoppedError, Watch
+from stylegan.report import images_were_changed
 
 __all__ = [
     "Best",
-    "EvaluationStoppedError",
-    "Course",
     "Definition",
+    "EvaluationData",
+    "EvaluationStoppedError",
     "Evaluator",
-    "ScoreError",
+    "MetricSettings",
     "Plateau",
     "Score",
+    "ScoreError",
+    "ScoreHistory",
     "Watch",
     "append_record",
-    "check_draws",
-    "check_published",
-    "definitions_of",
     "evidence_of",
+    "images_were_changed",
     "in_line",
-    "open_detectors",
-    "open_reals",
-    "pictures_were_changed",
     "protocol_id",
+    "publish_report",
     "read_records",
     "report_on",
-    "say_report",
     "truncate_records_after",
 ]

@@ -1,8 +1,8 @@
-"""What a metric's name stands for: the score, its detector, how many pictures, and the numbers in its definition.
+"""Metric definitions: what the name of a metric stands for.
 
-Published names (`fid50k_full`, ...) fix all of it, as in StyleGAN2-ADA (Karras et al. 2020). The project's own
-(`kid`, `fid`, ...) take the detector and the number of fakes that are asked for, and carry the detector in their
-name: `kid_builtin` can never be taken for a published KID.
+Published names (`fid50k_full`, ...) fix the score, its detector, how many images it takes and all its other numbers,
+as in StyleGAN2-ADA (Karras et al. 2020). The project's own (`kid`, `fid`, ...) take the detector and the number of
+fakes that are asked for, and carry the detector in their name: `kid_builtin` can never be taken for a published KID.
 """
 
 import difflib
@@ -17,16 +17,22 @@ NONE = "none"
 
 _PUBLISHED_FAKES = 50_000
 _LEGACY_REALS = 50_000
+# Below it no score is computed; from about so many on it tells much.
+_FEWEST_FAKES, _TELLING_FAKES = 2, 2000
 
 
 @dataclass(frozen=True)
 class Definition:
-    """One metric.
+    """The definition of one metric.
 
-    name: what files, charts and results call it. score: which formula, see `stylegan.evaluation.scores`.
-    detector: name for `stylegan.features.open_detector`. num_fakes: pictures drawn; of a path length, pairs.
-    max_reals: None = all, 0 = none are needed. with_flips: whether mirrored copies that the set has count.
-    options: the other numbers of the definition, part of its protocol.
+    Args:
+        name: what files, charts and results call it.
+        score: which formula, see `stylegan.evaluation.scores`.
+        detector: name for `stylegan.features.open_detector`.
+        num_fakes: images drawn; of a path length, pairs.
+        max_reals: None = all, 0 = none are needed.
+        with_flips: whether mirrored copies that the set has count.
+        options: the other numbers of the definition, part of its protocol.
     """
 
     name: str
@@ -36,6 +42,35 @@ class Definition:
     max_reals: int | None = None
     with_flips: bool = False
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def is_published(self) -> bool:
+        return self.name in PUBLISHED
+
+    @property
+    def fewest_images(self) -> int:
+        """How many fakes the metric needs at least, and as many reals where it compares with them."""
+        match self.score:
+            case "kid":
+                return 4
+            case "fid_infinity":
+                return 16
+            case "pr" | "dc":
+                return self.options["k"] + 1
+            case "is":
+                return self.options["splits"]
+        return _FEWEST_FAKES
+
+    @property
+    def seeds_each(self) -> int:
+        """Latents a fake: a path joins two."""
+        return 2 if self.score == "ppl" else 1
+
+    @property
+    def own_name(self) -> str:
+        """The project's metric of the same kind, which takes any draws: `fid_inception` for `fid50k_full`."""
+        score = {"kid_subsets": "kid"}.get(self.score, self.score)
+        return f"{score}_{self.detector}"
 
 
 _KID = {"subsets": 100, "subset_size": 1000}
@@ -84,39 +119,49 @@ _WITHOUT_REALS = ("is", "ppl")
 
 
 def definitions_of(
-    metrics: str | Sequence[str] | None, *, detector: str, num_fakes: int, key: str = "metrics"
-) -> list[Definition]:
-    """`metrics` as users write it → what is to be computed, each once, in order.
+    metrics: str | Sequence[str] | None, *, detector: str, num_fakes: int
+) -> tuple[Definition, ...]:
+    """The definitions of metrics as users write them, each once, in order.
 
-    Args: metrics: a name, a list of names, or "none". detector, num_fakes: of the project's own metrics.
-      key: what the user calls it, for the message.
-    Raises: ValueError for an unknown name, a detector that a metric cannot use, or no fakes.
+    Args:
+        metrics: a name, a list of names, or "none".
+        detector: of the project's own metrics.
+        num_fakes: of the project's own metrics.
+    Raises: ValueError for an unknown name, a detector that a metric cannot use, or too few fakes.
     """
     if detector not in DETECTORS:
-        raise ValueError(f"detector={detector} is not known; choose one of {', '.join(DETECTORS)}")
-    if isinstance(num_fakes, bool) or num_fakes < 2:
-        raise ValueError(f"num_fakes={num_fakes}: a score needs at least 2 pictures, and 2000 to tell much")
+        raise ValueError(f"detector must be one of {', '.join(DETECTORS)}, got {detector}")
+    if isinstance(num_fakes, bool) or num_fakes < _FEWEST_FAKES:
+        raise ValueError(
+            f"num_fakes must be at least {_FEWEST_FAKES}, got {num_fakes}; a score tells much from about"
+            f" {_TELLING_FAKES} on"
+        )
+    definitions = [_definition(name, detector, num_fakes) for name in _names_in(metrics)]
+    for definition in definitions:
+        if definition.num_fakes < (fewest := definition.fewest_images):
+            raise ValueError(
+                f"num_fakes must be at least {fewest} for metrics={definition.name}, got {num_fakes}; a score tells"
+                f" much from about {_TELLING_FAKES} on"
+            )
+    return tuple({definition.name: definition for definition in definitions}.values())
+
+
+def _names_in(metrics: Any) -> list[str]:
     if metrics and not isinstance(metrics, str | Sequence):
-        raise ValueError(f"{key}={metrics}: it must be a name, a list of names as in [kid,fid], or none")
+        raise ValueError(f"metrics must be a name, a list of names as in [kid,fid], or none, got {metrics}")
     names = [metrics] if isinstance(metrics, str) else list(metrics or [])
     if names in ([], [NONE]):
         return []
     for name in names:
         if not isinstance(name, str):
             raise ValueError(
-                f"{key}: {'null' if name is None else name} in the list is no name of a metric; write {key}=[kid,fid],"
-                f" or {key}=none for none at all"
+                f"metrics must be names, got {'null' if name is None else name} in the list; write metrics=[kid,fid],"
+                " or metrics=none for none at all"
             )
-    found = [_definition(name, detector, num_fakes, key) for name in names]
-    for definition in found:
-        if definition.num_fakes < (fewest := fewest_pictures(definition)):
-            raise ValueError(
-                f"num_fakes={num_fakes}: {key}={definition.name} needs at least {fewest}, and 2000 to tell much"
-            )
-    return list({definition.name: definition for definition in found}.values())
+    return names
 
 
-def _definition(name: str, detector: str, num_fakes: int, key: str) -> Definition:
+def _definition(name: str, detector: str, num_fakes: int) -> Definition:
     if name in PUBLISHED:
         return PUBLISHED[name]
     plain, chosen = name, detector
@@ -125,44 +170,29 @@ def _definition(name: str, detector: str, num_fakes: int, key: str) -> Definitio
         if name.endswith(f"_{other}"):
             plain, chosen = name.removesuffix(f"_{other}"), other
     if plain not in _OWN:
-        raise ValueError(_unknown(name, key))
+        raise ValueError(_unknown(name))
     score, options = _OWN[plain]
     if score == "is" and chosen != "inception":
         raise ValueError(
-            f"{key}={name}: the inception score needs the classes of the inception network; use is50k, or"
-            " detector=inception"
+            f"metrics={name} needs the classes of the inception network; use is50k, or the detector inception"
         )
     if score == "ppl" and chosen not in ("builtin", "lpips-vgg16"):
         raise ValueError(
-            f"{key}={name}: a path length needs a perceptual distance, which {chosen} has not; use"
-            " detector=lpips-vgg16 or detector=builtin"
+            f"metrics={name} needs a perceptual distance, which the detector {chosen} does not have; choose the"
+            " detector lpips-vgg16 or builtin"
         )
     own = Definition(f"{plain}_{chosen}", score, chosen, num_fakes, options=options)
     return replace(own, max_reals=0) if score in _WITHOUT_REALS else own
 
 
-def fewest_pictures(definition: Definition) -> int:
-    """How many fakes a metric needs at least, and as many reals where it compares with them."""
-    match definition.score:
-        case "kid":
-            return 4
-        case "fid_infinity":
-            return 16
-        case "pr" | "dc":
-            return definition.options["k"] + 1
-        case "is":
-            return definition.options["splits"]
-    return 2
-
-
-def _unknown(name: str, key: str) -> str:
+def _unknown(name: str) -> str:
+    if name == NONE:
+        return "metrics must name none alone, which turns all metrics off, or other metrics without it"
     known = [*_OWN, *PUBLISHED]
     with_detectors = [f"{own}_{detector}" for own in _OWN for detector in DETECTORS]
-    if name == NONE:
-        return f"{key}: none stands alone, and turns all metrics off"
     close = difflib.get_close_matches(name.lower(), [*known, *with_detectors], n=1)
     hint = f"did you mean {close[0]}?" if close else f"choose among {', '.join(known)}, or none"
-    return f"{key}={name}: there is no such metric; {hint}"
+    return f"metrics={name}: there is no such metric; {hint}"
 
 
 def higher_is_better(result: str) -> bool:

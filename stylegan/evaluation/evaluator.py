@@ -1,105 +1,105 @@
-"""All metrics of one network in one pass over its pictures, by all processes together."""
+"""Evaluator: all metrics of one network in one pass over its images, by all processes together."""
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from stylegan.distributed.collectives import on_rank_zero
-from stylegan.evaluation.definitions import Definition, fewest_pictures
+from stylegan.evaluation.definitions import Definition
 from stylegan.evaluation.fakes import Fakes, Labelled
-from stylegan.evaluation.fingerprint import weights_sha256
-from stylegan.evaluation.paths import path_results
-from stylegan.evaluation.protocol import PROTOCOL_VERSION
-from stylegan.evaluation.published import check_published
-from stylegan.evaluation.reals import Reals
+from stylegan.evaluation.protocol import protocol_of, weights_sha256
+from stylegan.evaluation.reals import EvaluationData, Reals
 from stylegan.evaluation.records import Score
-from stylegan.evaluation.scores import Results, ScoreError, inception_results, score_of
-from stylegan.evaluation.sharing import Rows, rows_of_all
-from stylegan.evaluation.watch import Watch
+from stylegan.evaluation.scores import Results, ScoreError, inception_results, path_results, score_of
+from stylegan.evaluation.settings import MetricSettings, check_published_weights
+from stylegan.evaluation.shared_work import Rows, Watch, rows_of_all
+from stylegan.features import Detector
 from stylegan.machine.devices import full_precision
-from stylegan.networks.precision import precision_text
 from stylegan.networks.synthesis import prepared
-from stylegan.sizes import size_text
 
 
 class Evaluator:
-    """Scores networks against one set of pictures.
+    """Scores networks against one set of images.
 
-    The same weights give the same numbers: pictures, labels and subsets are functions of `seed`, and neither the
+    The same weights give the same numbers: images, labels and subsets are functions of the first seed, and neither the
     number of processes nor what was computed before plays a part.
 
-    Args: definitions: what to compute. detectors: by name, those that the definitions need. reals: the pictures.
-      data_fingerprint: of the data, for the protocol. seed: of the first fake. truncation, noise_mode: as in `Fakes`.
-    Raises: ValueError where there are too few real pictures for a metric, or a published name is not for this.
+    Args:
+        settings: what to compute, of which fakes.
+        detectors: by name, those that the metrics need, on the device that computes.
+        reals: the real images.
+        data_fingerprint: of the data, for the protocol; None = unknown.
+    Raises: ValueError where there are too few real images for a metric, or the weights of a detector are not those
+        that a published name stands for.
     """
 
     def __init__(
         self,
-        definitions: Sequence[Definition],
-        detectors: Mapping[str, Any],
+        settings: MetricSettings,
+        detectors: Mapping[str, Detector],
         reals: Reals,
         *,
         data_fingerprint: str | None,
-        seed: int = 0,
-        truncation: float = 1.0,
-        noise_mode: str = "random",
     ):
-        self.definitions = list(definitions)
-        self.detectors = detectors
-        self.reals = reals
+        self.settings, self.detectors, self.reals = settings, detectors, reals
         self.data_fingerprint = data_fingerprint
-        # 1 and 1.0 are one protocol.
-        self.seed, self.truncation, self.noise_mode = seed, float(truncation), noise_mode
-        check_published(self.definitions, truncation=truncation, noise_mode=noise_mode, detectors=detectors)
-        for definition in self.definitions:
+        check_published_weights(settings.definitions, detectors)
+        for definition in settings.definitions:
             self._check_reals(definition)
 
+    @classmethod
+    def of(cls, settings: MetricSettings, detectors: Mapping[str, Detector], data: EvaluationData) -> Self:
+        """An evaluator against the images of a data module.  Raises: as the constructor."""
+        reals = Reals.of(data, cache_dir=settings.cache_dir)
+        return cls(settings, detectors, reals, data_fingerprint=data.fingerprint)
+
     def _check_reals(self, definition: Definition) -> None:
-        fewest = fewest_pictures(definition)
-        if definition.max_reals != 0 and self._num_reals(definition) < fewest:
+        if definition.max_reals != 0 and self._num_reals(definition) < definition.fewest_images:
             raise ValueError(
-                f"metrics={definition.name} needs at least {fewest} real pictures, and there are"
+                f"metrics={definition.name} needs at least {definition.fewest_images} real pictures, and there are"
                 f" {self._num_reals(definition)} pictures; choose another metric, or none"
             )
 
     def prepare(self, watch: Watch) -> None:
-        """Computes the features of the real pictures, if they are not known; `scores` does so by itself.
+        """Computes the features of the real images, if they are not known; `scores` does so by itself.
 
         Raises: EvaluationStoppedError.
         """
-        for definition in self.definitions:
+        for definition in self.settings.definitions:
             self._real_features(definition, watch)
 
-    def scores(self, generator: nn.Module, *, precision: str, watch: Watch) -> list[Score]:
-        """One score a definition, in their order; the same on all processes.
+    def scores(
+        self,
+        generator: nn.Module,
+        *,
+        precision: str,
+        watch: Watch,
+        definitions: Sequence[Definition] | None = None,
+    ) -> list[Score]:
+        """One score a metric, in their order; the same on all processes.
 
-        Args: generator: in evaluation mode, on the device that draws, as `precision` says.
+        Args:
+            generator: in evaluation mode, on the device that draws.
+            precision: that it computes in.
+            watch: over the work.
+            definitions: of the settings' metrics those to compute; None = all.
         Raises: EvaluationStoppedError, ScoreError, on all processes; nothing was recorded then.
         """
+        definitions = self.settings.definitions if definitions is None else definitions
         began = time.monotonic()
-        self.prepare(watch)
-        drawn = self._drawn(generator, watch)
+        for definition in definitions:
+            self._real_features(definition, watch)
+        drawn = self._drawn(generator, definitions, watch)
         drawn_sec = time.monotonic() - began
-        paths = {
-            definition.name: path_results(
-                definition,
-                generator,
-                self.detectors[definition.detector],
-                self._labelled(generator),
-                seed=self.seed,
-                watch=watch,
-            )
-            for definition in self.definitions
-            if definition.score == "ppl"
-        }
+        paths = self._paths(generator, definitions, watch)
 
         def compute() -> list[Score]:
             found = []
-            weights = weights_sha256(generator) if self.definitions else None
-            for definition in self.definitions:
+            weights = weights_sha256(generator) if definitions else None
+            for definition in definitions:
                 watch.check_alone()
                 since = time.monotonic()
                 try:
@@ -115,31 +115,18 @@ class Evaluator:
         return on_rank_zero(compute)
 
     def protocol(self, definition: Definition, generator: nn.Module, precision: str) -> dict[str, Any]:
-        """Everything that decides about a score; by the first process, which may have to look at all pictures."""
-        detector = self.detectors[definition.detector]
+        """Everything that decides about a score; by rank 0, which may have to look at all images."""
         needs_reals = definition.max_reals != 0
-        return {
-            "version": PROTOCOL_VERSION,
-            "metric": definition.name,
-            "detector": detector.name,
-            "detector_checksum": detector.checksum,
-            "resize": detector.resize,
-            "resolution": size_text(generator.size),
-            "channels": generator.channels,
-            "num_reals": self._num_reals(definition) if needs_reals else 0,
-            "num_fakes": definition.num_fakes,
-            "seed": self.seed,
-            "precision": "fp32" if definition.score == "ppl" else precision_text(generator, precision),
-            "truncation": self.truncation if definition.score != "ppl" else 1.0,
-            # Of a path each step has noise of its own, whatever is asked for: its definition says so.
-            "noise_mode": self.noise_mode if definition.score != "ppl" else "random",
-            "labels": "drawn from the data's" if generator.c_dim else "none",
-            "data_fingerprint": self.data_fingerprint if needs_reals or generator.c_dim else None,
-            # A fingerprint may look at some of the pictures only, or rest on what was known of their files.
-            "data_content": self.reals.digest(with_flips=False) if needs_reals else None,
-            "xflip": definition.with_flips,
-            **definition.options,
-        }
+        return protocol_of(
+            definition,
+            self.settings,
+            detector=self.detectors[definition.detector],
+            generator=generator,
+            precision=precision,
+            num_reals=self._num_reals(definition) if needs_reals else 0,
+            data_fingerprint=self.data_fingerprint,
+            data_content=self.reals.digest(with_flips=False) if needs_reals else None,
+        )
 
     def _num_reals(self, definition: Definition) -> int:
         return self.reals.count(definition.max_reals, with_flips=definition.with_flips)
@@ -153,11 +140,28 @@ class Evaluator:
         )
 
     def _labelled(self, generator: nn.Module) -> Labelled | None:
-        return self.reals.sets[False] if generator.c_dim else None
+        return self.reals.plain if generator.c_dim else None
 
-    def _drawn(self, generator: nn.Module, watch: Watch) -> Rows | None:
-        """Features of all fakes by detector, on the first process. Each picture is drawn once for all metrics."""
-        wanted = [definition for definition in self.definitions if definition.score != "ppl"]
+    def _paths(
+        self, generator: nn.Module, definitions: Sequence[Definition], watch: Watch
+    ) -> dict[str, Results]:
+        """Path lengths, by the name of their metric."""
+        return {
+            definition.name: path_results(
+                definition,
+                generator,
+                self.detectors[definition.detector],
+                self._labelled(generator),
+                first_seed=self.settings.first_seed,
+                watch=watch,
+            )
+            for definition in definitions
+            if definition.score == "ppl"
+        }
+
+    def _drawn(self, generator: nn.Module, definitions: Sequence[Definition], watch: Watch) -> Rows | None:
+        """Features of all fakes by detector, on rank 0. Each image is drawn once for all metrics."""
+        wanted = [definition for definition in definitions if definition.score != "ppl"]
         num = max((definition.num_fakes for definition in wanted), default=0)
         if not num:
             return {}
@@ -165,9 +169,9 @@ class Evaluator:
             generator,
             self._labelled(generator),
             num=num,
-            seed=self.seed,
-            truncation=self.truncation,
-            noise_mode=self.noise_mode,
+            first_seed=self.settings.first_seed,
+            truncation=self.settings.truncation,
+            noise_mode=self.settings.noise_mode,
         )
         outputs: dict[str, set[str]] = {}
         for definition in wanted:
@@ -189,7 +193,8 @@ class Evaluator:
         rows = drawn[f"{definition.detector}.{_output(definition)}"][: definition.num_fakes]
         if definition.score == "is":
             return inception_results(definition, rows)
-        return score_of(definition, self._real_features(definition, watch), rows, seed=self.seed)
+        real = self._real_features(definition, watch)
+        return score_of(definition, real, rows, seed=self.settings.first_seed)
 
 
 def _output(definition: Definition) -> str:
@@ -197,10 +202,12 @@ def _output(definition: Definition) -> str:
 
 
 def _rows(detector: Any, asked: set[str], images: Tensor) -> Rows:
-    """What a detector says of images, by output; the network runs once."""
+    """What a detector gives for images, by output; the network runs once."""
     if asked == {"features", "probabilities"}:
         both = detector.features_and_probabilities(images)
-        found = dict(zip(("features", "probabilities"), both, strict=True))
+        rows = dict(zip(("features", "probabilities"), both, strict=True))
+    elif asked == {"probabilities"}:
+        rows = {"probabilities": detector.probabilities(images)}
     else:
-        found = {output: getattr(detector, output)(images) for output in asked}
-    return {output: rows.to("cpu", torch.float32) for output, rows in found.items()}
+        rows = {"features": detector.features(images)}
+    return {output: found.to("cpu", torch.float32) for output, found in rows.items()}

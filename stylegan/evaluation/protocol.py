@@ -1,14 +1,74 @@
-"""The protocol of a score: everything that decides which number comes out. Scores of two protocols do not compare."""
+"""Protocol of a score: everything that decides which number comes out. Scores of two protocols do not compare."""
 
 import hashlib
 import json
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
+
+import torch
+from torch import nn
+
+from stylegan.evaluation.definitions import Definition
+from stylegan.evaluation.settings import MetricSettings
+from stylegan.features import Detector
+from stylegan.networks.precision import precision_text
+from stylegan.sizes import size_text
 
 # Counted up when a score is computed in another way, so that older ones are not compared with newer ones.
 PROTOCOL_VERSION = 1
 
 Protocol = Mapping[str, Any]
+
+
+def protocol_of(
+    definition: Definition,
+    settings: MetricSettings,
+    *,
+    detector: Detector,
+    generator: nn.Module,
+    precision: str,
+    num_reals: int,
+    data_fingerprint: str | None,
+    data_content: str | None,
+) -> dict[str, Any]:
+    """The protocol of one metric of one network, ready for JSON.
+
+    Args:
+        definition: of the metric.
+        settings: what was drawn.
+        detector: the metric's.
+        generator: on whose images the score is.
+        precision: that it computes in.
+        num_reals: real images that are compared with, 0 = none.
+        data_fingerprint: of the data, None = unknown. It may look at some of the images only, or rest on what was
+            known of their files.
+        data_content: digest of what the real images show, None = there are none.
+    """
+    is_path = definition.score == "ppl"
+    uses_data = num_reals or generator.c_dim
+    return {
+        "version": PROTOCOL_VERSION,
+        "metric": definition.name,
+        "detector": detector.name,
+        "detector_checksum": detector.checksum,
+        "resize": detector.resize,
+        "resolution": size_text(generator.size),
+        "channels": generator.channels,
+        "num_reals": num_reals,
+        "num_fakes": definition.num_fakes,
+        "seed": settings.first_seed,
+        # The definition of a path length says these three, whatever the settings are.
+        "precision": "fp32" if is_path else precision_text(generator, precision),
+        # 1 and 1.0 are one protocol.
+        "truncation": 1.0 if is_path else float(settings.truncation),
+        "noise_mode": "random" if is_path else settings.noise_mode,
+        "labels": "drawn from the data's" if generator.c_dim else "none",
+        "data_fingerprint": data_fingerprint if uses_data else None,
+        "data_content": data_content,
+        "xflip": definition.with_flips,
+        **definition.options,
+    }
 
 
 def protocol_id(protocol: Protocol) -> str:
@@ -36,10 +96,25 @@ def in_words(protocol: Protocol) -> str:
         parts.append(f"truncation {protocol['truncation']:g}")
     data = [protocol["data_content"], protocol["data_fingerprint"]]
     if any(data):
-        # Labels, too, are part of the fingerprint, and pictures of the content.
+        # Labels, too, are part of the fingerprint, and what images show of the content.
         parts.append("data " + "/".join(_short(digest) for digest in data if digest))
     return ", ".join(parts)
 
 
 def _short(digest: str) -> str:
     return str(digest)[:8]
+
+
+def weights_sha256(network: nn.Module) -> str:
+    """SHA-256, in hexadecimal digits, of all parameters and buffers: names, shapes, dtypes and values.
+
+    It identifies a network: every run has files of the same names, and a file may change under its name. The same on
+    every device; one tensor at a time is copied to the CPU.
+    """
+    digest = hashlib.sha256()
+    tensors = dict(chain(network.named_parameters(), network.named_buffers()))
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().to("cpu").contiguous()
+        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()

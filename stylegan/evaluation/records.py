@@ -1,4 +1,4 @@
-"""`metric-<name>.jsonl` in the run folder: one line a score, with its protocol."""
+"""Records: scores and `metric-<name>.jsonl` in the run folder, one line a score, with its protocol."""
 
 import json
 import math
@@ -12,10 +12,14 @@ from stylegan.machine.files import append_whole, replacing
 
 
 class Score(NamedTuple):
-    """What came out for one metric.
+    """The results of one metric.
 
-    results: {name: value}; the first one is what is ranked. seconds: how long it took. weights: of what it is the
-    score, as `weights_sha256` says; None = not known, as of older records.
+    Attributes:
+        name: of the metric.
+        results: name → value; the first one is what networks are ranked by.
+        protocol: under which it was computed.
+        seconds: how long that took.
+        weights: of the network, as `weights_sha256` gives them; None = unknown, as in older records.
     """
 
     name: str
@@ -30,21 +34,26 @@ class Score(NamedTuple):
 
 
 def record_path(folder: Path, name: str) -> Path:
+    """The file of a metric's records."""
     return folder / f"metric-{name}.jsonl"
 
 
 def append(folder: Path, score: Score, *, images: int | None, network: str | None, processes: int) -> None:
     """Adds a line, in one write. Fields: those of the public implementation, then kimg, the weights and the protocol.
 
-    Args: images: that the network has seen, None = unknown. network: its file, relative to the folder, None = it is in
-      none.
+    Args:
+        folder: for the file.
+        score: of one metric.
+        images: seen in training by the network, None = unknown.
+        network: its file, relative to the folder; None = it is in none.
+        processes: how many computed.
     Raises: OSError.
     """
     line = {
         "results": {name: _finite(value) for name, value in score.results.items()},
         "metric": score.name,
         "total_time": score.seconds,
-        "total_time_str": _in_words(score.seconds),
+        "total_time_str": _duration(score.seconds),
         "num_gpus": processes,
         "snapshot_pkl": network,
         "timestamp": time.time(),
@@ -57,7 +66,7 @@ def append(folder: Path, score: Score, *, images: int | None, network: str | Non
 
 
 def read_records(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a file, those that are not whole left out."""
+    """The lines of a file, without those that are not whole."""
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             record = json.loads(line)
@@ -70,7 +79,10 @@ def read_records(path: Path) -> Iterator[dict[str, Any]]:
 def recorded(path: Path, weights: str, protocol: Mapping[str, Any]) -> Score | None:
     """The last score of a network under one protocol; None where there is none.
 
-    Args: weights: as in `weights_sha256`. No name tells: each run has a kimg0000020.000, with weights of its own.
+    Args:
+        path: as `record_path` gives it.
+        weights: as in `weights_sha256`. A name does not do: each run has a kimg0000020.000, with weights of its own.
+        protocol: under which it was computed.
     """
     if not path.exists():
         return None
@@ -89,7 +101,7 @@ def recorded(path: Path, weights: str, protocol: Mapping[str, Any]) -> Score | N
 def truncate_after(folder: Path, images: int) -> None:
     """Drops the scores of networks past `images` images seen, and a last line that a kill cut short.
 
-    A run that goes on from a checkpoint comes by there again, and may come by with other weights.
+    A run that continues from a checkpoint passes there again, and may pass with other weights.
     """
     for path in folder.glob("metric-*.jsonl"):
         with open(path, encoding="utf-8", errors="replace", newline="") as file:
@@ -101,7 +113,7 @@ def truncate_after(folder: Path, images: int) -> None:
 
 
 def _images_of(line: str) -> float:
-    """Images seen at a line; infinitely many where it is not whole, none where it does not say."""
+    """Images seen at a line; infinitely many where the line is not whole, none where it has no kimg."""
     if not line.endswith("\n"):
         return math.inf
     try:
@@ -115,7 +127,7 @@ def _finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _in_words(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     minutes, sec = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -124,7 +136,12 @@ def _in_words(seconds: float) -> str:
 
 
 def in_line(score: Score, better: Sequence[str] = ()) -> str:
-    """The results on one line, those that are the best so far marked."""
+    """The results on one line.
+
+    Args:
+        score: of one metric.
+        better: names of results that are the best so far, which are marked.
+    """
     parts = []
     for name, value in score.results.items():
         mark = " (best)" if name in better else ""

@@ -1,80 +1,244 @@
-"""The report on one network, from its pictures to the page."""
+"""Reporting on one network: its fakes, walks and logits beside the images of its training, and the page about them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from torch import nn
+import numpy as np
+import torch
+from torch import Tensor, nn
 
-from stylegan.evaluation.fakes import NUM_FAKES
-from stylegan.evaluation.gathering import evidence_of
-from stylegan.evaluation.watch import Watch
-from stylegan.features import open_detector
+from stylegan.evaluation.fakes import Fakes, LabelsOfFakes
+from stylegan.evaluation.reals import EvaluationData, ImageSet
+from stylegan.evaluation.settings import REPORT_FAKES, MetricSettings
+from stylegan.evaluation.shared_work import Watch
+from stylegan.features import Detector, open_detector
+from stylegan.images import to_float, to_uint8
+from stylegan.latents import Sampler, latents_of
+from stylegan.machine.devices import full_precision
 from stylegan.networks.precision import precision_text
-from stylegan.report import Report, examine, write_report
-from stylegan.report.origin import Origin
+from stylegan.networks.synthesis import prepared
+from stylegan.report import (
+    Evidence,
+    Logits,
+    Provenance,
+    Report,
+    ReportImages,
+    examine,
+    report_images,
+    write_report,
+)
 from stylegan.sizes import size_text
+
+_WALKS, _STEPS = 8, 24
+# Images of each kind that the discriminator is shown.
+_DISCRIMINATED = 400
+# Keeps the choice of these images apart from other draws.
+_DISCRIMINATED_STREAM = int.from_bytes(b"judg", "big")
 
 
 def report_on(
     generator: nn.Module,
     discriminator: nn.Module | None,
-    data: Any,
-    detectors: Mapping[str, Any],
+    data: EvaluationData,
+    settings: MetricSettings,
+    detectors: Mapping[str, Detector],
     *,
     watch: Watch,
-    origin: Origin,
+    provenance: Provenance,
     network: str,
     images: int | None,
-    first_seed: int,
-    truncation: float,
-    noise_mode: str = "random",
     precision: str,
 ) -> Report:
-    """Looks at a network's pictures; by one process alone. The features are those of the builtin detector.
+    """A report on a network; by one process alone. The features are those of the builtin detector.
 
-    Args: generator, discriminator, data, origin: as in `evidence_of`. detectors: those that are open, by name.
-      network: its file, relative to its run. images: seen in its training, None = unknown. first_seed: of the first
-      fake. truncation: psi. noise_mode: as in `Fakes`. precision: that the generator computes in.
+    Args:
+        generator: in evaluation mode, on the device that draws.
+        discriminator: of the same training, likewise; None = not at hand.
+        data: to compare with.
+        settings: how fakes are drawn.
+        detectors: those that are open, by name.
+        watch: over the work.
+        provenance: whether the network was trained on the data's items to train on.
+        network: its file, relative to its run.
+        images: seen in its training, None = unknown.
+        precision: that the generator computes in.
     Raises: EvaluationStoppedError.
     """
-    device = next(generator.parameters()).device
-    detector = detectors.get("builtin") or open_detector("builtin").to(device)
+    detector = detectors.get("builtin")
+    if detector is None:
+        detector = open_detector("builtin").to(next(generator.parameters()).device)
     about = {
         "network": network,
         "kimg": None if images is None else images / 1000,
         "resolution": size_text(generator.size),
         "channels": generator.channels,
-        "seeds": f"{first_seed} to {first_seed + NUM_FAKES - 1}",
-        "truncation": truncation,
-        "noise mode": noise_mode,
+        "seeds": f"{settings.first_seed} to {settings.first_seed + REPORT_FAKES - 1}",
+        "truncation": settings.truncation,
+        "noise mode": settings.noise_mode,
         "labels": "drawn from the data's" if generator.c_dim else "none",
         "precision": precision_text(generator, precision),
         "detector": detector.name,
         "detector checksum": detector.checksum,
-        "data fingerprint": getattr(data, "fingerprint", None),
+        "data fingerprint": data.fingerprint,
     }
-    return examine(
-        evidence_of(
-            generator,
-            discriminator,
-            data,
-            detector,
-            watch=watch,
-            origin=origin,
-            seed=first_seed,
-            truncation=truncation,
-            noise_mode=noise_mode,
-            about=about,
-        )
+    evidence = evidence_of(
+        generator,
+        discriminator,
+        data,
+        settings,
+        detector,
+        watch=watch,
+        provenance=provenance,
+        about=about,
     )
+    return examine(evidence)
 
 
-def say_report(report: Report, folder: Path, network: str) -> None:
-    """Writes the page into a folder, and says each finding in a line.  Raises: OSError."""
+def publish_report(report: Report, folder: Path, network: str) -> None:
+    """Writes the page into a folder, and prints each finding in a line.
+
+    Args:
+        report: on a network.
+        folder: for `report.html` and `report.json`.
+        network: for the page's title.
+    Raises: OSError.
+    """
     page = write_report(report, folder, title=f"Is it learning or copying? {network}")
     for note in report.notes:
         print(f"report      {note}", flush=True)
     for finding in report.findings:
         print(f"report      {finding.verdict:<8}{finding.title} {finding.result}", flush=True)
     print(f"report      {page}", flush=True)
+
+
+def evidence_of(
+    generator: nn.Module,
+    discriminator: nn.Module | None,
+    data: EvaluationData,
+    settings: MetricSettings,
+    detector: Detector,
+    *,
+    watch: Watch,
+    provenance: Provenance = "trust",
+    num_fakes: int = REPORT_FAKES,
+    about: Mapping[str, float | int | str | None] | None = None,
+) -> Evidence:
+    """Draws, reads and discriminates; by one process alone.
+
+    Args:
+        generator, discriminator, data, settings, watch, provenance: as in `report_on`. Walks have no noise.
+        detector: for features.
+        num_fakes: how many are drawn.
+        about: how this is made, for the head of the report.
+    Raises: EvaluationStoppedError.
+    """
+    plain, first_seed = data.originals, settings.first_seed
+    labels = LabelsOfFakes(plain, max(num_fakes, _WALKS), first_seed) if generator.c_dim else None
+
+    def drawn_with(psi: float) -> Tensor:
+        fakes = Fakes(
+            generator,
+            plain,
+            num=num_fakes,
+            first_seed=first_seed,
+            truncation=psi,
+            noise_mode=settings.noise_mode,
+        )
+        with prepared(generator.synthesis), full_precision(fakes.sampler.device):
+            return torch.cat([fakes.images(numbers).cpu() for numbers in watch.chunks_alone(num_fakes)])
+
+    drawn = drawn_with(settings.truncation)
+    logits = None
+    if discriminator is not None and data.validation is not None:
+        # The discriminator learned from fakes without truncation.
+        untruncated = drawn if settings.truncation == 1 else drawn_with(1.0)
+        logits = _logits(discriminator, plain, data.validation, untruncated, labels, watch)
+    held_out = None
+    if data.validation is not None:
+        held_out = _read(data.validation, detector, watch, "held-out pictures")
+    return Evidence(
+        real=_read(plain, detector, watch, "pictures for the report"),
+        fake=report_images(drawn, detector),
+        held_out=held_out,
+        strips=_strips(generator, labels, settings, watch),
+        logits=logits,
+        xflip=data.xflip,
+        provenance=provenance,
+        truncation=settings.truncation,
+        about=about or {},
+    )
+
+
+class _Images(Sequence):
+    """The images of a set without their labels, each read when it is asked for.
+
+    Args:
+        images: the set.
+        on_read: called before each image.
+    """
+
+    def __init__(self, images: ImageSet, on_read: Callable[[], None]):
+        self.images, self.on_read = images, on_read
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Tensor:
+        self.on_read()
+        return self.images[int(index)][0]
+
+
+def _read(images: ImageSet, detector: Detector, watch: Watch, what: str) -> ReportImages:
+    rounds = watch.rounds_alone(len(images), what)
+    return report_images(_Images(images, lambda: next(rounds, None)), detector)
+
+
+def _strips(
+    generator: nn.Module, labels: LabelsOfFakes | None, settings: MetricSettings, watch: Watch
+) -> Tensor:
+    """uint8 [P,T,C,H,W]: straight walks in w between the fakes of neighbouring seeds, without noise."""
+    sampler = Sampler(generator)
+    seeds = [settings.first_seed + number for number in range(2 * _WALKS)]
+    c = None
+    if labels is not None:
+        # Both ends have one label: a walk between classes would be about something else.
+        c = labels.of(range(_WALKS)).repeat_interleave(2, 0)
+    ends = sampler.map(latents_of(seeds, generator.z_dim), c, truncation=settings.truncation)
+    walks = []
+    for first, last in ends.unflatten(0, (_WALKS, 2)):
+        watch.check_alone()
+        places = torch.linspace(0, 1, _STEPS, device=ends.device)[:, None, None]
+        walks.append(to_uint8(sampler.draw(torch.lerp(first[None], last[None], places), "none")).cpu())
+    return torch.stack(walks)
+
+
+def _logits(
+    discriminator: nn.Module,
+    plain: ImageSet,
+    held_out: ImageSet,
+    fakes: Tensor,
+    fake_labels: LabelsOfFakes | None,
+    watch: Watch,
+) -> Logits:
+    count = min(_DISCRIMINATED, len(plain), len(held_out), len(fakes))
+    random = np.random.default_rng(_DISCRIMINATED_STREAM)
+    sides = []
+    for images in (plain, held_out):
+        chosen = random.choice(len(images), size=count, replace=False)
+        items = [images[int(index)] for index in chosen]
+        sides.append((torch.stack([image for image, _ in items]), torch.stack([label for _, label in items])))
+    sides.append((fakes[:count], None if fake_labels is None else fake_labels.of(range(count))))
+    return Logits(*(_discriminated(discriminator, images, labels, watch) for images, labels in sides))
+
+
+@torch.no_grad()
+def _discriminated(discriminator: nn.Module, images: Tensor, labels: Tensor | None, watch: Watch) -> Tensor:
+    """Logits float32 [n] of uint8 [n,C,H,W]."""
+    device = next(discriminator.parameters()).device
+    parts = []
+    for numbers in watch.chunks_alone(len(images)):
+        some = slice(numbers.start, numbers.stop)
+        c = labels[some].to(device) if discriminator.c_dim else None
+        with full_precision(device):
+            parts.append(discriminator(to_float(images[some]).to(device), c).flatten().float().cpu())
+    return torch.cat(parts)

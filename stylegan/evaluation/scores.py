@@ -1,11 +1,20 @@
-"""From features to the numbers of a metric, each under the name that results give it."""
+"""Scores: from features, class probabilities or paths to the numbers of a metric, each under the name of its result."""
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 
 import numpy as np
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
+from stylegan.distributed.collectives import on_rank_zero
 from stylegan.evaluation.definitions import Definition
+from stylegan.evaluation.fakes import Labelled, LabelsOfFakes, check_seeds
+from stylegan.evaluation.shared_work import Rows, Watch, rows_of_all
+from stylegan.features import HasEmbedding
+from stylegan.latents import latents_of
+from stylegan.latents.seeds import noise_of
+from stylegan.machine.devices import full_precision
 from stylegan.metrics import (
     density_coverage,
     fid,
@@ -16,27 +25,42 @@ from stylegan.metrics import (
     kid,
     kid_interval,
     moments_of,
+    path_distances,
     precision_recall,
+    trimmed_mean,
 )
+from stylegan.networks.precision import compute_in
 
+# Name → value; the first one is what networks are ranked by.
 Results = dict[str, float]
+
+# Keeps the places along the paths apart from other draws under the same seed.
+_PLACE_STREAM = int.from_bytes(b"path", "big")
 
 
 class ScoreError(ValueError):
-    """What was drawn has no such score, as where path lengths are not finite. All processes say so alike."""
+    """What was drawn has no such score, as where path lengths are not finite. All processes raise it alike."""
 
 
 def score_of(definition: Definition, real: Tensor, fake: Tensor, *, seed: int) -> Results:
-    """The results of a metric that compares features: real [N,F], fake [M,F].
+    """The results of a metric that compares features.
 
-    Args: seed: of the subsets that some metrics draw.
-    Returns: {name: value}; the first one is what networks are ranked by.
+    Args:
+        definition: of the metric.
+        real: features [N,F].
+        fake: features [M,F].
+        seed: of the subsets that some metrics draw.
     """
     return _COMPARING[definition.score](definition, real, fake, seed)
 
 
 def inception_results(definition: Definition, probabilities: Tensor) -> Results:
-    """Args: probabilities: of the classes, [M,K], in the order of the fakes."""
+    """The inception score.
+
+    Args:
+        definition: of the metric.
+        probabilities: of the classes, [M,K], in the order of the fakes.
+    """
     mean, std = inception_score(probabilities, splits=definition.options["splits"])
     return {f"{definition.name}_mean": mean, f"{definition.name}_std": std}
 
@@ -90,3 +114,70 @@ _COMPARING: Mapping[str, Callable[[Definition, Tensor, Tensor, int], Results]] =
     "pr": _precision_recall,
     "dc": _density_coverage,
 }
+
+
+def path_results(
+    definition: Definition,
+    generator: nn.Module,
+    detector: HasEmbedding,
+    reals: Labelled | None,
+    *,
+    first_seed: int,
+    watch: Watch,
+) -> Results:
+    """Perceptual path length over pairs of latents: pair i joins the seeds first_seed + 2i and first_seed + 2i + 1.
+
+    Both ends of a step have the same fresh noise. The network computes in float32: the steps are too small for less.
+
+    Args:
+        definition: says how many pairs, and which paths.
+        generator: in evaluation mode.
+        detector: of the perceptual distance.
+        reals: whose labels are drawn; None for a generator without.
+        first_seed: of pair 0.
+        watch: over the work.
+    Raises: EvaluationStoppedError; ScoreError where distances are not finite; ValueError for too few seeds.
+    """
+    num, options = definition.num_fakes, definition.options
+    check_seeds(first_seed, definition.seeds_each * num)
+    exact = deepcopy(generator)
+    compute_in(exact, None)
+    device = next(exact.parameters()).device
+    places = torch.from_numpy(
+        np.random.default_rng([first_seed, _PLACE_STREAM]).random(num, dtype=np.float32)
+    ) * (options["sampling"] == "full")
+    labels = LabelsOfFakes(reals, num, first_seed) if exact.c_dim else None
+
+    def distance(one: Tensor, other: Tensor) -> Tensor:
+        return (detector.embedding(one) - detector.embedding(other)).square().sum(1)
+
+    def compute(numbers: range) -> Rows:
+        rows = slice(numbers.start, numbers.stop)
+        c = None if labels is None else labels.of(numbers).to(device)
+        firsts = [first_seed + 2 * number for number in numbers]
+        noise = noise_of(firsts, exact.synthesis.noise_layers)
+        distances = path_distances(
+            exact,
+            latents_of(firsts, exact.z_dim).to(device),
+            latents_of([first + 1 for first in firsts], exact.z_dim).to(device),
+            c,
+            places[rows].to(device),
+            noise={name: values.to(device) for name, values in noise.items()},
+            distance=distance,
+            epsilon=options["epsilon"],
+            space=options["space"],
+            sampling=options["sampling"],
+            crop=options["crop"],
+        )
+        return {"distances": distances.cpu()}
+
+    with torch.no_grad(), full_precision(device):
+        rows = rows_of_all(num, compute, watch, f"{definition.name} of {num:,} pairs")
+
+    def mean() -> Results:
+        try:
+            return {definition.name: float(trimmed_mean(rows["distances"]))}
+        except ValueError as error:
+            raise ScoreError(f"{definition.name}: {error}") from error
+
+    return on_rank_zero(mean)

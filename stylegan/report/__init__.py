@@ -1,18 +1,22 @@
-"""Is it learning or copying? What a set of fakes, beside the pictures they were learned from, tells about training."""
+"""Is it learning or copying? What a set of fakes, beside the images they were learned from, tells about training."""
 
-from stylegan.report.evidence import Evidence, Logits, Pictures, pictures_of
+from stylegan.report.evidence import Evidence, Logits, ReportImages, report_images
 from stylegan.report.examination import examine
-from stylegan.report.findings import Finding, Plate, Report
+from stylegan.report.findings import Finding, ImageGrid, Report
 from stylegan.report.page import write_report
+from stylegan.report.provenance import Provenance, images_were_changed, provenance_of
 
 __all__ = [
     "Evidence",
     "Finding",
+    "ImageGrid",
     "Logits",
-    "Pictures",
-    "Plate",
+    "Provenance",
     "Report",
+    "ReportImages",
     "examine",
-    "pictures_of",
+    "images_were_changed",
+    "provenance_of",
+    "report_images",
     "write_report",
 ]

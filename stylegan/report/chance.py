@@ -1,6 +1,6 @@
-"""How often chance alone puts so many fakes where only the closest few of known pictures lie.
+"""Beta-binomial test: how often chance alone puts so many fakes where only the closest few of known images lie.
 
-Distribution-free: if fakes and reference pictures come from one population, every order of their values is equally
+Distribution-free: if fakes and reference images come from one population, every order of their values is equally
 likely. The share of the population below the k-th smallest of n reference values is then Beta(k, n + 1 - k), and
 the number of M fakes there is beta-binomial.
 """
@@ -11,16 +11,19 @@ from math import exp, lgamma
 import torch
 from torch import Tensor
 
-# Of the reference. Low ones find few, close copies; the high ones sets in which many pictures have a twin anyway.
+# Of the reference. Low ones find few, close copies; the high ones sets in which many images have a twin anyway.
 QUANTILES = (0.01, 0.05, 0.2, 0.5)
 
 
 @dataclass(frozen=True)
 class Excess:
-    """How many more fakes than reference pictures have a small value.
+    """How many more fakes than reference images have a small value.
 
-    p_value: of the likeliest of all quantiles, times their number, 1 at most. share: of the fakes, beyond what
-    chance puts there, 0 to 1. threshold: the value below which they were counted. below: which they are, bool [M].
+    Attributes:
+        p_value: of the likeliest of all quantiles, times their number, 1 at most.
+        share: of the fakes, beyond what chance puts there, 0 to 1.
+        threshold: the value below which they were counted.
+        below: bool [M], which fakes they are.
     """
 
     p_value: float
@@ -51,12 +54,15 @@ def excess(
 ) -> Excess:
     """Whether more of the fakes have a small value than chance allows.
 
-    Pictures that are near the same real are counted once, since they are no independent evidence: families of
-    pictures, and fakes that repeat each other.
+    Images that are near the same real are counted once, since they are no independent evidence: families of
+    images, and fakes that repeat each other.
 
     Args:
-        fake: float [M]; reference: float [n]. fake_like, reference_like: int64 [M], [n]: the real that a value
-        is about. cap: values above it never count, however large those of the reference are.
+        fake: values of the fakes, float [M].
+        reference: values of the reference images, float [n].
+        fake_like: int64 [M], the real that each value is about.
+        reference_like: int64 [n], likewise.
+        cap: values above it never count, however large those of the reference are.
     """
     ordered = reference.sort().values
     results = []

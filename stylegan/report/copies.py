@@ -1,8 +1,8 @@
-"""Are fakes copies of training pictures? The test: do fakes lie nearer to single reals than pictures that cannot.
+"""Copy test: do fakes lie nearer to single training images than images that cannot be copies?
 
 Three values of every fake say how much its nearest real stands out: under the invariant distance, as half of a blend
-of two, and in feature space. They are compared with the same values of pictures that are no copies: those held out
-of training, or each of some reals among all the others.
+of two, and in feature space. They are compared with the same values of reference images, which are no copies: those
+held out of training, or each of some reals among all the others.
 """
 
 from dataclasses import dataclass
@@ -10,26 +10,33 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from stylegan.report.blends import Pairs, best_pairs
 from stylegan.report.chance import Excess, excess
-from stylegan.report.distances import Neighbours, nearest, nearest_features
-from stylegan.report.evidence import Evidence, Pictures
+from stylegan.report.evidence import Evidence, ReportImages
+from stylegan.report.findings import Verdict
+from stylegan.similarity.blends import Pairs, best_pairs
+from stylegan.similarity.neighbours import Neighbours, nearest, nearest_features
 
 # Chance of a false alarm that is allowed, over all values and quantiles together.
 LEVEL = 0.01
 # Smaller shares of copies than these do not matter.
 SHARE_BAD, SHARE_LOOK = 0.05, 0.02
 # A nearest real that is not at least this much nearer than the next ones is never called the original. A feature
-# detector puts a copy that was shifted or coloured anew further off than pixels do.
+# detector puts a copy that was shifted or recoloured further off than pixels do.
 CAPS = {"nearest": 0.75, "blend": 0.75, "features": 0.85}
 FEWEST_REALS, FEWEST_HELD_OUT = 20, 50
-# Reference pictures beyond these make the test finer than anybody needs.
+# More reference images than these make the test finer than anybody needs.
 MOST_REFERENCE = 500
 
 
 @dataclass(frozen=True)
-class Looked:
-    """What was found about M pictures; features is None where there are none."""
+class Likeness:
+    """The reals that M images are like.
+
+    Args:
+        neighbours: under the invariant distance.
+        pairs: of which they may be blends.
+        features: neighbours in feature space; None = there are no features.
+    """
 
     neighbours: Neighbours
     pairs: Pairs
@@ -37,12 +44,12 @@ class Looked:
 
     def values(self) -> dict[str, Tensor]:
         """Name → float [M], small where a real, or a pair of them, stands out."""
-        found = {"nearest": self.neighbours.standing_out(), "blend": self.pairs.standing_out()}
+        found = {"nearest": self.neighbours.distance_ratio(), "blend": self.pairs.residual_ratio()}
         if self.features is not None:
-            found["features"] = self.features.standing_out()
+            found["features"] = self.features.distance_ratio()
         return found
 
-    def likest(self) -> dict[str, Tensor]:
+    def nearest_reals(self) -> dict[str, Tensor]:
         """Name → int64 [M], the real that each value is about."""
         found = {"nearest": self.neighbours.indices[:, 0], "blend": self.pairs.indices[:, 0]}
         if self.features is not None:
@@ -51,16 +58,39 @@ class Looked:
 
 
 @dataclass(frozen=True)
+class Reference:
+    """Images that are no copies.
+
+    Args:
+        kind: "held-out" or "reals".
+        values: as of `Likeness`.
+        nearest_reals: as of `Likeness`.
+    """
+
+    kind: str
+    values: dict[str, Tensor]
+    nearest_reals: dict[str, Tensor]
+
+    def __len__(self) -> int:
+        return len(self.values["nearest"])
+
+
+@dataclass(frozen=True)
 class Copies:
     """The outcome of the test.
 
-    p_value: corrected for all that was looked at. share: of the fakes that are copies, beyond chance. by: name of a
-    value → its own excess. copied: bool [M], the fakes that were counted. order: int64 [M], the fakes, most
-    suspicious first.
+    Attributes:
+        fakes: what they are like.
+        reference: what they were compared with.
+        p_value: corrected for all that was looked at.
+        share: of the fakes that are copies, beyond chance.
+        by: name of a value → its own excess.
+        copied: bool [M], the fakes that were counted.
+        order: int64 [M], the fakes, most suspicious first.
     """
 
-    fakes: Looked
-    known: "Known"
+    fakes: Likeness
+    reference: Reference
     p_value: float
     share: float
     by: dict[str, Excess]
@@ -68,67 +98,67 @@ class Copies:
     order: Tensor
 
     @property
-    def verdict(self) -> str:
+    def verdict(self) -> Verdict:
         if self.p_value >= LEVEL or self.share < SHARE_LOOK:
             return "fine"
         return "bad" if self.share >= SHARE_BAD else "look"
 
 
-@dataclass(frozen=True)
-class Known:
-    """Pictures that are no copies: kind "held-out" or "reals"; values and the reals they are about, as of `Looked`."""
+def find_copies(evidence: Evidence) -> Copies | None:
+    """The copy test. Equal evidence gives equal results.
 
-    kind: str
-    values: dict[str, Tensor]
-    likest: dict[str, Tensor]
-
-    def __len__(self) -> int:
-        return len(self.values["nearest"])
-
-
-def look_for_copies(evidence: Evidence) -> Copies | None:
-    """The test; None for fewer than 20 different reals. Equal evidence gives equal results.
-
-    Args: evidence: `without_repeats`: a picture that is there twice looks like a copy of itself.
+    Args:
+        evidence: `without_repeats`, since an image that is there twice looks like a copy of itself.
+    Returns: None for fewer than 20 different reals.
     """
     if len(evidence.real) < FEWEST_REALS:
         return None
-    known = known_pictures(evidence.real, evidence.held_out)
-    return judge(look(evidence.real, evidence.fake), known)
+    reference = reference_images(evidence.real, evidence.held_out)
+    return compare(likeness(evidence.real, evidence.fake), reference)
 
 
-def look(real: Pictures, pictures: Pictures, itself: Tensor | None = None) -> Looked:
-    """The reals that M pictures look like; itself: int64 [M], the real that each of them is, or None."""
-    near = None
-    if pictures.features is not None and real.features is not None:
-        near = nearest_features(real.features, pictures.features, itself=itself)
-    return Looked(
-        nearest(real.small, pictures.small, itself=itself),
-        best_pairs(real.small, pictures.small, itself=itself),
-        near,
+def likeness(real: ReportImages, images: ReportImages, itself: Tensor | None = None) -> Likeness:
+    """The reals that M images are like.
+
+    Args:
+        real: N images.
+        images: M images.
+        itself: int64 [M], the real that each of them is; None = they are no reals.
+    """
+    features = None
+    if images.features is not None and real.features is not None:
+        features = nearest_features(real.features, images.features, itself=itself)
+    return Likeness(
+        nearest(real.thumbnails, images.thumbnails, itself=itself),
+        best_pairs(real.thumbnails, images.thumbnails, itself=itself),
+        features,
     )
 
 
-def known_pictures(real: Pictures, held_out: Pictures | None) -> Known:
-    """What the values are without copying: of held-out pictures, if there are 50, else of reals among the others."""
+def reference_images(real: ReportImages, held_out: ReportImages | None) -> Reference:
+    """The values without copying: of held-out images, if there are 50, else of reals among the others."""
     if held_out is not None and len(held_out) >= FEWEST_HELD_OUT:
-        found = look(real, held_out.only(_some(len(held_out))))
-        return Known("held-out", found.values(), found.likest())
+        found = likeness(real, held_out.only(_some(len(held_out))))
+        return Reference("held-out", found.values(), found.nearest_reals())
     some = _some(len(real))
-    found = look(real, real.only(some), some)
+    found = likeness(real, real.only(some), some)
     # Twins are nearest to each other, which is one event.
-    about = {key: torch.minimum(value, some) for key, value in found.likest().items()}
-    return Known("reals", found.values(), about)
+    about = {key: torch.minimum(value, some) for key, value in found.nearest_reals().items()}
+    return Reference("reals", found.values(), about)
 
 
-def judge(fakes: Looked, known: Known) -> Copies:
-    """Whether fakes stand out more than known pictures do."""
-    values, likest = fakes.values(), fakes.likest()
+def compare(fakes: Likeness, reference: Reference) -> Copies:
+    """Whether reals stand out more beside fakes than beside reference images."""
+    values, nearest_reals = fakes.values(), fakes.nearest_reals()
     by = {
         key: excess(
-            values[key], value, fake_like=likest[key], reference_like=known.likest[key], cap=CAPS[key]
+            values[key],
+            value,
+            fake_like=nearest_reals[key],
+            reference_like=reference.nearest_reals[key],
+            cap=CAPS[key],
         )
-        for key, value in known.values.items()
+        for key, value in reference.values.items()
         if key in values
     }
     smallest = min(found.p_value for found in by.values())
@@ -136,7 +166,7 @@ def judge(fakes: Looked, known: Known) -> Copies:
     copied = torch.stack([found.below for found in sure]).any(0) if sure else None
     return Copies(
         fakes=fakes,
-        known=known,
+        reference=reference,
         p_value=min(1.0, smallest * len(by)),
         share=max((found.share for found in sure), default=0.0),
         by=by,

@@ -1,115 +1,18 @@
-"""The report's first two answers: whether fakes are copies, and what their nearest real pictures are."""
+"""Findings about copies: training images among the fakes, reals nearest to fakes, and duplicates among the reals."""
 
 import torch
 
 from stylegan.report.copies import FEWEST_REALS, LEVEL, Copies
 from stylegan.report.evidence import Evidence
-from stylegan.report.findings import Finding, Plate, Verdict, percent
-from stylegan.report.origin import known, note, ways_out
+from stylegan.report.findings import Finding, ImageGrid, Value, Verdict, percent
+from stylegan.report.provenance import is_known, note_on, ways_out_of
+from stylegan.similarity.duplicates import are_twins, closest_pairs, first_of_equals, nearest_others
+from stylegan.similarity.neighbours import Neighbours
 
 _TITLE = "Does it copy your pictures?"
 _SHOWN = 8
-# A set in which half of the pictures have a twin as near as a copy would be hides copies.
+# A set in which half of the images have a twin as near as a copy would be hides copies.
 _HIDING = 0.35
-
-
-def copies_finding(evidence: Evidence, copies: Copies | None) -> Finding:
-    """Whether fakes are nearer to single reals than chance allows."""
-    if copies is None:
-        return Finding(
-            key="copies",
-            title=_TITLE,
-            verdict="unknown",
-            result=f"There are only {len(evidence.real)} different pictures; {FEWEST_REALS} are needed to tell.",
-            values={"real pictures": len(evidence.real)},
-            what_it_means="With so few pictures a generator has little choice but to learn them by heart.",
-            what_to_try=("Add pictures: a hundred is little, a thousand is a good start.",),
-        )
-    values = {
-        "share of copies": round(copies.share, 4),
-        "p value": copies.p_value,
-        "level": LEVEL,
-        "compared with": copies.known.kind,
-        "pictures compared with": len(copies.known),
-    } | {f"p value, {key}": found.p_value for key, found in copies.by.items()}
-    verdict = copies.verdict
-    if verdict == "fine" and _hidden(copies):
-        return _cannot_tell(values)
-    if verdict == "fine" and not known(evidence.origin):
-        return _of_others(evidence, values)
-    texts = {"fine": _clear, "look": _few, "bad": _copied}[verdict](evidence, copies)
-    return Finding(key="copies", title=_TITLE, verdict=verdict, values=values, **texts)
-
-
-def _hidden(copies: Copies) -> bool:
-    """Whether copies would not show, since the pictures of the set are as near to each other."""
-    return float(copies.known.values["nearest"].median()) < _HIDING
-
-
-def _cannot_tell(values: dict) -> Finding:
-    return Finding(
-        key="copies",
-        title=_TITLE,
-        verdict="unknown",
-        result="Most of your pictures have a near twin among the others, so that a copy would not stand out.",
-        values=values,
-        what_it_means="Copies are told by lying nearer to one picture than your pictures lie to each other.",
-        what_to_try=(
-            "Remove near duplicates: pictures saved twice, frames of one film, crops of one photograph.",
-            "Train with data.val_fraction=0.1, and compare with the pictures that are then held out.",
-        ),
-    )
-
-
-def _of_others(evidence: Evidence, values: dict) -> Finding:
-    return Finding(
-        key="copies",
-        title=_TITLE,
-        verdict="unknown",
-        result=f"It cannot be told. No copies of these {len(evidence.real):,} pictures were found, but the network was "
-        "trained on others, which it may copy.",
-        values=values,
-        what_it_means=note(evidence.origin),
-        what_to_try=ways_out(evidence.origin),
-    )
-
-
-def _single(evidence: Evidence) -> str:
-    return "single training pictures" if known(evidence.origin) else "single ones of these pictures"
-
-
-def _against(evidence: Evidence, copies: Copies) -> str:
-    number = len(copies.known)
-    if copies.known.kind == "held-out" and known(evidence.origin):
-        return f"{number} pictures held out of training are"
-    if copies.known.kind == "held-out":
-        return f"{number} other pictures are"
-    return f"{number} of your pictures are to the others"
-
-
-def _clear(evidence: Evidence, copies: Copies) -> dict:
-    return {
-        "result": f"No. The {len(evidence.fake)} fakes are no nearer to {_single(evidence)} than "
-        f"{_against(evidence, copies)}.",
-        "what_it_means": "Mirrored, shifted, recoloured copies and blends of two pictures were looked for as well. "
-        f"Copies of less than about one fake in twenty may still be missed. {note(evidence.origin)}".rstrip(),
-        "what_to_try": ("Nothing. Look at the nearest pictures below all the same.",),
-    }
-
-
-def _few(evidence: Evidence, copies: Copies) -> dict:
-    return {
-        "result": f"A few are: about {percent(copies.share)} of the fakes are too near to {_single(evidence)}.",
-        "what_it_means": f"Chance alone gives such a result less than once in {1 / LEVEL:.0f} reports.",
-        "what_to_try": (
-            "Look at the rows below: are these the same pictures?",
-            "Before you publish pictures, make more of them and leave out those that are copies.",
-            *_WAYS_OUT,
-        ),
-        "plates": _suspects(evidence, copies),
-    }
-
-
 _WAYS_OUT = (
     "Add pictures. Nothing helps as much; a hundred are learned by heart, thousands seldom.",
     "Train with augmentation: ada=adaptive augpipe=bgc. If it was on already, lower ada.target, as in ada.target=0.5.",
@@ -117,75 +20,249 @@ _WAYS_OUT = (
     "Go back to an earlier checkpoint: give its file in checkpoints/ as the network, and compare the two reports.",
     "Raise loss.r1_gamma, to 2 to 4 times what explain=true shows.",
 )
+_ADD_PICTURES = "Add pictures: a hundred is little, a thousand is a good start."
+
+# Of the user's own set: images that are looked at, those that an answer needs, pairs that are shown.
+_MOST_OF_SET, _FEWEST_OF_SET, _PAIRS_SHOWN = 300, 20, 6
+# Shares of exact repeats, or of images with a twin.
+_OWN_SET_LOOK, _OWN_SET_BAD = 0.02, 0.3
 
 
-def _copied(evidence: Evidence, copies: Copies) -> dict:
-    return {
-        "result": f"Yes. About {percent(copies.share)} of the fakes are nearer to {_single(evidence)} than "
+def copies_finding(evidence: Evidence, copies: Copies | None) -> Finding:
+    """Whether fakes are nearer to single reals than chance allows; copies: None = there are too few reals."""
+    if copies is None:
+        return Finding.unknown(
+            "copies",
+            _TITLE,
+            result=f"There are only {len(evidence.real)} different pictures; {FEWEST_REALS} are needed to tell.",
+            values={"real pictures": len(evidence.real)},
+            what_it_means="With so few pictures a generator has little choice but to learn them by heart.",
+            what_to_try=(_ADD_PICTURES,),
+        )
+    values: dict[str, Value] = {
+        "share of copies": round(copies.share, 4),
+        "p value": copies.p_value,
+        "level": LEVEL,
+        "compared with": copies.reference.kind,
+        "pictures compared with": len(copies.reference),
+    } | {f"p value, {key}": found.p_value for key, found in copies.by.items()}
+    match copies.verdict:
+        case "bad":
+            return _many_copies(evidence, copies, values)
+        case "look":
+            return _few_copies(evidence, copies, values)
+    # Copies would not show where the images of the set are as near to each other.
+    if float(copies.reference.values["nearest"].median()) < _HIDING:
+        return _hidden_copies(values)
+    if not is_known(evidence.provenance):
+        return _copies_of_others(evidence, values)
+    return _no_copies(evidence, copies, values)
+
+
+def _many_copies(evidence: Evidence, copies: Copies, values: dict[str, Value]) -> Finding:
+    return Finding(
+        key="copies",
+        title=_TITLE,
+        verdict="bad",
+        result=f"Yes. About {percent(copies.share)} of the fakes are nearer to {_single(evidence)} than "
         f"{_against(evidence, copies)}.",
-        "what_it_means": "The generator gives back pictures of your set, perhaps mirrored, shifted, recoloured or "
+        values=values,
+        what_it_means="The generator gives back pictures of your set, perhaps mirrored, shifted, recoloured or "
         f"blended, instead of new ones. Chance alone does this less than once in {1 / LEVEL:.0f} reports.",
-        "what_to_try": _WAYS_OUT,
-        "plates": _suspects(evidence, copies),
-    }
+        what_to_try=_WAYS_OUT,
+        grids=_suspects(evidence, copies),
+    )
 
 
-def _suspects(evidence: Evidence, copies: Copies) -> tuple[Plate, ...]:
+def _few_copies(evidence: Evidence, copies: Copies, values: dict[str, Value]) -> Finding:
+    return Finding(
+        key="copies",
+        title=_TITLE,
+        verdict="look",
+        result=f"A few are: about {percent(copies.share)} of the fakes are too near to {_single(evidence)}.",
+        values=values,
+        what_it_means=f"Chance alone gives such a result less than once in {1 / LEVEL:.0f} reports.",
+        what_to_try=(
+            "Look at the rows below: are these the same pictures?",
+            "Before you publish pictures, make more of them and leave out those that are copies.",
+            *_WAYS_OUT,
+        ),
+        grids=_suspects(evidence, copies),
+    )
+
+
+def _no_copies(evidence: Evidence, copies: Copies, values: dict[str, Value]) -> Finding:
+    means = (
+        "Mirrored, shifted, recoloured copies and blends of two pictures were looked for as well. Copies of less than "
+        "about one fake in twenty may still be missed."
+    )
+    return Finding(
+        key="copies",
+        title=_TITLE,
+        verdict="fine",
+        result=f"No. The {len(evidence.fake)} fakes are no nearer to {_single(evidence)} than "
+        f"{_against(evidence, copies)}.",
+        values=values,
+        what_it_means=f"{means} {note_on(evidence.provenance)}".rstrip(),
+        what_to_try=("Nothing. Look at the nearest pictures all the same.",),
+    )
+
+
+def _hidden_copies(values: dict[str, Value]) -> Finding:
+    return Finding.unknown(
+        "copies",
+        _TITLE,
+        result="Most of your pictures have a near twin among the others, so that a copy would not stand out.",
+        values=values,
+        what_it_means="A copy is found by lying nearer to one picture than your pictures lie to each other.",
+        what_to_try=(
+            "Remove near duplicates: pictures saved twice, frames of one film, crops of one photograph.",
+            "Train with data.val_fraction=0.1, and compare with the pictures that are then held out.",
+        ),
+    )
+
+
+def _copies_of_others(evidence: Evidence, values: dict[str, Value]) -> Finding:
+    return Finding.unknown(
+        "copies",
+        _TITLE,
+        result=f"It cannot be told. No copies of these {len(evidence.real):,} pictures were found, but the network was "
+        "trained on others, which it may copy.",
+        values=values,
+        what_it_means=note_on(evidence.provenance),
+        what_to_try=ways_out_of(evidence.provenance),
+    )
+
+
+def _single(evidence: Evidence) -> str:
+    return "single training pictures" if is_known(evidence.provenance) else "single ones of these pictures"
+
+
+def _against(evidence: Evidence, copies: Copies) -> str:
+    number = len(copies.reference)
+    if copies.reference.kind == "held-out" and is_known(evidence.provenance):
+        return f"{number} pictures held out of training are"
+    if copies.reference.kind == "held-out":
+        return f"{number} other pictures are"
+    return f"{number} of your pictures are to the others"
+
+
+def _suspects(evidence: Evidence, copies: Copies) -> tuple[ImageGrid, ...]:
     found = [index for index in copies.order.tolist() if copies.copied[index]]
     if not found:
         return ()
-    sure = {key: excess.p_value for key, excess in copies.by.items()}
-    if min(sure, key=sure.get) == "blend" and sure["blend"] < sure["nearest"]:
+    p_values = {key: excess.p_value for key, excess in copies.by.items()}
+    if min(p_values, key=p_values.__getitem__) == "blend" and p_values["blend"] < p_values["nearest"]:
         rows = []
         for index in found[:_SHOWN]:
             one, other = copies.fakes.pairs.indices[index].tolist()
             rows.append([evidence.fake.full(index), evidence.real.full(one), evidence.real.full(other)])
         columns = ("fake", "your picture", "your other picture")
-        return (Plate("Fakes that two of your pictures explain together", columns, rows),)
-    return (_beside(evidence, copies, found[:_SHOWN], "The fakes that stand out most"),)
-
-
-def _for_the_eye(evidence: Evidence, copies: Copies) -> Verdict:
-    if copies.verdict != "fine":
-        return "look"
-    return "fine" if known(evidence.origin) else "unknown"
+        return (ImageGrid("Fakes that two of your pictures explain together", columns, rows),)
+    return (_beside_nearest(evidence, copies, found[:_SHOWN], "The fakes that stand out most"),)
 
 
 def neighbours_finding(evidence: Evidence, copies: Copies | None) -> Finding | None:
-    """Fakes beside the real pictures nearest to them, for the eye; None where there are too few pictures."""
+    """Fakes beside the reals nearest to them, for the eye; None where there are too few reals."""
     if copies is None:
         return None
+    if copies.verdict != "fine":
+        verdict: Verdict = "look"
+    else:
+        verdict = "fine" if is_known(evidence.provenance) else "unknown"
     spread = torch.linspace(0, len(evidence.fake) - 1, min(_SHOWN, len(evidence.fake))).round().long()
-    values = copies.fakes.neighbours.standing_out()
-    known = copies.known.values["nearest"]
+    of_fakes = float(copies.fakes.neighbours.distance_ratio().median())
+    of_reference = float(copies.reference.values["nearest"].median())
     return Finding(
         key="neighbours",
         title="Which of your pictures are nearest to the fakes?",
-        verdict=_for_the_eye(evidence, copies),
+        verdict=verdict,
         result="The nearest picture is as far from a fake, compared with the next nearest, as "
-        f"{float(values.median()):.2f} to 1; for pictures that are no copies it is {float(known.median()):.2f} to 1.",
+        f"{of_fakes:.2f} to 1; for pictures that are no copies it is {of_reference:.2f} to 1.",
         values={
-            "nearest over next, fakes": round(float(values.median()), 4),
-            "nearest over next, known": round(float(known.median()), 4),
+            "nearest over next, fakes": round(of_fakes, 4),
+            "nearest over next, known": round(of_reference, 4),
             "distance of the nearest": round(float(copies.fakes.neighbours.distances[:, 0].median()), 4),
         },
         what_it_means="Both halves of a row should be of one kind, and yet different pictures. A number far below "
         "the other means that fakes stick to single pictures.",
         what_to_try=("Compare details: the outline, the place of an eye, the background.",),
-        plates=(_beside(evidence, copies, spread.tolist(), "Some fakes, not chosen by how near they are"),),
+        grids=(
+            _beside_nearest(evidence, copies, spread.tolist(), "Some fakes, not chosen by how near they are"),
+        ),
     )
 
 
-def _beside(evidence: Evidence, copies: Copies, fakes: list[int], title: str) -> Plate:
+def _beside_nearest(evidence: Evidence, copies: Copies, fakes: list[int], title: str) -> ImageGrid:
     """fake | nearest in pixels | nearest in features."""
-    looked = copies.fakes
     columns = ["fake", "nearest by pixels"]
-    nearest = [looked.neighbours.indices[:, 0]]
-    if looked.features is not None:
+    nearest = [copies.fakes.neighbours.indices[:, 0]]
+    if copies.fakes.features is not None:
         columns.append("nearest by features")
-        nearest.append(looked.features.indices[:, 0])
+        nearest.append(copies.fakes.features.indices[:, 0])
     rows = [
         [evidence.fake.full(fake), *(evidence.real.full(int(indices[fake])) for indices in nearest)]
         for fake in fakes
     ]
-    return Plate(title, columns, rows)
+    return ImageGrid(title, columns, rows)
+
+
+def own_set_finding(before: Evidence, evidence: Evidence) -> Finding:
+    """Images that the user's set holds more than once.
+
+    Args:
+        before: with repeats.
+        evidence: without them.
+    """
+    title = "Are there duplicates among your own pictures?"
+    # Where mirror images are wanted, an image may be there with its own: that is no mistake.
+    kept = first_of_equals(before.real.thumbnails, mirrored=not before.xflip)
+    exact = len(before.real) - len(kept)
+    near, rows = _nearest_of_set(evidence)
+    share = float(are_twins(near).double().mean()) if near is not None else 0.0
+    worst = max(share, exact / len(before.real))
+    verdict: Verdict = "bad" if worst > _OWN_SET_BAD else "look" if worst > _OWN_SET_LOOK else "fine"
+    if verdict == "fine" and len(evidence.real) < _FEWEST_OF_SET:
+        count = len(evidence.real)
+        return Finding.unknown(
+            "your-set",
+            title,
+            result=f"There are only {count} different pictures; {_FEWEST_OF_SET} are needed to tell.",
+            values={"different pictures": count},
+            what_it_means="A network learns so few pictures by heart, each of them.",
+            what_to_try=(_ADD_PICTURES,),
+        )
+    return Finding(
+        key="your-set",
+        title=title,
+        verdict=verdict,
+        result=f"{'Hardly' if verdict == 'fine' else 'Yes'}: {exact:,} of your {len(before.real):,} pictures are exact "
+        f"repeats, and about {percent(share)} of the different ones have a twin but for colour, direction or a small "
+        "shift.",
+        values={"exact repeats": exact, "share with a twin": round(share, 4)},
+        what_it_means="What is there twice is learned by heart sooner, and the set is smaller than it looks. Exact "
+        "repeats were left out of everything else here.",
+        what_to_try=()
+        if verdict == "fine"
+        else ("Remove repeats from the folder, or name them in data.exclude.",),
+        grids=_twins_of_set(evidence, near, rows) if near is not None and verdict != "fine" else (),
+    )
+
+
+def _nearest_of_set(evidence: Evidence) -> tuple[Neighbours | None, torch.Tensor]:
+    """Nearest neighbours of some reals among the others, None where there are too few; and which reals these are."""
+    if len(evidence.real) < 3:
+        return None, torch.arange(0)
+    generator = torch.Generator().manual_seed(7)
+    rows = torch.randperm(len(evidence.real), generator=generator)[:_MOST_OF_SET]
+    return nearest_others(evidence.real.thumbnails, rows), rows
+
+
+def _twins_of_set(evidence: Evidence, near: Neighbours, rows: torch.Tensor) -> tuple[ImageGrid, ...]:
+    twins = are_twins(near)
+    if not bool(twins.any()):
+        return ()
+    alike = Neighbours(near.distances[twins], near.indices[twins])
+    pairs = closest_pairs(alike, rows[twins], most=_PAIRS_SHOWN)
+    images = [[evidence.real.full(index) for index in pair] for pair in pairs]
+    return (ImageGrid("Your pictures that are most alike", ("one", "the other"), images),)

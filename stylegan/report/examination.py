@@ -1,21 +1,32 @@
-"""All questions, asked in turn."""
+"""Examination: every question of a report, asked in turn, and what each answer is worth.
+
+An answer is worth less where fakes were not drawn as in training (truncation), or where the images beside them are
+not those of the training (data provenance).
+"""
+
+from dataclasses import replace
 
 import torch
 
-from stylegan.report.caveats import truncation_note, with_caveats
-from stylegan.report.copies import look_for_copies
-from stylegan.report.copy_findings import copies_finding, neighbours_finding
-from stylegan.report.distances import nearest
-from stylegan.report.diversity import diversity_finding
-from stylegan.report.duplicates import among_fakes_finding, in_the_set_finding
+from stylegan.report.copies import find_copies
+from stylegan.report.copy_findings import copies_finding, neighbours_finding, own_set_finding
 from stylegan.report.evidence import Evidence
-from stylegan.report.findings import Finding, Report
+from stylegan.report.findings import Finding, Report, Value
 from stylegan.report.leaks import colour_finding, orientation_finding
-from stylegan.report.origin import note
-from stylegan.report.overfit import overfit_finding
-from stylegan.report.smoothness import smoothness_finding
+from stylegan.report.overfitting import overfitting_finding
+from stylegan.report.provenance import note_on
+from stylegan.report.variety import diversity_finding, repeats_finding, smoothness_finding
 
-_OF_THE_SET = 300
+# Key of a finding that truncation changes by itself → how it does below 1.
+_TRUNCATED = {
+    "repeats": "makes fakes more alike",
+    "diversity": "makes fakes more alike",
+    "smoothness": "makes fakes more alike, and walks between them shorter",
+    "orientation": "leaves out what is unusual",
+    "colour": "leaves out what is unusual, and moves colours to their mean",
+}
+# Findings about fakes beside real images, which mean little beside other real images.
+_COMPARED = ("repeats", "diversity", "orientation", "colour")
 
 
 @torch.no_grad()
@@ -25,24 +36,24 @@ def examine(evidence: Evidence) -> Report:
     Takes about 10 s on one core for 2,000 reals and 500 fakes of 32 px, and grows with (500 + fakes) x reals.
     """
     once = evidence.without_repeats()
-    copies = look_for_copies(once)
+    copies = find_copies(once)
     findings = [
         copies_finding(once, copies),
         neighbours_finding(once, copies),
-        among_fakes_finding(once),
+        repeats_finding(once),
         diversity_finding(once),
         smoothness_finding(once),
-        overfit_finding(once),
+        overfitting_finding(once),
         orientation_finding(once),
         colour_finding(once),
-        _own_set(evidence, once),
+        own_set_finding(evidence, once),
     ]
-    found = [with_caveats(finding, evidence) for finding in findings if finding is not None]
-    notes = [said for said in (note(evidence.origin), truncation_note(evidence)) if said]
-    return Report(found, _about(evidence), notes)
+    answers = [with_caveats(finding, evidence) for finding in findings if finding is not None]
+    notes = [note for note in (note_on(evidence.provenance), _truncation_note(evidence)) if note]
+    return Report(answers, _about(evidence), notes)
 
 
-def _about(evidence: Evidence) -> dict[str, float | int | str | None]:
+def _about(evidence: Evidence) -> dict[str, Value]:
     counts = {
         "real pictures": len(evidence.real),
         "fakes": len(evidence.fake),
@@ -51,16 +62,44 @@ def _about(evidence: Evidence) -> dict[str, float | int | str | None]:
     always = {
         "resolution": "x".join(str(side) for side in evidence.fake.full(0).shape[1:]),
         "truncation": evidence.truncation,
-        "origin of the pictures": evidence.origin,
+        "origin of the pictures": evidence.provenance,
     }
     return counts | dict(evidence.about) | always
 
 
-def _own_set(evidence: Evidence, once: Evidence) -> Finding:
-    if len(once.real) < 3:
-        # What is left has no neighbours; the repeats themselves are told all the same.
-        return in_the_set_finding(evidence, once, None, torch.arange(0))
-    generator = torch.Generator().manual_seed(7)
-    rows = torch.randperm(len(once.real), generator=generator)[:_OF_THE_SET]
-    near = nearest(once.real.small, once.real.small[rows], itself=rows, count=2)
-    return in_the_set_finding(evidence, once, near, rows)
+def _truncation_note(evidence: Evidence) -> str:
+    """One line for the head of the page; "" for psi = 1, or an unknown one."""
+    if not evidence.is_truncated:
+        return ""
+    return (
+        f"The fakes were drawn with truncation {evidence.truncation:g}. What that changes by itself is left open "
+        "here; truncation=1 shows what the network has learned."
+    )
+
+
+def with_caveats(finding: Finding, evidence: Evidence) -> Finding:
+    """The finding, or what is left of it: unknown where truncation decides, no alarm beside images of another set."""
+    if evidence.is_truncated and finding.key in _TRUNCATED:
+        return _decided_by_truncation(finding, evidence.truncation)
+    if evidence.is_truncated and finding.key == "copies" and finding.verdict == "fine":
+        psi = f"{evidence.truncation:g}"
+        more = f"This is about fakes of truncation {psi}; at truncation=1 there may be copies."
+        return replace(finding, what_it_means=f"{finding.what_it_means} {more}")
+    if evidence.provenance == "other" and finding.key in _COMPARED:
+        return replace(
+            finding,
+            verdict="look" if finding.verdict == "bad" else finding.verdict,
+            what_it_means=f"{finding.what_it_means} {note_on(evidence.provenance)}",
+        )
+    return finding
+
+
+def _decided_by_truncation(finding: Finding, truncation: float) -> Finding:
+    # Psi above 1 drives fakes apart instead.
+    effect = _TRUNCATED[finding.key] if abs(truncation) < 1 else "spoils fakes, and drives them apart"
+    return replace(
+        finding,
+        verdict="unknown",
+        result=f"It cannot be told: the fakes were drawn with truncation {truncation:g}, which by itself {effect}.",
+        what_to_try=("Make the report with truncation=1.",),
+    )

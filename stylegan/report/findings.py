@@ -1,19 +1,26 @@
-"""What a report says: findings, each with a verdict, what it means and what to try."""
+"""Findings: what a report says. Each answers one question, with a verdict, what it means and what to try."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Self
 
 from torch import Tensor
 
+Value = float | int | str | None
 Verdict = Literal["fine", "look", "bad", "unknown"]
 # From the one to read first.
 VERDICTS: tuple[Verdict, ...] = ("bad", "look", "unknown", "fine")
 
 
 @dataclass(frozen=True)
-class Plate:
-    """Pictures in rows, to be looked at. columns: what each place of a row shows; rows: uint8 [C,H,W] each."""
+class ImageGrid:
+    """Images in rows, to be looked at.
+
+    Args:
+        title: what they are.
+        columns: what each place of a row shows.
+        rows: of each row as many uint8 [C,H,W] as there are columns.
+    """
 
     title: str
     columns: Sequence[str]
@@ -22,43 +29,78 @@ class Plate:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One answer.
+    """The answer to one question.
 
-    key: its name in `report.json`. title: the question. values: numbers, and words that belong to them. result: the
-    answer in a sentence. what_to_try: steps, the best first; keys as they are typed.
+    Args:
+        key: its name in `report.json`.
+        title: the question.
+        verdict: "bad" wants action, "look" a look, "fine" nothing; "unknown" = it cannot be told.
+        result: the answer in a sentence.
+        values: numbers, and words that belong to them.
+        what_it_means: in a few sentences.
+        what_to_try: steps, the best first; keys of the configuration as they are typed.
+        grids: images to look at.
+    Raises: ValueError for an unknown verdict.
     """
 
     key: str
     title: str
     verdict: Verdict
     result: str
-    values: Mapping[str, float | int | str | None]
+    values: Mapping[str, Value]
     what_it_means: str
     what_to_try: Sequence[str] = ()
-    plates: Sequence[Plate] = ()
+    grids: Sequence[ImageGrid] = ()
 
     def __post_init__(self) -> None:
         if self.verdict not in VERDICTS:
-            raise ValueError(f"a verdict is one of {', '.join(VERDICTS)}, got {self.verdict!r}")
+            raise ValueError(f"verdict must be one of {', '.join(VERDICTS)}, got {self.verdict!r}")
+
+    @classmethod
+    def unknown(
+        cls,
+        key: str,
+        title: str,
+        *,
+        result: str,
+        what_it_means: str,
+        what_to_try: Sequence[str],
+        values: Mapping[str, Value] | None = None,
+    ) -> Self:
+        """The answer to a question that cannot be answered, with the way to an answer."""
+        return cls(
+            key=key,
+            title=title,
+            verdict="unknown",
+            result=result,
+            values=values or {},
+            what_it_means=what_it_means,
+            what_to_try=what_to_try,
+        )
 
 
 @dataclass(frozen=True)
 class Report:
-    """findings: in the order of the page. about: what was looked at, as in {"real pictures": 500}. notes: what a
-    reader must know before all findings."""
+    """A report.
+
+    Args:
+        findings: in the order of the questions.
+        about: how it was made, as in {"real pictures": 500}.
+        notes: what a reader must know before all findings.
+    """
 
     findings: Sequence[Finding]
-    about: Mapping[str, float | int | str | None] = field(default_factory=dict)
+    about: Mapping[str, Value] = field(default_factory=dict)
     notes: Sequence[str] = ()
 
     @property
     def verdict(self) -> Verdict:
         """The worst of all; "fine" where the others are "unknown"."""
-        said = {finding.verdict for finding in self.findings}
-        return next((verdict for verdict in ("bad", "look", "fine") if verdict in said), "unknown")
+        given = {finding.verdict for finding in self.findings}
+        return next((verdict for verdict in ("bad", "look", "fine") if verdict in given), "unknown")
 
     def __getitem__(self, key: str) -> Finding:
-        """The finding of that key. Raises: KeyError."""
+        """The finding of that key.  Raises: KeyError."""
         return {finding.key: finding for finding in self.findings}[key]
 
 

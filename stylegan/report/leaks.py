@@ -1,18 +1,19 @@
-"""Has augmentation leaked: do fakes come turned, mirrored or in other colours than the reals?
+"""Augmentation leaks: do fakes come turned, mirrored or in other colours than the reals?
 
-`turned` and `coloured` list the ways that are looked for, "as it is" first; low-level descriptions of pictures changed
-in each way are what `stylegan.report.mixture` learns from.
+`TURNED` and `COLOURED` list the ways that are looked for, "as it is" first; `stylegan.report.prior_estimation` learns
+from low-level descriptions of images changed in each way.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as nn_functional
 
 from stylegan.report.evidence import Evidence
-from stylegan.report.findings import Finding, Plate, Verdict, percent
-from stylegan.report.mixture import Shares, shares_of
+from stylegan.report.findings import Finding, ImageGrid, Value, Verdict, percent
+from stylegan.report.prior_estimation import Shares, shares_of
 
 _FEWEST = 40
 _MOST = 400
@@ -40,22 +41,38 @@ COLOURED: dict[str, Change] = {
     "darker": lambda x: (x - 60).clamp_min(0),
     "brighter": lambda x: (x + 60).clamp_max(255),
 }
+# The ways that also mirror; where training saw mirror images, such fakes are as they should be.
+_MIRRORED = ("mirrored", "upside down", "transposed", "transposed the other way")
+_OF_GREY = ("as it is", "negative", "darker", "brighter")
+# A network that has not learned the light of its images yet looks alike, without any augmentation.
+_WEAK_SIGNS = ("darker", "brighter")
+_NOT_DONE = "a network that is not done learning looks like this, too"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Question:
+    """A kind of leak.
+
+    key, title: of the finding. describe: images, float32 [N,C,h,w] in grey levels → descriptions, float32 [N,D].
+    alike: what to say where the reals look the same in all ways. means: what the answer means. ways_out: what to try.
+    """
+
+    key: str
+    title: str
+    describe: Callable[[Tensor], Tensor]
+    alike: str
+    means: str
+    ways_out: Sequence[str]
 
 
 def orientation_finding(evidence: Evidence) -> Finding:
     """Shares of turned and mirrored fakes."""
-    ways = dict(TURNED)
-    if evidence.xflip:
-        # Training saw mirror images too: a mirrored fake is as it should be.
-        for way in ("mirrored", "upside down", "transposed", "transposed the other way"):
-            del ways[way]
-    return _finding(
-        evidence,
-        ways,
-        _layout,
+    ways = {way: TURNED[way] for way in TURNED if not (evidence.xflip and way in _MIRRORED)}
+    question = _Question(
         key="orientation",
         title="Do fakes come turned or mirrored?",
-        alike="Your pictures look much the same turned or mirrored, so that turned fakes would not show",
+        describe=layout,
+        alike="Your pictures look much the same turned or mirrored, so that turned fakes would not show.",
         means="Augmentation turns and mirrors pictures during training. Where it is too strong the generator learns "
         "that pictures are turned. (Some of your own pictures may be turned, too: that is allowed for.)",
         ways_out=(
@@ -64,19 +81,18 @@ def orientation_finding(evidence: Evidence) -> Finding:
             "Add pictures: with more of them ada=adaptive augments less by itself.",
         ),
     )
+    return _answer(question, evidence, ways)
 
 
 def colour_finding(evidence: Evidence) -> Finding:
     """Shares of fakes in other colours."""
-    grey = evidence.real.small.shape[1] == 1
+    grey = evidence.real.thumbnails.shape[1] == 1
     ways = {way: COLOURED[way] for way in COLOURED if not grey or way in _OF_GREY}
-    return _finding(
-        evidence,
-        ways,
-        _palette,
+    question = _Question(
         key="colour",
         title="Do fakes come in other colours?",
-        alike="Your pictures have all sorts of colours, so that changed ones would not show",
+        describe=palette,
+        alike="Your pictures have all sorts of colours, so that changed ones would not show.",
         means="Augmentation changes brightness, contrast and hue during training. Where it is too strong the "
         "generator learns colours that no picture has.",
         ways_out=(
@@ -85,55 +101,50 @@ def colour_finding(evidence: Evidence) -> Finding:
             "Train longer: colours settle late.",
         ),
     )
+    return _answer(question, evidence, ways)
 
 
-# A network that has not learned the light of its pictures yet looks alike, without any augmentation.
-_WEAK_SIGNS = ("darker", "brighter")
-_NOT_DONE = "a network that is not done learning looks like this, too"
-_OF_GREY = ("as it is", "negative", "darker", "brighter")
-
-
-def _finding(evidence, ways, describe, *, key, title, alike, means, ways_out) -> Finding:
+def _answer(question: _Question, evidence: Evidence, ways: Mapping[str, Change]) -> Finding:
     if min(len(evidence.real), len(evidence.fake)) < _FEWEST:
-        return Finding(
-            key=key,
-            title=title,
-            verdict="unknown",
+        return Finding.unknown(
+            question.key,
+            question.title,
             result=f"{_FEWEST} pictures and as many fakes are needed to tell.",
-            values={},
-            what_it_means=means,
+            what_it_means=question.means,
             what_to_try=("Make a few hundred fakes.",),
         )
-    found = measured(evidence.real.small, evidence.fake.small, ways, describe)
-    values = {"share changed": round(found.changed, 4), "by chance": round(found.by_chance, 4)}
+    found = measured(evidence.real.thumbnails, evidence.fake.thumbnails, ways, question.describe)
+    values: dict[str, Value] = {
+        "share changed": round(found.changed, 4),
+        "by chance": round(found.by_chance, 4),
+    }
     for number, way in enumerate(ways):
         seen = number == 0 or bool(found.seen[number])
         values[way] = round(float(found.shares[number]), 4) if seen else "cannot be seen"
     if not bool(found.seen.any()):
-        return Finding(
-            key=key,
-            title=title,
-            verdict="unknown",
-            result=f"{alike}.",
-            values=values,
-            what_it_means=means,
+        return Finding.unknown(
+            question.key,
+            question.title,
+            result=question.alike,
+            what_it_means=question.means,
             what_to_try=("Look at the fakes yourself.",),
+            values=values,
         )
-    verdict, result = _judged(found, list(ways))
+    verdict, result = _verdict_on(found, list(ways))
     return Finding(
-        key=key,
-        title=title,
+        key=question.key,
+        title=question.title,
         verdict=verdict,
         result=result,
         values=values,
-        what_it_means=means,
-        what_to_try=() if verdict == "fine" else ways_out,
-        plates=() if verdict == "fine" else (_side_by_side(evidence),),
+        what_it_means=question.means,
+        what_to_try=() if verdict == "fine" else question.ways_out,
+        grids=() if verdict == "fine" else (_side_by_side(evidence),),
     )
 
 
-def _judged(found: Shares, ways: list[str]) -> tuple[Verdict, str]:
-    """The verdict and what it rests on: weak signs count for a look, and never for more."""
+def _verdict_on(found: Shares, ways: Sequence[str]) -> tuple[Verdict, str]:
+    """The verdict and its reason: weak signs count for a look, and never for more."""
     strong = torch.tensor([number > 0 and way not in _WEAK_SIGNS for number, way in enumerate(ways)])
     weak = torch.tensor([way in _WEAK_SIGNS for way in ways])
     changed, surely = found.changed_in(strong), found.surely_in(strong)
@@ -157,45 +168,62 @@ def _judged(found: Shares, ways: list[str]) -> tuple[Verdict, str]:
     return "fine", result
 
 
-def _most(found: Shares, ways: list[str], among: Tensor) -> str:
+def _most(found: Shares, ways: Sequence[str], among: Tensor) -> str:
     return ways[int(torch.where(among, found.shares, -1.0).argmax())]
 
 
 def measured(
-    real: Tensor, fake: Tensor, ways: dict[str, Change], describe: Callable[[Tensor], Tensor]
+    real: Tensor, fake: Tensor, ways: Mapping[str, Change], describe: Callable[[Tensor], Tensor]
 ) -> Shares:
-    """uint8 [N,c,h,w] and [M,c,h,w] → shares of the ways among the fakes."""
+    """Estimated shares of the ways among the fakes.
+
+    Args:
+        real: thumbnails, uint8 [N,c,h,w].
+        fake: thumbnails, uint8 [M,c,h,w].
+        ways: "as it is" first.
+        describe: `layout` or `palette`.
+    """
     generator = torch.Generator().manual_seed(6)
     sides = []
-    for pictures in (real, fake):
-        some = torch.randperm(len(pictures), generator=generator)[:_MOST]
-        sides.append(_square(pictures[some].to(torch.float32)))
+    for images in (real, fake):
+        some = torch.randperm(len(images), generator=generator)[:_MOST]
+        sides.append(_square(images[some].to(torch.float32)))
     return shares_of(torch.stack([describe(way(sides[0])) for way in ways.values()]), describe(sides[1]))
 
 
-def _square(pictures: Tensor) -> Tensor:
+def _square(images: Tensor) -> Tensor:
     """The largest square in the middle: a quarter turn keeps its shape."""
-    height, width = pictures.shape[-2:]
+    height, width = images.shape[-2:]
     side = min(height, width)
     down, across = (height - side) // 2, (width - side) // 2
-    return pictures[..., down : down + side, across : across + side]
+    return images[..., down : down + side, across : across + side]
 
 
-def _layout(pictures: Tensor) -> Tensor:
-    """What lies where: 8 x 8 colours without their mean, and the gradients down and across in 4 x 4 cells."""
-    size = min(8, pictures.shape[-1])
-    cells = nn_functional.adaptive_avg_pool2d(pictures, size).flatten(1)
-    grey = pictures.mean(1, keepdim=True)
-    # Central differences, alike in both directions: a turned picture has the turned values.
+def layout(images: Tensor) -> Tensor:
+    """What lies where: 8 x 8 colours without their mean, and the gradients down and across in 4 x 4 cells.
+
+    Args:
+        images: float32 [N,C,h,w] in grey levels.
+    Returns: float32 [N,D].
+    """
+    size = min(8, images.shape[-1])
+    cells = nn_functional.adaptive_avg_pool2d(images, size).flatten(1)
+    grey = images.mean(1, keepdim=True)
+    # Central differences, alike in both directions: a turned image has the turned values.
     down = (grey[..., 2:, 1:-1] - grey[..., :-2, 1:-1]).abs()
     across = (grey[..., 1:-1, 2:] - grey[..., 1:-1, :-2]).abs()
     edges = [nn_functional.adaptive_avg_pool2d(x, 4).sqrt().flatten(1) for x in (down, across)]
     return torch.cat([(cells - cells.mean(1, keepdim=True)) / 16, *edges], dim=1)
 
 
-def _palette(pictures: Tensor) -> Tensor:
-    """Which colours there are: a histogram of 4 steps a channel, means, and spreads of and between channels."""
-    flat = pictures.flatten(2)
+def palette(images: Tensor) -> Tensor:
+    """Which colours there are: a histogram of 4 steps a channel, means, and spreads of and between channels.
+
+    Args:
+        images: float32 [N,C,h,w] in grey levels.
+    Returns: float32 [N,D].
+    """
+    flat = images.flatten(2)
     channels = flat.shape[1]
     steps = (flat / 64).floor().clamp(0, 3).to(torch.int64)
     number = sum(steps[:, channel] * 4**channel for channel in range(channels))
@@ -205,8 +233,8 @@ def _palette(pictures: Tensor) -> Tensor:
     return torch.cat([histogram, flat.mean(2), spread.sign() * spread.abs().sqrt()], dim=1)
 
 
-def _side_by_side(evidence: Evidence) -> Plate:
+def _side_by_side(evidence: Evidence) -> ImageGrid:
     places = torch.linspace(0, len(evidence.fake) - 1, _SHOWN).round().long().tolist()
     others = torch.linspace(0, len(evidence.real) - 1, _SHOWN).round().long().tolist()
     rows = [[evidence.fake.full(f), evidence.real.full(r)] for f, r in zip(places, others, strict=True)]
-    return Plate("Some fakes and some of your pictures", ("fake", "your picture"), rows)
+    return ImageGrid("Some fakes and some of your pictures", ("fake", "your picture"), rows)

@@ -1,25 +1,37 @@
-"""The report as one HTML page that needs nothing else, and as JSON for programs."""
+"""The report's files: one HTML page that needs nothing else, and JSON for programs."""
 
 import json
 import math
 import os
-from collections.abc import Iterable
-from html import escape
 from pathlib import Path
+from typing import Any
 
 from stylegan.machine.files import replacing
-from stylegan.report.findings import VERDICTS, Finding, Plate, Report
-from stylegan.report.plates import columns_of, data_uri
-from stylegan.report.style import STYLE
+from stylegan.pages import image_column, render
+from stylegan.pages.render import exact, number
+from stylegan.report.findings import VERDICTS, Finding, ImageGrid, Report, Value, Verdict
+from stylegan.similarity.thumbnails import as_seen, shrunk
 
-_WORDS = {"bad": "act on this", "look": "look at this", "fine": "fine", "unknown": "cannot tell"}
+# Counted up when a program that reads `report.json` would have to change.
+_FORMAT_VERSION = 1
+# Images on the page have at most this many pixels a side; smaller ones are enlarged.
+_SHOWN_PX = 96
+# Of `about`, what stands at the top; the reader opens the rest.
 _COUNTED = ("fakes", "real pictures", "held-out pictures")
-_HEADS = {
+
+_WORDS: dict[Verdict, str] = {
+    "bad": "act on this",
+    "look": "look at this",
+    "fine": "fine",
+    "unknown": "cannot tell",
+}
+_HEADS: dict[Verdict, str] = {
     "bad": "Something is wrong.",
     "look": "Something wants a look.",
     "fine": "Nothing wrong was found.",
     "unknown": "Too little was given to tell.",
 }
+_FINE_BUT_OPEN = "Nothing wrong was found, but some questions are open."
 
 
 def write_report(
@@ -27,7 +39,12 @@ def write_report(
 ) -> Path:
     """Writes `report.html` and `report.json` into a folder, each whole or not at all.
 
-    Returns: the page. Raises: OSError where the folder cannot be written.
+    Args:
+        report: what it says.
+        folder: made where it is missing.
+        title: of the page.
+    Returns: the page.
+    Raises: OSError where the folder cannot be written.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -38,9 +55,9 @@ def write_report(
 
 
 def as_json(report: Report) -> str:
-    """The findings without pictures. Numbers that JSON lacks (infinite, undefined) are null."""
+    """The findings without images. Numbers that JSON lacks (infinite, undefined) are null."""
     content = {
-        "format_version": 1,
+        "format_version": _FORMAT_VERSION,
         "verdict": report.verdict,
         "about": {name: _finite(value) for name, value in report.about.items()},
         "notes": list(report.notes),
@@ -60,99 +77,45 @@ def as_json(report: Report) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _finite(value: float | int | str | None) -> float | int | str | None:
+def _finite(value: Value) -> Value:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def as_html(report: Report, title: str) -> str:
-    """The whole page. Every word that comes from outside is escaped."""
+    """The whole page, the urgent findings first."""
     findings = sorted(report.findings, key=lambda finding: VERDICTS.index(finding.verdict))
-    return "\n".join(
-        [
-            "<!DOCTYPE html>",
-            '<html lang="en"><head><meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<meta name="color-scheme" content="light dark">',
-            f"<title>{escape(title)}</title><style>{STYLE}</style></head><body><main>",
-            f"<h1>{escape(title)}</h1>",
-            _about(report),
-            *(f'<p class="note">{escape(note)}</p>' for note in report.notes),
-            _summary(report, findings),
-            *(_section(finding) for finding in findings),
-            "</main></body></html>",
-            "",
-        ]
-    )
-
-
-def _about(report: Report) -> str:
-    """The counts in a line, and everything else that decides about the answers, to be opened."""
     counts = [name for name in _COUNTED if report.about.get(name)]
-    line = " · ".join(f"{_number(report.about[name])} {name}" for name in counts)
-    rows = "".join(
-        f"<tr><th>{escape(name)}</th><td>{escape(_exact(value))}</td></tr>"
-        for name, value in report.about.items()
-        if name not in counts
-    )
-    return (
-        f'<p class="about">{escape(line)}</p>'
-        f'<details class="about"><summary>How this was made</summary><table>{rows}</table></details>'
+    is_open = any(finding.verdict == "unknown" for finding in findings)
+    return render(
+        "report.html",
+        title=title,
+        counts=[(number(report.about[name]), name) for name in counts],
+        about=[(name, exact(value)) for name, value in report.about.items() if name not in counts],
+        notes=report.notes,
+        verdict=report.verdict,
+        head=_FINE_BUT_OPEN if report.verdict == "fine" and is_open else _HEADS[report.verdict],
+        findings=[_shown(finding) for finding in findings],
     )
 
 
-def _summary(report: Report, findings: Iterable[Finding]) -> str:
-    lines = [
-        f'<li><a href="#{escape(finding.key)}">{escape(finding.title)}</a> {_badge(finding)}</li>'
-        for finding in findings
+def _shown(finding: Finding) -> dict[str, Any]:
+    """A finding as the template takes it."""
+    return {
+        "key": finding.key,
+        "title": finding.title,
+        "verdict": finding.verdict,
+        "word": _WORDS[finding.verdict],
+        "result": finding.result,
+        "grids": [{"title": grid.title, "columns": _columns(grid)} for grid in finding.grids if grid.rows],
+        "what_it_means": finding.what_it_means,
+        "what_to_try": finding.what_to_try,
+        "numbers": [(name, number(value)) for name, value in finding.values.items()],
+    }
+
+
+def _columns(grid: ImageGrid) -> list[tuple[str, str]]:
+    """Of each column its name, and its images below each other as one."""
+    return [
+        (name, image_column([shrunk(as_seen(row[place])[None], _SHOWN_PX)[0] for row in grid.rows]))
+        for place, name in enumerate(grid.columns)
     ]
-    head = _HEADS[report.verdict]
-    if report.verdict == "fine" and any(finding.verdict == "unknown" for finding in report.findings):
-        head = "Nothing wrong was found, but some questions are open."
-    return f'<div class="summary {report.verdict}"><p class="head">{head}</p><ul>{"".join(lines)}</ul></div>'
-
-
-def _badge(finding: Finding) -> str:
-    return f'<span class="badge {finding.verdict}">{_WORDS[finding.verdict]}</span>'
-
-
-def _section(finding: Finding) -> str:
-    parts = [
-        f'<section id="{escape(finding.key)}" class="{finding.verdict}">',
-        f"<h2>{escape(finding.title)} {_badge(finding)}</h2>",
-        f'<p class="result">{escape(finding.result)}</p>',
-        *(_plate(plate) for plate in finding.plates if plate.rows),
-        f"<p>{escape(finding.what_it_means)}</p>",
-    ]
-    if finding.what_to_try:
-        steps = "".join(f"<li>{escape(step)}</li>" for step in finding.what_to_try)
-        parts.append(f"<h3>What to try</h3><ol>{steps}</ol>")
-    if finding.values:
-        rows = "".join(
-            f"<tr><th>{escape(name)}</th><td>{escape(_number(value))}</td></tr>"
-            for name, value in finding.values.items()
-        )
-        parts.append(f"<details><summary>Numbers</summary><table>{rows}</table></details>")
-    return "\n".join([*parts, "</section>"])
-
-
-def _plate(plate: Plate) -> str:
-    cells = "".join(
-        f'<div><img src="{data_uri(picture)}" alt="{escape(name)}"><span>{escape(name)}</span></div>'
-        for name, picture in zip(plate.columns, columns_of(plate), strict=True)
-    )
-    return (
-        f'<figure><figcaption>{escape(plate.title)}</figcaption><div class="plate" '
-        f'style="--columns:{len(plate.columns)}">{cells}</div></figure>'
-    )
-
-
-def _exact(value: float | int | str | None) -> str:
-    return f"{value:,.10g}" if isinstance(value, float) else "unknown" if value is None else _number(value)
-
-
-def _number(value: float | int | str | None) -> str:
-    if value is None or isinstance(value, str):
-        return value or "-"
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:.3g}"

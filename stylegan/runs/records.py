@@ -51,15 +51,20 @@ def locked(folder: RunFolder) -> RunLock:
     return lock
 
 
-def settle_run_id(config: DictConfig, before: Mapping[str, Any]) -> None:
-    """A run keeps its id at Weights & Biases, so that a run that goes on is one curve there, too."""
+def wandb_id_values(config: DictConfig, before: Mapping[str, Any]) -> dict[str, str]:
+    """The id of a run at Weights & Biases, which it keeps, so that a run that continues is one curve there, too.
+
+    Args: before: the values that the folder's run was last started with.
+    Returns: {"logger.wandb.id": id}, or {} where none is wanted.
+    """
     node = config.logger.get("wandb")
-    if node is not None and "id" in node and node.id is None:
-        loggers = before.get("logger")
-        stored = loggers.get("wandb") if isinstance(loggers, Mapping) else None
-        known = stored.get("id") if isinstance(stored, Mapping) else None
-        # Else a `_target_` in a stranger's folder would be called with the logger.
-        node.id = literal(known) if known and isinstance(known, str) else uuid.uuid4().hex[:8]
+    if node is None or "id" not in node or node.id is not None:
+        return {}
+    loggers = before.get("logger")
+    stored = loggers.get("wandb") if isinstance(loggers, Mapping) else None
+    known = stored.get("id") if isinstance(stored, Mapping) else None
+    # Else a `_target_` in a stranger's folder would be called with the logger.
+    return {"logger.wandb.id": literal(known) if known and isinstance(known, str) else uuid.uuid4().hex[:8]}
 
 
 def record_changes(folder: RunFolder, changes: Iterable[Change], checkpoint: Path | None) -> None:

@@ -1,6 +1,6 @@
 """Resume: the checkpoint that a run continues from, and the settings that it keeps."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -8,9 +8,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
-from stylegan.configuration.batches import count_devices
 from stylegan.configuration.command_line import literal
-from stylegan.configuration.schema import DEVICES, HARMLESS, PRESET, TRAIN
+from stylegan.configuration.presets import keys as preset_keys
 from stylegan.errors import EXIT_TRY_AGAIN, UserError
 from stylegan.runs.checkpoints import damage_of, images_in, newest_good
 from stylegan.runs.folder import RunFolder, images_of
@@ -148,29 +147,22 @@ def _unreadable(folder: RunFolder, reason: str) -> str:
     )
 
 
-# Harmless, so derived again. What also follows the devices, and may have been measured, stays as long as they do.
-_DERIVED_AGAIN = {key for key in TRAIN.filled_by(PRESET) if TRAIN.resume_of(key) is HARMLESS}
-_FOLLOW_THE_DEVICES = TRAIN.names(lambda key: key.follows is DEVICES)
+# Beside the presets' keys: what decides whether a micro-batch still fits.
+_OF_THE_TRAINER = ("trainer.devices", "trainer.num_nodes")
 
 
-def kept(
-    folder: RunFolder, keys: Collection[str], devices: int, batch_size: int | None = None
-) -> dict[str, Any]:
-    """The values that a folder's run has for `keys`; none where it has no checkpoint to go on from.
+def stored_values(folder: RunFolder) -> dict[str, Any]:
+    """What a folder's run was last started with, for the keys that presets stand for, by dotted key.
 
-    They were derived for the devices of the first start. With more devices or fewer the same run goes on.
-    Args: devices: how many there are now. What was chosen for as many, perhaps by measuring, stays. batch_size: that is
-    asked for, None = the run's; what divides another one is of no use to it.
+    Returns: {} where the folder has no checkpoint to continue from.
     Raises: ValueError for a value that is neither a number, a word or a boolean nor a list of these: the folder may
-    be a stranger's, and a mapping with a `_target_` would be called when the parts are built.
+        be a stranger's, and a mapping with a `_target_` would be called when the parts are built.
     """
     if not folder.config.exists() or folder.newest_checkpoint() is None:
         return {}
     try:
         stored = OmegaConf.load(folder.config)
-        same = _devices_of(stored) == devices and batch_size in (None, OmegaConf.select(stored, "batch_size"))
-        again = _DERIVED_AGAIN - _FOLLOW_THE_DEVICES if same else _DERIVED_AGAIN
-        values = {key: OmegaConf.select(stored, key) for key in keys if key not in again}
+        values = {key: OmegaConf.select(stored, key) for key in (*preset_keys(), *_OF_THE_TRAINER)}
     except (YAMLError, UnicodeDecodeError, OSError, ValueError):
         return {}  # whoever reads all of it says what is wrong with the file
     return {key: _plain(value, key, folder) for key, value in values.items() if value is not None}
@@ -182,18 +174,9 @@ def _plain(value: Any, key: str, folder: RunFolder) -> Any:
     items = value if isinstance(value, list) else [value]
     if any(not isinstance(item, str | int | float | None) for item in items):
         raise ValueError(
-            f"{folder.config}: {key} must be a number, a word or a list of these, got {value}; mend it, or remove the"
-            " file, and the run goes on with what is configured now"
+            f"{folder.config}: {key} must be a number, a word or a list of these, got {value}; correct it, or remove"
+            " the file, and the run continues with what is configured now"
         )
     # A text that holds `${` stays a text, and is not looked up among the settings of this run.
     items = [literal(item) if isinstance(item, str) else item for item in items]
     return items if isinstance(value, list) else items[0]
-
-
-def _devices_of(stored: Any) -> int | None:
-    """How many devices a run was last started with; None where its trainer does not tell."""
-    try:
-        nodes = OmegaConf.select(stored, "trainer.num_nodes") or 1
-        return count_devices(OmegaConf.select(stored, "trainer.devices"), nodes)
-    except ValueError:
-        return None

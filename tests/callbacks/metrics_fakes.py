@@ -3,9 +3,8 @@
 import pytest
 import torch
 
-import callbacks.metrics
 from callbacks.metrics import Metrics
-from stylegan.evaluation import read_records
+from stylegan.evaluation import MetricSettings, read_records
 from tests.callbacks.callbacks_fakes import FakeData, FakeModule, fit
 
 
@@ -54,9 +53,9 @@ class Data(FakeData):
 @pytest.fixture(autouse=True)
 def without_weights(monkeypatch, tmp_path):
     monkeypatch.setattr(
-        callbacks.metrics,
+        MetricSettings,
         "open_detectors",
-        lambda definitions, **_: {definition.detector: Averages() for definition in definitions},
+        lambda self: {definition.detector: Averages() for definition in self.definitions},
     )
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 

@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 import callbacks.metrics
 from callbacks.checkpoint import KimgCheckpoint
 from stylegan.evaluation import read_records
-from stylegan.evaluation.fingerprint import weights_sha256
+from stylegan.evaluation.protocol import weights_sha256
 from tests.callbacks.callbacks_fakes import FakeModule, fit
 from tests.callbacks.metrics_fakes import Data, kimg_of, made, trained, without_weights  # noqa: F401  (the last one for all tests)
 

@@ -169,7 +169,7 @@ class Struck:
         trained = life.ends in ("training", "writing", "end")
         if (trained or went_on) and (went_on and went_on[1]) != (newest and newest.name):
             raise Defect(f"it went on from {went_on and went_on[1]}; the newest good checkpoint was {newest}")
-        left = re.search(r"interrupted at kimg (\S+); the same command goes on from kimg0*(\S+)\.ckpt", log)
+        left = re.search(r"interrupted at kimg (\S+); the same command continues from kimg0*(\S+)\.ckpt", log)
         if "saving after this step" in log and (not left or float(left[1]) != float(left[2])):
             raise Defect("it was asked to leave, and did not save where it was")
 

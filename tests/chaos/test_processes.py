@@ -107,7 +107,7 @@ def test_a_process_that_is_killed_takes_the_others_along_and_nothing_is_lost(tmp
     said = train(tmp_path, "name=halves", *two, *kill, code=75 if rank else -signal.SIGKILL)
     if rank:
         assert "another process of the run is gone" in said and "Traceback" not in said
-        assert "the same command goes on from kimg0000000.144.ckpt" in said
+        assert "the same command continues from kimg0000000.144.ckpt" in said
     assert _others(tmp_path) == [], "a process was left behind"
     assert "continuing from kimg 0.144" in train(tmp_path, "name=halves", *two, *kill)
     assert differences(tmp_path / "runs/whole", tmp_path / "runs/halves") == []
@@ -139,7 +139,7 @@ def test_a_signal_to_one_process_lets_all_leave_in_order(tmp_path, number):
     ]
     said = train(tmp_path, "name=asked", "trainer.devices=2", *ask, code=128 + number)
     # The vote is taken at the end of the iteration, before or after the signal of the same.
-    assert "the same command goes on from kimg0000000.056.ckpt" in said or "kimg0000000.064.ckpt" in said
+    assert "the same command continues from kimg0000000.056.ckpt" in said or "kimg0000000.064.ckpt" in said
     train(tmp_path, "name=asked", "trainer.devices=2", *ask)
     train(tmp_path, "name=whole", "trainer.devices=2")
     assert differences(tmp_path / "runs/whole", tmp_path / "runs/asked") == []
@@ -148,7 +148,7 @@ def test_a_signal_to_one_process_lets_all_leave_in_order(tmp_path, number):
 @pytest.mark.long
 def test_a_process_that_is_killed_before_it_is_ready_is_no_mistake(tmp_path):
     said = train(tmp_path, "name=run", "trainer.devices=2", "data._target_=killing.DyingFlowers", code=75)
-    assert "trouble     process 1 of 2 ended before it was ready (exit code -9)" in said
+    assert "processes   process 1 of 2 ended before it was ready (exit code -9)" in said
     assert "Traceback" not in said
 
 
@@ -179,7 +179,7 @@ def test_weights_that_differ_are_noticed_and_the_run_goes_back(tmp_path):
         *("+callbacks.differ._target_=killing.DifferAt", "+callbacks.differ.at_images=104"),
     )
     assert "not the same on all processes: generator." in said
-    assert "on from kimg0000000.064.ckpt with other random numbers (time 1 of 3)" in said
+    assert "continuing from kimg0000000.064.ckpt with other random numbers (time 1 of 3)" in said
     assert newest_state(tmp_path / "runs/run")["rollbacks"] == 1
 
 
@@ -190,8 +190,8 @@ def test_weights_of_one_process_that_are_not_finite_send_all_back(tmp_path):
         *("+callbacks.poison._target_=killing.PoisonAt", "+callbacks.poison.at_images=104"),
         *("+callbacks.poison.times=1", "+callbacks.poison.rank=1", "+callbacks.poison.player=discriminator"),
     )
-    assert "trouble     at kimg 0.120: weights are not finite" in said
-    assert "on from kimg0000000.064.ckpt with other random numbers (time 1 of 3)" in said
+    assert "unstable    at kimg 0.120: weights are not finite" in said
+    assert "continuing from kimg0000000.064.ckpt with other random numbers (time 1 of 3)" in said
 
 
 @pytest.mark.long
@@ -208,7 +208,7 @@ def test_a_full_disk_of_one_process_stops_none(tmp_path):
         code=75,  # the last one found no room either
     )
     assert said.count("warning     no checkpoint at kimg 0.128") == 1
-    assert "interrupted at kimg 0.240; the same command goes on from kimg0000000.064.ckpt" in said
+    assert "interrupted at kimg 0.240; the same command continues from kimg0000000.064.ckpt" in said
     assert newest_state(tmp_path / "runs/run")["images_seen"] == 64
 
 

@@ -48,7 +48,7 @@ def test_it_goes_back_to_the_last_good_checkpoint_and_draws_anew(tmp_path):
     done = train(tmp_path, "+callbacks.poison.at_images=64", "+callbacks.poison.times=1")
     assert done.returncode == 0, done.stderr
     assert "weights are not finite" in done.stdout
-    assert "on from kimg0000000.040.ckpt with other random numbers (time 1 of 3)" in done.stdout
+    assert "continuing from kimg0000000.040.ckpt with other random numbers (time 1 of 3)" in done.stdout
     (event,) = events(tmp_path)
     assert (event["event"], event["checkpoint"], event["rollbacks"]) == (
         "rollback",
@@ -78,14 +78,14 @@ def test_a_branch_goes_back_to_where_it_began(tmp_path):
     branch = [*poison, "name=branch", "resume=runs/run", "total_kimg=0.2"]
     done = train(tmp_path, *branch)
     assert done.returncode == 0, done.stderr
-    assert "on from kimg0000000.120.ckpt with other random numbers (time 1 of 3)" in done.stdout
+    assert "continuing from kimg0000000.120.ckpt with other random numbers (time 1 of 3)" in done.stdout
 
 
 def test_a_last_checkpoint_without_room_is_no_success(tmp_path):
     full = ["+callbacks.full._target_=killing.FullDiskAt", "+callbacks.full.at_images=48"]
     done = train(tmp_path, *POISON_NONE, *full, "logger=none")
     assert done.returncode == 75, done.stderr
-    assert "interrupted at kimg 0.120; the same command goes on from kimg0000000.040.ckpt" in done.stdout
+    assert "interrupted at kimg 0.120; the same command continues from kimg0000000.040.ckpt" in done.stdout
     assert train(tmp_path, *POISON_NONE, "logger=none").returncode == 0
 
 

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 import stylegan.report
 from stylegan.configuration.compose import composed, keys_of
 
-FINDINGS = ("caveats", "copy_findings", "duplicates", "diversity", "leaks", "origin", "overfit", "smoothness")
+FINDINGS = ("copy_findings", "examination", "leaks", "overfitting", "provenance", "variety")
 _WORD = re.compile(r"\b[a-z][\w.]*=[\w.]*\w")
 _KEY = re.compile(r"\b(?:ada|augpipe|data|loss|module)\.\w+")
 

@@ -3,7 +3,7 @@
 import pytest
 from omegaconf import OmegaConf
 
-import stylegan.evaluation.networks
+import stylegan.evaluation.evaluation
 from stylegan.cli.evaluate import main
 from stylegan.evaluation import Evaluator
 from tests.cli.evaluate_runs import FEW, ROOT, in_a_folder_of_its_own, records, small_run, twenty_pictures  # noqa: F401
@@ -16,34 +16,37 @@ from tests.cli.evaluate_runs import FEW, ROOT, in_a_folder_of_its_own, records, 
         (["network=runs/a", "metrics=fid50"], "did you mean fid50k"),
         (["network=runs/a", "metrics=is"], "use is50k"),
         (["network=runs/a", "metrics=fid50k_full"], "weights-inception-2015-12-05-6726825d.pth"),
-        (["network=runs/a", "detector=inceptoin"], "detector=inceptoin"),
-        (["network=runs/a", "num_fakes=1"], "num_fakes=1"),
+        (["network=runs/a", "detector=inceptoin"], "detector must be one of"),
+        (["network=runs/a", "num_fakes=1"], "num_fakes must be at least 2, got 1"),
         (["network=runs/a", "num_fakes=many"], "num_fakes must be a whole number"),
         (["network=runs/a", "checkpoints=some"], "it must be newest or all"),
-        (["network=runs/a", "first_seed=4294967295", FEW], "first_seed=4294967295"),
+        (["network=runs/a", "first_seed=4294967295", FEW], "first_seed must be from 0 to"),
         (["network=runs/a", "data.path=elsewhere"], "data=folder"),
         (["network=runs/a", "data=folder", "data.path=elsewhere"], "elsewhere"),
         (["network=runs/a", "data=flowers", "data.channels=1", "data.num_items=20"], "channels"),
         (["network=runs/a", "metrcs=kid"], "did you mean metrics?"),
         (["network=runs/a", "device=cuda:9"], "device=cuda:9"),
         (["network=runs/a", "precision=fp8"], "precision=fp8"),
-        (["network=runs/a", "noise_mode=some"], "noise_mode=some"),
+        (["network=runs/a", "noise_mode=some"], "noise_mode must be one of"),
         (["network=runs/a", "truncation=true"], "truncation must be a number"),
-        (["network=runs/a", "truncation=nan"], "truncation=nan"),
+        (["network=runs/a", "truncation=nan"], "truncation must be between -100 and 100, got nan"),
         (["network=runs/a", "device=meta"], "device=meta cannot be used here"),
-        (["network=runs/a", "metrics=true"], "metrics=True: it must be a name"),
-        (["network=runs/a", "metrics=fid_infinity", "num_fakes=15"], "num_fakes=15"),
+        (
+            ["network=runs/a", "metrics=true"],
+            "metrics must be a name, a list of names as in [kid,fid], or none, got True",
+        ),
+        (["network=runs/a", "metrics=fid_infinity", "num_fakes=15"], "num_fakes must be at least 16"),
         (
             ["network=runs/a", "num_fakes=5000000000"],
-            "num_fakes=5000000000: for metrics=kid_builtin it must be at",
+            "num_fakes must be at most 4294967296 for metrics=kid_builtin, got 5000000000",
         ),
         (["network=runs/a", "num_fakes=1e3"], "num_fakes must be a whole number, got 1000.0; write 1000"),
         (["network=runs/a", "metrics=KID"], "metrics=KID: there is no such metric; did you mean kid?"),
-        (["network=runs/a", "metrics=[kid,null]"], "metrics: null in the list is no name of a metric; write"),
+        (["network=runs/a", "metrics=[kid,null]"], "metrics must be names, got null in the list; write"),
         (["network=runs/a", "metrics=kid,fid"], "'metrics=[kid,fid]' is a list"),
         (
             ["network=runs/a", "detector_path=w.pth"],
-            "detector_path=w.pth: these metrics use the detector builtin",
+            "detector_path must be left out where all metrics use the detector builtin",
         ),
         (["network=runs/a", "metrics=none"], "nothing to do; say metrics=kid, or report=true"),
         (["network=runs/a", "metrics=[]"], "nothing to do"),
@@ -76,7 +79,7 @@ def test_a_disk_that_is_full_at_the_end_costs_the_record_alone(run, capsys, monk
         if len(written) == 1:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(stylegan.evaluation.networks, "append", append)
+    monkeypatch.setattr(stylegan.evaluation.evaluation, "append", append)
     assert main(["network=runs/a", "checkpoints=all", FEW]) == 75
     out, err = capsys.readouterr()
     assert len(written) == 3 and "best kid_builtin" in out

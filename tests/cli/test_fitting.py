@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from stylegan.cli.fitting import Parts, fit
+from stylegan.cli.training_run import Parts, fit
 from stylegan.errors import UserError
 
 

@@ -13,12 +13,13 @@ from omegaconf import OmegaConf
 
 from datamodules.datasets.pixel_memory import PixelMemory
 from stylegan.cli import memory_probe as micro_batch
-from stylegan.cli.complete import complete, fill_labels
 from stylegan.cli.memory_probe import Need, largest_that_fits, measured_micro_batch
 from stylegan.cli.train import main
 from stylegan.configuration.batches import whole_groups
+from stylegan.configuration.complete import with_values
 from stylegan.configuration.compose import composed
 from stylegan.machine.memory import Room, promised_bytes
+from tests.configuration.completing import completed_from, labelled
 
 SMALL = ("preset=tiny", "trainer=cpu", "logger=none", "callbacks.snapshots=null")
 # So small that it is quick, and that pictures still count beside the libraries.
@@ -34,11 +35,8 @@ MEGABYTES = 10**6
 
 
 def completed(*words):
-    composition = composed("train", [*SMALL, *words])
-    complete(composition)
-    fill_labels(composition.config, 0)
-    composition.config.data_fingerprint = ""
-    return composition.config
+    config = labelled(completed_from(composed("train", [*SMALL, *words])).config)
+    return with_values(config, {"data_fingerprint": ""})
 
 
 @given(share=st.integers(1, 96), group=st.integers(1, 8))

@@ -234,7 +234,7 @@ def test_a_run_that_is_stopped_goes_on_by_the_same_command(tmp_path, monkeypatch
     assert running.returncode == code
     newest = checkpoints(folder.parent)[-1]
     if number != signal.SIGKILL:
-        assert f"the same command goes on from {newest}.ckpt" in out.splitlines()[-1]
+        assert f"the same command continues from {newest}.ckpt" in out.splitlines()[-1]
     monkeypatch.chdir(tmp_path)
     kimg = float(newest.removeprefix("kimg"))
     assert main([*arguments, f"total_kimg={kimg + 0.004}"]) == 0
@@ -271,7 +271,7 @@ def test_a_signal_before_the_first_step_leaves_at_once_and_nothing_behind(
 def test_time_that_is_up_saves_and_leaves_with_its_own_code(here, capfd):
     assert main([*SMALL, "name=timed", "total_kimg=100", "max_time=0.001s"]) == 75
     assert (
-        "interrupted at kimg 0.004; the same command goes on from kimg0000000.004.ckpt"
+        "interrupted at kimg 0.004; the same command continues from kimg0000000.004.ckpt"
         in capfd.readouterr().out
     )
     assert main([*SMALL, "name=timed", "total_kimg=0.008"]) == 0

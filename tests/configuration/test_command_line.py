@@ -8,8 +8,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from stylegan.cli.command import run_command
+from stylegan.cli.command import Result, run_command
 from stylegan.configuration.command_line import CommandLine, literal, quote, quote_free_text
+from stylegan.configuration.complete import check
 from stylegan.configuration.compose import composed
 from stylegan.configuration.schema import FREE_TEXT_KEYS, GENERATE, TRAIN
 from stylegan.errors import UserError
@@ -39,8 +40,8 @@ def test_a_tilde_in_runs_dir_is_the_home_folder(monkeypatch):
     seen = []
 
     def task(composition):
-        seen.append(composition.config.runs_dir)
-        return 0
+        seen.append(check(composition).config.runs_dir)
+        return Result(0)
 
     for words in (["runs_dir=~/a ${b}"], ["runs_dir=a/~"], ["-m", "runs_dir=~/c", "seed=1,2"]):
         assert run_command("train", task, words, program="stylegan-train") == 0
@@ -79,7 +80,7 @@ def swept_values(arguments, capture) -> list:
 
     def job(composition):
         seen.append(capture(composition))
-        return 0
+        return Result(0)
 
     assert run_command("train", job, ["--multirun", *arguments], program="test") == 0
     return seen

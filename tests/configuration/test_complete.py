@@ -1,24 +1,21 @@
 """What is filled in, refused and written before a training starts."""
 
-from dataclasses import replace
-
 import pytest
 from omegaconf import OmegaConf
 
-from stylegan.cli.complete import complete, fill_labels, job_suffix
-from stylegan.configuration.command_line import quote_free_text
-from stylegan.configuration.compose import composed
+from stylegan.configuration.compose import composed, job_suffix
 from stylegan.errors import UserError
 from stylegan.runs.checkpoints import write_checkpoint
 from stylegan.runs.folder import RunFolder, checkpoint_name
 from stylegan.runs.records import write_config
 from stylegan.runs.resume import find_checkpoint, stored_config
+from tests.configuration import completing
+from tests.configuration.completing import labelled
 
 
 def completed(*arguments, swept=()) -> tuple:
-    composition = composed("train", quote_free_text(arguments))
-    completed = complete(replace(composition, swept=dict(swept)))
-    return composition.config, completed.folder
+    config = completing.completed(*arguments, swept=swept).config
+    return config, RunFolder(config.run_dir)
 
 
 def test_nulls_are_derived_and_values_that_are_set_stay():
@@ -43,8 +40,8 @@ def test_what_the_user_names_stays_even_where_it_equals_the_presets(tmp_path):
     text = "# @package _global_\nbatch_size: 16\nema: {half_life_kimg: 10}\n"
     (tmp_path / "experiment" / "mine.yaml").write_text(text)
     composition = composed("train", ["preset=stylegan2", "experiment=mine"], config_dir=str(tmp_path))
-    complete(composition)
-    assert (composition.config.ema.half_life_kimg, composition.config.loss.r1_gamma) == (10, 20)
+    config = completing.completed_from(composition).config
+    assert (config.ema.half_life_kimg, config.loss.r1_gamma) == (10, 20)
 
 
 def test_without_rederiving_the_presets_numbers_stay():
@@ -70,9 +67,9 @@ def test_a_preset_of_the_users_own_is_derived_as_auto(tmp_path):
     (tmp_path / "preset").mkdir()
     (tmp_path / "preset" / "mine.yaml").write_text("# @package _global_\nbatch_size: 4\ntotal_kimg: 1\n")
     composition = composed("train", ["preset=mine"], config_dir=str(tmp_path))
-    complete(composition)
-    assert composition.config.loss.r1_gamma == pytest.approx(0.0002 * 32**2 / 4)
-    assert composition.config.generator.channel_base == 16384
+    config = completing.completed_from(composition).config
+    assert config.loss.r1_gamma == pytest.approx(0.0002 * 32**2 / 4)
+    assert config.generator.channel_base == 16384
 
 
 def test_the_name_tells_data_resolution_and_preset():
@@ -170,16 +167,16 @@ def test_a_size_is_stored_as_constructors_take_it(text, stored, name):
 
 
 def test_the_players_learn_the_width_of_the_labels():
-    config, _ = completed()
-    fill_labels(config, 5)
-    assert config.generator.c_dim == config.discriminator.c_dim == 5
+    before, _ = completed()
+    config = labelled(before, 5)
+    assert config.generator.c_dim == config.discriminator.c_dim == 5 and before.generator.c_dim is None
     with pytest.raises(ValueError, match="generator.c_dim"):
-        fill_labels(config, 4)
+        labelled(config, 4)
 
 
 def test_the_written_configuration_is_resolved(tmp_path):
     config, folder = completed(f"runs_dir={tmp_path}", "resolution=64")
-    fill_labels(config, 0)
+    config = labelled(config)
     write_config(config, folder)
     text = folder.config.read_text()
     assert "${" not in text and "???" not in text
@@ -192,7 +189,7 @@ def test_the_written_configuration_is_resolved(tmp_path):
 def begun(tmp_path) -> RunFolder:
     """A run folder with a configuration and two checkpoints, of no meaning but whole."""
     config, folder = completed(f"runs_dir={tmp_path}", "name=run", "data=folder", "data.path=a.zip")
-    fill_labels(config, 0)
+    config = labelled(config)
     write_config(config, folder)
     folder.checkpoints.mkdir()
     for images in (800, 12800):
@@ -235,7 +232,7 @@ def branch(begun, tmp_path) -> RunFolder:
     config, folder = completed(
         f"runs_dir={tmp_path}", "name=branch", "data=folder", "data.path=a.zip", f"resume={begun.path}"
     )
-    fill_labels(config, 0)
+    config = labelled(config)
     write_config(config, folder)
     folder.checkpoints.mkdir()
     write_checkpoint(folder.checkpoints / "kimg0000012.900.ckpt", lambda file: file.write(b"whole"))
@@ -284,6 +281,5 @@ def test_a_configuration_that_cannot_be_read_is_named(begun, text):
 
 
 def test_the_names_of_the_classes_reach_the_generator():
-    config, _ = completed()
-    fill_labels(config, 2, ["corgi", "${seed}"])
+    config = labelled(completed()[0], 2, ["corgi", "${seed}"])
     assert OmegaConf.to_container(config.generator, resolve=True)["label_names"] == ["corgi", "${seed}"]

@@ -1,15 +1,17 @@
 """What `explain=true` prints, and who is said to have set each value."""
 
+from dataclasses import replace
+
 import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from stylegan.cli.complete import complete, fill_labels
 from stylegan.cli.train import main
 from stylegan.configuration import presets as presets
 from stylegan.configuration.compose import composed
 from stylegan.configuration.explain import explained
 from stylegan.configuration.memory_estimate import discriminator_layers, estimate_memory, generator_layers
+from tests.configuration.completing import completed_from, labelled
 
 
 def rows(lines) -> dict[str, tuple[str, str]]:
@@ -20,7 +22,12 @@ def rows(lines) -> dict[str, tuple[str, str]]:
 
 def explanation(*overrides, config_dir=None) -> dict[str, tuple[str, str]]:
     composition = composed("train", overrides, config_dir=config_dir)
-    return rows(explained(composition, complete(composition).origins))
+    return rows(lines_of(composition))
+
+
+def lines_of(composition) -> list[str]:
+    done = completed_from(composition)
+    return explained(replace(composition, config=done.config), done.origins)
 
 
 @pytest.fixture
@@ -73,7 +80,7 @@ def test_a_null_that_is_derived_is_not_the_users():
 
 def test_every_value_is_told_once():
     composition = composed("train", ["preset=tiny"])
-    lines = explained(composition, complete(composition).origins)
+    lines = lines_of(composition)
     keys = [line.split()[0] for line in lines if line.startswith("  ")]
     assert len(keys) == len({*keys})
     config = OmegaConf.to_container(composition.config)
@@ -117,9 +124,7 @@ PLAYERS = [
 @pytest.mark.parametrize("overrides", PLAYERS, ids=lambda words: words[0])
 def test_parameters_are_counted_exactly(overrides, c_dim):
     composition = composed("train", [*overrides, "discriminator.channel_max=24"])
-    complete(composition)
-    config = composition.config
-    fill_labels(config, c_dim)
+    config = labelled(completed_from(composition).config, c_dim)
     estimate = estimate_memory(config)
     for player, counted in (("generator", estimate.generator), ("discriminator", estimate.discriminator)):
         built = instantiate(config[player], _convert_="all")
@@ -138,8 +143,7 @@ def test_values_are_counted_as_convolutions_give_them():
 def test_memory_follows_the_micro_batch_and_not_the_batch():
     def estimate(*words):
         composition = composed("train", ["preset=tiny", *words])
-        complete(composition)
-        return estimate_memory(composition.config)
+        return estimate_memory(completed_from(composition).config)
 
     one, two = estimate("batch_size=16", "micro_batch=4"), estimate("batch_size=16", "micro_batch=8")
     assert two.activation_bytes == pytest.approx(2 * one.activation_bytes)

@@ -6,8 +6,8 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from stylegan.cli.complete import complete
 from stylegan.configuration.compose import composed
+from tests.configuration.completing import completed_from
 
 CONF = Path(__file__).parents[2] / "conf"
 GROUPS = ("preset", "data", "augpipe", "ada", "callbacks", "logger", "trainer", "experiment")
@@ -28,9 +28,7 @@ def options() -> list[tuple[str, str]]:
 
 
 def completed(*overrides):
-    composition = composed("train", overrides)
-    complete(composition)
-    return composition.config
+    return completed_from(composed("train", overrides)).config
 
 
 def test_the_groups_hold_what_is_documented():

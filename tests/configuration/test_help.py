@@ -103,7 +103,7 @@ def test_the_command_prints_it_and_runs_nothing(command, flag, capsys, tmp_path,
 
 
 def test_a_mistake_beside_it_is_a_mistake(capsys):
-    assert run_command("train", lambda _: 0, ["--help", "preset=tinny"], program="test") == 2
+    assert run_command("train", None, ["--help", "preset=tinny"], program="test") == 2
     assert "did you mean tiny?" in capsys.readouterr().err
 
 

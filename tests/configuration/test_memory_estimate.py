@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from stylegan.cli.fitting import Parts, fit
+from stylegan.cli.training_run import Parts, fit
 from stylegan.errors import UserError
 
 

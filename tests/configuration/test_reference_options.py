@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stylegan.cli.complete import fill_nulls
+from stylegan.configuration.complete import derived_values, with_values
 from stylegan.configuration.compose import composed
 from stylegan.configuration.explain import origins, users_keys
 from stylegan.configuration.presets import derive
@@ -43,9 +43,11 @@ def test_option_sets(case):
     }
     overrides = [f"{words[key]}={value}" for key, value in options.items() if key in words]
     composition = composed("train", [f"resolution={case['resolution']}", "rederive=false", *overrides])
-    ours = composition.config
-    users = users_keys(origins(composition))
-    fill_nulls(ours, composition.choices["preset"], options.get("gpus", 1), users=users, rederive=False)
+    users, devices = users_keys(origins(composition)), options.get("gpus", 1)
+    derived = derived_values(
+        composition.config, composition.choices["preset"], devices, users=users, rederive=False
+    )
+    ours = with_values(composition.config, {key: value for key, (value, _) in derived.items()})
     assert ours.batch_size == theirs["batch_size"]
     assert ours.micro_batch == theirs["batch_gpu"]
     assert ours.total_kimg == theirs["total_kimg"]

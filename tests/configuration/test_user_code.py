@@ -6,8 +6,8 @@ import typing
 import pytest
 from omegaconf import OmegaConf
 
-from stylegan.cli.complete import complete
 from stylegan.cli.generate import generate
+from stylegan.configuration.complete import check
 from stylegan.configuration.compose import composed
 from stylegan.configuration.user_code import mistyped
 from stylegan.errors import UserError
@@ -100,9 +100,11 @@ def test_a_value_taken_over_is_told_once_and_where_it_stands():
 
 
 def test_a_training_tells_all_wrong_values_at_once():
-    config = composed("train", ["generator.z_dim=abc", "callbacks.snapshots.columns=1.5", "ada.p_init=high"])
+    composition = composed(
+        "train", ["generator.z_dim=abc", "callbacks.snapshots.columns=1.5", "ada.p_init=high"]
+    )
     with pytest.raises(UserError) as caught:
-        complete(config)
+        check(composition)
     assert str(caught.value).splitlines() == [
         "generator.z_dim must be a whole number, got 'abc'",
         "ada.p_init must be a number, got 'high'",

@@ -4,21 +4,21 @@ import os
 import subprocess
 import sys
 
-from stylegan.distributed import launch as team
+from stylegan.distributed import launch
 from stylegan.distributed.processes import LOOPBACK
 from tests.together import listening_at
 
 
 def test_the_processes_of_one_machine_meet_where_no_other_can_reach_them(monkeypatch):
-    def waiting(process):
+    def waiting(process, words):
         return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 
-    monkeypatch.setattr(team, "_start", waiting)
-    started = team.StartedTeam(2)
+    monkeypatch.setattr(launch, "_start", waiting)
+    started = launch.StartedProcesses(2, ["seed=1"])
     try:
         assert listening_at(int(os.environ["MASTER_PORT"])) == {LOOPBACK}
-        started.tell({"go": True})
-        assert started._get("told/0") == {"go": True}
+        assert started.decide(lambda: {"seed": 1}) == {"seed": 1}
+        assert started._get("told/0") == {"decided": {"seed": 1}}
     finally:
-        started.end()
+        started.kill()
     assert "MASTER_PORT" not in os.environ

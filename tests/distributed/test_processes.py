@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stylegan.configuration.batches import settle_devices
+from stylegan.configuration.batches import devices_of_run
 from stylegan.configuration.compose import composed
 from stylegan.distributed.processes import Process, first_node, this_process
 
@@ -125,12 +125,14 @@ def test_what_a_process_is_told_is_read_back(process):
 def test_devices_are_those_that_are_there_or_will_be(words, started, devices, nodes):
     config = composed("train", words).config
     process = this_process(TORCHRUN) if started == 4 else Process()
-    assert settle_devices(config, process) == devices * nodes
-    assert (config.trainer.devices, config.trainer.num_nodes) == (devices, nodes)
+    count, settled = devices_of_run(config.trainer, process)
+    assert count == devices * nodes
+    asked = {"trainer.devices": config.trainer.devices, "trainer.num_nodes": config.trainer.num_nodes}
+    assert asked | settled == {"trainer.devices": devices, "trainer.num_nodes": nodes}
 
 
 def test_other_processes_than_asked_for_are_refused():
     with pytest.raises(
         ValueError, match="torchrun started 4 processes, trainer.devices=1 and trainer.num_nodes=1"
     ):
-        settle_devices(composed("train").config, this_process(TORCHRUN))
+        devices_of_run(composed("train").config.trainer, this_process(TORCHRUN))

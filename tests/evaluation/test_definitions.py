@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stylegan.evaluation.definitions import DETECTORS, PUBLISHED, definitions_of, higher_is_better
+from stylegan.evaluation.definitions import PUBLISHED, definitions_of, higher_is_better
+from stylegan.features.registry import DETECTORS
 
 
 def names_of(metrics, detector="builtin", num_fakes=100):
@@ -62,15 +63,15 @@ def test_none_is_nothing(metrics):
     [
         ("fid50k_ful", "builtin", "did you mean fid50k_full?"),
         ("banana", "builtin", "choose among kid, fid"),
-        (["kid", "none"], "builtin", "none stands alone"),
+        (["kid", "none"], "builtin", "none alone"),
         ("is", "builtin", "use is50k"),
-        ("ppl", "inception", "detector=lpips-vgg16"),
-        ("kid", "resnet", "detector=resnet"),
+        ("ppl", "inception", "choose the detector lpips-vgg16"),
+        ("kid", "resnet", "got resnet"),
         (True, "builtin", "a list of names"),
         (5, "builtin", "a list of names"),
         ({"kid": 1}, "builtin", "a list of names"),
-        ([None], "builtin", "metrics: null in the list is no name"),
-        (["kid", 5], "builtin", "metrics: 5 in the list is no name"),
+        ([None], "builtin", "metrics must be names, got null in the list"),
+        (["kid", 5], "builtin", "metrics must be names, got 5 in the list"),
         ("KID", "builtin", "did you mean kid?"),
         ("FID50k_Full", "builtin", "did you mean fid50k_full?"),
         ("Kid_Incepton", "builtin", "did you mean kid_inception?"),
@@ -93,7 +94,9 @@ def test_too_few_fakes(num_fakes):
 )
 def test_each_metric_has_its_own_fewest_fakes(metric, fewest):
     names_of(metric, num_fakes=fewest)
-    with pytest.raises(ValueError, match=f"num_fakes={fewest - 1}.* at least {fewest}"):
+    with pytest.raises(
+        ValueError, match=f"^num_fakes must be at least {fewest} for metrics=.*, got {fewest - 1};"
+    ):
         names_of(metric, num_fakes=fewest - 1)
 
 

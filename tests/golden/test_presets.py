@@ -3,7 +3,7 @@
 import pytest
 from omegaconf import DictConfig
 
-from stylegan.cli.complete import fill_nulls
+from stylegan.configuration.complete import derived_values, with_values
 from stylegan.configuration.compose import composed
 from stylegan.configuration.presets import derive
 from tests.golden.golden import json_params
@@ -72,8 +72,9 @@ def overrides_for(options: dict) -> list[str]:
 @pytest.fixture
 def ours(case) -> DictConfig:
     composition = composed("train", [f"resolution={case['resolution']}", *overrides_for(case["options"])])
-    fill_nulls(composition.config, composition.choices["preset"], case["options"].get("gpus", 1))
-    return composition.config
+    devices = case["options"].get("gpus", 1)
+    derived = derived_values(composition.config, composition.choices["preset"], devices)
+    return with_values(composition.config, {key: value for key, (value, _) in derived.items()})
 
 
 @pytest.mark.parametrize("case", json_params("ada.json", option_cases))

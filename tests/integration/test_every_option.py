@@ -1,6 +1,6 @@
 """Every file of every group is composed and built whole, as the commands build it.
 
-`tests/config/test_config_groups.py` looks at what single groups promise; here no group and no file can be forgotten,
+`tests/configuration/test_groups.py` looks at what single groups promise; here no group and no file can be forgotten,
 since they are read from the folder.
 """
 
@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from hydra.utils import instantiate
 
-from stylegan.cli.complete import complete, fill_labels
 from stylegan.cli.generate import main as generate
 from stylegan.configuration.compose import composed
 from stylegan.interop.checkpoint import save_generator
 from stylegan.networks import Generator
+from tests.configuration.completing import completed_from, labelled
 
 CONF = Path(__file__).parents[2] / "conf"
 FILES = sorted(path.relative_to(CONF) for path in CONF.glob("*/**/*.yaml"))
@@ -42,9 +42,7 @@ def test_a_training_with_this_file_can_be_built(file, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     composition = composed("train", [f"{file.parent}={file.stem}", *NARROW, *NEEDED.get(file.as_posix(), [])])
     assert composition.choices[str(file.parent)] == file.stem
-    complete(composition)
-    config = composition.config
-    fill_labels(config, 0, ())
+    config = labelled(completed_from(composition).config)
     instantiate(config.data, _convert_="all")
     module = instantiate(config.module)
     assert module.generator.size == module.discriminator.size

@@ -1,3 +1,5 @@
+"""The beta-binomial test: its tail, and how often it is wrong."""
+
 import pytest
 import torch
 from scipy import stats

@@ -1,9 +1,12 @@
+"""The copy test: copies are found whatever was done to them, and fresh images are cleared."""
+
 import pytest
 import torch
 
-from stylegan.report.copies import judge, known_pictures, look, look_for_copies
-from stylegan.report.evidence import Evidence, first_of_equals, pictures_of
-from tests.report.report_pictures import blended, flowers, recoloured, shifted
+from stylegan.report.copies import compare, find_copies, likeness, reference_images
+from stylegan.report.evidence import Evidence, report_images
+from stylegan.similarity.duplicates import first_of_equals
+from tests.similarity.images import blended, flowers, recoloured, shifted
 
 REALS = flowers(1, 100)
 FRESH = flowers(2, 60)
@@ -12,11 +15,11 @@ COPIED = REALS[:60]
 
 def outcome(fakes, held_out=None, reals=REALS):
     evidence = Evidence(
-        real=pictures_of(reals),
-        fake=pictures_of(fakes),
-        held_out=None if held_out is None else pictures_of(held_out),
+        real=report_images(reals),
+        fake=report_images(fakes),
+        held_out=None if held_out is None else report_images(held_out),
     )
-    return look_for_copies(evidence.without_repeats())
+    return find_copies(evidence.without_repeats())
 
 
 _FOUND = {}
@@ -41,15 +44,15 @@ def once(name, make):
     ids=["plain", "mirrored", "shifted", "recoloured", "blended", "three in ten"],
 )
 def test_a_copier_is_flagged(fakes):
-    known = once("known", lambda: known_pictures(pictures_of(REALS), None))
-    assert judge(look(pictures_of(REALS), pictures_of(fakes)), known).verdict == "bad"
+    reference = once("reference", lambda: reference_images(report_images(REALS), None))
+    assert compare(likeness(report_images(REALS), report_images(fakes)), reference).verdict == "bad"
 
 
 @pytest.mark.parametrize("held_out", [None, flowers(3, 60)], ids=["without a split", "with a split"])
-def test_fresh_pictures_are_cleared_and_copies_are_not(held_out):
+def test_fresh_images_are_cleared_and_copies_are_not(held_out):
     clear = outcome(FRESH, held_out)
     assert clear.verdict == "fine" and clear.share == 0
-    assert clear.known.kind == ("reals" if held_out is None else "held-out")
+    assert clear.reference.kind == ("reals" if held_out is None else "held-out")
     mixed = outcome(torch.cat([COPIED[:30], FRESH[30:]]), held_out)
     assert mixed.verdict == "bad"
     assert mixed.share == pytest.approx(0.5, abs=0.1)
@@ -66,9 +69,9 @@ def test_harmless_differences_are_no_copies():
     plain = REALS.float().mean(0)
     truncated = (plain + 0.5 * (FRESH - plain)).round().to(torch.uint8)
     blurred = torch.nn.functional.avg_pool2d(FRESH.float(), 3, 1, 1).to(torch.uint8)
-    known = once("known", lambda: known_pictures(pictures_of(REALS), None))
+    reference = once("reference", lambda: reference_images(report_images(REALS), None))
     for fakes in (truncated, blurred):
-        assert judge(look(pictures_of(REALS), pictures_of(fakes)), known).verdict == "fine"
+        assert compare(likeness(report_images(REALS), report_images(fakes)), reference).verdict == "fine"
 
 
 def test_equal_evidence_gives_equal_results():
@@ -76,15 +79,15 @@ def test_equal_evidence_gives_equal_results():
     assert one.p_value == other.p_value and torch.equal(one.order, other.order)
 
 
-def test_too_few_pictures_give_no_answer():
+def test_too_few_images_give_no_answer():
     assert outcome(FRESH, reals=REALS[:19]) is None
 
 
-def test_pictures_of_another_shape_are_refused():
-    with pytest.raises(ValueError, match="fake pictures are"):
-        Evidence(real=pictures_of(REALS), fake=pictures_of(FRESH[:, :1]))
+def test_report_images_another_shape_are_refused():
+    with pytest.raises(ValueError, match="^fake must have the channels"):
+        Evidence(real=report_images(REALS), fake=report_images(FRESH[:, :1]))
     with pytest.raises(ValueError, match="uint8"):
-        pictures_of(FRESH.float())
+        report_images(FRESH.float())
 
 
 @pytest.mark.long

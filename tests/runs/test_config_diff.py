@@ -3,16 +3,14 @@
 import pytest
 from omegaconf import OmegaConf
 
-from stylegan.cli.complete import complete
 from stylegan.configuration.compose import composed
 from stylegan.errors import UserError
 from stylegan.runs.config_diff import changes, refuse_changes
+from tests.configuration.completing import completed_from
 
 
 def completed(*arguments):
-    composition = composed("train", ["preset=tiny", "batch_size=8", *arguments])
-    complete(composition)
-    return composition.config
+    return completed_from(composed("train", ["preset=tiny", "batch_size=8", *arguments])).config
 
 
 def stored(*arguments) -> dict:

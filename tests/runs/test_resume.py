@@ -53,7 +53,7 @@ def folders(place: Path) -> set[str]:
 
 def test_a_finished_run_says_so_and_a_larger_total_extends_it(here, capfd):
     assert train("name=run", "total_kimg=0.008") == 0
-    assert "a larger total_kimg goes on" in capfd.readouterr().out
+    assert "a larger total_kimg continues" in capfd.readouterr().out
     assert train("name=run", "total_kimg=0.012") == 0
     assert "continuing from kimg 0.008" in capfd.readouterr().out
     assert checkpoints(here / "runs" / "run")[-1] == "kimg0000000.012"

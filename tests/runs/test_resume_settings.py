@@ -5,11 +5,11 @@ import os
 import pytest
 from omegaconf import OmegaConf
 
-from stylegan.cli.complete import complete
 from stylegan.configuration.compose import composed
 from stylegan.runs.config_diff import changes
 from stylegan.runs.folder import RunFolder
-from stylegan.runs.records import settle_run_id, write_config
+from stylegan.runs.records import wandb_id_values, write_config
+from tests.configuration.completing import completed_from
 
 KEPT = (
     "batch_size",
@@ -21,8 +21,8 @@ KEPT = (
 
 
 def completed(runs, *words):
-    composition = composed("train", [f"runs_dir={runs}", "name=run", "resolution=256", *words])
-    return composition.config, complete(composition).origins
+    done = completed_from(composed("train", [f"runs_dir={runs}", "name=run", "resolution=256", *words]))
+    return done.config, done.origins
 
 
 @pytest.fixture
@@ -44,11 +44,11 @@ def test_more_devices_go_on_with_the_same_batch(run):
     assert config.batch_size == 16 and config.micro_batch == 2
     for key in KEPT:
         assert OmegaConf.select(config, key) == OmegaConf.select(OmegaConf.create(before), key), key
-        assert origins[key] == "the run that goes on"
+        assert origins[key] == "the run that continues"
     assert changes(before, config) == []
     # Eight devices would begin with another batch.
     fresh, origins = completed(run, "trainer.devices=8", "name=other")
-    assert fresh.batch_size != 16 and origins["batch_size"] != "the run that goes on"
+    assert fresh.batch_size != 16 and origins["batch_size"] != "the run that continues"
 
 
 def test_what_the_user_sets_is_compared(run):
@@ -60,13 +60,13 @@ def test_what_the_user_sets_is_compared(run):
 @pytest.mark.parametrize("words", [["resume=never", "overwrite=true"], ["name=elsewhere"]])
 def test_a_run_that_begins_derives_anew(run, words):
     _, origins = completed(run, "trainer.devices=8", *words)
-    assert "the run that goes on" not in origins.values()
+    assert "the run that continues" not in origins.values()
 
 
 def test_a_file_that_cannot_be_read_is_told_elsewhere(run):
     (run / "run/config.yaml").write_text("{no yaml")
     config, origins = completed(run)
-    assert config.batch_size == 16 and "the run that goes on" not in origins.values()
+    assert config.batch_size == 16 and "the run that continues" not in origins.values()
 
 
 def test_a_micro_batch_stays_as_long_as_there_are_as_many_devices(run):
@@ -76,7 +76,7 @@ def test_a_micro_batch_stays_as_long_as_there_are_as_many_devices(run):
     stored.micro_batch = 4
     OmegaConf.save(stored, path)
     config, origins = completed(run)
-    assert config.micro_batch == 4 and origins["micro_batch"] == "the run that goes on"
+    assert config.micro_batch == 4 and origins["micro_batch"] == "the run that continues"
     assert completed(run, "trainer.devices=2")[0].micro_batch == 8
     assert completed(run, "micro_batch=16")[0].micro_batch == 16
     assert completed(run, "micro_batch=auto")[0].micro_batch == "auto"
@@ -94,7 +94,7 @@ def test_nothing_of_a_strangers_folder_is_called(run, wrap):
     stored.generator.channel_base = wrap(called(run / "made"))
     OmegaConf.save(stored, path)
     with pytest.raises(
-        ValueError, match=r"run/config.yaml: generator.channel_base must be a number, .*; mend"
+        ValueError, match=r"run/config.yaml: generator.channel_base must be a number, .*; correct it"
     ):
         completed(run)
 
@@ -111,8 +111,7 @@ def test_a_text_of_a_strangers_folder_is_looked_up_nowhere(run):
 def test_the_id_of_a_run_is_a_word(known, monkeypatch):
     monkeypatch.setenv("HOME", "/home/me")
     config = OmegaConf.create({"logger": {"wandb": {"id": None}}})
-    settle_run_id(config, {"logger": {"wandb": {"id": known}}})
-    found = config.logger.wandb.id
+    (found,) = wandb_id_values(config, {"logger": {"wandb": {"id": known}}}).values()
     assert isinstance(found, str) and found != os.environ["HOME"]
 
 

@@ -1,0 +1,215 @@
+"""Training run: its parts are built from a plan and fitted, the same in every process of the run."""
+
+import pickle
+import sys
+import traceback
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from omegaconf import DictConfig
+
+from stylegan.cli.announce import lines_about_instability, say, say_interrupted, say_where_to_look
+from stylegan.cli.plan import Plan
+from stylegan.configuration.batches import devices_of
+from stylegan.configuration.hydra_errors import from_input, instantiate_part
+from stylegan.distributed.launch import RunProcesses
+from stylegan.distributed.processes import is_lost_connection
+from stylegan.errors import (
+    EXIT_GIVEN_UP,
+    EXIT_INTERRUPTED,
+    BadImageError,
+    ProcessLostError,
+    TrainingUnstableError,
+    UserError,
+)
+from stylegan.machine.memory import ran_out
+from stylegan.runs.records import record_rollback
+from stylegan.runs.resume import last_good
+
+# What a file that cannot be read, or holds something else, makes torch and Lightning raise.
+_UNUSABLE = (RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile)
+_READER = "pytorch_lightning.trainer.connectors.checkpoint_connector"
+
+
+class Parts(NamedTuple):
+    """What a training is made of, beside its data."""
+
+    trainer: Any
+    module: Any
+    callbacks: list[Any]
+
+
+def build(config: DictConfig) -> Parts:
+    """The parts of a training.  Args: config: complete.
+
+    Raises: Hydra's InstantiationException; UserError for a group's key without a `_target_`, or a precision that the
+        device does not have.
+    """
+    import torch
+    from pytorch_lightning.callbacks import Checkpoint
+
+    from stylegan.distributed.strategy import FlatStrategy
+    from stylegan.training import StyleGAN2ADA
+
+    # The first weights are drawn from torch's own generator, and nothing later is.
+    torch.manual_seed(config.seed)
+    module = instantiate_part(config, "module")
+    callbacks = _instantiate_each(config, "callbacks")
+    loggers = _instantiate_each(config, "logger")
+    # Without a callback of this kind Lightning would add its own, with it Lightning must not be told "no".
+    keeps = any(isinstance(part, Checkpoint) for part in callbacks)
+    several = config.trainer.strategy == "auto" and devices_of(config) > 1
+    chosen = {"strategy": FlatStrategy()} if several else {}
+    trainer = instantiate_part(
+        config, "trainer", callbacks=callbacks, logger=loggers or False, enable_checkpointing=keeps, **chosen
+    )
+    if isinstance(module, StyleGAN2ADA):
+        with from_input():
+            module.settle_precision(trainer.strategy.root_device)
+    return Parts(trainer, module, callbacks)
+
+
+def _instantiate_each(config: DictConfig, group: str) -> list[Any]:
+    """The parts of a group, those that are null being switched off."""
+    nodes = config[group]
+    for key, node in nodes.items():
+        if node is not None and not (isinstance(node, Mapping) and "_target_" in node):
+            raise UserError(f"{group}.{key} has no _target_; the keys of {group} are {', '.join(nodes)}")
+    return [instantiate_part(config, f"{group}.{key}") for key, node in nodes.items() if node is not None]
+
+
+def fit_until_done(plan: Plan, parts: Parts, data: Any, processes: RunProcesses) -> int:
+    """Trains, and after non-finite weights again from an older checkpoint; the same on all processes of a run.
+
+    Returns: the exit code: 0, or that of whoever asked to leave.
+    Raises: UserError; RunEndedError on workers; SystemExit where one of several processes leaves alone.
+    """
+    leads, checkpoint = processes.is_rank_zero, plan.checkpoint
+    while True:
+        own = checkpoint is None or checkpoint.resolve().parent == plan.folder.checkpoints.resolve()
+        try:
+            code = fit(parts, data, checkpoint, resume=None if own else plan.config.resume)
+            break
+        except SystemExit:
+            if leads:
+                say_interrupted(parts.module, plan.folder, resume=plan.config.resume)
+            raise
+        except ProcessLostError as lost:
+            if leads:
+                say(f"processes   another process of the run is gone ({lost})")
+            code = processes.exit_code_after_loss()
+            break
+        except TrainingUnstableError as error:
+            unstable = error
+        # As plain values, so that workers can follow.
+        decided = processes.decide(lambda: _go_back(plan, parts.module, unstable))  # noqa: B023
+        if decided["gives_up"]:
+            return EXIT_GIVEN_UP
+        checkpoint = None if decided["checkpoint"] is None else Path(decided["checkpoint"])
+        # All of them again: what a half-finished iteration left in the parts must not come along.
+        parts = build(plan.config)
+        parts.module.went_back(decided["rollbacks"])
+    if leads and code:
+        say_interrupted(parts.module, plan.folder, resume=plan.config.resume)
+    elif leads:
+        say(f"done: kimg {parts.module.kimg:.3f}")
+        say_where_to_look(plan.folder)
+    return code
+
+
+def _go_back(plan: Plan, module: Any, error: TrainingUnstableError) -> dict[str, Any]:
+    """Where a run that has become unstable continues, said and recorded; by rank 0."""
+    rollbacks = int(module.rollbacks) + 1
+    checkpoint, notes = last_good(plan.folder)
+    # A run that began from another one's checkpoint may have none of its own yet.
+    checkpoint = checkpoint or plan.checkpoint
+    record_rollback(plan.folder, error.reason, module.kimg, checkpoint, rollbacks)
+    for line in (*notes, *lines_about_instability(error, module.kimg, checkpoint, rollbacks)):
+        say(line)
+    return {
+        "checkpoint": None if checkpoint is None else str(checkpoint.absolute()),
+        "rollbacks": rollbacks,
+        "gives_up": rollbacks > error.max_rollbacks,
+    }
+
+
+def fit(parts: Parts, data: Any, checkpoint: Path | None, *, resume: str | None = None) -> int:
+    """Trains.  Returns: the exit code; 0, or that of whoever asked to leave.
+
+    Args: resume: the value of that key where the checkpoint is another run's; None = it is this one's.
+
+    Raises: UserError; ProcessLostError; SystemExit where one of several processes leaves alone; trouble of the training
+    itself, and what is no mistake.
+    """
+    trainer, module, callbacks = parts
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    except Exception as error:
+        if isinstance(error, BadImageError):
+            raise UserError(str(error).strip().splitlines()[-1]) from error
+        if trainer.world_size > 1 and is_lost_connection(error):
+            raise ProcessLostError(str(error).splitlines()[0]) from error
+        if ran_out(error):
+            raise UserError(_too_large(getattr(module, "micro_batch", None), error)) from error
+        if checkpoint is not None and _is_of_the_checkpoint(error):
+            raise UserError(_unusable(checkpoint, error, resume)) from error
+        # Before the loader exists nothing is trained: a logger or a callback met a file that it cannot read or write.
+        if isinstance(error, OSError) and not has_begun(parts):
+            raise UserError(_no_file(error)) from error
+        raise
+    except SystemExit as leaving:
+        # Lightning turns Ctrl-C into code 1. This early there is nothing to save.
+        code = EXIT_INTERRUPTED if trainer.interrupted and leaving.code == 1 else leaving.code
+        if trainer.world_size > 1:
+            raise SystemExit(code) from None  # it leaves alone: only when it ends do the others notice
+        return code
+    finally:
+        if "wandb" in sys.modules:
+            # Else the next job of a sweep would write into this job's run.
+            sys.modules["wandb"].finish()
+    return next((part.exit_code for part in callbacks if getattr(part, "exit_code", 0)), 0)
+
+
+def _too_large(micro_batch: int | None, error: Exception) -> str:
+    reason = str(error).strip().splitlines() or [type(error).__name__]
+    return (
+        f"memory ran out at micro_batch={'null' if micro_batch is None else micro_batch} ({reason[0][:160]}); a smaller"
+        " one needs less, and micro_batch=auto finds the largest that fits: the result stays the same; where it is the"
+        " smallest already, activation_checkpointing=true needs less. The run goes on from its newest checkpoint"
+    )
+
+
+def has_begun(parts: Parts) -> bool:
+    """Whether a training came as far as its first step, the checkpoint being applied."""
+    return parts.trainer.train_dataloader is not None
+
+
+def _is_of_the_checkpoint(error: Exception) -> bool:
+    """Whether reading or applying the checkpoint failed: all else that fails before training is not its fault."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    return isinstance(error, _UNUSABLE) and any(
+        frame.f_globals.get("__name__") == _READER for frame in frames
+    )
+
+
+def _no_file(error: OSError) -> str:
+    place, reason = error.filename or "a file of the run", error.strerror or " ".join(str(error).split())
+    return f"{place}: {reason}; nothing was trained, and once that is mended the same command goes on"
+
+
+def _unusable(checkpoint: Path, error: Exception, resume: str | None) -> str:
+    reason = str(error).replace("Error(s) in loading state_dict", "it does not fit").splitlines()
+    # torch adds a paragraph for whoever reads its source.
+    told = " ".join(reason[:2]).split(". ")[0] or type(error).__name__
+    if resume is not None:
+        # That run is in order: it is this one's settings that differ, or the path.
+        return (
+            f"resume={resume}: {checkpoint.name} cannot be continued from: {told}; set what that run's config.yaml has,"
+            " name another checkpoint by resume=..., or leave it out"
+        )
+    return (
+        f"{checkpoint} cannot be continued from: {told}; rename it to {checkpoint.name}.bad, and the same command"
+        " takes the one before it, or begins"
+    )

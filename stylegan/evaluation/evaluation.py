@@ -1,0 +1,283 @@
+"""Evaluation: the work of the evaluate command. One or several networks are scored against one set of images."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any, NamedTuple, Self
+
+from torch import nn
+
+from stylegan.distributed.collectives import join, on_rank_zero, part, rank, world
+from stylegan.evaluation.definitions import Definition, higher_is_better
+from stylegan.evaluation.evaluator import Evaluator
+from stylegan.evaluation.protocol import in_words, protocol_id, weights_sha256
+from stylegan.evaluation.reals import EvaluationData
+from stylegan.evaluation.records import Score, append, record_path, recorded
+from stylegan.evaluation.reporting import publish_report, report_on
+from stylegan.evaluation.score_history import ranked
+from stylegan.evaluation.settings import MetricSettings
+from stylegan.evaluation.shared_work import Watch
+from stylegan.machine.devices import device_named
+from stylegan.networks.precision import lower, precision_on
+from stylegan.report import provenance_of
+from stylegan.runs.folder import RunFolder, images_of
+from stylegan.sizes import size_text
+
+
+class Network(NamedTuple):
+    """A network to score.
+
+    Attributes:
+        path: its file.
+        name: for records, relative to its run.
+        images: seen in its training, None = unknown.
+    """
+
+    path: Path
+    name: str
+    images: int | None
+
+    @classmethod
+    def at(cls, path: Path) -> Self:
+        """The network in a file."""
+        in_run = path.absolute().parent == RunFolder(path.absolute().parent.parent).checkpoints
+        name = f"{path.absolute().parent.name}/{path.name}" if in_run else path.name
+        try:
+            return cls(path, name, images_of(path))
+        except ValueError:
+            return cls(path, name, None)  # the name of the file does not say
+
+
+class Evaluation:
+    """Scores networks, prints the results, and adds them to `metric-<name>.jsonl`.
+
+    Args:
+        settings: which metrics, of which fakes.
+        load: path → generator in evaluation mode.
+        networks: files, from old to new.
+        folder: for the records.
+        process: this one among those that evaluate together.
+        precision: as in the generate command.
+        device: as in the generate command.
+        again: whether to compute also what the records have of the same weights under the same protocol.
+        report: whether to write `report.html` about the newest network, too.
+        load_discriminator: path → the discriminator in a checkpoint; None = the report does without.
+        run: the folder of the networks' training; None = unknown.
+        learned_from: fingerprint of the images of that training, as the run's settings hold it; None = unknown.
+    Attributes:
+        unrecorded: records that could not be written.
+    Raises: ValueError that names the argument, its value and the way out.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: MetricSettings,
+        load: Callable[[Path], nn.Module],
+        networks: Sequence[Path],
+        folder: Path,
+        process: Any,
+        precision: str = "auto",
+        device: str = "auto",
+        again: bool = False,
+        report: bool = False,
+        load_discriminator: Callable[[Path], nn.Module] | None = None,
+        run: RunFolder | None = None,
+        learned_from: str | None = None,
+    ):
+        if not settings.definitions and not report:
+            raise ValueError(
+                f"metrics={settings.metrics or 'none'}: there is nothing to do; say metrics=kid, or report=true"
+            )
+        self.settings = settings
+        self.device = device_named(device, process.local_rank)
+        precision_on(self.device, precision)
+        self.precision = precision
+        self.detectors = {
+            name: detector.to(self.device) for name, detector in settings.open_detectors().items()
+        }
+        self.networks = [Network.at(path) for path in networks]
+        self.load, self.load_discriminator = load, load_discriminator
+        self.folder, self.process, self.of_run = folder, process, run
+        self.again, self.report, self.learned_from = again, report, learned_from
+        self.unrecorded: list[Path] = []
+        self._printed_protocols: set[str] = set()
+
+    def run(self, datamodule: Any) -> list[Score]:
+        """Computes, prints and records.
+
+        Args:
+            datamodule: a data module that is set up.
+        Returns: the scores, network by network, those that are known from the records included.
+        Raises: EvaluationStoppedError; ValueError where network and data do not fit, or the folder cannot be written.
+        """
+        join(self.process)
+        try:
+            return self._run(EvaluationData.of(datamodule))
+        finally:
+            part()
+
+    def _run(self, data: EvaluationData) -> list[Score]:
+        evaluator = Evaluator.of(self.settings, self.detectors, data)
+        on_rank_zero(lambda: check_writable(self.folder, self.settings.definitions))
+        watch = Watch()
+        all_scores: list[tuple[Network, Score]] = []
+        for network in self.networks:
+            generator = self.load(network.path).to(self.device)
+            check_fits(generator, data, network.name)
+            precision = lower(generator, self.device, self.precision)
+            known = self._known_scores(evaluator, generator, network, precision)
+            missing = [one for one in self.settings.definitions if one.name not in known]
+            scores = evaluator.scores(generator, precision=precision, watch=watch, definitions=missing)
+            all_scores += [(network, score) for score in (*known.values(), *scores)]
+            if rank() == 0:
+                self._publish(network, scores)
+        if rank() == 0 and len(self.networks) > 1:
+            print_best(all_scores)
+        if self.report:
+            on_rank_zero(lambda: self._write_report(generator, self.networks[-1], data, precision, watch))
+        return [score for _, score in all_scores]
+
+    def _write_report(
+        self, generator: nn.Module, network: Network, data: EvaluationData, precision: str, watch: Watch
+    ) -> None:
+        events = None if self.of_run is None else self.of_run.events
+        report = report_on(
+            generator,
+            self._discriminator_of(network),
+            data,
+            self.settings,
+            self.detectors,
+            watch=watch,
+            provenance=provenance_of(data.fingerprint, self.learned_from, events),
+            network=network.name,
+            images=network.images,
+            precision=precision,
+        )
+        publish_report(report, self.folder, network.name)
+
+    def _discriminator_of(self, network: Network) -> nn.Module | None:
+        """The discriminator of the same training, where its checkpoint is there."""
+        checkpoint = network.path.with_suffix(".ckpt")
+        if self.load_discriminator is None or not checkpoint.exists():
+            return None
+        discriminator = self.load_discriminator(checkpoint).to(self.device)
+        lower(discriminator, self.device, self.precision)
+        return discriminator
+
+    def _known_scores(
+        self, evaluator: Evaluator, generator: nn.Module, network: Network, precision: str
+    ) -> dict[str, Score]:
+        """What the records answer, by metric: an evaluation of many checkpoints continues where it was stopped."""
+        if self.again or len(self.networks) == 1:
+            return {}
+
+        def look() -> dict[str, Score]:
+            found, weights = {}, weights_sha256(generator)
+            for definition in self.settings.definitions:
+                protocol = evaluator.protocol(definition, generator, precision)
+                score = recorded(record_path(self.folder, definition.name), weights, protocol)
+                if score is not None:
+                    found[definition.name] = score
+            return found
+
+        known = on_rank_zero(look)
+        for name in known if rank() == 0 else ():
+            print(f"{network.name}  {name} is in {record_path(self.folder, name)} already")
+        return known
+
+    def _publish(self, network: Network, scores: Sequence[Score]) -> None:
+        """Prints the scores of a network on one line, and each protocol once, before its first score; then records
+        them: hours of work are on the screen, also where the disk is full by now.
+        """
+        for score in scores:
+            name = protocol_id(score.protocol)
+            if name not in self._printed_protocols:
+                self._printed_protocols.add(name)
+                print(f"protocol {name}  {score.name}: {in_words(score.protocol)}", flush=True)
+        numbers = [f"{name} {value:.5g}" for score in scores for name, value in score.results.items()]
+        place = network.name if network.images is None else f"kimg {network.images / 1000:.3f}"
+        if numbers:
+            print("  ".join([place, *numbers]), flush=True)
+        for score in scores:
+            self._record(network, score)
+
+    def _record(self, network: Network, score: Score) -> None:
+        try:
+            append(self.folder, score, images=network.images, network=network.name, processes=world())
+        except OSError as error:
+            path = record_path(self.folder, score.name)
+            self.unrecorded.append(path)
+            print(
+                f"stylegan-evaluate: {path} could not be written ({error.strerror or error}), and lacks the score of"
+                f" {network.name}; make room and run the command again, or name another folder by out=...",
+                file=sys.stderr,
+                flush=True,
+            )
+
+
+def print_best(scores: Sequence[tuple[Network, Score]]) -> None:
+    """Prints the best network at each result; scores of one protocol only are compared."""
+    groups: dict[tuple[str, str], list[tuple[float, Network]]] = {}
+    for network, score in scores:
+        for name, value in ranked(score.results).items():
+            if value != value:  # NaN is no score
+                continue
+            groups.setdefault((name, protocol_id(score.protocol)), []).append((value, network))
+    names = [name for name, _ in groups]
+    for (name, protocol), entries in groups.items():
+        choose = max if higher_is_better(name) else min
+        value, network = choose(entries, key=lambda entry: entry[0])
+        under = f" (protocol {protocol})" if names.count(name) > 1 else ""
+        print(f"best {name}{under}: {value:.6g}  {network.path}", flush=True)
+
+
+def check_writable(folder: Path, definitions: Sequence[Definition]) -> None:
+    """Makes the folder, and tries whether records can be added there.  Raises: ValueError where they cannot."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder) as file:
+            file.write(b"x")
+        for path in (record_path(folder, definition.name) for definition in definitions):
+            if path.exists():
+                open(path, "ab").close()
+    except OSError as error:
+        raise ValueError(
+            f"{error.filename or folder} cannot be written ({error.strerror or error}); name another folder by out=..."
+        ) from None
+
+
+def check_fits(generator: nn.Module, data: EvaluationData, name: str) -> None:
+    """Whether the images and their classes are those that a network draws.
+
+    Args:
+        generator: the network.
+        data: to compare with.
+        name: of the network, for the message.
+    Raises: ValueError where they are not.
+    """
+    image, label = data.originals[0]
+    expected = (generator.channels, *generator.size)
+    if tuple(image.shape) != expected:
+        raise ValueError(
+            f"network={name} draws {expected[0]} channels of {size_text(generator.size)} px, the pictures are"
+            f" {image.shape[0]} of {size_text(tuple(image.shape[1:]))}; choose data that fit, or data.channels"
+        )
+    if generator.c_dim and len(label) != generator.c_dim:
+        raise ValueError(
+            f"network={name} draws {generator.c_dim} classes, the labels of the pictures are {len(label)} wide; set"
+            " data.labels as in its training"
+        )
+    names = list(generator.label_names)
+    for place, (of_network, of_data) in enumerate(zip(names, data.label_names, strict=False)):
+        if of_network != of_data:
+            raise ValueError(
+                f"network={name} draws class {place} as {of_network!r}, of the pictures it is {of_data!r}; choose data"
+                f" with the classes of its training, in their order: {_listed(names)}"
+            )
+
+
+def _listed(names: Sequence[str], most: int = 8) -> str:
+    more = f", and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -1,0 +1,110 @@
+"""Reporting: what a report on a network is made from."""
+
+import pytest
+import torch
+
+from stylegan.evaluation import EvaluationData, EvaluationStoppedError, MetricSettings, Watch, evidence_of
+from stylegan.evaluation.fakes import Fakes
+from stylegan.images import to_float
+from stylegan.networks import Discriminator
+from tests.evaluation.small import Averages, Images, small_generator
+
+
+class Data:
+    """A data module that is set up, with or without pictures held out."""
+
+    xflip = True
+
+    def __init__(self, classes=0, held_out=False):
+        self.dataset = Images(40, classes)
+        self.validation = Images(12, classes, seed=1) if held_out else None
+
+
+def small_discriminator(c_dim=0):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return Discriminator(resolution=8, c_dim=c_dim, channel_base=64, channel_max=8).eval()
+
+
+def gathered(data, discriminator=None, c_dim=0, watch=None, provenance="trust", **settings):
+    return evidence_of(
+        small_generator(c_dim),
+        discriminator,
+        EvaluationData.of(data),
+        MetricSettings(metrics="none", **settings),
+        Averages(),
+        watch=watch or Watch(say=lambda line: None),
+        provenance=provenance,
+        num_fakes=40,
+    )
+
+
+def test_fakes_are_those_that_are_scored_and_reals_those_of_training():
+    data = Data()
+    found = gathered(data, first_seed=3)
+    assert torch.equal(
+        found.fake.full(7), Fakes(small_generator(), None, num=40, first_seed=3).images(range(7, 8))[0]
+    )
+    assert torch.equal(found.real.full(5), data.dataset.pixels[5])
+    assert found.provenance == "trust" and gathered(data, provenance="other").provenance == "other"
+    assert found.xflip and found.held_out is None and found.logits is None
+    assert found.real.features.shape == (40, 12) and found.fake.features.shape == (40, 12)
+
+
+def test_walks_begin_and_end_at_different_fakes_and_change_little_by_little():
+    strips = gathered(Data()).strips.float()
+    assert strips.shape == (8, 24, 3, 8, 8)
+    steps = (strips[:, 1:] - strips[:, :-1]).abs().mean((2, 3, 4))
+    whole = (strips[:, -1] - strips[:, 0]).abs().mean((1, 2, 3))
+    assert (whole > 1).all() and (steps.max(1).values < whole).all()
+
+
+@pytest.mark.parametrize("c_dim", [0, 3])
+def test_the_discriminator_sees_training_held_out_and_fake_pictures(c_dim):
+    data, discriminator = Data(c_dim, held_out=True), small_discriminator(c_dim)
+    found = gathered(data, discriminator, c_dim)
+    assert len(found.held_out) == 12
+    assert [len(side) for side in (found.logits.training, found.logits.held_out, found.logits.fakes)] == [
+        12
+    ] * 3
+    with torch.no_grad():
+        labels = data.validation.labels(torch.arange(12)) if c_dim else None
+        everything = discriminator(to_float(data.validation.pixels), labels).flatten()
+    # In another order, whose groups of the minibatch standard deviation are others: near, not equal.
+    assert abs(float(found.logits.held_out.mean() - everything.mean())) < 0.2 * float(everything.abs().mean())
+
+
+def test_the_discriminator_sees_fakes_as_in_training_whatever_the_truncation():
+    data, discriminator = Data(held_out=True), small_discriminator()
+    plain, cut = (gathered(data, discriminator, truncation=psi) for psi in (1.0, 0.2))
+    assert torch.equal(plain.logits.fakes, cut.logits.fakes)
+    assert not torch.equal(plain.fake.thumbnails, cut.fake.thumbnails) and cut.truncation == 0.2
+
+
+def test_fakes_are_drawn_with_the_noise_that_is_asked_for():
+    plain = Fakes(small_generator(), None, num=40, noise_mode="none").images(range(40))
+    assert torch.equal(gathered(Data(), noise_mode="none").fake.thumbnails, plain)
+
+
+def test_no_more_labels_are_asked_for_than_there_are_fakes():
+    most = 0
+
+    class Counting(Images):
+        def labels(self, indices):
+            nonlocal most
+            most = max(most, len(indices))
+            return super().labels(indices)
+
+    data = Data()
+    data.dataset = Counting(count=2000, classes=3)
+    gathered(data, c_dim=3)
+    assert 1 <= most <= 40
+
+
+def test_without_held_out_pictures_the_discriminator_is_not_asked():
+    assert gathered(Data(), small_discriminator()).logits is None
+
+
+def test_it_can_be_stopped():
+    with pytest.raises(EvaluationStoppedError):
+        gathered(Data(), watch=Watch(say=lambda line: None, time_limit_sec=0))
