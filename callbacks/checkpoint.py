@@ -1,4 +1,4 @@
-"""Checkpoints named and timed by the images seen, which are whole or not there at all."""
+"""Checkpoints: named and timed by the images seen, whole or not there at all."""
 
 import errno
 import os
@@ -10,34 +10,35 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
+from pytorch_lightning.callbacks import Checkpoint
 
-from callbacks.cadence import check_every_kimg
-from callbacks.maintenance import maintenance
+from callbacks.control import RunControl, TrainingModule, check_every_kimg, maintenance
 from stylegan.distributed.collectives import on_rank_zero
+from stylegan.errors import EXIT_TRY_AGAIN
 from stylegan.interop.checkpoint import save_generator
 from stylegan.machine.console import say
 from stylegan.machine.files import is_full_disk, sweep_partials
 from stylegan.runs.checkpoints import delete, expendable, write_checkpoint
 from stylegan.runs.folder import RunFolder, checkpoint_name, checkpoints_in, images_of
 
-# Of sysexits.h: a temporary failure, to be tried again; the same command goes on.
-EXIT_NOT_SAVED = 75
 
-
-class KimgCheckpoint(pl.Callback):
+class KimgCheckpoint(Checkpoint):
     """Writes `checkpoints/kimg0000012.800.ckpt`, and beside it the EMA generator as safetensors and a checksum.
 
     At every multiple of `every_kimg`, after the last iteration, when training is asked to stop, and where another
-    callback says `wants_checkpoint`; never before the first one, and never for an iteration that an exception cut in
-    two. Older ones go by the policy, but for those that a callback names in `kept_images`. Where the disk has no
-    room, training goes on, and each `retry_every_kimg` says so and tries again.
+    callback asks for one (`RunControl.want_checkpoint`); never before the first iteration, and never for one that an
+    exception cut in two. Older ones are deleted as the policy says, except those that a callback keeps
+    (`RunControl.keep`). Where the disk has no room, a line reports it, training continues, and the checkpoint is tried
+    again every `retry_every_kimg`; where the last one found no room, the run's exit code is 75.
 
-    It is no subclass of Lightning's `Checkpoint`: with `enable_checkpointing=false` the trainer has this one or
-    none, never Lightning's own.
+    Being one of Lightning's `Checkpoint`s it acts after all other callbacks, in whatever order they are listed, and
+    takes the place of Lightning's own; a Trainer that has it does not take `enable_checkpointing=False`.
 
-    Args: every_kimg, retry_every_kimg: cadences in thousands of images, > 0. folder: the run folder.
+    Args:
+        every_kimg, retry_every_kimg: cadences in thousands of images, > 0.
+        folder: the run folder.
         keep_last, keep_every_kimg: as in `stylegan.runs.checkpoints.expendable`.
-    After training: `exit_code`, 0, or 75 where the last checkpoint found no room.
+    Raises: ValueError for values out of range.
     """
 
     def __init__(
@@ -49,24 +50,20 @@ class KimgCheckpoint(pl.Callback):
         keep_every_kimg: float | None = 200.0,
         retry_every_kimg: float = 4.0,
     ) -> None:
-        self.every_kimg = check_every_kimg("callbacks.checkpoint.every_kimg", every_kimg)
-        self.retry_every_kimg = check_every_kimg("callbacks.checkpoint.retry_every_kimg", retry_every_kimg)
+        self.every_kimg = check_every_kimg("every_kimg", every_kimg)
+        self.retry_every_kimg = check_every_kimg("retry_every_kimg", retry_every_kimg)
         if keep_every_kimg is not None:
-            check_every_kimg("callbacks.checkpoint.keep_every_kimg", keep_every_kimg)
+            check_every_kimg("keep_every_kimg", keep_every_kimg)
         if keep_last is not None and keep_last < 1:
-            raise ValueError(
-                f"callbacks.checkpoint.keep_last must be at least 1, or null for all; got {keep_last}"
-            )
+            raise ValueError(f"keep_last must be at least 1, or null for all; got {keep_last}")
         self.keep_last, self.keep_every_kimg = keep_last, keep_every_kimg
         self.folder = RunFolder(folder)
         self._owed = False  # a checkpoint that found no room
-        self.exit_code = 0
 
     def setup(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
-        # Last: a checkpoint must hold what the other callbacks did at its iteration. A new list, since
-        # Lightning is going through the old one.
-        trainer.callbacks = [other for other in trainer.callbacks if other is not self] + [self]
-        # Lightning's own writer is replaced, any other one is somebody's choice.
+        RunControl.of(trainer).writes(self._is_due)
+        # Here and not among the Trainer's plugins, so that a script which lists this callback has it, too. Lightning's
+        # own writer is replaced; any other one was chosen.
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
             trainer.strategy.checkpoint_io = AtomicCheckpointIO()
         if trainer.is_global_zero:
@@ -74,25 +71,22 @@ class KimgCheckpoint(pl.Callback):
             sweep_partials(self.folder.checkpoints, "kimg*")
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
-        if self.will_save(trainer, module):
-            # Once more than the guard does by itself: its turn is before the scores, which may want a checkpoint.
-            for other in trainer.callbacks:
-                if hasattr(other, "look_before_saving"):
-                    other.look_before_saving(module)
+        control = RunControl.of(trainer)
+        if control.is_checkpoint_wanted(module) or self._is_due(module):
+            # Also where the guard has had its turn: the scores, which came later, may have asked for this checkpoint.
+            control.verify_before_saving(module)
             with maintenance(module):
                 self._owed = not self._save(trainer, module)
-        self.exit_code = EXIT_NOT_SAVED if self._owed and trainer.should_stop else 0
+        if self._owed and trainer.should_stop:
+            control.stop(EXIT_TRY_AGAIN)
 
-    def will_save(self, trainer: pl.Trainer, module: pl.LightningModule) -> bool:
-        """Whether there is to be a checkpoint after this iteration, as far as is known; none before the first one."""
-        if not module.images:
-            return False
-        wanted = any(getattr(other, "wants_checkpoint", False) for other in trainer.callbacks)
-        asked = wanted or module.due(self.every_kimg) or trainer.should_stop
-        return asked or (self._owed and module.due(self.retry_every_kimg))
+    def _is_due(self, module: TrainingModule) -> bool:
+        """Whether a checkpoint is due by the cadence, or one that found no room is to be tried again."""
+        due = module.due(self.every_kimg) or (self._owed and module.due(self.retry_every_kimg))
+        return bool(module.images) and due
 
     def _save(self, trainer: pl.Trainer, module: pl.LightningModule) -> bool:
-        """Whether the checkpoint is on the disk."""
+        """Returns: whether the checkpoint is on the disk."""
         path = self.folder.checkpoints / f"{checkpoint_name(module.images)}.ckpt"
         try:
             # The generator first: where there is a checkpoint, its generator is there, too.
@@ -106,7 +100,7 @@ class KimgCheckpoint(pl.Callback):
             if trainer.is_global_zero:
                 if not path.exists():
                     path.with_suffix(".safetensors").unlink(missing_ok=True)
-                say(f"no checkpoint at kimg {module.kimg:.3f}: {error}; free some space, it is tried again")
+                say(f"no checkpoint at kimg {module.kimg:.3f}: {error}; free some space; it is tried again")
             return False
         if trainer.is_global_zero:
             self._thin(trainer)
@@ -121,7 +115,7 @@ class KimgCheckpoint(pl.Callback):
     def _make_room(self, coming: Path, need_bytes: int, trainer: pl.Trainer) -> None:
         """Raises: OSError (ENOSPC) where the checkpoint to come does not fit, also after thinning."""
         if shutil.disk_usage(coming.parent).free < need_bytes:
-            # By what is there alone: one that is only to come may yet fail, and takes nobody's place.
+            # By what is there alone: the one to come may yet fail, and replaces none until it is there.
             self._thin(trainer)
         free = shutil.disk_usage(coming.parent).free
         if free < need_bytes:
@@ -130,7 +124,7 @@ class KimgCheckpoint(pl.Callback):
 
     def _thin(self, trainer: pl.Trainer) -> None:
         there = checkpoints_in(self.folder.checkpoints)
-        kept = set().union(*(getattr(other, "kept_images", ()) for other in trainer.callbacks))
+        kept = RunControl.of(trainer).kept_images
         for path in expendable(there, keep_last=self.keep_last, keep_every_kimg=self.keep_every_kimg):
             if images_of(path) not in kept:
                 delete(path)

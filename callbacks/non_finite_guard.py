@@ -6,61 +6,54 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from callbacks.cadence import check_every_kimg
+from callbacks.control import Place, RunCallback, RunControl, check_every_kimg
 from stylegan.distributed.collectives import disagreement, largest_over_ranks
 from stylegan.errors import TrainingUnstableError
 
 LOSSES = ("Loss/G/loss", "Loss/D/loss")
 
 
-class TroubleGuard(pl.Callback):
+class NonFiniteGuard(RunCallback):
     """Looks at the weights and losses, and raises TrainingUnstableError where they are not finite, or not alike.
 
-    At every multiple of `every_kimg`, and whenever a checkpoint may be written, so that none holds such weights: where
-    one is foreseen before other callbacks draw and score, and in any case when its writer asks, which is last.
+    At every multiple of `every_kimg`, and before each checkpoint, so that none holds such weights: where the
+    checkpoint is foreseen, before other callbacks score and draw; in any case right before it is written.
     A loss counts only where it was not finite at two looks in a row: a single bad batch is repaired by itself.
-    Of several processes it also sees whether they still have the same weights, averages and p.
+    Of several processes it also sees whether they still have the same weights, EMA and p.
 
-    Args: every_kimg: cadence in thousands of images, > 0. max_rollbacks: at least 0.
-        checkpoint_every_kimg: that of the checkpoints; None = none are written.
+    Args:
+        every_kimg: cadence in thousands of images, > 0.
+        max_rollbacks: how often a run goes back to its last good checkpoint before it is given up, at least 0.
+    Raises: ValueError for values out of range.
     """
 
-    def __init__(
-        self,
-        *,
-        every_kimg: float = 4.0,
-        max_rollbacks: int = 3,
-        checkpoint_every_kimg: float | None = None,
-    ) -> None:
-        self.every_kimg = check_every_kimg("callbacks.non_finite_guard.every_kimg", every_kimg)
+    place = Place.GUARD
+
+    def __init__(self, *, every_kimg: float = 4.0, max_rollbacks: int = 3) -> None:
+        self.every_kimg = check_every_kimg("every_kimg", every_kimg)
         if max_rollbacks < 0:
-            raise ValueError(
-                f"callbacks.non_finite_guard.max_rollbacks must be at least 0, got {max_rollbacks}"
-            )
-        self.max_rollbacks, self.checkpoint_every_kimg = max_rollbacks, checkpoint_every_kimg
+            raise ValueError(f"max_rollbacks must be at least 0, got {max_rollbacks}")
+        self.max_rollbacks = max_rollbacks
         self._bad_losses = 0
 
+    @property
+    def state_key(self) -> str:
+        return "TroubleGuard"  # the first name of the class, under which older checkpoints hold its state
+
+    def setup(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
+        RunControl.of(trainer).verify_with(self.verify_weights)
+
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
-        look = module.due(self.every_kimg)
-        wanted = any(getattr(other, "wants_checkpoint", False) for other in trainer.callbacks)
-        saving = (
-            wanted
-            or trainer.should_stop
-            or (self.checkpoint_every_kimg is not None and module.due(self.checkpoint_every_kimg))
-            or any(
-                other.will_save(trainer, module) for other in trainer.callbacks if hasattr(other, "will_save")
-            )
-        )
-        if not (look or saving):
-            return
-        self.look_before_saving(module)
-        if look:
+        due = module.due(self.every_kimg)
+        if due or trainer.should_stop or RunControl.of(trainer).will_save(module):
+            self.verify_weights(module)
+        if due:
             bad = [name for name in LOSSES if not module.stats.is_finite(name)]
             self._bad_losses = self._bad_losses + 1 if bad else 0
             if self._bad_losses >= 2:
                 raise TrainingUnstableError(f"{bad[0]} stays non-finite", max_rollbacks=self.max_rollbacks)
 
-    def look_before_saving(self, module: pl.LightningModule) -> None:
+    def verify_weights(self, module: nn.Module) -> None:
         """Raises: TrainingUnstableError where the weights must not be saved.  To be called on all processes."""
         # Those of one process alone stop all: the others would wait for it.
         if largest_over_ranks(int(not all_finite(module))):
@@ -86,7 +79,7 @@ def all_finite(module: nn.Module) -> bool:
     return bool(torch.stack([tensor.isfinite().all() for tensor in tensors]).all())
 
 
-def _replicated(module: pl.LightningModule) -> dict[str, torch.Tensor]:
+def _replicated(module: nn.Module) -> dict[str, torch.Tensor]:
     """What all processes have alike: everything but the signs since the last move of p."""
     own = {"ada.sign_sum", "ada.sign_count"}
     return {name: tensor for name, tensor in module.state_dict().items() if name not in own}

@@ -1,4 +1,4 @@
-"""One line about how far a run is: a bar on a terminal, plain lines elsewhere."""
+"""Progress on the console: a bar on a terminal, plain lines elsewhere; and what changed where a run continues."""
 
 import math
 import sys
@@ -7,30 +7,35 @@ from collections import deque
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as RichProgress
 
+from callbacks.control import RunCallback, TrainingModule
+from stylegan.distributed.collectives import world
+
 RATE_WINDOW_SEC = 60.0
 
 
-class Progress(pl.Callback):
+class Progress(RunCallback):
     """Shows kimg, images per second (of the last minute), time left, p and the sign statistic.
 
-    p and the sign lie on the device; they are read only when the line is shown, so that training does not
+    p and the sign statistic are on the device; they are read only when the line is shown, so that training does not
     wait for them at every iteration.
 
     Args:
-        refresh_seconds: pause between two updates of the bar on a terminal.
-        every_seconds: pause between two lines where there is no terminal (log files, batch systems).
+        refresh_seconds: from one update of the bar to the next, on a terminal; above 0.
+        every_seconds: from one line to the next, where there is no terminal (log files, batch systems); above 0.
+    Raises: ValueError for values out of range.
     """
 
     def __init__(self, *, refresh_seconds: float = 1.0, every_seconds: float = 30.0) -> None:
-        if not (refresh_seconds > 0 and every_seconds > 0):
-            raise ValueError(
-                "callbacks.progress.refresh_seconds and every_seconds must be above 0, got "
-                f"{refresh_seconds} and {every_seconds}; callbacks.progress=null shows no progress"
-            )
+        for name, seconds in (("refresh_seconds", refresh_seconds), ("every_seconds", every_seconds)):
+            if not seconds > 0:
+                raise ValueError(
+                    f"{name} must be above 0, got {seconds}; callbacks.progress=null shows no progress"
+                )
         self.refresh_seconds, self.every_seconds = refresh_seconds, every_seconds
         self._bar: RichProgress | None = None
         self._seen: deque[tuple[float, int]] = deque()  # (time, images seen)
@@ -75,7 +80,7 @@ class Progress(pl.Callback):
             self._bar = None
 
 
-def _line(module: pl.LightningModule, images_per_sec: float) -> str:
+def _line(module: TrainingModule, images_per_sec: float) -> str:
     left = (module.total_images - module.images) / images_per_sec if images_per_sec > 0 else math.inf
     return "  ".join(
         [
@@ -89,7 +94,7 @@ def _line(module: pl.LightningModule, images_per_sec: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Time in words that sort themselves: 3d 04h, 1h 02m, 12m 34s, 56s; ? where it is not known."""
+    """Time in words: 3d 04h, 1h 02m, 12m 34s, 56s; ? where it is not known."""
     if not math.isfinite(seconds):
         return "?"
     minutes, sec = divmod(round(max(seconds, 0)), 60)
@@ -100,3 +105,43 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours}h {minutes:02d}m"
     return f"{minutes}m {sec:02d}s" if minutes else f"{sec}s"
+
+
+class Machine(RunCallback):
+    """Keeps what the bits of a run depend on beside its settings in the checkpoint, and reports where it changed.
+
+    That is the numbers of processes and threads, the kind of device, and torch's version. Another number of threads or
+    processes adds sums in another order, and so rounds otherwise: such a run is as good as before, and no longer the
+    same in its last bits.
+    """
+
+    def __init__(self) -> None:
+        self._before: dict[str, Any] = {}
+        self._now: dict[str, Any] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        # A new dictionary: the checkpoint keeps what is handed over.
+        return dict(self._now)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._before = dict(state_dict)
+
+    def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self._now = {
+            "processes": world(),
+            "threads": torch.get_num_threads(),
+            "device": module.device.type,
+            "torch": str(torch.__version__),
+        }
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        changed = [
+            f"{name} {self._before[name]} -> {value}"
+            for name, value in self._now.items()
+            if name in self._before and self._before[name] != value
+        ]
+        if changed and trainer.is_global_zero:
+            print(
+                f"note        {', '.join(changed)}: the last bits will differ from those of before",
+                flush=True,
+            )

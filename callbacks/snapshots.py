@@ -1,4 +1,4 @@
-"""Grids of pictures in the run folder: real ones once, and over time what becomes of the same latents."""
+"""Snapshots: grids of images in the run folder, the reals once, and over time the fakes of the same latents."""
 
 import json
 import os
@@ -10,8 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from callbacks.cadence import check_every_kimg
-from callbacks.maintenance import maintenance
+from callbacks.control import RunCallback, TrainingModule, check_every_kimg, maintenance
 from stylegan.images import save_png, tile, to_uint8, visible
 from stylegan.latents import Sampler, latents_of
 from stylegan.loggers import define_kimg_axis, log_image
@@ -19,18 +18,21 @@ from stylegan.machine.console import going_on_without
 from stylegan.runs.folder import RunFolder, checkpoint_name
 
 
-class SnapshotGrid(pl.Callback):
+class SnapshotGrid(RunCallback):
     """Writes `snapshots/reals.png` once and `snapshots/fakes_kimg0000012.800.png` of the EMA generator.
 
     Fakes: before training, at every multiple of `every_kimg`, and after the last iteration. Cell i, counted
-    along the rows, is that of seed `seed + i`, with constant noise, as the generate command draws it from a
+    along the rows, has seed `seed + i` and constant noise, as the generate command draws it from a
     checkpoint. In a conditional run fake i has the label of real i. Training notices nothing: no global
     random number is drawn, and modes, gradients and buffers stay as they are.
 
     Args:
-        every_kimg: cadence in thousands of images, > 0. folder: the run folder.
-        columns, rows: cells of the grid. seed: that of the first cell, >= 0.
+        every_kimg: cadence in thousands of images, > 0.
+        folder: the run folder.
+        columns, rows: cells of the grid, at least 1.
+        seed: of the first cell, from 0 to 2^32 - cells.
         truncation: psi; 1 = the distribution as it is learned.
+    Raises: ValueError for values out of range.
     """
 
     def __init__(
@@ -43,11 +45,13 @@ class SnapshotGrid(pl.Callback):
         seed: int = 0,
         truncation: float = 1.0,
     ) -> None:
-        self.every_kimg = check_every_kimg("callbacks.snapshots.every_kimg", every_kimg)
-        if min(columns, rows) < 1:
-            raise ValueError(f"callbacks.snapshots needs at least one column and row, got {columns} x {rows}")
-        if not 0 <= seed <= 2**32 - columns * rows:
-            raise ValueError(f"callbacks.snapshots.seed must be between 0 and 2^32 - cells, got {seed}")
+        self.every_kimg = check_every_kimg("every_kimg", every_kimg)
+        for name, number in (("columns", columns), ("rows", rows)):
+            if number < 1:
+                raise ValueError(f"{name} must be at least 1, got {number}")
+        largest = 2**32 - columns * rows
+        if not 0 <= seed <= largest:
+            raise ValueError(f"seed must be between 0 and {largest}, for {columns * rows} cells; got {seed}")
         self.folder = RunFolder(folder)
         self.columns, self.seed, self.truncation = columns, seed, truncation
         self.count = columns * rows
@@ -74,7 +78,7 @@ class SnapshotGrid(pl.Callback):
             with maintenance(module):
                 self._fakes(trainer, module)
 
-    def _fakes(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+    def _fakes(self, trainer: pl.Trainer, module: TrainingModule) -> None:
         generator = module.generator_ema
         labels = grid_labels(self._labels, self.count, generator.c_dim)
         fakes = draw(generator, self.seed, labels, truncation=self.truncation)
@@ -92,7 +96,7 @@ class SnapshotGrid(pl.Callback):
     def _publish(
         self,
         trainer: pl.Trainer,
-        module: pl.LightningModule,
+        module: TrainingModule,
         title: str,
         name: str,
         images: Tensor,
@@ -127,7 +131,7 @@ def draw(generator: nn.Module, first_seed: int, labels: Tensor, *, truncation: f
     with undisturbed(generator):
         c = labels if labels.shape[1] else None
         ws = sampler.map(latents_of(seeds, generator.z_dim), c, truncation=truncation)
-        # One chunk at a time leaves the device: a grid of large pictures may not fit beside the training.
+        # One chunk at a time leaves the device: a grid of large images may not fit beside the training.
         for some in ws.split(sampler.chunk):
             images.append(to_uint8(sampler.draw(some, noise_mode="const")).cpu())
     return torch.cat(images)

@@ -1,4 +1,4 @@
-"""The tick: once every few kimg all statistics become one row, for the row files and every other logger."""
+"""Statistics: once every few kimg, a tick, they become one row for the row files and every other logger."""
 
 import os
 import sys
@@ -9,8 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from callbacks.cadence import check_every_kimg
-from callbacks.maintenance import MAINTENANCE
+from callbacks.control import MAINTENANCE, RunCallback, check_every_kimg
 from stylegan.loggers import RowLogger, define_kimg_axis, forget_after, log_means
 from stylegan.machine.console import going_on_without
 from stylegan.training.stats import Stat
@@ -18,7 +17,7 @@ from stylegan.training.stats import Stat
 GIB = 2**30
 
 
-class StatsTicks(pl.Callback):
+class StatsTicks(RunCallback):
     """Writes a row at every multiple of `every_kimg` and after the last iteration.
 
     A row has the reference's names: all that the module recorded (`Loss/...`), and single values under
@@ -31,14 +30,16 @@ class StatsTicks(pl.Callback):
     The open sums and times are part of every checkpoint, and at the start rows past it are dropped: an
     interrupted run ends with the rows of an uninterrupted one.
 
-    Args: every_kimg: cadence in thousands of images, > 0.
+    Args:
+        every_kimg: cadence in thousands of images, > 0.
+    Raises: ValueError for a cadence out of range.
     """
 
     def __init__(self, *, every_kimg: float = 4.0) -> None:
-        self.every_kimg = check_every_kimg("callbacks.stats.every_kimg", every_kimg)
+        self.every_kimg = check_every_kimg("every_kimg", every_kimg)
         self._stats = None
         self._tick = 0
-        self._tick_images: int | None = None  # images seen at the last row, or where the counting began
+        self._tick_images: int | None = None  # images seen at the last row, or where counting began
         self._tick_sec = 0.0  # time spent by earlier processes: in the open tick, and in all
         self._total_sec = 0.0
         self._tick_start = self._start = time.perf_counter()
@@ -88,7 +89,7 @@ class StatsTicks(pl.Callback):
         self._stats.load_state_dict(state_dict["stats"])
 
     def _row(self, module: pl.LightningModule) -> dict[str, Stat]:
-        """Reads and clears the sums of the tick, and begins the next tick."""
+        """Reads and clears the sums of the tick, and starts the next one."""
         p = float(module.ada.p)
         stats = module.stats.take()
         now = time.perf_counter()  # after the reading, which waits until the device has done its work

@@ -41,8 +41,12 @@ class Parts(NamedTuple):
     callbacks: list[Any]
 
 
-def build(config: DictConfig) -> Parts:
-    """The parts of a training.  Args: config: complete.
+def build(config: DictConfig, *, deadline: Any = None) -> Parts:
+    """The parts of a training.
+
+    Args:
+        config: complete.
+        deadline: of the parts that a run had before it went back to an older checkpoint; None = as configured.
 
     Raises: Hydra's InstantiationException; UserError for a group's key without a `_target_`, or a precision that the
         device does not have.
@@ -50,13 +54,14 @@ def build(config: DictConfig) -> Parts:
     import torch
     from pytorch_lightning.callbacks import Checkpoint
 
+    from callbacks.control import RunControl, in_order
     from stylegan.distributed.strategy import FlatStrategy
     from stylegan.training import StyleGAN2ADA
 
     # The first weights are drawn from torch's own generator, and nothing later is.
     torch.manual_seed(config.seed)
     module = instantiate_part(config, "module")
-    callbacks = _instantiate_each(config, "callbacks")
+    callbacks = in_order(_instantiate_each(config, "callbacks"))
     loggers = _instantiate_each(config, "logger")
     # Without a callback of this kind Lightning would add its own, with it Lightning must not be told "no".
     keeps = any(isinstance(part, Checkpoint) for part in callbacks)
@@ -65,6 +70,7 @@ def build(config: DictConfig) -> Parts:
     trainer = instantiate_part(
         config, "trainer", callbacks=callbacks, logger=loggers or False, enable_checkpointing=keeps, **chosen
     )
+    RunControl.of(trainer).deadline = deadline
     if isinstance(module, StyleGAN2ADA):
         with from_input():
             module.settle_precision(trainer.strategy.root_device)
@@ -86,6 +92,8 @@ def fit_until_done(plan: Plan, parts: Parts, data: Any, processes: RunProcesses)
     Returns: the exit code: 0, or that of whoever asked to leave.
     Raises: UserError; RunEndedError on workers; SystemExit where one of several processes leaves alone.
     """
+    from callbacks.control import RunControl
+
     leads, checkpoint = processes.is_rank_zero, plan.checkpoint
     while True:
         own = checkpoint is None or checkpoint.resolve().parent == plan.folder.checkpoints.resolve()
@@ -109,7 +117,7 @@ def fit_until_done(plan: Plan, parts: Parts, data: Any, processes: RunProcesses)
             return EXIT_GIVEN_UP
         checkpoint = None if decided["checkpoint"] is None else Path(decided["checkpoint"])
         # All of them again: what a half-finished iteration left in the parts must not come along.
-        parts = build(plan.config)
+        parts = build(plan.config, deadline=RunControl.of(parts.trainer).deadline)
         parts.module.went_back(decided["rollbacks"])
     if leads and code:
         say_interrupted(parts.module, plan.folder, resume=plan.config.resume)
@@ -143,7 +151,9 @@ def fit(parts: Parts, data: Any, checkpoint: Path | None, *, resume: str | None 
     Raises: UserError; ProcessLostError; SystemExit where one of several processes leaves alone; trouble of the training
     itself, and what is no mistake.
     """
-    trainer, module, callbacks = parts
+    from callbacks.control import RunControl
+
+    trainer, module, _ = parts
     try:
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     except Exception as error:
@@ -169,7 +179,7 @@ def fit(parts: Parts, data: Any, checkpoint: Path | None, *, resume: str | None 
         if "wandb" in sys.modules:
             # Else the next job of a sweep would write into this job's run.
             sys.modules["wandb"].finish()
-    return next((part.exit_code for part in callbacks if getattr(part, "exit_code", 0)), 0)
+    return RunControl.of(trainer).exit_code
 
 
 def _too_large(micro_batch: int | None, error: Exception) -> str:

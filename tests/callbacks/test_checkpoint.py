@@ -5,7 +5,6 @@ import os
 import re
 import resource
 import shutil
-from types import SimpleNamespace
 
 import pytest
 import pytorch_lightning as pl
@@ -16,7 +15,7 @@ from callbacks import AtomicCheckpointIO, KimgCheckpoint, StatsTicks
 from stylegan.interop.checkpoint import load_generator
 from stylegan.runs.checkpoints import damage_of
 from stylegan.runs.folder import RunFolder
-from tests.callbacks.callbacks_fakes import FakeModule, fit
+from tests.callbacks.tiny_run import CallAfter, failing_in, fit, idle_module, tiny_module, tiny_trainer
 
 KINDS = ("ckpt", "ckpt.sha256", "safetensors")
 
@@ -26,7 +25,7 @@ def names(folder) -> list[str]:
 
 
 def test_due_ones_and_the_end_each_with_its_generator(tmp_path):
-    fit(FakeModule(total_images=28), [KimgCheckpoint(every_kimg=0.010, folder=tmp_path)])
+    fit(idle_module(total_images=28), [KimgCheckpoint(every_kimg=0.010, folder=tmp_path)])
     stems = ["kimg0000000.012", "kimg0000000.020", "kimg0000000.028"]
     assert names(tmp_path) == sorted(f"{stem}.{kind}" for stem in stems for kind in KINDS)
     assert RunFolder(tmp_path).newest_checkpoint().name == "kimg0000000.028.ckpt"
@@ -35,12 +34,12 @@ def test_due_ones_and_the_end_each_with_its_generator(tmp_path):
 def test_an_end_that_is_due_anyway_is_one_checkpoint(tmp_path, monkeypatch):
     saved = []
     monkeypatch.setattr(pl.Trainer, "save_checkpoint", lambda self, path, **_: saved.append(path.name))
-    fit(FakeModule(total_images=8), [KimgCheckpoint(every_kimg=0.008, folder=tmp_path)])
+    fit(idle_module(total_images=8), [KimgCheckpoint(every_kimg=0.008, folder=tmp_path)])
     assert saved == ["kimg0000000.008.ckpt"]
 
 
 def test_both_files_hold_the_module_as_it_is(tmp_path):
-    module = FakeModule(total_images=8, c_dim=3)
+    module = tiny_module(total_images=8, c_dim=6)
     fit(module, [KimgCheckpoint(every_kimg=1, folder=tmp_path), StatsTicks()])
     stem = tmp_path / "checkpoints" / "kimg0000000.008"
     checkpoint = torch.load(f"{stem}.ckpt", weights_only=True)
@@ -60,22 +59,16 @@ def test_both_files_hold_the_module_as_it_is(tmp_path):
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_half_an_iteration_is_never_saved(tmp_path, monkeypatch, error):
-    class Failing(FakeModule):
-        def training_step(self, batch, batch_idx):
-            if self.iteration == 4:
-                self.generator.mapping.fc0.weight.data.fill_(7)
-                raise error("in the middle")
-            super().training_step(batch, batch_idx)
-
+    module = failing_in(tiny_module(total_images=40), iteration=4, error=error("in the middle"))
     with pytest.raises((error, SystemExit)):
-        fit(Failing(total_images=40), [KimgCheckpoint(every_kimg=0.012, folder=tmp_path)])
+        fit(module, [KimgCheckpoint(every_kimg=0.012, folder=tmp_path)])
     assert names(tmp_path) == [f"kimg0000000.012.{kind}" for kind in KINDS]
 
 
 def test_a_checkpoint_continues_to_the_weights_of_an_uninterrupted_run(tmp_path):
-    module = FakeModule(total_images=24)
+    module = tiny_module(total_images=24)
     fit(module, [KimgCheckpoint(every_kimg=0.012, folder=tmp_path)])
-    resumed = FakeModule(total_images=24)
+    resumed = tiny_module(total_images=24)
     half = tmp_path / "checkpoints" / "kimg0000000.012.ckpt"
     fit(resumed, [KimgCheckpoint(every_kimg=0.012, folder=tmp_path)], ckpt_path=half)
     assert resumed.images == 24
@@ -130,7 +123,7 @@ class TestAtomicCheckpointIO:
 
         for chosen, used in [(None, AtomicCheckpointIO), (Chosen(), Chosen)]:
             trainer = pl.Trainer(logger=False, plugins=[chosen] if chosen else None, accelerator="cpu")
-            KimgCheckpoint(every_kimg=1, folder=tmp_path).setup(trainer, FakeModule(total_images=4), "fit")
+            KimgCheckpoint(every_kimg=1, folder=tmp_path).setup(trainer, None, "fit")
             assert type(trainer.strategy.checkpoint_io) is used
 
 
@@ -140,26 +133,25 @@ def test_what_a_killed_writer_left_is_swept_up_and_nothing_else(tmp_path):
     keep = ["kimg0000000.008.ckpt", "kimg0000000.008.ckpt.bad", "notes.txt"]
     for name in [*keep, ".kimg0000000.012.ckpt.partial"]:
         (folder / name).touch()
-    trainer = pl.Trainer(logger=False, accelerator="cpu")
-    KimgCheckpoint(every_kimg=1, folder=tmp_path).setup(trainer, FakeModule(total_images=4), "fit")
+    KimgCheckpoint(every_kimg=1, folder=tmp_path).setup(tiny_trainer(), None, "fit")
     assert names(tmp_path) == keep
 
 
 def test_a_cadence_without_sense_is_refused_by_name(tmp_path):
-    with pytest.raises(ValueError, match=r"callbacks\.checkpoint\.every_kimg.*0"):
+    with pytest.raises(ValueError, match="^every_kimg must be a number of kimg above 0, got 0"):
         KimgCheckpoint(every_kimg=0, folder=tmp_path)
 
 
 @pytest.mark.parametrize("options", [{"keep_last": 0}, {"keep_every_kimg": 0}, {"retry_every_kimg": -1}])
 def test_a_policy_without_sense_is_refused_by_name(tmp_path, options):
     (key,) = options
-    with pytest.raises(ValueError, match=rf"callbacks\.checkpoint\.{key}"):
+    with pytest.raises(ValueError, match=f"^{key} must be"):
         KimgCheckpoint(every_kimg=1, folder=tmp_path, **options)
 
 
 def test_older_checkpoints_go_with_all_that_is_theirs(tmp_path):
     policy = KimgCheckpoint(every_kimg=0.004, folder=tmp_path, keep_last=2, keep_every_kimg=0.012)
-    fit(FakeModule(total_images=36), [policy])
+    fit(idle_module(total_images=36), [policy])
     stems = [f"kimg0000000.0{images}" for images in (12, 24, 32, 36)]
     assert names(tmp_path) == sorted(f"{stem}.{kind}" for stem in stems for kind in KINDS)
 
@@ -171,22 +163,21 @@ def test_copies_of_the_users_own_name_stay(tmp_path):
     copies = ["kimg-best.ckpt", "kimg0000001.000-keep.ckpt"]
     for name in [*copies, "kimg0000001.000.ckpt", "kimg0000002.000.ckpt"]:
         (folder.checkpoints / name).touch()
-    writer._thin(SimpleNamespace(callbacks=[]))
+    writer._thin(tiny_trainer())
     assert names(tmp_path) == [*copies, "kimg0000002.000.ckpt"]
 
 
 def test_training_that_is_asked_to_stop_is_saved(tmp_path):
-    class Stopping(pl.Callback):
-        def on_train_batch_end(self, trainer, module, *_):
-            trainer.should_stop = module.images == 8
+    def stop(trainer, module):
+        trainer.should_stop = module.images == 8
 
-    fit(FakeModule(total_images=40), [KimgCheckpoint(every_kimg=1, folder=tmp_path), Stopping()])
+    fit(idle_module(total_images=40), [KimgCheckpoint(every_kimg=1, folder=tmp_path), CallAfter(stop)])
     assert RunFolder(tmp_path).newest_checkpoint().name == "kimg0000000.008.ckpt"
 
 
 def test_without_room_training_goes_on_says_so_and_tries_again(tmp_path, monkeypatch, capsys):
     """The disk is full from image 8 to image 20; a checkpoint is due every 8, a new attempt every 4."""
-    module = FakeModule(total_images=28)
+    module = idle_module(total_images=28)
     usage = shutil.disk_usage(tmp_path)
     full = lambda _: usage._replace(free=0 if 8 < module.images <= 20 else usage.free)  # noqa: E731
     monkeypatch.setattr(shutil, "disk_usage", full)
@@ -202,42 +193,40 @@ def test_without_room_training_goes_on_says_so_and_tries_again(tmp_path, monkeyp
 
 @pytest.mark.parametrize("last", [1, 2])
 def test_without_room_nothing_goes_for_one_that_is_only_to_come(tmp_path, monkeypatch, last):
-    module = FakeModule(total_images=16)
+    module = idle_module(total_images=16)
     usage = shutil.disk_usage(tmp_path)
     full = lambda _: usage._replace(free=0 if module.images > 8 else usage.free)  # noqa: E731
     monkeypatch.setattr(shutil, "disk_usage", full)
     policy = KimgCheckpoint(every_kimg=0.004, folder=tmp_path, keep_last=last, keep_every_kimg=None)
-    fit(module, [policy])
-    assert policy.exit_code == 75
+    assert fit(module, [policy]).exit_code == 75
     stems = ["kimg0000000.004", "kimg0000000.008"][-last:]
     assert names(tmp_path) == sorted(f"{stem}.{kind}" for stem in stems for kind in KINDS)
 
 
 def test_room_is_made_by_what_the_policy_lets_go(tmp_path, monkeypatch):
-    """As where a run goes on with a stricter policy on a disk that is full of what the older one kept."""
-    fit(FakeModule(total_images=12), [KimgCheckpoint(every_kimg=0.004, folder=tmp_path)])
+    """As where a run continues with a stricter policy on a disk that is full of what the older one kept."""
+    fit(idle_module(total_images=12), [KimgCheckpoint(every_kimg=0.004, folder=tmp_path)])
     usage, there = shutil.disk_usage(tmp_path), tmp_path / "checkpoints" / "kimg0000000.004.ckpt"
     monkeypatch.setattr(
         shutil, "disk_usage", lambda _: usage._replace(free=0 if there.exists() else usage.free)
     )
     stricter = KimgCheckpoint(every_kimg=0.004, folder=tmp_path, keep_last=1, keep_every_kimg=None)
-    resumed = FakeModule(total_images=16)
-    fit(resumed, [stricter], ckpt_path=tmp_path / "checkpoints" / "kimg0000000.012.ckpt")
-    assert stricter.exit_code == 0
+    resumed = idle_module(total_images=16)
+    control = fit(resumed, [stricter], ckpt_path=tmp_path / "checkpoints" / "kimg0000000.012.ckpt")
+    assert control.exit_code == 0
     assert names(tmp_path) == sorted(f"kimg0000000.016.{kind}" for kind in KINDS)
 
 
 def test_a_write_that_fails_half_way_harms_nothing_saved(tmp_path, capsys):
     """A limit on the size of files stands in for a full disk: real writes fail, in torch and in Python."""
-    module = FakeModule(total_images=12)
+    module = idle_module(total_images=12)
 
-    class Limit(pl.Callback):
-        def on_train_batch_end(self, trainer, module, *_):
-            limit = 2000 if module.images == 8 else resource.RLIM_INFINITY
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    def limit(trainer, module):
+        size = 2000 if module.images == 8 else resource.RLIM_INFINITY
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
     try:
-        fit(module, [Limit(), KimgCheckpoint(every_kimg=0.004, folder=tmp_path)])
+        fit(module, [CallAfter(limit), KimgCheckpoint(every_kimg=0.004, folder=tmp_path)])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
     assert "no checkpoint at kimg 0.008" in capsys.readouterr().out

@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callbacks.checkpoint import KimgCheckpoint
-from callbacks.preemption import EXIT_TIME_IS_UP, Preemption, seconds_of
-from stylegan.errors import TrainingUnstableError
+from callbacks.control import Deadline, RunControl, seconds_of
+from callbacks.preemption import Preemption
+from stylegan.errors import EXIT_TRY_AGAIN
 from stylegan.runs.folder import RunFolder
-from tests.callbacks.callbacks_fakes import FakeModule, fit
+from tests.callbacks.tiny_run import CallAfter, fit, idle_module, tiny_trainer
 
 
 class Signalling(pl.Callback):
@@ -32,90 +33,58 @@ class Signalling(pl.Callback):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP])
 def test_the_running_iteration_ends_and_is_saved(tmp_path, number):
     before = signal.getsignal(number)
-    leaving = Preemption()
-    module = FakeModule(total_images=400)
-    fit(module, [KimgCheckpoint(every_kimg=1, folder=tmp_path), Signalling(number, 12), leaving])
-    assert leaving.exit_code == 128 + number
+    module = idle_module(total_images=400)
+    callbacks = [KimgCheckpoint(every_kimg=1, folder=tmp_path), Signalling(number, 12), Preemption()]
+    assert fit(module, callbacks).exit_code == 128 + number
     assert module.images == 16
     assert RunFolder(tmp_path).newest_checkpoint().name == "kimg0000000.016.ckpt"
     assert signal.getsignal(number) is before
 
 
 def test_a_signal_in_the_last_iteration_is_no_interruption(tmp_path):
-    leaving = Preemption()
-    module = FakeModule(total_images=16)
-    fit(module, [KimgCheckpoint(every_kimg=1, folder=tmp_path), Signalling(signal.SIGTERM, 12), leaving])
-    assert leaving.exit_code == 0 and module.images == 16
+    module = idle_module(total_images=16)
+    callbacks = [KimgCheckpoint(every_kimg=1, folder=tmp_path), Signalling(signal.SIGTERM, 12), Preemption()]
+    assert fit(module, callbacks).exit_code == 0 and module.images == 16
 
 
 def test_time_that_is_up_ends_training_likewise(tmp_path, monkeypatch):
-    now = 100.0
-    monkeypatch.setattr(time, "monotonic", lambda: now)
-    leaving = Preemption(max_time="1h")
+    clock = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
 
-    class Hours(pl.Callback):
-        def on_train_batch_end(self, trainer, module, *_):
-            nonlocal now
-            now += 1000
+    def wait(trainer, module):
+        clock[0] += 1000
 
-    module = FakeModule(total_images=400)
-    fit(module, [Hours(), KimgCheckpoint(every_kimg=1, folder=tmp_path), leaving])
-    assert leaving.exit_code == EXIT_TIME_IS_UP
+    module = idle_module(total_images=400)
+    callbacks = [CallAfter(wait), KimgCheckpoint(every_kimg=1, folder=tmp_path), Preemption(max_time="1h")]
+    assert fit(module, callbacks).exit_code == EXIT_TRY_AGAIN
     assert module.images == 16  # after 4000 s
     assert RunFolder(tmp_path).newest_checkpoint().name == "kimg0000000.016.ckpt"
 
 
-class Failing(pl.Callback):
-    """Ends training by an error after its first iteration, an hour later."""
-
-    def __init__(self, error, clock) -> None:
-        self.error, self.clock = error, clock
-
-    def on_train_batch_end(self, trainer, module, *_):
-        self.clock[0] += 3600
-        raise self.error
-
-
-@pytest.mark.parametrize(
-    ("error", "rollbacks", "left_sec"),
-    [
-        (TrainingUnstableError("weights are not finite", max_rollbacks=3), 2, 3600),
-        (TrainingUnstableError("weights are not finite", max_rollbacks=3), 3, 7200),  # given up
-        (OSError("no space left"), 0, 7200),
-    ],
-    ids=["goes back", "given up", "another error"],
-)
-def test_time_goes_on_where_a_run_goes_back_and_begins_with_each_other_run(
-    monkeypatch, error, rollbacks, left_sec
-):
+def test_a_run_that_goes_back_keeps_its_deadline_and_another_run_has_its_own(monkeypatch):
     clock = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-    module = FakeModule(total_images=400)
-    module.rollbacks = rollbacks
-    with pytest.raises(type(error)):
-        fit(module, [Failing(error, clock), Preemption(max_time="2h")])
-    again = Preemption(max_time="2h")
-    clock[0] += left_sec - 1
-    assert not again.asked
+
+    def control_of(deadline: Deadline | None = None) -> RunControl:
+        """Of parts that are built again, as the train command builds them."""
+        trainer, leaving = tiny_trainer(), Preemption(max_time="2h")
+        RunControl.of(trainer).deadline = deadline
+        leaving.setup(trainer, None, "fit")
+        return RunControl.of(trainer)
+
+    first = control_of()
+    clock[0] += 3600
+    second, other = control_of(first.deadline), control_of()
+    clock[0] += 3599
+    assert not second.asked_to_leave
     clock[0] += 1
-    assert again.asked
-    assert not Preemption(max_time="2h").asked  # of the next job of a sweep
-
-
-def test_another_time_is_not_that_of_the_run_before(monkeypatch):
-    clock = [100.0]
-    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-    trouble = TrainingUnstableError("weights are not finite", max_rollbacks=3)
-    with pytest.raises(TrainingUnstableError):
-        fit(FakeModule(total_images=400), [Failing(trouble, clock), Preemption(max_time="1h")])
-    assert not Preemption(max_time="3h").asked
-    assert not Preemption(max_time="1h").asked
+    assert second.asked_to_leave and not other.asked_to_leave
 
 
 def test_a_second_ctrl_c_leaves_at_once():
     code = (
-        "import os, signal; from callbacks.preemption import Preemption\n"
-        "p = Preemption(); p.on_train_start(None, None)\n"
+        "import os, signal; import pytorch_lightning as pl; from callbacks.preemption import Preemption\n"
+        "Preemption().on_train_start(pl.Trainer(logger=False, accelerator='cpu'), None)\n"
         "os.kill(os.getpid(), signal.SIGINT); print('still here', flush=True)\n"
         "os.kill(os.getpid(), signal.SIGINT); print('still here', flush=True)"
     )
@@ -123,7 +92,8 @@ def test_a_second_ctrl_c_leaves_at_once():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root)
     assert done.returncode == 130
     assert done.stdout == "still here\n"
-    assert done.stderr == "SIGINT: saving after this step (once more to leave at once)\n"
+    # Before it stands what Lightning reports of a new Trainer.
+    assert done.stderr.endswith("\nSIGINT: saving after this step (once more to leave at once)\n")
 
 
 @pytest.mark.parametrize(
@@ -135,7 +105,7 @@ def test_times(text, seconds):
 
 @pytest.mark.parametrize("text", ["", "90", "h", "0m", "-1h", "1h 30m", "1:30:00", "1w", "١h"])
 def test_what_is_no_time_is_refused(text):
-    with pytest.raises(ValueError, match="^max_time=.*11h30m"):
+    with pytest.raises(ValueError, match="^max_time must be a time above 0, as in 11h30m"):
         Preemption(max_time=text)
 
 
@@ -144,14 +114,12 @@ def test_any_text_is_a_time_or_a_named_mistake(text):
     try:
         assert seconds_of(text) > 0
     except ValueError as error:
-        assert str(error).startswith("max_time=")
+        assert str(error).startswith("max_time must be")
 
 
 def test_lightning_is_kept_from_telling_other_processes_of_a_signal():
     """By names of its own that it might change."""
-    trainer = pl.Trainer(
-        logger=False, enable_checkpointing=False, accelerator="cpu", enable_progress_bar=False
-    )
+    trainer = tiny_trainer()
     epoch_loop, signals = trainer.fit_loop.epoch_loop, trainer._signal_connector
     assert callable(epoch_loop._broadcast_sigterm_tensor) and callable(signals._sigterm_notifier_fn)
     Preemption().setup(trainer, None, "fit")

@@ -12,7 +12,7 @@ import torch
 from callbacks import SnapshotGrid
 from callbacks.snapshots import draw, grid_labels
 from stylegan.images import read_png_text, to_uint8
-from tests.callbacks.callbacks_fakes import FakeData, FakeModule, fit, tiny_generator
+from tests.callbacks.tiny_run import fit, idle_module, iterate, tiny_data, tiny_generator, tiny_module
 
 
 def grid(tmp_path, **options) -> SnapshotGrid:
@@ -37,11 +37,13 @@ def drawn_alone(generator, seed, c=None, truncation=1.0) -> np.ndarray:
 
 
 def test_files_of_a_run(tmp_path):
-    fit(FakeModule(total_images=28), [grid(tmp_path)])
+    data = tiny_data()
+    fit(idle_module(total_images=28), [grid(tmp_path)], data=data)
     fakes = [f"fakes_kimg0000000.{images:03d}.png" for images in (0, 12, 20, 28)]
     assert sorted(os.listdir(tmp_path / "snapshots")) == [*fakes, "reals.png"]
-    for i, cell in enumerate(cells(tmp_path / "snapshots" / "reals.png")):
-        assert (cell == i).all()
+    reals, _ = data.preview(6)
+    for real, cell in zip(reals, cells(tmp_path / "snapshots" / "reals.png"), strict=True):
+        assert (cell == real.permute(1, 2, 0).numpy()).all()
     assert read_png_text(tmp_path / "snapshots" / fakes[1]) == {
         "seeds": "5-10",
         "kimg": "0.012",
@@ -51,9 +53,8 @@ def test_files_of_a_run(tmp_path):
 
 
 @pytest.mark.parametrize("truncation", [1.0, 0.5])
-def test_every_cell_is_the_average_generators_picture_of_its_seed(tmp_path, truncation):
-    module = FakeModule(total_images=12)
-    module.generator_ema.mapping.w_avg += 0.3
+def test_every_cell_is_the_ema_generators_image_of_its_seed(tmp_path, truncation):
+    module = tiny_module(total_images=12)
     fit(module, [grid(tmp_path, truncation=truncation)])
     shown = cells(tmp_path / "snapshots" / "fakes_kimg0000000.012.png")
     live = 0
@@ -66,14 +67,19 @@ def test_every_cell_is_the_average_generators_picture_of_its_seed(tmp_path, trun
 
 
 def test_fakes_have_the_labels_of_the_reals(tmp_path):
-    module = FakeModule(total_images=4, c_dim=3)
-    fit(module, [grid(tmp_path)], data=FakeData(c_dim=3, items=4))
+    module, data = tiny_module(total_images=4, c_dim=6), tiny_data(c_dim=6, num_items=4)
+    fit(module, [grid(tmp_path)], data=data)
     path = tmp_path / "snapshots" / "fakes_kimg0000000.004.png"
-    classes = [1, 2, 0, 1, 1, 2]  # four reals of class i + 1 mod 3; cells 4 and 5 begin anew
-    assert json.loads(read_png_text(path)["labels"]) == torch.eye(3)[classes].tolist()
+    _, labels = data.preview(6)
+    assert json.loads(read_png_text(path)["labels"]) == labels.tolist()
     for i, cell in enumerate(cells(path)):
-        want = drawn_alone(module.generator_ema, 5 + i, torch.eye(3)[classes[i]][None])
+        want = drawn_alone(module.generator_ema, 5 + i, labels[i][None])
         assert np.abs(cell - want).max() <= 1
+
+
+def test_labels_of_fewer_reals_than_cells_are_used_in_turn():
+    reals = torch.eye(3)[[1, 2, 0, 1]]
+    assert grid_labels(reals, 6, 3).tolist() == torch.eye(3)[[1, 2, 0, 1, 1, 2]].tolist()
 
 
 def test_labels_without_reals_cycle_through_the_classes():
@@ -81,7 +87,7 @@ def test_labels_without_reals_cycle_through_the_classes():
     assert grid_labels(torch.zeros(2, 0), 3, 0).shape == (3, 0)
 
 
-def test_a_seed_gives_the_same_picture_at_every_place():
+def test_a_seed_gives_the_same_image_at_every_place():
     generator = tiny_generator()
     everything = draw(generator, 100, torch.zeros(37, 0), truncation=1.0)
     assert everything.shape == (37, 3, 8, 8) and everything.dtype == torch.uint8
@@ -92,7 +98,7 @@ def test_a_seed_gives_the_same_picture_at_every_place():
 
 def test_training_does_not_notice(tmp_path):
     def after_training(callbacks):
-        module = FakeModule(total_images=40)
+        module = tiny_module(total_images=40)
         fit(module, callbacks)
         return {**module.state_dict(), "global generator": torch.get_rng_state()}
 
@@ -140,9 +146,9 @@ def test_modes_come_back_after_a_failure(monkeypatch):
     assert all(module.training for module in generator.modules()) and torch.is_grad_enabled()
 
 
-def test_a_run_that_goes_on_writes_neither_the_start_nor_the_reals_again(tmp_path):
-    callback, module = grid(tmp_path), FakeModule(total_images=8)
-    module.images_seen += 4
+def test_a_run_that_continues_writes_neither_the_start_nor_the_reals_again(tmp_path):
+    callback, module = grid(tmp_path), idle_module(total_images=8)
+    iterate(module)
     (tmp_path / "snapshots").mkdir()
     (tmp_path / "snapshots" / "reals.png").write_bytes(b"of before")
     fit(module, [callback])
@@ -153,10 +159,10 @@ def test_a_run_that_goes_on_writes_neither_the_start_nor_the_reals_again(tmp_pat
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"every_kimg": 0}, r"callbacks\.snapshots\.every_kimg"),
-        ({"columns": 0}, "column"),
-        ({"seed": -1}, r"callbacks\.snapshots\.seed"),
-        ({"seed": 2**32 - 5}, r"callbacks\.snapshots\.seed"),
+        ({"every_kimg": 0}, "^every_kimg must be"),
+        ({"columns": 0}, "^columns must be at least 1, got 0"),
+        ({"seed": -1}, "^seed must be between 0 and 4294967290, .*got -1"),
+        ({"seed": 2**32 - 5}, "^seed must be"),
     ],
 )
 def test_values_out_of_range_are_refused_by_name(tmp_path, options, named):

@@ -8,9 +8,18 @@ import torch
 from pytorch_lightning.loggers.logger import DummyLogger
 
 from callbacks import KimgCheckpoint, StatsTicks
-from callbacks.maintenance import maintenance
+from callbacks.control import maintenance
 from stylegan.loggers import CsvLogger, JsonlLogger
-from tests.callbacks.callbacks_fakes import FakeModule, fit, stub_trainer
+from tests.callbacks.tiny_run import (
+    CallAfter,
+    P,
+    failing_in,
+    fit,
+    idle_module,
+    iterate,
+    tiny_module,
+    tiny_trainer,
+)
 
 
 def read_rows(folder) -> list[dict]:
@@ -30,20 +39,30 @@ class Recorder(DummyLogger):
         self.calls.append((metrics, step))
 
 
+def report(trainer, module) -> None:
+    """A callback of the user's: iteration i = 0, 1, ... reports 10 i and 10 i + 2; each fourth one also i."""
+    i = module.iteration - 1
+    module.stats.add("Test/values", torch.tensor([10.0 * i, 10.0 * i + 2]))
+    if i % 4 == 0:
+        module.stats.add("Test/now and then", torch.tensor(float(i)))
+
+
 def test_rows_hold_what_was_reported_since_the_row_before(tmp_path):
-    module, other = FakeModule(total_images=28, batch_size=4), Recorder()
-    fit(module, [StatsTicks(every_kimg=0.010)], [JsonlLogger(folder=tmp_path), other])
+    module, other = tiny_module(total_images=28), Recorder()
+    fit(module, [CallAfter(report), StatsTicks(every_kimg=0.010)], [JsonlLogger(folder=tmp_path), other])
     rows = read_rows(tmp_path)
     # Due after the first iteration that reaches or passes 10 and 20 images, and at the end.
     assert [row["Progress/kimg"]["mean"] for row in rows] == [0.012, 0.020, 0.028]
     assert [row["Progress/tick"]["mean"] for row in rows] == [1, 2, 3]
-    # Iterations 0-2, 3-4, 5-6; each reports 10 i and 10 i + 2.
-    assert [row["Loss/G/loss"]["num"] for row in rows] == [6, 4, 4]
-    assert [row["Loss/G/loss"]["mean"] for row in rows] == pytest.approx([11, 36, 56])
-    assert rows[1]["Loss/G/loss"]["std"] == pytest.approx(26**0.5)
+    # Iterations 0-2, 3-4, 5-6.
+    assert [row["Test/values"]["num"] for row in rows] == [6, 4, 4]
+    assert [row["Test/values"]["mean"] for row in rows] == pytest.approx([11, 36, 56])
+    assert rows[1]["Test/values"]["std"] == pytest.approx(26**0.5)
     # Reported at iterations 0 and 4 only.
-    assert [row.get("Loss/pl_penalty", {}).get("mean") for row in rows] == [0.0, 4.0, None]
-    assert [row["Progress/augment"]["mean"] for row in rows] == pytest.approx([0.3, 0.5, 0.7])
+    assert [row.get("Test/now and then", {}).get("mean") for row in rows] == [0.0, 4.0, None]
+    # Each image has one loss of the generator.
+    assert [row["Loss/G/loss"]["num"] for row in rows] == [12, 8, 8]
+    assert [row["Progress/augment"]["mean"] for row in rows] == [P] * 3
     assert rows[-1]["Progress/augment"]["num"] == 1
     for row in rows:
         assert 0.05 < row["Resources/cpu_mem_gb"]["mean"] < 64
@@ -55,10 +74,15 @@ def test_rows_hold_what_was_reported_since_the_row_before(tmp_path):
 
 
 def test_names_are_those_of_the_reference(tmp_path):
-    module = FakeModule(total_images=4)
+    module = tiny_module(total_images=4)
     fit(module, [StatsTicks()], [JsonlLogger(folder=tmp_path)])
+    phases = ("Gmain", "Greg", "Dmain", "Dreg")
     assert set(read_rows(tmp_path)[0]) == {
-        *("Loss/G/loss", "Loss/pl_penalty", "Progress/tick", "Progress/kimg", "Progress/augment"),
+        *("Loss/scores/fake", "Loss/scores/real", "Loss/signs/fake", "Loss/signs/real"),
+        *("Loss/G/loss", "Loss/D/loss", "Loss/pl_penalty", "Loss/G/reg", "Loss/r1_penalty", "Loss/D/reg"),
+        *(f"Timing/{phase}" for phase in phases),
+        *(f"Gradients/nonfinite/{phase}" for phase in phases),
+        *("Progress/tick", "Progress/kimg", "Progress/augment"),
         *("Timing/total_sec", "Timing/sec_per_tick", "Timing/sec_per_kimg", "Timing/maintenance_sec"),
         *("Timing/total_hours", "Timing/total_days", "Resources/cpu_mem_gb", "timestamp"),
     }
@@ -68,30 +92,30 @@ def test_times_by_a_clock_that_we_move(tmp_path, monkeypatch):
     now = 5_000.0
     monkeypatch.setattr(time, "perf_counter", lambda: now)
     logger, ticks = JsonlLogger(folder=tmp_path), StatsTicks(every_kimg=2)
-    module, trainer = FakeModule(total_images=10_000, batch_size=1000), stub_trainer([logger])
+    module, trainer = idle_module(total_images=10_000, batch_size=1000), tiny_trainer((), [logger])
     ticks.setup(trainer, module, "fit")
     now += 100  # before training begins: nobody's time
     ticks.on_train_start(trainer, module)
 
-    def iterate(module, ticks):
+    def train_on(module, ticks):
         nonlocal now
         now += 3
-        module.step()
+        iterate(module)
         ticks.on_train_batch_end(trainer, module, None, None, 0)
         with maintenance(module):
             now += 7
 
     for _ in range(5):
-        iterate(module, ticks)
-    # The process dies; another goes on an hour later.
+        train_on(module, ticks)
+    # The process dies; another continues an hour later.
     state = ticks.state_dict()
     now += 3600
-    following, resumed = FakeModule(total_images=10_000, batch_size=1000), StatsTicks(every_kimg=2)
+    following, resumed = idle_module(total_images=10_000, batch_size=1000), StatsTicks(every_kimg=2)
     following.load_state_dict(module.state_dict())
     resumed.setup(trainer, following, "fit")
     resumed.load_state_dict(state)
     resumed.on_train_start(trainer, following)
-    iterate(following, resumed)
+    train_on(following, resumed)
     rows = read_rows(tmp_path)
 
     def column(name):
@@ -106,25 +130,33 @@ def test_times_by_a_clock_that_we_move(tmp_path, monkeypatch):
     assert column("total_days") == [13 / 86400, 33 / 86400, 53 / 86400]
 
 
-@pytest.mark.parametrize("fail_at", [14, 16, 17])
-def test_interrupted_and_continued_equals_uninterrupted(tmp_path, fail_at):
-    def run(folder, *, fail_at=None, ckpt_path=None):
-        # Checkpoints (every 20 images) lie on no tick but one (every 12): open sums must travel along.
-        # The checkpoint stands first, and yet has to come last.
-        callbacks = [KimgCheckpoint(every_kimg=0.020, folder=folder), StatsTicks(every_kimg=0.012)]
-        loggers = [JsonlLogger(folder=folder), CsvLogger(folder=folder)]
-        module = FakeModule(total_images=72, batch_size=4, fail_at=fail_at)
-        fit(module, callbacks, loggers, ckpt_path)
+def run(folder, *, fail_at=None, ckpt_path=None):
+    # Checkpoints (every 20 images) lie on no tick but one (every 12): open sums must travel along.
+    # The checkpoint is listed first, and yet comes last.
+    callbacks = [KimgCheckpoint(every_kimg=0.020, folder=folder), StatsTicks(every_kimg=0.012)]
+    loggers = [JsonlLogger(folder=folder), CsvLogger(folder=folder)]
+    module = tiny_module(total_images=72)
+    if fail_at is not None:
+        failing_in(module, iteration=fail_at, error=RuntimeError("half an iteration"))
+    fit(module, [*callbacks, CallAfter(lambda trainer, module: None)], loggers, ckpt_path)
 
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    run(whole)
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    run(folder)
+    return folder
+
+
+@pytest.mark.parametrize("fail_at", [14, 16, 17])
+def test_interrupted_and_continued_equals_uninterrupted(tmp_path, whole, fail_at):
     with pytest.raises(RuntimeError, match="half an iteration"):
-        run(cut, fail_at=fail_at)
-    newest = sorted((cut / "checkpoints").glob("*.ckpt"))[-1]
-    run(cut, ckpt_path=newest)
-    assert repeatable(read_rows(cut)) == repeatable(read_rows(whole))
-    assert [row["Progress/tick"]["mean"] for row in read_rows(cut)] == [1, 2, 3, 4, 5, 6]
-    seconds = [row["Timing/total_sec"]["mean"] for row in read_rows(cut)]
+        run(tmp_path, fail_at=fail_at)
+    newest = sorted((tmp_path / "checkpoints").glob("*.ckpt"))[-1]
+    run(tmp_path, ckpt_path=newest)
+    assert repeatable(read_rows(tmp_path)) == repeatable(read_rows(whole))
+    assert [row["Progress/tick"]["mean"] for row in read_rows(tmp_path)] == [1, 2, 3, 4, 5, 6]
+    seconds = [row["Timing/total_sec"]["mean"] for row in read_rows(tmp_path)]
     assert seconds == sorted(seconds)
 
     def csv_columns(folder):
@@ -132,43 +164,44 @@ def test_interrupted_and_continued_equals_uninterrupted(tmp_path, fail_at):
         keep = [i for i, name in enumerate(lines[0].split(",")) if name.startswith(("Loss/", "Progress/"))]
         return [[line.split(",")[i] for i in keep] for line in lines]
 
-    assert csv_columns(cut) == csv_columns(whole) and len(csv_columns(cut)) == 7
+    assert csv_columns(tmp_path) == csv_columns(whole) and len(csv_columns(tmp_path)) == 7
 
 
 def test_ticks_that_join_a_run_later_count_from_there(tmp_path, monkeypatch):
     now = 0.0
     monkeypatch.setattr(time, "perf_counter", lambda: now)
     logger, ticks = JsonlLogger(folder=tmp_path), StatsTicks(every_kimg=2)
-    module, trainer = FakeModule(total_images=100_000, batch_size=2000), stub_trainer([logger])
-    module.images_seen += 50_000
+    module, trainer = idle_module(total_images=100_000, batch_size=2000), tiny_trainer((), [logger])
+    iterate(module, 25)
     ticks.setup(trainer, module, "fit")
     ticks.on_train_start(trainer, module)
     now += 6
-    module.step()
+    iterate(module)
     ticks.on_train_batch_end(trainer, module, None, None, 0)
     assert read_rows(tmp_path)[0]["Timing/sec_per_kimg"]["mean"] == 3
 
 
-def test_rows_past_the_checkpoint_are_gone_before_training_goes_on(tmp_path):
+def test_rows_past_the_checkpoint_are_gone_before_training_continues(tmp_path):
     logger = JsonlLogger(folder=tmp_path)
     for kimg in (4.0, 8.0, 12.0):
         logger.log_row({"Progress/kimg": (1, kimg, 0.0)}, timestamp=0.0)
-    module = FakeModule(total_images=100_000, batch_size=1000)
-    module.images_seen += 8000
-    StatsTicks().on_train_start(stub_trainer([logger]), module)
+    module = idle_module(total_images=100_000, batch_size=1000)
+    iterate(module, 8)
+    StatsTicks().on_train_start(tiny_trainer((), [logger]), module)
     assert [row["Progress/kimg"]["mean"] for row in read_rows(tmp_path)] == [4.0, 8.0]
 
 
 def test_state_is_plain(tmp_path):
-    module, ticks = FakeModule(total_images=8), StatsTicks()
-    ticks.setup(stub_trainer(), module, "fit")
-    module.step()
+    module, ticks = idle_module(total_images=8), StatsTicks()
+    ticks.setup(tiny_trainer(), module, "fit")
+    iterate(module)
+    report(None, module)
     torch.save(ticks.state_dict(), tmp_path / "state")
     state = torch.load(tmp_path / "state", weights_only=True)
-    assert state["stats"]["Loss/G/loss"].tolist() == [[2, 2, 4]]  # a row a process
+    assert state["stats"]["Test/values"].tolist() == [[2, 2, 4]]  # a row a process
 
 
 @pytest.mark.parametrize("every_kimg", [0, -1, float("nan"), float("inf")])
 def test_a_cadence_without_sense_is_refused_by_name(every_kimg):
-    with pytest.raises(ValueError, match=r"callbacks\.stats\.every_kimg.*callbacks\.stats=null"):
+    with pytest.raises(ValueError, match="^every_kimg must be a number of kimg above 0"):
         StatsTicks(every_kimg=every_kimg)

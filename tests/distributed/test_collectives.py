@@ -5,7 +5,7 @@ import socket
 import pytest
 import torch
 
-from callbacks.maintenance import MAINTENANCE, maintenance
+from callbacks.control import MAINTENANCE, maintenance
 from stylegan.distributed import collectives as ranks
 from stylegan.distributed.batch_split import Deal
 from stylegan.distributed.processes import LOOPBACK, Process

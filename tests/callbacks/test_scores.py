@@ -1,23 +1,25 @@
-"""Scores during training: what is written of them, which files they name, and what a run that goes on forgets."""
+"""Scores during training: what is written of them, which files they name, and what a run that continues forgets."""
 
 import json
 
 import pytorch_lightning as pl
 
-import callbacks.metrics
+import callbacks.scores
 from callbacks.checkpoint import KimgCheckpoint
 from stylegan.evaluation import read_records
 from stylegan.evaluation.protocol import weights_sha256
-from tests.callbacks.callbacks_fakes import FakeModule, fit
-from tests.callbacks.metrics_fakes import Data, kimg_of, made, trained, without_weights  # noqa: F401  (the last one for all tests)
+from tests.callbacks.scored_run import kimg_of, made, trained
+from tests.callbacks.tiny_run import fit, idle_module, tiny_data
 
 
 def test_a_line_has_the_protocol_the_weights_and_the_file(tmp_path):
     checkpoint = KimgCheckpoint(every_kimg=1.0, folder=tmp_path)
     module, _ = trained(tmp_path, total=8, others=[checkpoint])
+    opened = tiny_data()
+    opened.setup()
     [record] = read_records(tmp_path / "metric-kid_builtin.jsonl")
     assert record["snapshot_pkl"] == "checkpoints/kimg0000000.008.safetensors"
-    assert record["protocol"]["data_fingerprint"] == "abc"
+    assert record["protocol"]["data_fingerprint"] == opened.fingerprint
     assert record["weights_sha256"] == weights_sha256(module.generator_ema)
     assert set(record["results"]) == {"kid_builtin", "kid_builtin_low", "kid_builtin_high"}
 
@@ -43,11 +45,16 @@ def test_without_a_callback_that_writes_them_no_file_is_named(tmp_path):
 
 
 def test_a_killed_run_writes_the_same_scores(tmp_path):
-    trained(tmp_path / "whole", total=40)
-    trained(tmp_path / "cut", total=20, others=[KimgCheckpoint(every_kimg=0.012, folder=tmp_path / "cut")])
-    # After the checkpoint at 12 it had gone on to 20, which is forgotten.
+    trained(tmp_path / "whole", learns=True, total=40)
+    trained(
+        tmp_path / "cut",
+        learns=True,
+        total=20,
+        others=[KimgCheckpoint(every_kimg=0.012, folder=tmp_path / "cut")],
+    )
+    # After the checkpoint at 12 it had come to 20, which is forgotten.
     checkpoint = tmp_path / "cut" / "checkpoints" / "kimg0000000.012.ckpt"
-    trained(tmp_path / "cut", total=40, ckpt_path=checkpoint)
+    trained(tmp_path / "cut", learns=True, total=40, ckpt_path=checkpoint)
 
     def results(folder):
         return [r["results"] for r in read_records(tmp_path / folder / "metric-kid_builtin.jsonl")]
@@ -56,7 +63,7 @@ def test_a_killed_run_writes_the_same_scores(tmp_path):
     assert results("cut") == results("whole")
 
 
-def test_a_run_that_goes_on_without_metrics_forgets_those_past_its_checkpoint(tmp_path):
+def test_a_run_that_continues_without_metrics_forgets_those_past_its_checkpoint(tmp_path):
     trained(tmp_path, total=20, others=[KimgCheckpoint(every_kimg=0.012, folder=tmp_path)])
     assert kimg_of(tmp_path) == [0.008, 0.016, 0.02]
     checkpoint = tmp_path / "checkpoints" / "kimg0000000.012.ckpt"
@@ -67,16 +74,17 @@ def test_a_run_that_goes_on_without_metrics_forgets_those_past_its_checkpoint(tm
 def test_the_best_checkpoint_is_written_and_kept(tmp_path):
     _, metrics = trained(
         tmp_path,
-        total=80,
+        total=40,
+        learns=True,
         others=[KimgCheckpoint(every_kimg=1.0, folder=tmp_path, keep_last=1, keep_every_kimg=None)],
     )
     records = list(read_records(tmp_path / "metric-kid_builtin.jsonl"))
     best = min(records, key=lambda record: record["results"]["kid_builtin"])
-    assert metrics.kept_images == {round(best["kimg"] * 1000)}
+    assert metrics.best.kept_images() == {round(best["kimg"] * 1000)}
     assert (tmp_path / best["snapshot_pkl"]).exists()
     assert (tmp_path / best["snapshot_pkl"]).with_suffix(".ckpt").exists()
     # Beside it the newest, and nothing else.
-    assert len(list((tmp_path / "checkpoints").glob("*.ckpt"))) == len({best["kimg"], 0.08})
+    assert len(list((tmp_path / "checkpoints").glob("*.ckpt"))) == len({best["kimg"], 0.04})
 
 
 class Charts(pl.loggers.Logger):
@@ -99,7 +107,7 @@ def test_charts_of_two_protocols_are_two(tmp_path):
     shown = []
     for num_fakes in (20, 24):
         charts, metrics = Charts(), made(tmp_path, num_fakes=num_fakes)
-        fit(FakeModule(total_images=16), [metrics], loggers=[charts], data=Data())
+        fit(idle_module(total_images=16), [metrics], loggers=[charts])
         shown.append(charts.names)
     for names in shown:
         assert {name.rpartition("/")[0] for name in names} == {
@@ -114,7 +122,7 @@ def test_a_full_disk_costs_the_record_alone(tmp_path, monkeypatch, capsys):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(callbacks.metrics, "append_record", full)
+    monkeypatch.setattr(callbacks.scores, "append_record", full)
     module, _ = trained(tmp_path, total=16)
     assert module.images == 16
     assert "metric-kid_builtin.jsonl could not be written" in capsys.readouterr().out
