@@ -117,7 +117,7 @@ def test_key_to_set_stops_where_nothing_is_followed(config):
         ("max_time=soon", "callbacks.preemption"),
     ],
 )
-def test_parts_of_ours_are_told_by_the_users_key(word, part):
+def test_parts_of_ours_are_reported_by_the_users_key(word, part):
     config = composed("train", [word, "batch_size=4", "run_dir=run"]).config
     line = mistake(config, part)
     assert word.partition("=")[0] in line and "\n" not in line
@@ -127,7 +127,7 @@ def test_parts_of_ours_are_told_by_the_users_key(word, part):
     "word",
     ["loss.r1_gamma=-1", "loss.pl_weight=-1", "loss.style_mixing_prob=7", "optim.eps=-1", "ema.ramp_up=-1"],
 )
-def test_values_that_the_module_takes_over_are_told_where_they_are_set(word):
+def test_values_that_the_module_takes_over_are_reported_where_they_are_set(word):
     config = composed("train", [word, "generator.channel_max=4", "discriminator.channel_max=4"]).config
     for key, (value, _) in derive("auto", 32, None, 1).items():
         if OmegaConf.select(config, key) is None:

@@ -38,6 +38,11 @@ def test_a_name_of_other_programs_is_that_of_the_command_whose_keys_there_are():
     assert nearest_key("outdir", ["network", "runs_dir", "out"]) == "; here it is out"
 
 
+def test_a_key_that_was_renamed_is_found_by_its_old_name():
+    known = ["callbacks.stats.every_kimg", "callbacks.non_finite_guard.every_kimg"]
+    assert nearest_key("callbacks.trouble.every_kimg", known) == f"; here it is {known[1]}"
+
+
 def test_nearest_is_silent_where_no_word_is_near():
     assert nearest("tinny", ["tiny", "auto"]) == "; did you mean tiny?"
     assert nearest("xyz", ["tiny", "auto"]) == nearest("xyz", []) == ""
