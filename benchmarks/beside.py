@@ -1,4 +1,4 @@
-"""What a run does beside its iterations: reading pictures, starting, writing checkpoints and grids."""
+"""What a run does beside its iterations: reading images, starting, writing checkpoints and grids."""
 
 import os
 import statistics
@@ -22,7 +22,7 @@ ITERATIONS = 4
 
 
 def loading(setting: Setting, *, cached: bool, batches: int = 20) -> float:
-    """Images a second that the data module deals where nobody trains.
+    """Images a second that the data module gives out when nothing trains.
 
     Args: cached: all are kept in memory already, from an epoch before; else each is decoded or drawn.
     """

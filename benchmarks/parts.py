@@ -1,7 +1,7 @@
 """Where the time of each phase and of generation goes, by kinds of operations.
 
 `python -m benchmarks.parts --setting B`. On a CPU every operation is timed as torch calls it, and *all else* is what is
-left of the time that the work takes when nobody looks. On a GPU torch's profiler tells.
+left of the time that the work takes unobserved. On a GPU torch's profiler measures.
 """
 
 import argparse

@@ -54,12 +54,12 @@ class Training:
 
     @torch.no_grad()
     def generate(self, generator: nn.Module | None = None) -> None:
-        """One batch of pictures.  Args: generator: None = the average one."""
+        """One batch of images.  Args: generator: None = the EMA generator."""
         (generator or self.module.generator_ema)(self._z, None)
 
     @contextmanager
     def drawing(self) -> Iterator[None]:
-        """Inside, the average generator stays as it is."""
+        """Inside, the EMA generator stays as it is."""
         with prepared(self.module.generator_ema.synthesis):
             yield
 

@@ -64,6 +64,10 @@ class BestScores:
         """Images seen at the checkpoints that are the best at something."""
         return self._history.kept_images
 
+    def values(self) -> dict[str, float]:
+        """The best value of each result."""
+        return {name: self._history.best(name).value for name in self._history.names}
+
     def lines(self) -> list[str]:
         """What is the best at what, in words."""
         return self._history.lines()

@@ -92,7 +92,17 @@ MAY_IMPORT = {
     # The package's face: loads lazily what a notebook wants.
     "stylegan": {"stylegan.version", "stylegan.networks", "stylegan.interop"},
 }
-OURS = ("stylegan", "datamodules", "callbacks", "conf", "tests", "train", "generate")
+OURS = (
+    "stylegan",
+    "datamodules",
+    "callbacks",
+    "conf",
+    "tests",
+    "benchmarks",
+    "train",
+    "generate",
+    "evaluate",
+)
 
 
 def room_of(module: str) -> str:

@@ -12,6 +12,7 @@ import torch.multiprocessing
 
 from stylegan.distributed import collectives as ranks
 from stylegan.distributed.processes import Process
+from tests.forked import START_METHOD
 
 
 def together(world: int, work: Callable[..., Any], place: Path, *arguments: Any) -> list[Any]:
@@ -22,7 +23,9 @@ def together(world: int, work: Callable[..., Any], place: Path, *arguments: Any)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    torch.multiprocessing.spawn(_one, (world, port, work, place, arguments), nprocs=world)
+    torch.multiprocessing.start_processes(
+        _one, (world, port, work, place, arguments), nprocs=world, start_method=START_METHOD
+    )
     return [torch.load(place / f"{rank}.pt", weights_only=True) for rank in range(world)]
 
 

@@ -42,7 +42,7 @@ class Result:
 
     Args:
         exit_code: of the command.
-        scores: results of the newest evaluation by name, for sweeps.
+        scores: the best value of each result, for sweeps.
     """
 
     exit_code: int

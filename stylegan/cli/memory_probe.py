@@ -24,7 +24,6 @@ from stylegan.distributed.processes import Process, this_process
 from stylegan.errors import UserError
 from stylegan.machine.memory import Room, held_bytes, in_words, promised_bytes, room_of_machine
 from stylegan.machine.process import end_with_starter, environment_of_child, give_back_memory, prepare_host
-from stylegan.runs.records import resolved_text
 
 # A measurement is a process alone, whatever started this one.
 _OF_SEVERAL = ("TORCHELASTIC_", "SLURM_", *Process().environment())
@@ -137,7 +136,8 @@ def _measured(config: DictConfig, part: int, *, processes_here: int) -> Need:
     }
     done = subprocess.run(
         [sys.executable, "-P", "-m", "stylegan.cli.memory_probe"],
-        input=resolved_text(tried),
+        # Unresolved: a constructor's message is to name the key that was followed.
+        input=OmegaConf.to_yaml(tried),
         env=environment,
         capture_output=True,
         encoding="utf-8",

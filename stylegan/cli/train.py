@@ -76,7 +76,7 @@ def train(composition: Composition, started: RunProcesses) -> Result:
             refuse_unwritable(folder)
             lock = locked(folder)
         try:
-            return Result(_train_in(folder, lock, composition, complete, started))
+            return _train_in(folder, lock, composition, complete, started)
         finally:
             lock.release()
     except UserError as error:
@@ -90,13 +90,13 @@ def _train_in(
     composition: Composition,
     complete: Completed,
     started: RunProcesses,
-) -> int:
-    """The run of a folder that nobody else writes to.  Returns: the exit code."""
+) -> Result:
+    """The run of a folder that nothing else writes to."""
     with from_input():
         plan, data = make_plan(complete, folder)
     if plan.is_done:
         say_finished_already(folder, plan.checkpoint, plan.config.total_kimg)
-        return started.end_run(0)
+        return Result(started.end_run(0))
     quiet_lightning()
     with processes_of_run(started, devices_of(plan.config), _words_of(composition, plan)) as processes:
         try:
@@ -109,7 +109,9 @@ def _train_in(
         with put_back_unless(lambda: plan.checkpoint is None or has_begun(parts), folder):
             notes = _settle_folder(plan, lock)
             say_start(plan, composition.choices, notes)
-            return processes.end_run(fit_until_done(plan, parts, data, processes))
+            result = fit_until_done(plan, parts, data, processes)
+            processes.end_run(result.exit_code)
+            return result
 
 
 def _settle_folder(plan: Plan, lock: RunLock) -> list[str]:
@@ -185,7 +187,7 @@ def _work_in_run(processes: RunProcesses) -> int:
             processes.agree(_in_one_line(error))
             raise
         processes.agree()
-        return processes.end_run(fit_until_done(plan, parts, data, processes))
+        return processes.end_run(fit_until_done(plan, parts, data, processes).exit_code)
     except RunEndedError as ended:
         return ended.exit_code
 

@@ -4,13 +4,14 @@ import pickle
 import sys
 import traceback
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from omegaconf import DictConfig
 
 from stylegan.cli.announce import lines_about_instability, say, say_interrupted, say_where_to_look
+from stylegan.cli.command import Result
 from stylegan.cli.plan import Plan
 from stylegan.configuration.batches import devices_of
 from stylegan.configuration.hydra_errors import from_input, instantiate_part
@@ -86,10 +87,10 @@ def _instantiate_each(config: DictConfig, group: str) -> list[Any]:
     return [instantiate_part(config, f"{group}.{key}") for key, node in nodes.items() if node is not None]
 
 
-def fit_until_done(plan: Plan, parts: Parts, data: Any, processes: RunProcesses) -> int:
+def fit_until_done(plan: Plan, parts: Parts, data: Any, processes: RunProcesses) -> Result:
     """Trains, and after non-finite weights again from an older checkpoint; the same on all processes of a run.
 
-    Returns: the exit code: 0, or that of whoever asked to leave.
+    Returns: the exit code, 0 or that of whoever asked to leave, and the best scores.
     Raises: UserError; RunEndedError on workers; SystemExit where one of several processes leaves alone.
     """
     from callbacks.control import RunControl
@@ -114,7 +115,7 @@ def fit_until_done(plan: Plan, parts: Parts, data: Any, processes: RunProcesses)
         # As plain values, so that workers can follow.
         decided = processes.decide(lambda: _go_back(plan, parts.module, unstable))  # noqa: B023
         if decided["gives_up"]:
-            return EXIT_GIVEN_UP
+            return Result(EXIT_GIVEN_UP)
         checkpoint = None if decided["checkpoint"] is None else Path(decided["checkpoint"])
         # All of them again: what a half-finished iteration left in the parts must not come along.
         parts = build(plan.config, deadline=RunControl.of(parts.trainer).deadline)
@@ -124,7 +125,19 @@ def fit_until_done(plan: Plan, parts: Parts, data: Any, processes: RunProcesses)
     elif leads:
         say(f"done: kimg {parts.module.kimg:.3f}")
         say_where_to_look(plan.folder)
-    return code
+    return Result(code, _best_scores(parts.callbacks))
+
+
+def _best_scores(callbacks: Sequence[Any]) -> dict[str, float]:
+    """The best value of each result of the run's metrics; none without them."""
+    from callbacks.metrics import Metrics
+
+    return {
+        name: value
+        for one in callbacks
+        if isinstance(one, Metrics)
+        for name, value in one.best.values().items()
+    }
 
 
 def _go_back(plan: Plan, module: Any, error: TrainingUnstableError) -> dict[str, Any]:

@@ -161,10 +161,10 @@ def test_turns_and_flips():
         # The inverse map turns by +90 degrees with y down, so the image turns counter-clockwise.
         "rotate90": [images.rot90(k, [2, 3]) for k in (1, 2, 3)],
     }
-    for name, pictures in expected.items():
-        for k, picture in enumerate(pictures, start=1):
-            assert (moved(images, **{name: [k]}) - picture).abs().max() < 0.02
-            assert (images - picture).abs().max() > 0.5
+    for name, sequence in expected.items():
+        for k, image in enumerate(sequence, start=1):
+            assert (moved(images, **{name: [k]}) - image).abs().max() < 0.02
+            assert (images - image).abs().max() > 0.5
     for k in (1, 2, 3):
         assert_equal(moved(images, rotate=[k * math.pi / 2, 0]), moved(images, rotate90=[k]))
 

@@ -58,7 +58,7 @@ def test_parts_of_a_batch_give_what_the_batch_gives(parts, channels):
 
 
 @pytest.mark.parametrize("channels", [2, 4])
-def test_alpha_is_moved_and_cut_out_with_its_picture_and_else_left_alone(channels):
+def test_alpha_is_moved_and_cut_out_with_its_image_and_else_left_alone(channels):
     images = torch.randn(8, channels, 16, 20, generator=seeded(1), dtype=torch.float64)
     everything = pipe_at(0.9, torch.float64, **EVERYTHING)
     draws = everything.draw(8, images.shape[1:], seeded(3))
@@ -133,12 +133,12 @@ def test_p_is_a_buffer_that_takes_numbers_and_tensors():
             pipe.p = value
 
 
-def test_noise_picture_replaces_the_drawn_one():
-    images, picture = torch.zeros(2, 3, 8, 8), torch.ones(2, 3, 8, 8)
+def test_noise_image_replaces_the_drawn_one():
+    images, noise = torch.zeros(2, 3, 8, 8), torch.ones(2, 3, 8, 8)
     pipe = pipe_at(1.0, noise=1)
     draws = pipe.draw(2, (3, 8, 8), seeded())
     sigma = pipe.parameters_of(draws).noise
-    torch.testing.assert_close(pipe(images, noise=picture, draws=draws), picture * sigma[:, :, None, None])
+    torch.testing.assert_close(pipe(images, noise=noise, draws=draws), noise * sigma[:, :, None, None])
     torch.testing.assert_close(pipe(images, draws=draws), draws["noise"] * sigma[:, :, None, None])
 
 

@@ -43,17 +43,17 @@ def test_the_penalties_are_counted_with_their_second_derivatives():
     assert counted["Gmain"] > 3 * counted["generate"] > 0
 
 
-def test_a_phase_trains_its_own_player():
+def test_a_phase_trains_its_own_network():
     training = Training(parse_setting(SMALL), CPU)
     module = training.module
-    for name, player, other in (
+    for name, network, other in (
         ("Gmain", module.generator, module.discriminator),
         ("Dreg", module.discriminator, module.generator),
     ):
-        before = [p.detach().clone() for p in player.parameters()]
+        before = [p.detach().clone() for p in network.parameters()]
         rest = [p.detach().clone() for p in other.parameters()]
         training.phase(name)
-        assert any(not torch.equal(a, b) for a, b in zip(before, player.parameters(), strict=True))
+        assert any(not torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
         assert all(torch.equal(a, b) for a, b in zip(rest, other.parameters(), strict=True))
 
 

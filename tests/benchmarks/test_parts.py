@@ -48,7 +48,7 @@ def test_filters_are_no_convolutions_forwards_and_backwards():
     assert "filters" in found and "convolutions" not in found
 
 
-def test_a_picture_of_one_channel_is_convolved():
+def test_a_image_of_one_channel_is_convolved():
     assert "convolutions" in kinds_in(lambda: torch.conv2d(torch.randn(2, 1, 6, 6), torch.randn(8, 1, 3, 3)))
 
 
@@ -58,8 +58,8 @@ def test_products_adam_and_sampling_are_told_apart():
     p.grad = torch.randn(4, 4)
     assert "Adam" in kinds_in(adam.step)
     assert "matrix products" in kinds_in(lambda: torch.addmm(torch.zeros(4), p, p))
-    picture, where = torch.randn(1, 1, 4, 4), torch.zeros(1, 4, 4, 2)
-    found = kinds_in(lambda: torch.nn.functional.grid_sample(picture, where, align_corners=False))
+    image, where = torch.randn(1, 1, 4, 4), torch.zeros(1, 4, 4, 2)
+    found = kinds_in(lambda: torch.nn.functional.grid_sample(image, where, align_corners=False))
     assert "augmentation's sampling" in found
 
 

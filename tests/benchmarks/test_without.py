@@ -17,17 +17,22 @@ def after_all_phases(name):
     with LEFT_OUT[name]():
         for phase in SHARES:
             training.phase(phase)
-    players = training.module.generator, training.module.discriminator
-    return torch.cat([p.detach().flatten() for player in players for p in player.parameters()])
+    return weights(training)
+
+
+def weights(training):
+    networks = training.module.generator, training.module.discriminator
+    return torch.cat([p.detach().flatten() for network in networks for p in network.parameters()])
+
+
+@pytest.fixture(scope="module")
+def before_and_after():
+    return weights(Training(SMALL, CPU)), after_all_phases("nothing")
 
 
 @pytest.mark.parametrize("name", LEFT_OUT)
-def test_the_same_is_learned_without_it(name):
-    start = Training(SMALL, CPU).module
-    before = torch.cat(
-        [p.detach().flatten() for q in (start.generator, start.discriminator) for p in q.parameters()]
-    )
-    whole, without = after_all_phases("nothing"), after_all_phases(name)
+def test_the_same_is_learned_without_it(name, before_and_after):
+    (before, whole), without = before_and_after, after_all_phases(name)
     moved = (whole - before).abs().max()
     # Adam's first steps have one size; a gradient near 0 that rounds to the other side moves twice that.
     assert moved > 1e-3 and ((whole - without).abs() > 1e-5).float().mean() < 0.01

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -17,6 +15,7 @@ from callbacks.preemption import Preemption
 from stylegan.errors import EXIT_TRY_AGAIN
 from stylegan.runs.folder import RunFolder
 from tests.callbacks.tiny_run import CallAfter, fit, idle_module, tiny_trainer
+from tests.forked import run_command
 
 
 class Signalling(pl.Callback):
@@ -81,15 +80,15 @@ def test_a_run_that_goes_back_keeps_its_deadline_and_another_run_has_its_own(mon
     assert second.asked_to_leave and not other.asked_to_leave
 
 
-def test_a_second_ctrl_c_leaves_at_once():
-    code = (
-        "import os, signal; import pytorch_lightning as pl; from callbacks.preemption import Preemption\n"
-        "Preemption().on_train_start(pl.Trainer(logger=False, accelerator='cpu'), None)\n"
-        "os.kill(os.getpid(), signal.SIGINT); print('still here', flush=True)\n"
-        "os.kill(os.getpid(), signal.SIGINT); print('still here', flush=True)"
-    )
-    root = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root)
+def interrupted_twice(words):
+    Preemption().on_train_start(tiny_trainer(), None)
+    for _ in range(2):
+        os.kill(os.getpid(), signal.SIGINT)
+        print("still here", flush=True)
+
+
+def test_a_second_ctrl_c_leaves_at_once(tmp_path):
+    done = run_command(interrupted_twice, [], tmp_path)
     assert done.returncode == 130
     assert done.stdout == "still here\n"
     # Before it stands what Lightning reports of a new Trainer.

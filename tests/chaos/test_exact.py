@@ -1,15 +1,13 @@
 """A run that was killed and repeated ends in exactly the bits of one that was not."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from stylegan.cli.train import main
 from tests.chaos.comparing import differences, num_compared
+from tests.forked import run_command
 
-ROOT = Path(__file__).parents[2]
 SMALL = [
     *("preset=tiny", "resolution=16", "batch_size=8", "trainer=cpu", "ada.p_init=0.5", "ada.kimg=1"),
     *("generator.z_dim=8", "generator.w_dim=8", "generator.channel_max=8", "discriminator.channel_max=8"),
@@ -27,9 +25,7 @@ KINDS = {
 
 
 def train(place: Path, *arguments: str) -> int:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent)}
-    command = [sys.executable, str(ROOT / "train.py"), *SMALL, *arguments]
-    done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=120)
+    done = run_command(main, [*SMALL, *arguments], place, path=[Path(__file__).parent])
     assert done.returncode in (0, -9), done.stderr
     return done.returncode
 

@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from stylegan.cli.train import main
+from tests.forked import run_command
+
 ROOT = Path(__file__).parents[2]
 SMALL = [
     *(
@@ -35,9 +38,7 @@ POISON_NONE = ["+callbacks.poison.at_images=0", "+callbacks.poison.times=0"]
 
 
 def train(place: Path, *arguments: str) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent)}
-    command = [sys.executable, str(ROOT / "train.py"), *SMALL, *arguments]
-    return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=120)
+    return run_command(main, [*SMALL, *arguments], place, path=[Path(__file__).parent])
 
 
 def events(place: Path) -> list[dict]:

@@ -18,6 +18,10 @@ from PIL import Image
 
 from stylegan.cli.generate import main as generate
 from stylegan.cli.train import main
+from stylegan.cli.train import train as run_of
+from stylegan.configuration.compose import composed
+from stylegan.distributed.launch import RunProcesses
+from stylegan.distributed.processes import Process
 from stylegan.runs.lock import RunLock
 
 ROOT = Path(__file__).parents[2]
@@ -342,3 +346,12 @@ def test_a_batch_of_more_pictures_than_there_are_is_refused(here, capfd):
     assert main([*SMALL, "name=few", "data.num_items=3"]) == 2
     assert "batch_size=4 is more than the 3 pictures there are" in capfd.readouterr().err
     assert not (here / "runs" / "few").exists()
+
+
+def test_a_result_holds_the_best_scores(here):
+    words = ["name=scored", "total_kimg=0.016", "callbacks.metrics.every_kimg=0.008"]
+    words += ["callbacks.metrics.num_fakes=4", "callbacks.metrics.report=false"]
+    result = run_of(composed("train", [*SMALL, *words]), RunProcesses(Process()))
+    rows = [json.loads(line) for line in open("runs/scored/metric-kid_builtin.jsonl")]
+    assert result.exit_code == 0
+    assert result.scores == {"kid_builtin": min(row["results"]["kid_builtin"] for row in rows)}

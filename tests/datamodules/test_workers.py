@@ -177,7 +177,7 @@ def test_one_that_hangs_does_not_keep_the_program_from_its_end():
         env={**os.environ, "PYTHONPATH": paths},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "4\n", "")
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 100  # and not the 300 of the limit; a busy machine takes 25 to start

@@ -19,7 +19,7 @@ def detector():
     return open_detector("builtin")
 
 
-def pictures(count: int, height: int, width: int, channels: int = 3) -> torch.Tensor:
+def random_images(count: int, height: int, width: int, channels: int = 3) -> torch.Tensor:
     """Smooth random pictures, uint8: the same on every machine."""
     rng = np.random.default_rng([count, height, width, channels])
     coarse = torch.from_numpy(rng.random((count, channels, 5, 5), dtype=np.float32))
@@ -43,7 +43,7 @@ def test_another_weight_is_another_checksum(monkeypatch):
 
 def test_nothing_global_is_drawn_or_changed():
     before = torch.random.get_rng_state(), np.random.get_state()[1].copy()
-    BuiltinDetector().features(pictures(2, 8, 8))
+    BuiltinDetector().features(random_images(2, 8, 8))
     assert torch.equal(torch.random.get_rng_state(), before[0])
     assert np.array_equal(np.random.get_state()[1], before[1])
     assert torch.is_grad_enabled()
@@ -52,20 +52,20 @@ def test_nothing_global_is_drawn_or_changed():
 @settings(max_examples=25)
 @given(height=st.integers(4, 150), width=st.integers(4, 150), channels=st.integers(1, 6))
 def test_any_size_and_channels_give_finite_numbers(detector, height, width, channels):
-    features = detector.features(pictures(2, height, width, channels))
+    features = detector.features(random_images(2, height, width, channels))
     assert features.shape == (2, detector.num_features) and features.dtype == torch.float32
     assert features.isfinite().all()
 
 
 @pytest.mark.parametrize("value", [0, 128, 255])
-def test_a_flat_picture_gives_finite_numbers(detector, value):
+def test_a_flat_image_gives_finite_numbers(detector, value):
     features = detector.features(torch.full((1, 3, 16, 16), value, dtype=torch.uint8))
     assert features.isfinite().all()
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (24, 40), (100, 70)])
-def test_a_picture_does_not_depend_on_its_neighbours(detector, height, width):
-    images = pictures(37, height, width)
+def test_a_image_does_not_depend_on_its_neighbours(detector, height, width):
+    images = random_images(37, height, width)
     together = detector.features(images)
     alone = torch.cat([detector.features(image[None]) for image in images])
     assert (together - alone).abs().max() <= 1e-6 * together.abs().max()
@@ -73,7 +73,7 @@ def test_a_picture_does_not_depend_on_its_neighbours(detector, height, width):
 
 @pytest.mark.parametrize("channels", [1, 2, 4, 5])
 def test_other_channels_count_as_they_are_shown(detector, channels):
-    images = pictures(3, 20, 20, channels)
+    images = random_images(3, 20, 20, channels)
     shown = on_white(images)[:, :3].expand(-1, 3, -1, -1)
     assert torch.equal(detector.features(images), detector.features(shown))
     torch.testing.assert_close(
@@ -89,18 +89,18 @@ def test_other_channels_count_as_they_are_shown(detector, channels):
         (torch.zeros(1, 3, 3, 8, dtype=torch.uint8), "from 4x4 px on, got 3x8"),
     ],
 )
-def test_what_is_no_batch_of_pictures_is_refused(detector, images, words):
+def test_what_is_no_batch_of_images_is_refused(detector, images, words):
     with pytest.raises(ValueError, match=words) as refused:
         detector.features(images)
     assert "\n" not in str(refused.value)
 
 
-def test_no_pictures_give_no_rows(detector):
+def test_no_images_give_no_rows(detector):
     assert detector.features(torch.zeros(0, 3, 8, 8, dtype=torch.uint8)).shape == (0, 467)
 
 
 def test_the_distance_grows_with_the_difference_and_has_a_gradient(detector):
-    first = to_float(pictures(2, 32, 32))
+    first = to_float(random_images(2, 32, 32))
     direction = torch.randn(first.shape, generator=torch.Generator().manual_seed(0))
     here = detector.embedding(first)
     distances = [
@@ -115,7 +115,7 @@ def test_the_distance_grows_with_the_difference_and_has_a_gradient(detector):
 
 def test_features_keep_their_values(detector):
     """A change of these numbers is another design, and wants another name of it."""
-    features = detector.features(pictures(1, 80, 48))[0]
+    features = detector.features(random_images(1, 80, 48))[0]
     places = [0, 20, 40, 70, 97, 110, 130, 200, 290, 320, 380, 450]
     expected = [0.59508, -0.751138, 0.69116, 0.322638, 0.380325, 0.151572]
     expected += [0.63809, 0.757913, 0.431508, -0.377648, 0.433392, 0.094857]

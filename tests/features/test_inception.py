@@ -63,7 +63,7 @@ def test_features_and_probabilities_are_those_of_the_port(detector, weights, ima
     assert (probabilities - biased).abs().max() > 1e-5
 
 
-def test_grey_and_transparent_pictures_are_shown_as_rgb(detector, images):
+def test_grey_and_transparent_images_are_shown_as_rgb(detector, images):
     grey = images[:1, :1]
     assert torch.equal(detector.probabilities(grey), detector.probabilities(grey.expand(-1, 3, -1, -1)))
     opaque = torch.cat([images[:1], torch.full_like(grey, 255)], 1)

@@ -56,7 +56,7 @@ def lpips(published):
     return open_detector("lpips-vgg16", path=published)
 
 
-def pictures(count, height, width):
+def random_images(count, height, width):
     generator = torch.Generator().manual_seed(height)
     return torch.randint(0, 256, (count, 3, height, width), dtype=torch.uint8, generator=generator)
 
@@ -65,7 +65,7 @@ def pictures(count, height, width):
 def test_features_are_those_of_torch_fidelity(lpips, folder, height, width):
     extractor = pytest.importorskip("torch_fidelity.feature_extractor_vgg16").FeatureExtractorVGG16
     reference = extractor("vgg16", ["fc2_relu"], str(folder / "vgg16.pth"))
-    images = pictures(1, height, width)
+    images = random_images(1, height, width)
     features = lpips.features(images)
     (expected,) = reference(images)
     assert features.shape == (1, lpips.num_features)
@@ -94,7 +94,7 @@ def test_the_embeddings_distance_is_that_of_torchmetrics(lpips, folder):
     torch.testing.assert_close(distance, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_a_flat_picture_has_an_embedding_with_a_gradient(lpips):
+def test_a_flat_image_has_an_embedding_with_a_gradient(lpips):
     flat = torch.zeros(1, 3, 16, 16, requires_grad=True)
     lpips.embedding(flat).square().sum().backward()
     assert flat.grad.isfinite().all()

@@ -97,7 +97,7 @@ def test_a_tilde_is_the_home_folder(file, tmp_path, monkeypatch):
     assert find_weights(file, cache_dir="~/own") == own
 
 
-def test_a_missing_file_is_told_with_its_source_and_place(file, tmp_path):
+def test_a_missing_file_is_named_with_its_source_and_place(file, tmp_path):
     message = refusal(lambda: find_weights(file))
     assert file.url in message and str(cache_folder("detectors") / "net.pth") in message
     put(cache_folder("detectors"))
@@ -249,7 +249,7 @@ def test_weights_of_another_network_are_refused(tmp_path):
     assert network.bias.dtype == torch.float32 and (network.bias == 1).all() and (network.weight == 1).all()
 
 
-def test_an_unknown_detector_is_told_the_known_ones():
+def test_the_answer_to_an_unknown_detector_names_the_known_ones():
     assert "builtin | inception" in refusal(lambda: open_detector("incepton"))
 
 

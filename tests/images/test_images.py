@@ -134,14 +134,14 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatc
     "image",
     [torch.zeros(3, 4, 4), torch.zeros(4, 4, dtype=torch.uint8), torch.zeros(5, 4, 4, dtype=torch.uint8)],
 )
-def test_what_is_no_picture_is_refused(tmp_path, image):
+def test_what_is_no_image_is_refused(tmp_path, image):
     with pytest.raises(ValueError, match="uint8 .C,H,W."):
         save_png(tmp_path / "a.png", image)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
-def test_what_a_picture_format_holds_is_shown_as_it_is(channels):
+def test_what_a_image_format_holds_is_shown_as_it_is(channels):
     images = torch.randint(0, 256, (2, channels, 3, 4), dtype=torch.uint8)
     assert visible(images) is images
 
@@ -165,6 +165,6 @@ def test_transparency_shows_white():
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
-def test_a_batch_is_put_on_white_picture_by_picture(channels):
+def test_a_batch_is_put_on_white_image_by_image(channels):
     images = torch.randint(0, 256, (3, channels, 4, 5), dtype=torch.uint8)
     assert torch.equal(on_white(images), torch.stack([on_white(image) for image in images]))

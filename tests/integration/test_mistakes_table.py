@@ -1,32 +1,21 @@
 """docs/mistakes.md shows what the commands answer today."""
 
-import importlib.util
 import sys
 from pathlib import Path
 
 import pytest
 
-DOCS = Path(__file__).parents[2] / "docs"
+from benchmarks.studies import make_mistakes as script
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the script's alarm needs a Unix")
 
-# The quick ones, of every kind; `python docs/make_mistakes.py` makes them all.
+# The quick ones, of every kind; `python -m benchmarks.studies.make_mistakes` makes them all.
 MADE_HERE = (
     *("train.py resolutoin=64", "train.py data=null", "train.py batch_size=32 micro_batch=12"),
     *("train.py --config-dir my_conf experiment=typo", "train.py data=folder data.path=empty"),
     *("train.py ada.targt=0.5 generator.z_dim=abc data.xflip=often", "train.py runs_dir=notes.txt"),
     *("generate.py network=runs/done seeds=15-0", "generate.py network=runs/done label=2"),
 )
-
-
-def load_script():
-    spec = importlib.util.spec_from_file_location("make_mistakes", DOCS / "make_mistakes.py")
-    script = importlib.util.module_from_spec(spec)
-    sys.modules["make_mistakes"] = script  # dataclasses look their module up
-    spec.loader.exec_module(script)
-    return script
-
-
-script = load_script()
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Folders of every kind, trained on for 200 images through the command, and drawn from."""
+"""Folders of every kind, trained on for 64 images through the command, and drawn from."""
 
 import csv
 import json
@@ -14,7 +14,7 @@ from stylegan.cli.generate import main as generate
 from stylegan.cli.train import main as train
 
 SMALL = [
-    *("preset=tiny", "batch_size=8", "total_kimg=0.2", "trainer=cpu", "ada.p_init=0.5", "augpipe=bgcfnc"),
+    *("preset=tiny", "batch_size=8", "total_kimg=0.064", "trainer=cpu", "ada.p_init=0.5", "augpipe=bgcfnc"),
     *("generator.z_dim=16", "generator.w_dim=16", "generator.channel_max=8", "discriminator.channel_max=8"),
     *("callbacks.snapshots.columns=2", "callbacks.snapshots.rows=2", "data=folder", "name=run"),
 ]
@@ -121,14 +121,14 @@ def test_a_folder_is_trained_on_and_drawn_from(kind, tmp_path, monkeypatch):
     height, width = case.size
     reals = Image.open("runs/run/snapshots/reals.png")
     assert (reals.mode, reals.size) == (case.mode, (2 * width, 2 * height))
-    fakes = Image.open("runs/run/snapshots/fakes_kimg0000000.200.png")
+    fakes = Image.open("runs/run/snapshots/fakes_kimg0000000.064.png")
     assert (fakes.mode, fakes.size) == (case.mode, reals.size)
     drawn = Image.open("drawn/seed0003.png")
     assert (drawn.mode, drawn.size) == (case.mode, (width, height))
     last = json.loads(Path("runs/run/stats.jsonl").read_text().splitlines()[-1])
-    assert last["Progress/kimg"]["mean"] == 0.2
+    assert last["Progress/kimg"]["mean"] == 0.064
     assert all(np.isfinite(value["mean"]) for name, value in last.items() if name != "timestamp")
-    checkpoint = torch.load("runs/run/checkpoints/kimg0000000.200.ckpt", weights_only=True)
+    checkpoint = torch.load("runs/run/checkpoints/kimg0000000.064.ckpt", weights_only=True)
     assert checkpoint["generator"].get("label_names", []) == case.names
     if kind == "planes":
         assert np.load("drawn/seed0003.npy").shape == (16, 16, 5)

@@ -88,7 +88,7 @@ def test_in_z_the_path_is_the_great_circle():
     torch.testing.assert_close(got, angle.square(), rtol=1e-5, atol=1e-6)
 
 
-def test_the_crop_is_the_middle_of_the_lower_picture():
+def test_the_crop_is_the_middle_of_the_lower_image():
     z0, z1 = latents(1)
     seen = []
     place = torch.arange(16.0).reshape(1, 1, 16, 1) * 100 + torch.arange(32.0)
@@ -100,7 +100,7 @@ def test_the_crop_is_the_middle_of_the_lower_picture():
 
 
 @pytest.mark.parametrize(("side", "expected"), [(256, 256), (384, 384), (512, 256), (1024, 256), (1280, 256)])
-def test_large_pictures_are_averaged_over_whole_pixels(side, expected):
+def test_large_images_are_averaged_over_whole_pixels(side, expected):
     z0, z1 = latents(1)
     seen = []
     fine = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
@@ -113,7 +113,7 @@ def test_large_pictures_are_averaged_over_whole_pixels(side, expected):
     torch.testing.assert_close(seen[0], cells)
 
 
-def test_both_pictures_have_one_noise():
+def test_both_images_have_one_noise():
     z0, z1 = latents()
     noise = {"b4.conv1": torch.randn(5, 1, 4, 4)}
     for given, mode in ((noise, "random"), (None, "const")):

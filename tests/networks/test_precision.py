@@ -35,7 +35,7 @@ def test_the_highest_resolutions_are_lowered(count, levels):
 
 
 @pytest.mark.parametrize("architecture", ["orig", "skip", "resnet"])
-def test_bfloat16_is_close_and_its_picture_and_logits_are_float32(architecture):
+def test_bfloat16_is_close_and_its_image_and_logits_are_float32(architecture):
     torch.manual_seed(0)
     g = Generator(**SMALL, z_dim=16, w_dim=16, mapping_layers=2, architecture=architecture)
     d = Discriminator(**SMALL, architecture=architecture)
@@ -66,7 +66,7 @@ def test_the_head_computes_in_float32(dtype):
 @pytest.mark.parametrize(
     ("dtype", "expected"), [(torch.bfloat16, torch.float32), (torch.float16, torch.float16)]
 )
-def test_pictures_are_read_in_more_than_bfloat16(dtype, expected):
+def test_images_are_read_in_more_than_bfloat16(dtype, expected):
     _, d = networks()
     seen = []
     compute_in(d, dtype)
@@ -75,7 +75,7 @@ def test_pictures_are_read_in_more_than_bfloat16(dtype, expected):
     assert seen == [expected]
 
 
-def test_a_picture_of_bfloat16_features_has_the_weights_precision():
+def test_a_image_of_bfloat16_features_has_the_weights_precision():
     """Weights that were rounded would err alike at every pixel; the rounding of the output is another one at each."""
     torch.manual_seed(0)
     layer = ToRGBLayer(16, 3, w_dim=8)
@@ -91,15 +91,15 @@ def test_a_picture_of_bfloat16_features_has_the_weights_precision():
     assert found.abs().max() < 2**-11 * weights.abs().max()
 
 
-def test_the_gradient_of_a_bfloat16_picture_is_that_of_the_exact_one():
+def test_the_gradient_of_a_bfloat16_image_is_that_of_the_exact_one():
     torch.manual_seed(0)
     layer = ToRGBLayer(64, 3, w_dim=8)
     x, w = torch.randn(8, 64, 8, 8).bfloat16(), torch.randn(8, 8)
 
     def gradients(features):
         features = features.detach().requires_grad_()
-        picture = layer(features, w)
-        return torch.autograd.grad(picture.square().sum(), [features, layer.weight, layer.affine.weight])
+        image = layer(features, w)
+        return torch.autograd.grad(image.square().sum(), [features, layer.weight, layer.affine.weight])
 
     for exact, half in zip(gradients(x.float()), gradients(x), strict=True):
         assert (half.float() - exact).norm() < 0.01 * exact.norm()

@@ -25,7 +25,8 @@ def torchs(x, w, bias, *, stride=(1, 1), padding=(0, 0), transposed=False, gain=
 
 def inputs(dtype=torch.float64):
     torch.manual_seed(0)
-    shapes = ((2, 3, 6, 8), (4, 3, 3, 3), (4,))
+    # Small, since gradgradcheck takes a step along each value; strides of 2 and 3 leave a rest of 6x5 pixels.
+    shapes = ((2, 2, 6, 5), (3, 2, 3, 3), (3,))
     return [torch.randn(shape, dtype=dtype).requires_grad_() for shape in shapes]
 
 

@@ -41,7 +41,7 @@ def test_same_bits_as_weights_in_torchs_order(form, dtype, n, channels, out, siz
 
 @needs_kernels
 @pytest.mark.parametrize("form", FORMS)
-def test_a_single_small_picture_differs_by_rounding_alone(form):
+def test_a_single_small_image_differs_by_rounding_alone(form):
     torch.manual_seed(0)
     x, w = torch.randn(1, 16, 4, 4), torch.randn(16, 16, 3, 3)
     y = convolve(x, pack(w, **FORMS[form]), **FORMS[form])

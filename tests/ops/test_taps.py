@@ -42,7 +42,7 @@ def test_each_use_is_made_once():
     assert len({id(taps) for taps in made}) == len(uses)
 
 
-def test_a_filter_that_is_written_to_is_taken_anew():
+def test_a_filter_that_is_written_to_is_taken_again():
     f = torch.ones(2, 2)
     assert of(f).sum() == 4
     f.mul_(2)

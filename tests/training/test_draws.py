@@ -1,8 +1,5 @@
 """Random numbers are a function of their key and of nothing else."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
 from hypothesis import given
@@ -46,9 +43,7 @@ def flat(draw):
 
 def test_keys_are_the_same_in_every_process():
     """`hash` of a string is not; a resumed run needs the same key."""
-    code = "from stylegan.training.draws import key; print(key(3, 'Gmain', 'z', 12))"
-    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert int(other.stdout) == key(3, "Gmain", "z", 12)
+    assert key(3, "Gmain", "z", 12) == 96596744822815972  # of another process
 
 
 @given(

@@ -1,16 +1,17 @@
 """Draw the scores of a run over kimg, one diagram a result, with the interval where there is one, as PNG.
 
-PYTHONPATH=. python docs/plot_metrics.py emoji_metrics.png runs/emoji/metric-*_builtin.jsonl
+python -m benchmarks.studies.plot_metrics emoji_metrics.png runs/emoji/metric-*_builtin.jsonl
 
 Scores of different protocols never share a curve: those of each protocol get a diagram of their own.
 """
 
-import sys
+import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw
-from plot_stats import HEIGHT, SCALE, WIDTH, panel
 
+from benchmarks.studies.plot_stats import HEIGHT, SCALE, WIDTH, panel
 from stylegan.evaluation import read_records
 from stylegan.evaluation.score_history import ranked
 
@@ -39,10 +40,14 @@ def read(path: Path) -> dict[tuple[str, str], dict[str, Points]]:
     }
 
 
-def main(target: str, *sources: str) -> None:
-    diagrams = [item for source in sources for item in read(Path(source)).items()]
-    picture = Image.new("RGB", (WIDTH * SCALE, HEIGHT * len(diagrams) * SCALE), "white")
-    draw = ImageDraw.Draw(picture)
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("target", type=Path, metavar="PNG", help="the diagrams, written here")
+    parser.add_argument("sources", type=Path, nargs="+", metavar="JSONL", help="a run's metric-*.jsonl")
+    options = parser.parse_args(argv)
+    diagrams = [item for source in options.sources for item in read(source).items()]
+    image = Image.new("RGB", (WIDTH * SCALE, HEIGHT * len(diagrams) * SCALE), "white")
+    draw = ImageDraw.Draw(image)
     for place, ((name, protocol), curves) in enumerate(diagrams):
         shown = [
             (points, COLOUR if suffix == "" else PALE)
@@ -50,8 +55,10 @@ def main(target: str, *sources: str) -> None:
         ]
         band = ", between the ends of its 95 % interval" if "_low" in curves else ""
         panel(draw, place * HEIGHT, f"{name} (protocol {protocol}){band}", shown)
-    picture.resize((WIDTH, HEIGHT * len(diagrams)), Image.Resampling.LANCZOS).save(target, optimize=True)
+    image.resize((WIDTH, HEIGHT * len(diagrams)), Image.Resampling.LANCZOS).save(
+        options.target, optimize=True
+    )
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -1,10 +1,10 @@
 """Draw columns of a run's `stats.csv` over kimg, as PNG: how the curves in the README were made.
 
-python docs/plot_stats.py runs/emoji/stats.csv docs/images/emoji_curves.png
+python -m benchmarks.studies.plot_stats runs/emoji/stats.csv docs/images/emoji_curves.png
 """
 
+import argparse
 import csv
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -66,13 +66,17 @@ def panel(draw: ImageDraw.ImageDraw, top: int, title: str, curves: Sequence[Curv
         draw.line([place(x, y) for x, y in points], fill=colour, width=2 * SCALE, joint="curve")
 
 
-def main(source: str, target: str) -> None:
-    picture = Image.new("RGB", (WIDTH * SCALE, HEIGHT * len(PANELS) * SCALE), "white")
-    draw = ImageDraw.Draw(picture)
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("source", type=Path, metavar="CSV", help="a run's stats.csv")
+    parser.add_argument("target", type=Path, metavar="PNG", help="the diagrams, written here")
+    options = parser.parse_args(argv)
+    image = Image.new("RGB", (WIDTH * SCALE, HEIGHT * len(PANELS) * SCALE), "white")
+    draw = ImageDraw.Draw(image)
     for i, (title, column, colour) in enumerate(PANELS):
-        panel(draw, i * HEIGHT, title, [(read(Path(source), column), colour)])
-    picture.resize((WIDTH, HEIGHT * len(PANELS)), Image.Resampling.LANCZOS).save(target, optimize=True)
+        panel(draw, i * HEIGHT, title, [(read(options.source, column), colour)])
+    image.resize((WIDTH, HEIGHT * len(PANELS)), Image.Resampling.LANCZOS).save(options.target, optimize=True)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

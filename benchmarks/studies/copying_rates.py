@@ -1,6 +1,7 @@
 """How often the report sees copies, and how often it sees some where there are none: the table of docs/report.md.
 
-nice python docs/copying_rates.py [--seeds 20] [--fakes 100] [--emoji emoji64.zip] [--sets 100x32 500x64 2000x32]
+nice python -m benchmarks.studies.copying_rates [--seeds 20] [--fakes 100] [--emoji emoji64.zip]
+    [--sets 100x32 500x64 2000x32]
 
 Each set is drawn with every seed: training pictures, and fakes that are drawn afresh or made from them. With a zip of
 other pictures, one half is the training set and some of the other half are the fakes.
@@ -20,16 +21,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from datamodules.datasets import FlowersDataset  # noqa: E402
-from stylegan.images import on_white  # noqa: E402
-from stylegan.report.copies import Likeness, compare, likeness, reference_images  # noqa: E402
-from stylegan.report.evidence import report_images  # noqa: E402
-from stylegan.similarity.blends import Pairs  # noqa: E402
-from stylegan.similarity.duplicates import first_of_equals  # noqa: E402
-from stylegan.similarity.neighbours import Neighbours  # noqa: E402
+from datamodules.datasets import FlowersDataset
+from stylegan.images import on_white
+from stylegan.report.copies import Likeness, compare, likeness, reference_images
+from stylegan.report.evidence import report_images
+from stylegan.similarity.blends import Pairs
+from stylegan.similarity.duplicates import first_of_equals
+from stylegan.similarity.neighbours import Neighbours
 
 SHARES = (0.3, 0.2, 0.1)
 
@@ -42,34 +40,34 @@ def flowers(seed: int, count: int, size: int) -> Tensor:
 
 def zipped(path: Path) -> Tensor:
     """The PNGs of a zip, on white: uint8 [N,3,H,W]."""
-    pictures = []
+    images = []
     with zipfile.ZipFile(path) as archive:
         for name in sorted(archive.namelist()):
             if name.endswith(".png"):
                 pixels = np.array(Image.open(io.BytesIO(archive.read(name))).convert("RGBA"))
-                pictures.append(on_white(torch.from_numpy(pixels).permute(2, 0, 1)))
-    return torch.stack(pictures)
+                images.append(on_white(torch.from_numpy(pixels).permute(2, 0, 1)))
+    return torch.stack(images)
 
 
-def shifted(pictures: Tensor, down: int, across: int) -> Tensor:
+def shifted(images: Tensor, down: int, across: int) -> Tensor:
     """Moved by whole pixels; the edge is repeated."""
-    height, width = pictures.shape[-2:]
+    height, width = images.shape[-2:]
     rows = (torch.arange(height) - down).clamp(0, height - 1)
     columns = (torch.arange(width) - across).clamp(0, width - 1)
-    return pictures[..., rows, :][..., columns]
+    return images[..., rows, :][..., columns]
 
 
-def recoloured(pictures: Tensor, generator: torch.Generator) -> Tensor:
+def recoloured(images: Tensor, generator: torch.Generator) -> Tensor:
     """Each with a hue of its own, 0.7 to 1.3 of the contrast, up to 40 grey levels brighter or darker."""
     out = []
     axis = torch.ones(3) / math.sqrt(3)
     cross = torch.tensor([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
-    for picture in pictures.to(torch.float32):
+    for image in images.to(torch.float32):
         turn, contrast, light = torch.rand(3, generator=generator).tolist()
         angle = (2 * turn - 1) * math.pi
         hue = torch.eye(3) + math.sin(angle) * cross + (1 - math.cos(angle)) * cross @ cross
-        colours = (hue @ (picture.flatten(1) - 127.5)) * (0.7 + 0.6 * contrast) + 127.5 + 40 * (2 * light - 1)
-        out.append(colours.clamp(0, 255).round().to(torch.uint8).view_as(picture))
+        colours = (hue @ (image.flatten(1) - 127.5)) * (0.7 + 0.6 * contrast) + 127.5 + 40 * (2 * light - 1)
+        out.append(colours.clamp(0, 255).round().to(torch.uint8).view_as(image))
     return torch.stack(out)
 
 
@@ -108,7 +106,7 @@ def mixed(some: Likeness, others: Likeness, share: float) -> Likeness:
 
 
 def outcomes(reals: Tensor, fresh: Tensor, seed: int, only: tuple[str, ...] = ()) -> dict[str, bool]:
-    """Kind → whether the report says that pictures are copied."""
+    """Kind → whether the report says that images are copied."""
     real = report_images(reals)
     real = real.only(first_of_equals(real.thumbnails))
     reference = reference_images(real, None)
@@ -134,10 +132,10 @@ def main() -> None:
         counts: dict[str, int] = {}
         for seed in range(options.seeds):
             if name == "halves":
-                pictures = zipped(options.emoji)
-                order = torch.randperm(len(pictures), generator=torch.Generator().manual_seed(seed))
-                half = len(pictures) // 2
-                reals, fresh = pictures[order[:half]], pictures[order[half : half + options.fakes]]
+                images = zipped(options.emoji)
+                order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+                half = len(images) // 2
+                reals, fresh = images[order[:half]], images[order[half : half + options.fakes]]
                 flags = outcomes(reals, fresh, seed, only=("plain", "recoloured"))
             else:
                 count, size = (int(part) for part in name.split("x"))

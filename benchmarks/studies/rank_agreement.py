@@ -1,6 +1,7 @@
 """How well FID and KID under a detector rank damage of known strength: the tables in docs/metrics.md.
 
-python docs/rank_agreement.py [--pictures FOLDER_OR_ZIP] [--detector builtin] [--path FILE] [--count 900] [--json FILE]
+python -m benchmarks.studies.rank_agreement [--pictures FOLDER_OR_ZIP] [--detector builtin] [--path FILE]
+    [--count 900] [--json FILE]
 
 Half of a set is taken as real, the other half is damaged: by more and more blur, noise, ..., by leaving out classes, or
 by showing one class more often than the others. Rank agreement is Spearman's, 1 where each step up is a larger
@@ -23,47 +24,47 @@ from stylegan.metrics import fid, kid_full
 
 PX = 64
 ORDERS = 3  # classes are left out, or favoured, in so many orders
-Pictures = torch.Tensor  # uint8 [N,3,H,W]
+Images = torch.Tensor  # uint8 [N,3,H,W]
 
 
-def blur(pictures: Pictures, deviation_px: float) -> Pictures:
+def blur(images: Images, deviation_px: float) -> Images:
     reach = int(3 * deviation_px + 1)
     taps = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / deviation_px) ** 2)
     taps = taps / taps.sum()
-    x = F.pad(pictures.float().flatten(0, 1)[:, None], (reach,) * 4, mode="replicate")
+    x = F.pad(images.float().flatten(0, 1)[:, None], (reach,) * 4, mode="replicate")
     x = F.conv2d(F.conv2d(x, taps[None, None, None]), taps[None, None, :, None])
-    return (x.reshape(pictures.shape) + 0.5).clamp(0, 255).to(torch.uint8)
+    return (x.reshape(images.shape) + 0.5).clamp(0, 255).to(torch.uint8)
 
 
-def noise(pictures: Pictures, deviation: float) -> Pictures:
-    drawn = torch.randn(pictures.shape, generator=torch.Generator().manual_seed(1))
-    return (pictures + deviation * drawn + 0.5).clamp(0, 255).to(torch.uint8)
+def noise(images: Images, deviation: float) -> Images:
+    drawn = torch.randn(images.shape, generator=torch.Generator().manual_seed(1))
+    return (images + deviation * drawn + 0.5).clamp(0, 255).to(torch.uint8)
 
 
-def jpeg(pictures: Pictures, quality: float) -> Pictures:
-    def one(picture: Image.Image) -> Image.Image:
+def jpeg(images: Images, quality: float) -> Images:
+    def one(image: Image.Image) -> Image.Image:
         file = io.BytesIO()
-        picture.save(file, "JPEG", quality=int(quality))
+        image.save(file, "JPEG", quality=int(quality))
         return Image.open(file)
 
-    return each(pictures, one)
+    return each(images, one)
 
 
-def hue(pictures: Pictures, degrees: float) -> Pictures:
-    def one(picture: Image.Image) -> Image.Image:
-        h, s, v = picture.convert("HSV").split()
+def hue(images: Images, degrees: float) -> Images:
+    def one(image: Image.Image) -> Image.Image:
+        h, s, v = image.convert("HSV").split()
         turned = h.point([round(value + degrees * 256 / 360) % 256 for value in range(256)])
         return Image.merge("HSV", (turned, s, v)).convert("RGB")
 
-    return each(pictures, one)
+    return each(images, one)
 
 
-def shift(pictures: Pictures, px: float) -> Pictures:
-    return pictures.roll(int(px), 3)
+def shift(images: Images, px: float) -> Images:
+    return images.roll(int(px), 3)
 
 
-def each(pictures: Pictures, change: Callable[[Image.Image], Image.Image]) -> Pictures:
-    changed = [np.asarray(change(Image.fromarray(picture.permute(1, 2, 0).numpy()))) for picture in pictures]
+def each(images: Images, change: Callable[[Image.Image], Image.Image]) -> Images:
+    changed = [np.asarray(change(Image.fromarray(image.permute(1, 2, 0).numpy()))) for image in images]
     return torch.from_numpy(np.stack(changed)).permute(0, 3, 1, 2).contiguous()
 
 
@@ -78,25 +79,25 @@ LEFT_OUT = (1, 2, 3, 4, 5)
 FAVOURED = (2, 4, 8, 16, 64)
 
 
-def mirror(pictures: Pictures) -> Pictures:
-    return pictures.flip(3)
+def mirror(images: Images) -> Images:
+    return images.flip(3)
 
 
-def splice(pictures: Pictures) -> Pictures:
+def splice(images: Images) -> Images:
     """The left half of each with the right half of another: nonsense to anyone who looks."""
-    return torch.cat([pictures[..., : PX // 2], pictures.roll(1, 0)[..., PX // 2 :]], 3)
+    return torch.cat([images[..., : PX // 2], images.roll(1, 0)[..., PX // 2 :]], 3)
 
 
-def copies(pictures: Pictures) -> Pictures:
-    """A tenth of the pictures, ten times each."""
-    return pictures[: len(pictures) // 10].repeat(10, 1, 1, 1)
+def copies(images: Images) -> Images:
+    """A tenth of the images, ten times each."""
+    return images[: len(images) // 10].repeat(10, 1, 1, 1)
 
 
 BLIND = {"halves of two": splice, "mirrored": mirror, "a tenth, ten times": copies}
 
 
-def load(data: ImageDataModule) -> tuple[Pictures, np.ndarray]:
-    """All pictures in an order of chance, and their classes."""
+def load(data: ImageDataModule) -> tuple[Images, np.ndarray]:
+    """All images in an order of chance, and their classes."""
     dataset = data.open_dataset()
     order = np.random.default_rng(0).permutation(len(dataset))
     classes = dataset.labels(torch.from_numpy(order)).argmax(1).numpy()
@@ -104,15 +105,15 @@ def load(data: ImageDataModule) -> tuple[Pictures, np.ndarray]:
 
 
 class Experiment:
-    """Scores of one set. Args: pictures, classes: as of `load`; describe: pictures → features; count: of real ones."""
+    """Scores of one set. Args: images, classes: as of `load`; describe: images → features; count: of real ones."""
 
-    def __init__(self, pictures: Pictures, classes: np.ndarray, describe: Callable, count: int):
-        half = len(pictures) // 2
+    def __init__(self, images: Images, classes: np.ndarray, describe: Callable, count: int):
+        half = len(images) // 2
         self.count = min(half, count)
         self.describe = describe
-        self.real = describe(pictures[: self.count])
-        self.fakes = pictures[half:][: self.count]
-        self.pool, self.pool_classes = describe(pictures[half:]), classes[half:]
+        self.real = describe(images[: self.count])
+        self.fakes = images[half:][: self.count]
+        self.pool, self.pool_classes = describe(images[half:]), classes[half:]
 
     def scores(self, features: np.ndarray) -> tuple[float, float]:
         return fid(self.real, features), kid_full(self.real, features)
@@ -194,8 +195,8 @@ def main() -> None:
     asked = parser.parse_args()
     detector = open_detector(asked.detector, path=asked.path)
 
-    def describe(pictures: Pictures) -> np.ndarray:
-        return torch.cat([detector.features(some) for some in pictures.split(64)]).numpy()
+    def describe(images: Images) -> np.ndarray:
+        return torch.cat([detector.features(some) for some in images.split(64)]).numpy()
 
     options = {"resolution": PX, "batch_size": 1, "cache": False}
     sets = {"flowers": FlowersData(num_items=4 * asked.count, labels="own", **options)}

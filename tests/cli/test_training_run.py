@@ -1,16 +1,25 @@
 """What fails before the first step is told as what it is: the checkpoint's fault, a file's, or nobody's."""
 
 import errno
+import json
 from pathlib import Path
 
 import pytest
 import pytorch_lightning as pl
 import torch
+from omegaconf import OmegaConf
 from torch import nn
 from torch.utils.data import DataLoader
 
-from stylegan.cli.training_run import Parts, fit
-from stylegan.errors import UserError
+from callbacks.control import Deadline, RunControl
+from stylegan.cli import training_run
+from stylegan.cli.plan import Plan
+from stylegan.cli.training_run import Parts, fit, fit_until_done
+from stylegan.distributed.launch import RunProcesses
+from stylegan.distributed.processes import Process
+from stylegan.errors import TrainingUnstableError, UserError
+from stylegan.runs.folder import RunFolder
+from tests.callbacks.tiny_run import tiny_trainer
 
 
 class Straight(pl.LightningModule):
@@ -91,3 +100,33 @@ def test_what_a_callback_of_ones_own_raises_stays_what_it_is(checkpoint, tmp_pat
     with pytest.raises(type(error), match="a bug") as caught:
         fitting(tmp_path, checkpoint, Failing(error))
     assert caught.value is error
+
+
+def test_a_run_that_goes_back_keeps_its_deadline(monkeypatch, tmp_path):
+    class Module:
+        rollbacks, kimg = 0, 0.1
+
+        def went_back(self, times):
+            self.rollbacks = times
+
+    def unstable_once(parts, data, checkpoint, *, resume):
+        if not parts.module.rollbacks:
+            raise TrainingUnstableError("weights are not finite", max_rollbacks=3)
+        return 0
+
+    deadlines = []
+
+    def build_again(config, *, deadline):
+        deadlines.append(deadline)
+        return Parts(tiny_trainer(), Module(), [])
+
+    monkeypatch.setattr(training_run, "fit", unstable_once)
+    monkeypatch.setattr(training_run, "build", build_again)
+    folder = RunFolder(tmp_path)
+    plan = Plan(OmegaConf.create({"resume": "auto"}), folder)
+    parts = Parts(tiny_trainer(), Module(), [])
+    deadline = RunControl.of(parts.trainer).deadline = Deadline("1h")
+    result = fit_until_done(plan, parts, None, RunProcesses(Process()))
+    assert result.exit_code == 0 and deadlines == [deadline]
+    (event,) = [json.loads(line) for line in folder.events.read_text().splitlines()]
+    assert (event["event"], event["rollbacks"], event["reason"]) == ("rollback", 1, "weights are not finite")

@@ -1,6 +1,7 @@
-"""Compare runs in fp32 with runs in bf16: curves as PNG, and a table of how far precisions and seeds are apart.
+r"""Compare runs in fp32 with runs in bf16: curves as PNG, and a table of how far precisions and seeds are apart.
 
-python docs/compare_precision.py --fp32 runs/a0 runs/a1 --bf16 runs/b0 runs/b1 --until_kimg 100 --out precision.png
+python -m benchmarks.studies.compare_precision \
+    --fp32 runs/a0 runs/a1 --bf16 runs/b0 runs/b1 --until_kimg 100 --out precision.png
 
 The runs of a precision differ in their seed. The table is of the second half of the ticks: the mean of each precision,
 their difference, and beside it how far the means of two seeds of one precision differ at the most. The last two columns
@@ -16,7 +17,8 @@ from pathlib import Path
 from statistics import fmean
 
 from PIL import Image, ImageDraw, ImageFont
-from plot_stats import HEIGHT, RIGHT, SCALE, WIDTH, panel
+
+from benchmarks.studies.plot_stats import HEIGHT, RIGHT, SCALE, WIDTH, panel
 
 QUANTITIES = (
     ("loss of D", "Loss/D/loss"),
@@ -78,7 +80,7 @@ def table(runs: Mapping[str, Sequence[Mapping[str, Curve]]], until_kimg: float) 
     return lines
 
 
-def picture(runs: Mapping[str, Sequence[Mapping[str, Curve]]]) -> Image.Image:
+def drawn(runs: Mapping[str, Sequence[Mapping[str, Curve]]]) -> Image.Image:
     image = Image.new("RGB", (WIDTH * SCALE, HEIGHT * len(QUANTITIES) * SCALE), "white")
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(size=14 * SCALE)
@@ -102,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"--{precision}", type=Path, nargs="+", required=True, metavar="RUN", help="run folders"
         )
     parser.add_argument("--until_kimg", type=float, required=True, help="later ticks are left out")
-    parser.add_argument("--out", type=Path, required=True, help="where the picture is written")
+    parser.add_argument("--out", type=Path, required=True, help="the PNG that is written")
     options = parser.parse_args(argv)
     try:
         runs = {
@@ -113,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         parser.error(str(error))
     print("\n".join(lines))
-    picture(runs).save(options.out, optimize=True)
+    drawn(runs).save(options.out, optimize=True)
     return 0
 
 

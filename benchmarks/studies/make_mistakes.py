@@ -1,14 +1,14 @@
-"""Makes the mistakes of docs/mistakes.md and writes down what the commands answer: python docs/make_mistakes.py
+"""Make the mistakes of docs/mistakes.md and write down the answers: `python -m benchmarks.studies.make_mistakes`.
 
 Fails where a mistake gives a traceback, an exit code other than 2, or another number of lines than it has faults.
 """
 
+import argparse
 import contextlib
 import io
 import os
 import shlex
 import signal
-import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,8 +16,7 @@ from pathlib import Path
 
 from PIL import Image
 
-ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "mistakes.md"
+PAGE = Path(__file__).parents[2] / "docs" / "mistakes.md"
 # A mistake that is not refused would train for days.
 LONGEST_SECONDS = 120
 # What the working folder is called on the page.
@@ -178,18 +177,17 @@ def main() -> None:
         prepare(folder)
         rows = [(mistake, lines_of(mistake, folder)) for mistake in MISTAKES]
     PAGE.write_text(
-        "# Mistakes and what they are answered\n\n"
-        "A mistake is answered on stderr by one line a fault, which names the key or the file, the value, and the\n"
-        "nearest right thing or the way out. The exit code is 2, and no folder is left behind. A traceback is a bug\n"
-        "of ours.\n\n"
-        "`python docs/make_mistakes.py` wrote this table by making each of the mistakes. There was a folder `foxes`\n"
-        "of six pictures, `empty` without any, `damaged` with six cut ones, a run `done`, and `cut.ckpt`.\n\n"
-        + table(rows)
-        + "\n",
+        "# Mistakes and their answers\n\n"
+        "A command answers a mistake on stderr with one line a fault, which names the key or the file, the value, and\n"
+        "the nearest right thing or the way out. The exit code is 2, and no folder is left behind. A traceback is a\n"
+        "bug in this project.\n\n"
+        "`python -m benchmarks.studies.make_mistakes` wrote this table by making each of the mistakes. There was a\n"
+        "folder `foxes` of six pictures, `empty` without any, `damaged` with six cut ones, a run `done`, and\n"
+        "`cut.ckpt`.\n\n" + table(rows) + "\n",
         encoding="utf-8",
     )
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     main()
