@@ -141,6 +141,15 @@ def test_free_text_is_text(command):
         assert not key.free_text or "str" in in_yaml(key.type), key.name
 
 
+def test_a_list_that_hydra_checks_has_an_example():
+    """It is shown to whoever types a single value."""
+    closed = [section for section in TRAIN.sections if section.closed or not section.prefix]
+    lists = [key for section in closed for key in section.keys if "list" in str(key.type)]
+    assert {"allow_change", "optim.betas"} <= {key.name for key in lists}
+    for key in lists:
+        assert key.example.startswith("[") or key.name == "resolution", key.name
+
+
 def test_null_is_none_where_null_is_a_type_and_the_preset_would_fill_it_in():
     for key in TRAIN.keys.values():
         if key.null_is_none:
