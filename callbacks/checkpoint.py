@@ -16,7 +16,7 @@ from callbacks.control import RunControl, TrainingModule, check_every_kimg, main
 from stylegan.distributed.collectives import on_rank_zero
 from stylegan.errors import EXIT_TRY_AGAIN
 from stylegan.interop.checkpoint import save_generator
-from stylegan.machine.console import say
+from stylegan.machine.console import warn
 from stylegan.machine.files import is_full_disk, sweep_partials
 from stylegan.runs.checkpoints import delete, expendable, write_checkpoint
 from stylegan.runs.folder import RunFolder, checkpoint_name, checkpoints_in, images_of
@@ -100,7 +100,7 @@ class KimgCheckpoint(Checkpoint):
             if trainer.is_global_zero:
                 if not path.exists():
                     path.with_suffix(".safetensors").unlink(missing_ok=True)
-                say(f"no checkpoint at kimg {module.kimg:.3f}: {error}; free some space; it is tried again")
+                warn(f"no checkpoint at kimg {module.kimg:.3f}: {error}; free some space; it is tried again")
             return False
         if trainer.is_global_zero:
             self._thin(trainer)

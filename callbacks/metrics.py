@@ -22,7 +22,7 @@ from stylegan.evaluation import (
     Watch,
     truncate_records_after,
 )
-from stylegan.machine.console import say
+from stylegan.machine.console import warn
 from stylegan.runs.folder import RunFolder
 from stylegan.training.clock import is_due
 
@@ -113,7 +113,7 @@ class Metrics(RunCallback):
         except ValueError as error:
             # Too few images, or a data module of the user's own: no reason not to train.
             if trainer.is_global_zero:
-                say(f"no metrics: {error}")
+                warn(f"no metrics: {error}")
             return
         if self._owed or (self.at_start and module.images == 0):
             self._evaluate(trainer, module)
@@ -153,7 +153,7 @@ class Metrics(RunCallback):
         if not largest_over_ranks(int(short)):
             return True
         if rank() == 0:
-            say(
+            warn(
                 f"no metrics at kimg {module.kimg:.3f}: the last took {self._cost_sec:.0f} s, more than"
                 f" {self.budget:.0%} of {trained_sec:.0f} s of training; a larger callbacks.metrics.every_kimg or"
                 " budget helps"
@@ -165,7 +165,7 @@ class Metrics(RunCallback):
         if largest_over_ranks(int(not all_finite(module.generator_ema))):
             # A run that goes back to an older checkpoint reaches this iteration again.
             if rank() == 0:
-                say(f"no metrics at kimg {module.kimg:.3f}: weights are not finite")
+                warn(f"no metrics at kimg {module.kimg:.3f}: weights are not finite")
             return
         control = RunControl.of(trainer)
         began_sec = time.monotonic()
@@ -184,7 +184,7 @@ class Metrics(RunCallback):
             for score, names in zip(scores, better, strict=True):
                 self.reports.publish(trainer, module, score, names)
             for line in lines:
-                say(line)
+                warn(line)
         if self.report and (module.is_last or self.best.ends_run):
             on_rank_zero(lambda: self.reports.write_page(trainer, module, self.detectors, watch))
 
@@ -199,13 +199,13 @@ class Metrics(RunCallback):
         except EvaluationStoppedError as stopped:
             self._owed = stopped.by_signal
             if rank() == 0:
-                say(f"the metrics at kimg {module.kimg:.3f} were not finished: {self._reason(module)}")
+                warn(f"the metrics at kimg {module.kimg:.3f} were not finished: {self._reason(module)}")
         except ValueError as error:
             # What one process alone has met keeps the others waiting for it.
             if world() > 1 and not isinstance(error, ScoreError):
                 raise
             if rank() == 0:
-                say(f"no metrics at kimg {module.kimg:.3f}: {error}")
+                warn(f"no metrics at kimg {module.kimg:.3f}: {error}")
         return []
 
     def _reason(self, module: TrainingModule) -> str:

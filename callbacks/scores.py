@@ -28,7 +28,7 @@ from stylegan.evaluation import (
 )
 from stylegan.loggers import log_means
 from stylegan.loggers.rows import RowLogger
-from stylegan.machine.console import going_on_without, say
+from stylegan.machine.console import going_on_without, warn
 from stylegan.runs.folder import RunFolder, checkpoint_name
 
 
@@ -137,7 +137,7 @@ class ScoreReports:
                     precision=module.precision or "fp32",
                 )
         except (EvaluationStoppedError, ValueError) as error:
-            say(f"the report was not finished ({error}); stylegan-evaluate report=true writes it")
+            warn(f"the report was not finished ({error}); stylegan-evaluate report=true writes it")
             return
         with going_on_without("report.html"):
             publish_report(report, self.folder.path, self.folder.path.name)

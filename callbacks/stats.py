@@ -1,9 +1,6 @@
 """Statistics: once every few kimg, a tick, they become one row for the row files and every other logger."""
 
-import os
-import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -12,6 +9,7 @@ import torch
 from callbacks.control import MAINTENANCE, RunCallback, check_every_kimg
 from stylegan.loggers import RowLogger, define_kimg_axis, forget_after, log_means
 from stylegan.machine.console import going_on_without
+from stylegan.machine.memory import resident_bytes
 from stylegan.training.stats import Stat
 
 GIB = 2**30
@@ -135,22 +133,10 @@ def _hand_out(loggers: list[pl.loggers.Logger], row: dict[str, Stat], images: in
 def _resources(device: torch.device) -> dict[str, float]:
     """Memory in 2^30 bytes: of this process, and the GPU's peak since the last call."""
     values = {}
-    memory = _process_memory_bytes()
+    memory = resident_bytes()
     if memory is not None:
         values["Resources/cpu_mem_gb"] = memory / GIB
     if device.type == "cuda":
         values["Resources/peak_gpu_mem_gb"] = torch.cuda.max_memory_allocated(device) / GIB
         torch.cuda.reset_peak_memory_stats(device)
     return values
-
-
-def _process_memory_bytes() -> int | None:
-    """Resident memory now (Linux) or at its peak (macOS); None where the standard library cannot tell."""
-    statm = Path("/proc/self/statm")
-    if statm.exists():
-        return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    if sys.platform == "darwin":
-        import resource
-
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return None

@@ -1,7 +1,7 @@
-"""Which pixels: data modules for pictures in folders and zips, and for the flowers of our own."""
+"""Which pixels: data modules for images in folders and zips, and for the flowers of our own."""
 
-from datamodules.flowers_data import FlowersData
-from datamodules.folder_data import FolderData
+from datamodules.flowers import FlowersData
+from datamodules.folder import FolderData
 from datamodules.image_datamodule import ImageDataModule
 from datamodules.sampler import ResumableSampler
 

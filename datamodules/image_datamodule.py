@@ -1,5 +1,6 @@
-"""The LightningDataModule: a set of images, dealt from where the training is."""
+"""Image data module: a set of images as batches, from where the training is; and the ranges of its options."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
@@ -11,38 +12,42 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from datamodules.caching import check_cache, keep_pixels
 from datamodules.datasets import ImageDataset, XFlipped
-from datamodules.datasets.choice import split
+from datamodules.datasets.image_dataset import split
+from datamodules.datasets.pixel_memory import check_cache, pixel_memory_for
 from datamodules.loader import make_loader
-from datamodules.option_checks import check_fraction, check_seconds, check_true_or_false, check_whole
 from datamodules.sampler import ResumableSampler
 from stylegan.machine.process import usable_cores
 from stylegan.sizes import Size, parse_size
 
-# Keeps the choice of pictures to show apart from other draws under the same seed.
+# Keeps the choice of images to show apart from other draws under the same seed.
 _PREVIEW_STREAM = int.from_bytes(b"show", "big")
-
 # Fewer than these, and a discriminator learns them by heart unless something is done about it.
-_FEW_PICTURES = 1000
+_FEW_IMAGES = 1000
 _LABELS_AT_ONCE = 4096
 
 
 class ImageDataModule(pl.LightningDataModule, ABC):
-    """Deals batches (uint8 [N,C,H,W], float32 [N,K]) for ever; a subclass says which set in `open_dataset`.
+    """Batches (uint8 [N,C,H,W], float32 [N,K]) without end; a subclass says of which set in `open_dataset`.
 
     The order is a function of the seed and the images seen, which the training module counts in
-    `images_seen`: with the same seed a resumed run is dealt what an uninterrupted one would be, with any
+    `images_seen`: with the same seed a resumed run gets the batches of an uninterrupted one, with any
     number of workers.
 
-    Args: resolution: px a side, or [height, width]; None where the set says it itself;
-      channels: 1 = grey, 2 = grey and alpha, 3 = RGB, 4 = RGB and alpha, or more; batch_size: of all devices
-      together; xflip: double the set by left-right flips; balanced: deal each class equally often;
-      val_fraction: share of the items that are held out; cache: True = keep images in memory once they are read,
-      "auto" = do so where a quarter of the free memory is enough; devices: of this machine, which share that
-      quarter, or a list of them; workers: processes that read, 0 = none, None = 0 on a CPU, and beside a GPU 3, or as
-      many as there are cores;
-      worker_timeout_sec: how long they may take for a batch before they are started anew, None = for ever.
+    Args:
+        resolution: px a side, or [height, width]; None where the set says it itself.
+        channels: 1 = grey, 2 = grey and alpha, 3 = RGB, 4 = RGB and alpha, or more.
+        batch_size: of all devices together.
+        seed: of the order and of every choice among the items.
+        xflip: double the set by left-right flips.
+        balanced: each class equally often.
+        val_fraction: share of the items that are held out.
+        cache: True = keep images in memory once they are read, "auto" = do so where a quarter of the free memory is
+            enough.
+        devices: of this machine, which share that quarter, or a list of them.
+        workers: processes that read, 0 = none, None = 0 on a CPU, and beside a GPU 3, or as many as there are cores.
+        worker_timeout_sec: how long they may take for a batch before they are started again, None = for ever.
+
     After `setup`: `dataset`, `num_items` (flips included), `size`, `label_width` (0 = no labels), `label_kind`,
       `label_names`, `fingerprint`, `validation` (the items held out, without flips, or None) and `notes`,
       each a line that a person should read before training.
@@ -66,15 +71,15 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     ):
         super().__init__()
         self._size = None if resolution is None else _sized(resolution)
-        check_whole("data.channels", channels, at_least=1)
+        check_whole("channels", channels, at_least=1)
         check_whole("batch_size", batch_size, at_least=1)
         check_whole("seed", seed, at_least=0)
-        check_true_or_false("data.xflip", xflip)
-        check_true_or_false("data.balanced", balanced)
-        check_fraction("data.val_fraction", val_fraction)
+        check_true_or_false("xflip", xflip)
+        check_true_or_false("balanced", balanced)
+        check_fraction("val_fraction", val_fraction)
         if workers is not None:
-            check_whole("data.workers", workers, at_least=0)
-        check_seconds("data.worker_timeout_sec", worker_timeout_sec)
+            check_whole("workers", workers, at_least=0)
+        check_seconds("worker_timeout_sec", worker_timeout_sec)
         self.resolution = resolution
         self.channels = channels
         self.batch_size = batch_size
@@ -106,15 +111,16 @@ class ImageDataModule(pl.LightningDataModule, ABC):
                 f"data.balanced=true needs exactly one class for each picture, and the labels are "
                 f"{dataset.label_kind}; use data.balanced=false"
             )
-        if len(dataset) < _FEW_PICTURES:
-            self.notes.append(_few_pictures(len(dataset), self.xflip))
-        self.notes += keep_pixels(
-            dataset,
+        if len(dataset) < _FEW_IMAGES:
+            self.notes.append(_few_images(len(dataset), self.xflip))
+        dataset.memory, notes = pixel_memory_for(
+            len(dataset),
             cache=self.cache,
             shape=(self.channels, *self.size),
             devices=self.devices,
             workers=self._num_workers(),
         )
+        self.notes += notes
         # Last, so that what failed is not taken for set up.
         self.validation = validation
         self.dataset = XFlipped(dataset) if self.xflip else dataset
@@ -161,7 +167,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
 
     @cached_property
     def label_items(self) -> Tensor:
-        """Items whose labels, drawn with equal chances, are as frequent as those dealt: int64 [m].
+        """Items whose labels, drawn with equal chances, are as frequent as those of the batches: int64 [m].
 
         All items; with `balanced` one of each class.
         """
@@ -248,12 +254,14 @@ class ImageDataModule(pl.LightningDataModule, ABC):
 
 def _sized(resolution: int | Sequence[int]) -> Size:
     if isinstance(resolution, bool):
-        raise ValueError(f"resolution={resolution} is no size; try resolution=64")
+        raise ValueError(f"resolution must be a size in px, got {resolution}; try 64")
     listed = isinstance(resolution, Sequence) and not isinstance(resolution, str)
     try:
         return parse_size(list(resolution) if listed else resolution)
     except ValueError as error:
-        raise ValueError(f"resolution={resolution} does not work: {error}") from error
+        raise ValueError(
+            f"resolution must be a size that networks draw, got {resolution}: {error}"
+        ) from error
 
 
 def _counted(devices: int | str | Sequence[int]) -> int:
@@ -261,13 +269,50 @@ def _counted(devices: int | str | Sequence[int]) -> int:
     if isinstance(devices, Sequence) and not isinstance(devices, str):
         return len(devices)
     count = int(devices) if str(devices).isdecimal() else devices
-    check_whole("data.devices", count, at_least=1)
+    check_whole("devices", count, at_least=1)
     return count
 
 
-def _few_pictures(count: int, xflip: bool) -> str:
+def _few_images(count: int, xflip: bool) -> str:
     flips = "" if xflip else ", data.xflip=true where mirrored pictures are right"
     return (
-        f"{count} pictures are fewer than {_FEW_PICTURES}: expect variations of them rather than new ones, and watch "
+        f"{count} pictures are fewer than {_FEW_IMAGES}: expect variations of them rather than new ones, and watch "
         f"for copies; what helps: more pictures, ada=adaptive (the default){flips}"
     )
+
+
+def check_whole(name: str, value: int, at_least: int) -> None:
+    """Raises ValueError unless the argument is a whole number and large enough."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
+        raise ValueError(
+            f"{name} must be a whole number of at least {at_least}, got {value!r}; try {at_least}"
+        )
+
+
+def check_true_or_false(name: str, value: bool) -> None:
+    """Raises ValueError unless the argument is one of these two."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} must be true or false, got {value!r}")
+
+
+def check_fraction(name: str, value: float) -> None:
+    """Raises ValueError unless the argument is at least 0 and below 1."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1:
+        raise ValueError(f"{name} must be a number from 0 to less than 1, got {value!r}; try 0.1")
+
+
+def check_seconds(name: str, value: float | None) -> None:
+    """Raises ValueError unless the argument is a time above 0, or None for none."""
+    if value is None:
+        return
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
+        raise ValueError(f"{name} must be seconds above 0, or null for no limit, got {value!r}; try 300")
+
+
+def check_patterns(name: str, value: Sequence[str] | str | None) -> list[str]:
+    """The patterns of an argument, of which one may stand alone. Raises: ValueError for anything but texts."""
+    patterns = [value] if isinstance(value, str) else list(value or ())
+    for pattern in patterns:
+        if not isinstance(pattern, str | int) or isinstance(pattern, bool) or pattern == "":
+            raise ValueError(f"{name} must be a list of names or globs, got {value!r}; try [cats,*.png]")
+    return [str(pattern) for pattern in patterns]

@@ -1,4 +1,4 @@
-"""The order in which items are dealt: infinite, and a pure function of (seed, position)."""
+"""Sampler: the order of the items, infinite and a pure function of (seed, position)."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,20 +11,26 @@ _BALANCED_STREAM = int.from_bytes(b"bala", "big")
 
 
 class ResumableSampler(Sampler[list[int]]):
-    """Deals batches of indices for ever; a `batch_sampler` without length.
+    """Batches of indices without end; a `batch_sampler` without length.
 
-    Position j of the stream lies in epoch j // n, and is dealt that epoch's permutation at j % n. Batches cut
-    the stream wherever they fall, also across epochs, and the next run goes on at any position: nothing has
+    Position j of the stream lies in epoch j // n and gets item j % n of that epoch's permutation. Batches cut
+    the stream wherever they fall, also across epochs, and a run resumes at any position: nothing has
     to be saved. With several ranks, rank r takes the positions r, r + world, ... of every batch, so that the
-    ranks together deal what one alone would.
+    ranks together read what one alone would.
 
-    With `groups` the stream is dealt in rounds: each takes one item of every group, in an order of its own, and
+    With `groups` the stream comes in rounds: each takes one item of every group, in an order of its own, and
     round r takes item r mod m of a permutation of the group's m items keyed by r // m.
 
-    Args: num_items n; batch_size: of all ranks together; start: the first position (images seen);
-      groups: indices of the items of each group, none empty; None = no groups.
+    Args:
+        num_items: n.
+        batch_size: of all ranks together.
+        seed: of the orders.
+        start: the first position (images seen).
+        rank, world: which of how many processes this is.
+        groups: indices of the items of each group, none empty; None = no groups.
+
     `passed_batches`: so many batches after `start` the next pass begins; 0 unless it is set.
-    Raises: ValueError for a batch that the ranks cannot share equally.
+    Raises: ValueError for a batch that the ranks cannot split equally.
     """
 
     def __init__(
@@ -39,9 +45,7 @@ class ResumableSampler(Sampler[list[int]]):
         groups: Sequence[np.ndarray] | None = None,
     ):
         if batch_size % world:
-            raise ValueError(
-                f"batch_size {batch_size} cannot be shared by {world} devices; make it a multiple of {world}"
-            )
+            raise ValueError(f"batch_size must be a multiple of the {world} devices, got {batch_size}")
         self.num_items = num_items
         self.batch_size = batch_size
         self.seed = seed
@@ -61,18 +65,18 @@ class ResumableSampler(Sampler[list[int]]):
             position += self.batch_size
 
     def indices(self, positions: np.ndarray) -> np.ndarray:
-        """Indices dealt at ascending positions: int64 [n] -> int64 [n]."""
+        """Indices at ascending positions: int64 [n] -> int64 [n]."""
         if self.groups is not None:
             return np.array([self._in_turn(int(position)) for position in positions], dtype=np.int64)
         epochs, places = np.divmod(positions, self.num_items)
-        dealt = np.empty_like(places)
+        indices = np.empty_like(places)
         for epoch in range(epochs[0], epochs[-1] + 1):
             here = epochs == epoch
-            dealt[here] = self._order((_STREAM,), epoch, self.num_items)[places[here]]
-        return dealt
+            indices[here] = self._order((_STREAM,), epoch, self.num_items)[places[here]]
+        return indices
 
     def _in_turn(self, position: int) -> int:
-        """The index dealt at a position, where the groups take turns."""
+        """The index at a position, where the groups take turns."""
         turn, place = divmod(position, len(self.groups))
         group = int(self._order((_BALANCED_STREAM,), turn, len(self.groups))[place])
         members = self.groups[group]

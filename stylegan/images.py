@@ -1,4 +1,4 @@
-"""The pixel convention: uint8 in 0..255 on disk and in batches, float32 in [-1, 1] for the networks."""
+"""Images: uint8 in 0..255 on disk and in batches, float32 in [-1, 1] for the networks; PNG files with text."""
 
 import os
 from collections.abc import Mapping
@@ -61,8 +61,9 @@ def on_white(images: Tensor) -> Tensor:
 def save_png(path: str | os.PathLike, image: Tensor, text: Mapping[str, str] | None = None) -> None:
     """Write a PNG that is whole or not there at all.
 
-    Args: image: uint8 [C,H,W], C = 1 grey, 2 grey + alpha, 3 RGB, 4 RGBA; text: stored beside the pixels
-      under Latin-1 keywords of at most 79 characters; the values may be any text.
+    Args:
+        image: uint8 [C,H,W], C = 1 grey, 2 grey + alpha, 3 RGB, 4 RGBA.
+        text: stored beside the pixels under Latin-1 keywords of at most 79 characters; the values may be any text.
     Raises: ValueError for another dtype or shape; OSError where the folder cannot be written.
     """
     if image.dtype != torch.uint8 or image.ndim != 3 or image.shape[0] not in _PNG_MODES:
@@ -75,15 +76,15 @@ def save_png(path: str | os.PathLike, image: Tensor, text: Mapping[str, str] | N
         if value.isascii():
             chunks.add_text(key, value)
         else:
-            # Names of files may hold bytes that are no text; they must not keep a picture from being saved.
+            # Names of files may hold bytes that are no text; they must not keep an image from being saved.
             chunks.add_itxt(key, value.encode("utf-8", "backslashreplace").decode("utf-8"))
     pixels = image.detach().cpu().permute(1, 2, 0).contiguous()
-    picture = Image.frombytes(_PNG_MODES[image.shape[0]], pixels.shape[1::-1], pixels.numpy().tobytes())
+    pillow_image = Image.frombytes(_PNG_MODES[image.shape[0]], pixels.shape[1::-1], pixels.numpy().tobytes())
     with replacing(path, durable=False) as file:
-        picture.save(file, format="PNG", pnginfo=chunks)
+        pillow_image.save(file, format="PNG", pnginfo=chunks)
 
 
 def read_png_text(path: str | os.PathLike) -> dict[str, str]:
-    """The text stored in a PNG. Raises: OSError where there is no such file, or it is no picture."""
+    """The text stored in a PNG. Raises: OSError where there is no such file, or it is no image."""
     with Image.open(path, formats=("PNG",)) as image:
         return {key: str(value) for key, value in image.text.items()}

@@ -12,11 +12,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.trainer.connectors.accelerator_connector import _AcceleratorConnector
-from torch._utils import ExceptionWrapper
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.data import DataLoader
-from torch.utils.data._utils.signal_handling import _remove_worker_pids
-from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from stylegan.distributed.strategy import FlatStrategy
 
@@ -234,30 +230,6 @@ def test_a_mode_is_shown_each_kernel():
     with Seen() as seen:
         torch.ones(2) + 1
     assert torch.ops.aten.add in seen.packets
-
-
-def test_an_error_of_a_worker_is_raised_again():
-    try:
-        raise KeyError("lost")
-    except KeyError:
-        wrapped = ExceptionWrapper(where="in a worker")
-    with pytest.raises(KeyError, match="in a worker"):
-        wrapped.reraise()
-
-
-def test_workers_can_be_watched_and_ended():
-    assert list(inspect.signature(_MultiProcessingDataLoaderIter._try_get_data).parameters) == [
-        "self",
-        "timeout",
-    ]
-    batches = _MultiProcessingDataLoaderIter(DataLoader(range(4), num_workers=1))
-    assert batches._worker_pids_set
-    _remove_worker_pids(id(batches))
-    batches._worker_pids_set = False
-    (worker,) = batches._workers
-    assert worker.is_alive() and batches._try_get_data(timeout=60)[0]
-    batches._shutdown_workers()
-    assert not worker.is_alive()
 
 
 def test_lightning_tells_other_processes_of_a_signal_by_two_functions():

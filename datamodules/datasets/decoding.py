@@ -1,4 +1,4 @@
-"""From an encoded picture of any kind and size to pixels: upright, cropped, resized, with the channels asked for.
+"""Decoding: an encoded image of any kind and size to pixels, upright, cropped, resized, with the channels asked for.
 
 Channels: 1 = grey, 2 = grey and alpha, 3 = RGB, 4 = RGB and alpha; 5 and more come as arrays only.
 """
@@ -13,11 +13,11 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-Size = tuple[int, int]  # height, width in px
+from stylegan.sizes import Size
 
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 ARRAY_SUFFIXES = (".npy",)
-MOST_PICTURE_CHANNELS = 4
+MOST_IMAGE_CHANNELS = 4
 # Pillow knows more, some of which start other programs; what is not listed is refused by its content.
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
@@ -55,20 +55,21 @@ def reason_of(error: Exception) -> str:
 
 def suffixes_for(channels: int) -> tuple[str, ...]:
     """The ends of the names of files that can hold so many channels."""
-    return PICTURE_SUFFIXES if channels <= MOST_PICTURE_CHANNELS else ARRAY_SUFFIXES
+    return IMAGE_SUFFIXES if channels <= MOST_IMAGE_CHANNELS else ARRAY_SUFFIXES
 
 
-def decode_picture(data: bytes, *, size: Size, channels: int) -> np.ndarray:
+def decode_image(data: bytes, *, size: Size, channels: int) -> np.ndarray:
     """Decode, turn as EXIF says, crop to the centre, resize by Lanczos where the size differs.
 
     The crop is the largest centred rectangle of the aspect asked for. With channels 1 and 3 transparency is
     put on white, with 2 and 4 it is kept, and what has none is opaque. 16 bits a channel become 8 over
     their whole range: 65535 becomes 255. Of several frames or pages the first counts.
 
-    Args: data: an encoded picture, or with 5 channels and more a `.npy` file of uint8 [H,W,C].
+    Args:
+        data: an encoded image, or with 5 channels and more a `.npy` file of uint8 [H,W,C].
     Returns: uint8 [channels, *size].  Raises: one of `UNREADABLE` where the data are damaged.
     """
-    if channels > MOST_PICTURE_CHANNELS:
+    if channels > MOST_IMAGE_CHANNELS:
         return _fit_planes(_read_array(io.BytesIO(data), channels), size)
     with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
         ImageOps.exif_transpose(image, in_place=True)
@@ -80,13 +81,14 @@ def decode_picture(data: bytes, *, size: Size, channels: int) -> np.ndarray:
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
-def measure_picture(stream: BinaryIO, *, channels: int, whole: bool) -> Size:
-    """Height and width of an encoded picture once it is upright.
+def measure_image(stream: BinaryIO, *, channels: int, whole: bool) -> Size:
+    """Height and width of an encoded image once it is upright.
 
-    Args: whole: decode all of it, which finds nearly every damage; else only the header is read.
+    Args:
+        whole: decode all of it, which finds nearly every damage; else only the header is read.
     Raises: one of `UNREADABLE` where what was read is damaged.
     """
-    if channels > MOST_PICTURE_CHANNELS:
+    if channels > MOST_IMAGE_CHANNELS:
         height, width, _ = _read_array(stream, channels).shape
         return height, width
     with Image.open(stream, formats=_FORMATS) as image:
@@ -100,7 +102,7 @@ def measure_picture(stream: BinaryIO, *, channels: int, whole: bool) -> Size:
 
 
 def _with_channels(image: Image.Image, channels: int) -> Image.Image:
-    """The picture in 8 bits a channel, its transparency on white or kept."""
+    """The image in 8 bits a channel, its transparency on white or kept."""
     transparent = image.has_transparency_data
     if image.mode.startswith("I"):
         image = _narrowed(image)
@@ -115,7 +117,7 @@ def _with_channels(image: Image.Image, channels: int) -> Image.Image:
 
 
 def _narrowed(image: Image.Image) -> Image.Image:
-    """16-bit grey in 8 bits: Pillow's own conversion clips, which turns such pictures white."""
+    """16-bit grey in 8 bits: Pillow's own conversion clips, which turns such images white."""
     wide = np.asarray(image).astype(np.float32)
     grey = Image.fromarray((np.clip(wide, 0, 65535) / 257 + 0.5).astype(np.uint8))
     key = image.info.get("transparency")

@@ -1,24 +1,25 @@
-"""Flowers: a procedural picture set of our own, drawn on demand, at any size.
+"""Flowers: a procedural set of images of our own, drawn on demand, at any size.
 
 A flower is a rosette of 3 to 8 petals around a disc, seen from above on a soft background; its class is
 the number of petals. All of its numbers follow from (seed, index) and live in continuous coordinates, so
 that one flower looks the same at every resolution, up to sampling.
 
-Coordinates: the largest centred square of the picture spans [-1, 1] in x and y, y downwards, and the ground
-goes on around it; lengths are in these units, angles in radians, colours RGB in [0, 1]. Arrays are float32,
-H and W are the sides of the canvas in samples.
-"""
+Coordinates: the largest centred square of the image spans [-1, 1] in x and y, y downwards, and the ground
+continues around it; lengths are in these units, angles in radians, colours RGB in [0, 1]. Arrays are float32,
+H and W are the sides of the canvas in samples."""
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+
+from datamodules.datasets.image_dataset import ImageDataset
 
 MIN_PETALS, MAX_PETALS = 3, 8
 NUM_CLASSES = MAX_PETALS - MIN_PETALS + 1
-
 # Keeps the flowers' random numbers apart from other draws under the same seed.
 _STREAM = int.from_bytes(b"flow", "big")
-
 # Petals: colour at the base, colour at the tip.
 _PETALS = np.array(
     [
@@ -87,7 +88,7 @@ def grow(seed: int, index: int) -> Flower:
     rng = np.random.default_rng([seed, _STREAM, index])
     petals = petals_of(index)
     length = rng.uniform(0.78, 0.9)
-    slack = 0.3 * (0.94 - length)  # keeps the tips inside the picture
+    slack = 0.3 * (0.94 - length)  # keeps the tips inside the image
 
     def colours(palette: np.ndarray, wobble: float) -> np.ndarray:
         chosen = palette[rng.integers(len(palette))]
@@ -118,21 +119,26 @@ def grow(seed: int, index: int) -> Flower:
 
 
 def paint(flower: Flower, size: int | tuple[int, int]) -> np.ndarray:
-    """Draw a flower on its ground. Args: size: height and width in px, or both as one. Returns: uint8 [3,H,W]."""
+    """Draw a flower on its ground.
+
+    Args:
+        size: height and width in px, or both as one.
+    Returns: uint8 [3,H,W].
+    """
     return _to_bytes(_draw(flower, size, grounded=True)[:3])
 
 
 def cut_out(flower: Flower, size: int | tuple[int, int]) -> np.ndarray:
     """Draw a flower without ground. Returns: uint8 [4,H,W], RGB and alpha; white where nothing is visible."""
-    picture = _draw(flower, size, grounded=False)
+    image = _draw(flower, size, grounded=False)
     # Colours were laid on black, which is alpha times the colour: dividing leaves no dark rim.
-    alpha = picture[3]
-    colour = np.where(alpha > 1 / 512, picture[:3] / np.maximum(alpha, np.float32(1 / 512)), 1)
+    alpha = image[3]
+    colour = np.where(alpha > 1 / 512, image[:3] / np.maximum(alpha, np.float32(1 / 512)), 1)
     return _to_bytes(np.concatenate([colour, alpha[None]]))
 
 
-def _to_bytes(picture: np.ndarray) -> np.ndarray:
-    return (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
+def _to_bytes(image: np.ndarray) -> np.ndarray:
+    return (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
 def _draw(flower: Flower, size: int | tuple[int, int], *, grounded: bool) -> np.ndarray:
@@ -146,22 +152,22 @@ def _draw(flower: Flower, size: int | tuple[int, int], *, grounded: bool) -> np.
         (np.arange(length * finer, dtype=np.float32) + 0.5) * pixel - np.float32(length / side)
         for length in (height, width)
     )
-    picture = np.zeros((4, height * finer, width * finer), np.float32)
+    image = np.zeros((4, height * finer, width * finer), np.float32)
     if grounded:
-        picture[:3] = _ground(flower, across, down)
+        image[:3] = _ground(flower, across, down)
     radius, angle = _polar(flower, across, down)
-    _lay_petals(flower, picture, radius, angle, pixel)
-    _lay_disc(flower, picture, radius, angle, pixel)
+    _lay_petals(flower, image, radius, angle, pixel)
+    _lay_disc(flower, image, radius, angle, pixel)
     if finer == 2:
-        rows = picture[:, 0::2] + picture[:, 1::2]
-        picture = (rows[:, :, 0::2] + rows[:, :, 1::2]) * np.float32(0.25)
-    return picture
+        rows = image[:, 0::2] + image[:, 1::2]
+        image = (rows[:, :, 0::2] + rows[:, :, 1::2]) * np.float32(0.25)
+    return image
 
 
-def _lay(picture: np.ndarray, colour: np.ndarray, cover: np.ndarray) -> None:
-    """Puts a colour [3,H,W] over a picture [4,H,W] where it covers it, [H,W] in [0, 1]."""
-    picture[:3] += (colour - picture[:3]) * cover
-    picture[3] += (1 - picture[3]) * cover
+def _lay(image: np.ndarray, colour: np.ndarray, cover: np.ndarray) -> None:
+    """Puts a colour [3,H,W] over an image [4,H,W] where it covers it, [H,W] in [0, 1]."""
+    image[:3] += (colour - image[:3]) * cover
+    image[3] += (1 - image[3]) * cover
 
 
 def _mix(ends: np.ndarray, share: np.ndarray) -> np.ndarray:
@@ -191,7 +197,7 @@ def _polar(flower: Flower, across: np.ndarray, down: np.ndarray) -> tuple[np.nda
     return np.sqrt(x * x + y * y), np.arctan2(y, x) - np.float32(flower.rotation)
 
 
-def _lay_petals(flower: Flower, picture: np.ndarray, radius, angle, pixel: np.float32) -> None:
+def _lay_petals(flower: Flower, image: np.ndarray, radius, angle, pixel: np.float32) -> None:
     step = 2 * np.pi / flower.petals
     nearest = np.rint(angle / np.float32(step))
     angle = angle - nearest * np.float32(step)
@@ -204,14 +210,14 @@ def _lay_petals(flower: Flower, picture: np.ndarray, radius, angle, pixel: np.fl
         reached.append(_petal(flower, radius, turned, flower.lengths[which]))
     # A soft round shadow on the ground sets pale flowers off pale grounds.
     span = np.square(radius / flower.lengths.max())
-    picture[:3] *= 1 - np.float32(0.22) * np.exp(-np.square(span))
+    image[:3] *= 1 - np.float32(0.22) * np.exp(-np.square(span))
     fine = max(0.0, 1 - float(pixel) / (0.12 * flower.half_width))
     for distance, along, aside in reached:
         crease = np.exp(-np.square(aside * np.float32(3.5))) * (1 - along)
         veins = np.float32(0.05 * fine) * np.cos(aside * np.float32(7 * np.pi))
         shade = 1 - np.float32(0.30) * crease - np.float32(0.16) * np.square(aside) - veins
         colour = _mix(flower.petal_colours, along) * shade
-        _lay(picture, colour, _cover(distance, pixel))
+        _lay(image, colour, _cover(distance, pixel))
 
 
 def _petal(flower: Flower, radius, angle, length) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -235,14 +241,67 @@ def _petal(flower: Flower, radius, angle, length) -> tuple[np.ndarray, np.ndarra
     return distance, along, np.minimum(v / half_width, 1)
 
 
-def _lay_disc(flower: Flower, picture: np.ndarray, radius, angle, pixel: np.float32) -> None:
+def _lay_disc(flower: Flower, image: np.ndarray, radius, angle, pixel: np.float32) -> None:
     rim = np.float32(flower.disc_radius)
     place = radius / rim
-    picture[:3] *= 1 - np.clip(np.float32(1.35) - place, 0, np.float32(0.35))  # its shadow on the petals
+    image[:3] *= 1 - np.clip(np.float32(1.35) - place, 0, np.float32(0.35))  # its shadow on the petals
     # Two families of spirals cross, as seeds do; only where there are pixels enough to show them.
     fine = max(0.0, 1 - float(pixel) / (0.12 * flower.disc_radius))
     turn = np.float32(7) * np.sqrt(place)
     seeds = np.cos(13 * angle + turn) * np.cos(8 * angle - turn)
     share = np.minimum(place * place, 1)
     colour = _mix(flower.disc_colours, share) * (1 + np.float32(0.16 * fine) * seeds)
-    _lay(picture, colour, _cover(rim - radius, pixel))
+    _lay(image, colour, _cover(rim - radius, pixel))
+
+
+class FlowersDataset(ImageDataset):
+    """The flowers 0 .. num_items-1 of a seed.
+
+    Args:
+        size: height and width in px.
+        channels: 3 = RGB, 1 = luma, both on the ground; 4 and 2 = the same with an alpha, and no ground.
+        labelled: one-hot number of petals, or no label.
+    """
+
+    def __init__(self, *, seed: int, num_items: int, size: tuple[int, int], channels: int, labelled: bool):
+        self.seed = seed
+        self.num_items = num_items
+        self.size = size
+        self.channels = channels
+        if labelled:
+            self.label_width, self.label_kind = NUM_CLASSES, "classes"
+            self.label_names = [f"{petals} petals" for petals in range(MIN_PETALS, MAX_PETALS + 1)]
+
+    def __len__(self) -> int:
+        return self.num_items
+
+    def image(self, index: int) -> torch.Tensor:
+        draw = cut_out if self.channels in (2, 4) else paint
+        image = draw(grow(self.seed, index), self.size)
+        if self.channels <= 2:
+            # Rec. 601 luma in 16-bit fixed point; the weights sum to 2^16, so white stays white.
+            red, green, blue = image[:3].astype(np.uint32)
+            luma = ((19595 * red + 38470 * green + 7471 * blue + 32768) >> 16).astype(np.uint8)
+            image = np.concatenate([luma[None], image[3:]])
+        return torch.from_numpy(image)
+
+    def labels(self, indices: torch.Tensor) -> torch.Tensor:
+        if not self.label_width:
+            return super().labels(indices)
+        classes = petals_of(indices) - MIN_PETALS
+        return torch.nn.functional.one_hot(classes, NUM_CLASSES).to(torch.float32)
+
+    def fingerprint(self) -> str:
+        """Of the numbers that flowers are drawn by, the same at every size."""
+        grown = [vars(grow(self.seed, index)).values() for index in range(min(self.num_items, 64))]
+        # Rounded: the last digits of tan() and the like are each machine's own.
+        numbers = [[np.round(value, 5).tolist() for value in flower] for flower in grown]
+        text = repr(["flowers", self.seed, self.num_items, self.label_width, numbers])
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def content_digest(self) -> str:
+        """Of the numbers, the size, and some images, which tell of a change in how all are painted."""
+        digest = hashlib.blake2b(f"{self.fingerprint()} {self.size}".encode(), digest_size=16)
+        for index in range(min(self.num_items, 16)):
+            digest.update(self.image(index).numpy().tobytes())
+        return digest.hexdigest()

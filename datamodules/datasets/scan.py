@@ -1,26 +1,35 @@
-"""One look at every file of a set before it is trained on: what can be read, how large, and its checksum."""
+"""Scan: one look at every file of a set before it is trained on (what can be read, how large, its checksum), and the
+findings kept for the next run."""
 
-import sys
+import hashlib
+import os
+import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 from pytorch_lightning.utilities import rank_zero_only
 
-from datamodules.datasets.decoding import UNREADABLE, Size, measure_picture, reason_of
-from datamodules.datasets.folder import FolderFiles
-from datamodules.datasets.scan_cache import ScanCache
-from datamodules.datasets.zip_file import ZipFiles
+from datamodules.datasets.decoding import UNREADABLE, measure_image, reason_of
+from datamodules.datasets.files import FolderFiles, ZipFiles
+from stylegan.machine.console import say
 from stylegan.machine.process import usable_cores
+from stylegan.sizes import Size
 
-# Sets of up to so many pictures are decoded once before the start, so that it can name every damaged file.
+# Sets of up to so many images are decoded once before the start, so that it can name every damaged file.
 # Of larger ones, where that takes many minutes, the headers are read; the rest shows when it is trained on.
 MOST_DECODED = 5000
-
 _QUIET_SECONDS, _EVERY_SECONDS = 2.0, 10.0
 _CHUNK = 64
+# Counted up when something is found in another way, so that older findings are not believed.
+_FORMAT = 1
+Stamps = Mapping[str, tuple[int, int]]
+Row = tuple[int, int, int, str]  # height, width, checksum, fault
 
 Item = TypeVar("Item")
 
@@ -34,12 +43,62 @@ class Facts:
     fault: str = ""
 
 
+class ScanCache:
+    """Findings about the files of one place; a file counts as known while its stamp is the same.
+
+    What cannot be read or written is done without: the cache saves time, nothing else.
+
+    Args:
+        folder: where findings are kept, None = nowhere.
+        place: what tells them from those of other places.
+    """
+
+    def __init__(self, folder: Path | None, place: Iterable[object]):
+        digest = hashlib.blake2b(repr([_FORMAT, *map(str, place)]).encode(), digest_size=12).hexdigest()
+        self.path = folder / f"{digest}.npz" if folder is not None else None
+
+    def load(self, stamps: Stamps) -> dict[str, Row]:
+        """What is known of the files that still have the stamps they were seen with."""
+        if self.path is None:
+            return {}
+        try:
+            with np.load(self.path, allow_pickle=False) as stored:
+                names, faults = (_unpacked(stored[key]) for key in ("names", "faults"))
+                numbers = stored["numbers"].tolist()
+            rows = zip(names, numbers, faults, strict=True)
+            return {
+                name: (height, width, checksum, fault)
+                for name, (*stamp, height, width, checksum), fault in rows
+                if stamps.get(name) == tuple(stamp)
+            }
+        except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile):
+            return {}
+
+    def save(self, stamps: Stamps, rows: Mapping[str, Row]) -> None:
+        """Keeps the findings, in place of those before."""
+        if self.path is None:
+            return
+        numbers = np.array([(*stamps[name], *rows[name][:3]) for name in rows], dtype=np.int64)
+        temporary = None
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self.path.parent, suffix=".part", delete=False) as file:
+                temporary = file.name
+                faults = [row[3] for row in rows.values()]
+                np.savez(file, names=_packed(rows), faults=_packed(faults), numbers=numbers)
+            os.replace(temporary, self.path)
+        except OSError:
+            if temporary is not None:
+                Path(temporary).unlink(missing_ok=True)
+
+
 def scan(
     files: FolderFiles | ZipFiles, names: Sequence[str], *, channels: int, whole: bool, cache: ScanCache
 ) -> dict[str, Facts]:
     """Facts of the files `names`; those that are as the cache knows them are not read again.
 
-    Args: whole: decode each, which finds nearly every damage; else read the headers.
+    Args:
+        whole: decode each, which finds nearly every damage; else read the headers.
     """
     known = {
         name: Facts((height, width), checksum, fault)
@@ -62,7 +121,7 @@ def _look(files: FolderFiles | ZipFiles, name: str, *, channels: int, whole: boo
         if files.stamps[name][0] == 0:
             return Facts((0, 0), checksum, "it is empty")
         with files.open(name) as stream:
-            return Facts(measure_picture(stream, channels=channels, whole=whole), checksum)
+            return Facts(measure_image(stream, channels=channels, whole=whole), checksum)
     except UNREADABLE as error:
         return Facts((0, 0), checksum, reason_of(error))
 
@@ -97,4 +156,13 @@ def _with_progress(items: Iterable[Item], total: int) -> Iterator[Item]:
 
 @rank_zero_only
 def _say(line: str) -> None:
-    print(line, file=sys.stdout, flush=True)
+    say(line)
+
+
+def _packed(words: Iterable[str]) -> np.ndarray:
+    """Texts without NUL as one array of bytes: far quicker to read than many small ones."""
+    return np.array(bytearray("\0".join(words).encode("utf-8", "surrogateescape")), dtype=np.uint8)
+
+
+def _unpacked(data: np.ndarray) -> list[str]:
+    return data.tobytes().decode("utf-8", "surrogateescape").split("\0")

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from stylegan.configuration.batches import effective_group
-from stylegan.configuration.memory_estimate import memory_line
 from stylegan.errors import TrainingUnstableError
 from stylegan.runs.folder import RunFolder, images_of
 from stylegan.runs.resume import stored_config
@@ -29,6 +28,8 @@ def say(line: str) -> None:
 
 def say_start(plan: "Plan", choices: Mapping[str, str | None], notes: Iterable[str]) -> None:
     """Which run, on what, how, and what is to be known about it."""
+    from stylegan.training.memory_estimate import memory_line  # loads torch
+
     config, checkpoint = plan.config, plan.checkpoint
     say(f"run folder  {plan.folder.path}")
     say(

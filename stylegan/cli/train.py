@@ -144,7 +144,9 @@ def _explain(composition: Composition, complete: Completed) -> int:
     if config.micro_batch == AUTO:
         micro_batch, origins["micro_batch"] = micro_batch_to_explain(config)
         config = with_values(config, {"micro_batch": micro_batch})
-    for line in explained(replace(composition, config=config), origins):
+    from stylegan.training.memory_estimate import memory_line  # loads torch
+
+    for line in explained(replace(composition, config=config), origins, memory=memory_line(config)):
         say(line)
     return 0
 

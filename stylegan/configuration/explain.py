@@ -17,7 +17,6 @@ from omegaconf import OmegaConf
 
 from stylegan.configuration.compose import VERSION_BASE, Composition
 from stylegan.configuration.keys import followed
-from stylegan.configuration.memory_estimate import memory_line
 from stylegan.configuration.schema import TRAIN
 
 WIDEST_VALUE = 36  # characters; what is longer pushes its origin to the right
@@ -25,12 +24,13 @@ _FURNITURE = frozenset({"_convert_"})
 Row = tuple[str, str, str]  # key, value, origin
 
 
-def explained(composition: Composition, origins: Mapping[str, str]) -> list[str]:
+def explained(composition: Composition, origins: Mapping[str, str], *, memory: str) -> list[str]:
     """The lines of `explain=true`.
 
     Args:
         composition: complete.
         origins: {dotted key: origin}.
+        memory: what training will take, in one line.
     """
     config = OmegaConf.to_container(composition.config)
     sections = {"groups": list(_groups(composition))}
@@ -42,7 +42,7 @@ def explained(composition: Composition, origins: Mapping[str, str]) -> list[str]
     for section in TRAIN.sections:
         if section.prefix:
             sections[section.prefix] = list(_rows(config[section.prefix], f"{section.prefix}.", origins))
-    return [*_table(sections), "", f"memory  {memory_line(composition.config)}"]
+    return [*_table(sections), "", f"memory  {memory}"]
 
 
 def _groups(composition: Composition) -> Iterator[Row]:

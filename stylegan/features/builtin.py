@@ -1,4 +1,4 @@
-"""The detector that needs no file: a fixed network of random filters, for numbers that compare runs of one data set."""
+"""Builtin detector, without any file: a fixed network of random filters, to compare runs of one data set."""
 
 import hashlib
 import math
@@ -34,20 +34,20 @@ _LEAST_ENERGY = 1e-4
 class BuiltinDetector(Detector, HasEmbedding):
     """First and second moments of random and oriented filters at several scales; nothing is learned or downloaded.
 
-    The picture in three opponent colours is described by 467 numbers:
+    The image in three opponent colours is described by 467 numbers:
       - 32 of fine detail: a quarter of the logarithms of the energies behind the 8 frequencies of a 3x3 cosine
-        transform of the grey picture, at its own size, in 2x2 cells. All else is of a working picture: where the
+        transform of the grey image, at its own size, in 2x2 cells. All else is of a working image: where the
         longer side is larger than 64 px, it is brought there by averaging areas;
-      - 16 more, the same of the other two colours, over the working picture;
+      - 16 more, the same of the other two colours, over the working image;
       - 51 of layout: means of the colours in 4x4 cells, and their standard deviations;
       - 48 + 160 + 160 of three random convolutions (5x5 to 24 channels, 3x3 to 32, 3x3 to 48; leaky ReLU of slope
         0.2; flat areas do not move the first; a 2x2 average between two of them). Of the first: means and, of energies,
         the same logarithms. Of the second: means in 2x2 cells, standard deviations. Of the third: means, standard
         deviations, and 64 random projections of the means in 4x4 cells.
     Filters follow from SHAKE-256, so that their bits are the same everywhere. The idea that features of a random
-    network rank pictures: Naeem et al. 2020, on density and coverage. What it cannot tell stands in docs/metrics.md.
+    network rank images: Naeem et al. 2020, on density and coverage. What it cannot tell stands in docs/metrics.md.
 
-    Pictures: height and width of at least 4 px.
+    Images: height and width of at least 4 px.
     """
 
     name = "builtin"
@@ -65,14 +65,14 @@ class BuiltinDetector(Detector, HasEmbedding):
         return torch.cat([self.network(to_float(some)) for some in images.split(chunk)])
 
     def embedding(self, images: Tensor) -> Tensor:
-        """As in `HasEmbedding`: normalised activations of the three layers on the working picture.
+        """As in `HasEmbedding`: normalised activations of the three layers on the working image.
 
         As in LPIPS (Zhang et al. 2018, eq. 1) with all channels of equal weight; the three layers are added.
         """
         images = rgb_floats(images).to(self.device)
         with full_precision(self.device):
             parts = []
-            for layer in self.network.layers(self.network.working_picture(images)):
+            for layer in self.network.layers(self.network.working_image(images)):
                 unit = layer * (layer.square().sum(1, keepdim=True) + 1e-10).rsqrt()
                 parts.append(unit.flatten(1) / math.sqrt(layer.shape[2] * layer.shape[3]))
             return torch.cat(parts, 1)
@@ -94,7 +94,7 @@ class _RandomNetwork(nn.Module):
         rows = _uniform("projections", _PROJECTIONS * 16 * _CHANNELS[-1]).reshape(_PROJECTIONS, -1)
         self.projections = _parameter(_unit_rows(rows))
 
-    def working_picture(self, images: Tensor) -> Tensor:
+    def working_image(self, images: Tensor) -> Tensor:
         """RGB [N,3,H,W] → opponent colours with a longer side of at most 64 px, no side below 4 px."""
         size = images.shape[2:]
         if min(size) < _SMALLEST_PX:
@@ -106,25 +106,25 @@ class _RandomNetwork(nn.Module):
             images = F.adaptive_avg_pool2d(images, [max(_SMALLEST_PX, round(side * scale)) for side in size])
         return F.conv2d(images, self.colours[:, :, None, None])
 
-    def layers(self, picture: Tensor) -> list[Tensor]:
+    def layers(self, image: Tensor) -> list[Tensor]:
         """Opponent colours [N,3,H,W] of the working size → activations of the three layers."""
         outputs = []
         for filters, biases in zip(self.filters, self.biases, strict=True):
             if outputs:
-                picture = F.avg_pool2d(outputs[-1], 2)
+                image = F.avg_pool2d(outputs[-1], 2)
             margin = filters.shape[-1] // 2
-            padded = F.pad(picture, (margin,) * 4, mode="replicate")
+            padded = F.pad(image, (margin,) * 4, mode="replicate")
             outputs.append(F.leaky_relu(F.conv2d(padded, filters, biases), 0.2))
         return outputs
 
     def forward(self, images: Tensor) -> Tensor:
-        picture = self.working_picture(images)
-        first, second, third = self.layers(picture)
+        image = self.working_image(images)
+        first, second, third = self.layers(image)
         parts = [
             self._grey_detail(images),
-            self._colour_detail(picture),
-            _cells(picture, 4),
-            _deviations(picture),
+            self._colour_detail(image),
+            _cells(image, 4),
+            _deviations(image),
             _cells(first, 1),
             _log_energies(first.var((2, 3), correction=0)),
             _cells(second, 2),
@@ -139,9 +139,9 @@ class _RandomNetwork(nn.Module):
         grey = (self.colours[:1] @ images.flatten(2)).reshape(len(images), 1, *images.shape[2:])
         return _log_energies(_cells(F.conv2d(grey, self.frequencies).square(), 2))
 
-    def _colour_detail(self, picture: Tensor) -> Tensor:
-        energies = F.conv2d(picture[:, 1:].flatten(0, 1)[:, None], self.frequencies).square().mean((2, 3))
-        return _log_energies(energies.reshape(len(picture), 2 * len(self.frequencies)))
+    def _colour_detail(self, image: Tensor) -> Tensor:
+        energies = F.conv2d(image[:, 1:].flatten(0, 1)[:, None], self.frequencies).square().mean((2, 3))
+        return _log_energies(energies.reshape(len(image), 2 * len(self.frequencies)))
 
 
 def weights_checksum(network: nn.Module) -> str:
@@ -183,7 +183,11 @@ def _uniform(name: str, count: int) -> np.ndarray:
 
 
 def _random_filters(name: str, outputs: int, inputs: int, kernel: int, *, flat: bool) -> np.ndarray:
-    """[outputs, inputs, kernel, kernel] of norm 1. Args: flat: flat areas answer; else each slice has mean 0."""
+    """[outputs, inputs, kernel, kernel] of norm 1.
+
+    Args:
+        flat: flat areas answer; else each slice has mean 0.
+    """
     filters = _uniform(name, outputs * inputs * kernel**2).reshape(outputs * inputs, kernel**2)
     if not flat:
         filters = np.array([[value - math.fsum(row) / len(row) for value in row] for row in filters.tolist()])

@@ -1,4 +1,4 @@
-"""CLIP: features learned from pictures and their captions."""
+"""CLIP: features learned from images and their captions."""
 
 import torch
 from torch import Tensor, nn
@@ -85,7 +85,7 @@ def _port(weights: Weights) -> nn.Module:
 
 
 def _renamed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of the picture's half under OpenAI's names. Raises: KeyError where one lacks."""
+    """The tensors of the image's half under OpenAI's names. Raises: KeyError where one lacks."""
     theirs = "vision_model."
     renamed = {f"visual.{name}": tensors[theirs + other] for name, other in _PARTS.items()}
     # A row times a matrix, where a linear layer has it the other way round.

@@ -1,4 +1,4 @@
-"""What frozen detectors have in common: pictures in, numbers out, and words for what was done."""
+"""Detectors: what frozen networks for metrics have in common: images in, numbers out, and words for what was done."""
 
 from abc import ABC, abstractmethod
 from typing import Self
@@ -12,13 +12,13 @@ from stylegan.machine.devices import full_precision
 
 
 class Detector(ABC):
-    """A frozen network that turns pictures into features. Not a module: no checkpoint and no wrapper sees it.
+    """A frozen network that turns images into features. Not a module: no checkpoint and no wrapper sees it.
 
     Channels: 1 is repeated to 3; 2 and 4 are composited on white; of more than 4 the first 3 count, as RGB.
 
     Attributes:
         name: as in `open_detector`. checksum: SHA-256 of the weights, in hexadecimal digits.
-        resize: words for what is done to the size of a picture. num_features: F.
+        resize: words for what is done to the size of an image. num_features: F.
         published: whether the weights have the digits that are known of the publisher's.
     """
 
@@ -40,9 +40,9 @@ class Detector(ABC):
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
-        """uint8 [N,C,H,W], on any device → float32 [N,F] on the detector's device, each row from its picture alone.
+        """uint8 [N,C,H,W], on any device → float32 [N,F] on the detector's device, each row from its image alone.
 
-        Raises: ValueError for what are no such pictures.
+        Raises: ValueError for what are no such images.
         """
         rgb = rgb_pixels(images).to(self.device)
         if not len(rgb):
@@ -72,12 +72,12 @@ class HasProbabilities(ABC):
 
 
 class HasEmbedding(ABC):
-    """A detector that also knows how far apart two pictures look."""
+    """A detector that also knows how far apart two images look."""
 
     @abstractmethod
     def embedding(self, images: Tensor) -> Tensor:
         """float32 [N,C,H,W] in [-1, 1] → float32 [N,E]: the squared Euclidean distance of two rows is the perceptual
-        distance of the pictures. Differentiable with respect to them."""
+        distance of the images. Differentiable with respect to them."""
 
 
 def rgb_pixels(images: Tensor) -> Tensor:
@@ -111,7 +111,7 @@ def tf1_bilinear(images: Tensor, size: int) -> Tensor:
     """float32 [N,C,H,W] → [N,C,size,size] by linear interpolation of pixels, as TensorFlow 1 did by default.
 
     Pixel i of the result is taken at i·H/size: the corners of both lie on each other at the top left only. Nothing
-    is averaged, so a smaller picture has aliasing. Published numbers of Inception rest on both.
+    is averaged, so a smaller image has aliasing. Published numbers of Inception rest on both.
     """
     above, below, down = _neighbours(images.shape[2], size, images.device)
     left, right, across = _neighbours(images.shape[3], size, images.device)

@@ -1,4 +1,4 @@
-"""The Inception network of 5 December 2015, behind nearly every published FID, KID and inception score."""
+"""Inception: the network of 5 December 2015, behind nearly every published FID, KID and inception score."""
 
 import io
 

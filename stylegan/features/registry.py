@@ -1,4 +1,4 @@
-"""Detectors by name, with their weights where they need any."""
+"""Registry: detectors by name, with their weights where they need any."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -34,7 +34,7 @@ class VGG16Detector(Detector):
     """The second fully connected layer of VGG16 after its ReLU, 4096 wide; torchvision's weights.
 
     The precision and recall (pr50k3) published for StyleGAN2 used NVIDIA's own copy of VGG16, whose numbers may
-    differ. Pictures are treated as by torch-fidelity's extractor of the same name.
+    differ. Images are treated as by torch-fidelity's extractor of the same name.
 
     Source: Simonyan and Zisserman 2015.  Raises: ValueError, of one line, for weights of another network.
     """
@@ -73,7 +73,7 @@ class LpipsDetector(VGG16Detector, HasEmbedding):
         return super().to(device)
 
     def embedding(self, images: Tensor) -> Tensor:
-        """As in `HasEmbedding`, at the pictures' own size, from 16 px on. E grows with it: 8.3 million at 256 px."""
+        """As in `HasEmbedding`, at the images' own size, from 16 px on. E grows with it: 8.3 million at 256 px."""
         x = rgb_floats(images).to(self.device)
         if min(x.shape[2:]) < 16:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Files of weights: where they lie, where they come from, whether they are what they are called, and reading them."""
+"""Weight files: where they lie, where they come from, whether they are what they are called, and reading them."""
 
 import hashlib
 import pickle
@@ -26,8 +26,10 @@ _CHUNK_BYTES = 1 << 20
 class WeightFile:
     """A published file.
 
-    Args: name: what it is called here; url: where it comes from; sha256: its first digits, 8 or more;
-      empty = not known, so that it is neither downloaded nor called published.
+    Args:
+        name: what it is called here.
+        url: where it comes from.
+        sha256: its first digits, 8 or more; empty = not known, so that it is neither downloaded nor called published.
     """
 
     name: str
@@ -39,7 +41,10 @@ class WeightFile:
 class Weights:
     """A file that was read.
 
-    Args: tensors: by name; sha256: of the whole file; published: whether it has the publisher's digits.
+    Args:
+        tensors: by name.
+        sha256: of the whole file.
+        published: whether it has the publisher's digits.
     """
 
     path: Path
@@ -57,7 +62,9 @@ def find_weights(
 ) -> Path:
     """Where the file lies: `path` (the file, or its folder) if given; else the cache folder; else torch's.
 
-    Args: cache_dir: None = the user's; download: fetch it into the cache folder if it is nowhere.
+    Args:
+        cache_dir: None = the user's.
+        download: fetch it into the cache folder if it is nowhere.
     Raises: ValueError, of one line, that says what to put where, if it is nowhere or could not be fetched.
     """
     folder = Path(cache_dir).expanduser() if cache_dir is not None else cache_folder("detectors")
@@ -83,7 +90,8 @@ def download_weights(
 ) -> Path:
     """Fetches the file into the folder; it has its name only once it is complete and has the published digits.
 
-    Args: progress: called with the file's name, the bytes there are, and those expected (None = not known).
+    Args:
+        progress: called with the file's name, the bytes there are, and those expected (None = not known).
     Raises: ValueError, of one line, where the network, the content or the folder fails.
     """
     target = Path(folder) / file.name
@@ -125,7 +133,7 @@ def read_weights(path: Path, file: WeightFile) -> Weights:
     if promised and not digest.startswith(promised[1]):
         raise ValueError(
             f"{path} is damaged or not what its name says: its SHA-256 begins with {digest[: len(promised[1])]}, "
-            f"not {promised[1]}; fetch it anew from {file.url}, or rename it if those are no digits of it"
+            f"not {promised[1]}; fetch it again from {file.url}, or rename it if those are no digits of it"
         )
     return Weights(path, _tensors(path, file), digest, bool(file.sha256) and digest.startswith(file.sha256))
 
@@ -183,7 +191,7 @@ def _tensors(path: Path, file: WeightFile) -> dict[str, Tensor]:
         AttributeError,
         struct.error,
     ) as error:
-        raise ValueError(f"{path} is damaged ({_one_line(error)}); fetch it anew from {file.url}") from None
+        raise ValueError(f"{path} is damaged ({_one_line(error)}); fetch it again from {file.url}") from None
     if not isinstance(content, dict) or not all(isinstance(tensor, Tensor) for tensor in content.values()):
         raise ValueError(f"{path} holds no table of tensors, but {type(content).__name__}; fetch {file.url}")
     return dict(content)
@@ -199,4 +207,5 @@ def _tell(name: str, done: int, length: int | None) -> None:
     if sys.stderr.isatty() or done == length:
         of = f" of {length / 2**20:.0f}" if length else ""
         end = "\n" if done == length else "\r"
-        print(f"{name}: {done / 2**20:.0f}{of} MiB", end=end, file=sys.stderr, flush=True)
+        sys.stderr.write(f"{name}: {done / 2**20:.0f}{of} MiB{end}")
+        sys.stderr.flush()

@@ -27,7 +27,7 @@ from stylegan.version import FORMAT_VERSION, __version__
 
 Network = TypeVar("Network", Generator, Discriminator)
 
-# In a `.ckpt`: where the weights of each network are. Samples are drawn from the average generator.
+# In a `.ckpt`: where the weights of each network are. Samples are drawn from the EMA generator.
 _WEIGHTS = {"generator": "generator_ema.", "discriminator": "discriminator."}
 
 
@@ -42,7 +42,7 @@ class _Stored(NamedTuple):
 def load_generator(path: str | Path) -> Generator:
     """The generator in a run folder (its newest checkpoint), a `.ckpt` or a `.safetensors`.
 
-    From a checkpoint of training it is the average generator. The global random generator is left as it was.
+    From a checkpoint of training it is the EMA generator. The global random generator is left as it was.
 
     Returns: the generator on the CPU, in evaluation mode, without gradients.
     Raises: ValueError in one line for a file that is absent, unreadable, of an unknown `format_version`,
@@ -78,7 +78,8 @@ def network_file(path: str | Path) -> Path:
 def save_generator(path: str | Path, generator: Generator, metadata: Mapping[str, str] | None = None) -> None:
     """Write a generator's weights and options as a `.safetensors`, complete or not at all.
 
-    Args: metadata: further text for the file's header; `config` and `format_version` are taken.
+    Args:
+        metadata: further text for the file's header; `config` and `format_version` are taken.
     Raises: ValueError where `metadata` has one of these.
     """
     path = Path(path)

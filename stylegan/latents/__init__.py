@@ -1,4 +1,4 @@
-"""From seeds and latents to pictures."""
+"""From seeds and latents to images."""
 
 from stylegan.latents.sampling import Sampler
 from stylegan.latents.seeds import latents_of, parse_seeds

@@ -1,4 +1,4 @@
-"""The text of a label: which class, by name or number, or the numbers of a label that is no class."""
+"""Label text: which class, by name or number, or the numbers of a label that is no class."""
 
 import difflib
 import math
@@ -17,10 +17,11 @@ def parse_label(
 ) -> Tensor | None:
     """`label` → float32 [K], K = `width`; None for a network without labels.
 
-    A class is told by its name, or by its number, 0 to K-1; where names are numbers themselves, the name counts.
+    A class is given by its name, or by its number, 0 to K-1; where names are numbers themselves, the name counts.
     Where K is 1, or numbers stand between commas, they are the label itself: `label=0.2,0.7`.
 
-    Args: network: what to call it in errors.
+    Args:
+        network: what to call it in errors.
     Raises: ValueError that names the value and the choices.
     """
     if width == 0:

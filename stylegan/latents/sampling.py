@@ -1,4 +1,4 @@
-"""Pictures of latents and seeds: the same pixels, whatever else is drawn beside them."""
+"""Sampling: images of latents and seeds, the same pixels, whatever else is drawn beside them."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,6 +9,9 @@ from stylegan.latents.seeds import latents_of, noise_of
 from stylegan.machine.devices import full_precision
 from stylegan.networks.synthesis import prepared
 from stylegan.sizes import Size
+
+# Of the noise in the layers: as the network was trained with, of each seed its own, or none.
+NOISE_MODES = ("const", "random", "none")
 
 
 def chunk_size(size: Size) -> int:
@@ -26,7 +29,8 @@ class Sampler:
     Kernels are chosen by the size of the batch, and each rounds in its own way. With one size a network, the
     result of a row depends on that row alone, bit for bit on one machine: not on its place or neighbours.
 
-    Args: generator: a `Generator`, on the device that shall compute; its `w_avg` is left as it is.
+    Args:
+        generator: a `Generator`, on the device that shall compute; its `w_avg` is left as it is.
     """
 
     def __init__(self, generator: nn.Module):
@@ -60,7 +64,8 @@ class Sampler:
     def draw(self, ws: Tensor, noise_mode: str = "const", noise_seeds: Sequence[int] | None = None) -> Tensor:
         """ws [N,L,W] → images float32 [N,C,H,W] on the generator's device.
 
-        Args: noise_seeds: N seeds, one for each picture's noise, where `noise_mode` is "random".
+        Args:
+            noise_seeds: N seeds, one for each image's noise, where `noise_mode` is "random".
         Raises: ValueError for random noise without seeds: it would be another one at every call.
         """
         if noise_mode == "random" and noise_seeds is None:
@@ -84,9 +89,10 @@ class Sampler:
         truncation: float = 1.0,
         noise_mode: str = "const",
     ) -> Iterator[tuple[Sequence[int], Tensor]]:
-        """The pictures of seeds, a chunk at a time: (n seeds, float32 [n,C,H,W]).
+        """The images of seeds, a chunk at a time: (n seeds, float32 [n,C,H,W]).
 
-        Args: label: [K], for a generator with labels; None without.
+        Args:
+            label: [K], for a generator with labels; None without.
         """
         for rows in self._chunks(len(seeds)):
             some = seeds[rows]

@@ -12,19 +12,18 @@ from torch import Tensor, nn
 
 from stylegan.images import save_png, tile, to_uint8, visible
 from stylegan.latents.labels import parse_label
-from stylegan.latents.sampling import Sampler
+from stylegan.latents.sampling import NOISE_MODES, Sampler
 from stylegan.latents.seeds import parse_seeds
+from stylegan.machine.console import say
 from stylegan.machine.devices import device_named
 from stylegan.networks.precision import lower, precision_on
 from stylegan.networks.synthesis import prepared
 from stylegan.sizes import size_text
 
-NOISE_MODES = ("const", "random", "none")
-
 # The grid shows the first images that fit in: 1,024 of 256 px, 64 of 1024 px. Few viewers open more.
 MAX_GRID_PX = 64 * 2**20
 
-# Far beyond any picture, and near enough for float32.
+# Far beyond any image, and near enough for float32.
 LARGEST_PSI = 100
 
 Chunks = Iterator[tuple[Sequence[int], Tensor]]
@@ -38,14 +37,14 @@ class SeedImages:
     Args:
         load: path → generator in evaluation mode.
         network: the file, as `load` takes it.
-        out: folder for the pictures, made where it is missing; files of the same names are replaced.
+        out: folder for the images, made where it is missing; files of the same names are replaced.
         seeds: as in `parse_seeds`.
         truncation: psi, 1 = none.
         label: as in `parse_label`; None for a network without labels.
         noise_mode: "const", "random" (each seed its own) or "none".
         device: "auto" (CUDA where there is one), "cpu", "cuda", "cuda:1", ...
         precision: "auto" (the fastest that the device has), "fp32", "bf16" or "fp16"; see `precision_on`.
-        provenance: text stored in every picture beside seed, truncation, label and noise mode.
+        provenance: text stored in every image beside seed, truncation, label and noise mode.
     Raises: ValueError that names the value and the way out.
     """
 
@@ -67,11 +66,11 @@ class SeedImages:
         self.seeds = parse_seeds(seeds)
         self.truncation = _number("truncation", truncation)
         if noise_mode not in NOISE_MODES:
-            raise ValueError(f"noise_mode={noise_mode}: it must be one of {', '.join(NOISE_MODES)}")
+            raise ValueError(f"noise_mode must be one of {', '.join(NOISE_MODES)}, got {noise_mode!r}")
         self.noise_mode = noise_mode
         self.out = out
         if out.exists() and not out.is_dir():
-            raise ValueError(f"out={out} is a file; it must be a folder for the pictures")
+            raise ValueError(f"out must be a folder for the images, got {out}, which is a file")
         chosen = device_named(device)
         precision_on(chosen, precision)
         generator = load(network).to(chosen)
@@ -108,24 +107,24 @@ class SeedImages:
         save_png(self.out / "grid.png", grid, self.text | {"seeds": in_grid_text})
         total = f"{len(self.seeds):,} image" + "s" * (len(self.seeds) > 1)
         part = f", the first {in_grid:,} together in" if in_grid < len(self.seeds) else ", together in"
-        print(f"{total} of {size_text((height, width))} px in {self.out}{part} {self.out / 'grid.png'}")
+        say(f"{total} of {size_text((height, width))} px in {self.out}{part} {self.out / 'grid.png'}")
 
     def _save(self, seed: int, image: Tensor) -> None:
         save_png(self.out / f"seed{seed:04d}.png", visible(image), self.text | {"seed": str(seed)})
         if visible(image) is not image:
-            # No picture format holds so many; the PNG shows the first three.
+            # No image format holds so many; the PNG shows the first three.
             np.save(self.out / f"seed{seed:04d}.npy", image.movedim(0, -1).numpy())
 
 
-def _number(key: str, value: object) -> float:
+def _number(name: str, value: object) -> float:
     try:
         number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
         number = math.nan
     if not math.isfinite(number):
-        raise ValueError(f"{key}={value}: it must be a number, as in {key}=0.7")
+        raise ValueError(f"{name} must be a number, as in 0.7, got {value!r}")
     if abs(number) > LARGEST_PSI:
-        raise ValueError(f"{key}={value}: it must be between -{LARGEST_PSI} and {LARGEST_PSI}")
+        raise ValueError(f"{name} must be between -{LARGEST_PSI} and {LARGEST_PSI}, got {value}")
     return number
 
 
@@ -144,4 +143,4 @@ def _with_progress(chunks: Chunks, total: int) -> Chunks:
         done += len(seeds)
         if done < total and done * 10 // total > tenths:
             tenths = done * 10 // total
-            print(f"{done:,} of {total:,} images", flush=True)
+            say(f"{done:,} of {total:,} images")

@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
-from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from torch import Tensor
 
 from stylegan.images import on_white
+from stylegan.machine.console import warn
 
 # Dashboards are for a glance; the full grid lies in the run folder.
 LONGEST_SIDE_PX = 1024
@@ -25,7 +25,7 @@ def define_kimg_axis(loggers: Iterable[Logger]) -> None:
     """Makes `kimg` the x-axis of all charts of W&B; harmless when repeated.
 
     Lightning's axis there is the field `trainer/global_step`, and W&B's own counter starts at 0 again when an
-    offline run goes on, so neither may be plotted against.
+    offline run is resumed, so neither may be plotted against.
     """
     for logger in loggers:
         if isinstance(logger, WandbLogger):
@@ -36,9 +36,11 @@ def define_kimg_axis(loggers: Iterable[Logger]) -> None:
 def forget_after(logger: Logger, images: int) -> None:
     """Hides in TensorBoard what a process before this one logged past `images` images seen; others keep all.
 
-    Event files cannot be cut, but TensorBoard heeds the mark of a new start.
+    Event files cannot be cut, but TensorBoard follows the mark of a new start.
     """
     if isinstance(logger, TensorBoardLogger):
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # few programs write events
+
         first = _tensorboard_step(images) + 1 if images else 0
         mark = Event(step=first, session_log=SessionLog(status=SessionLog.START))
         logger.experiment.file_writer.add_event(mark)
@@ -54,7 +56,7 @@ def log_means(logger: Logger, means: Mapping[str, float], images: int) -> None:
 
 
 def log_image(logger: Logger, name: str, image: Tensor, images: int) -> None:
-    """Shows a picture, uint8 [C,H,W] of 1 to 4 channels, in loggers that can; others are passed over.
+    """Shows an image, uint8 [C,H,W] of 1 to 4 channels, in loggers that can; others are passed over.
 
     These are TensorBoard and W&B. Alpha is shown on white, which TensorBoard has no better idea of.
     """
@@ -64,8 +66,8 @@ def log_image(logger: Logger, name: str, image: Tensor, images: int) -> None:
     elif isinstance(logger, WandbLogger):
         import wandb  # takes a second and is needed by few runs
 
-        picture = wandb.Image(_shrunk(image).movedim(0, -1).numpy())
-        logger.log_metrics({name: picture, "kimg": images / 1000}, step=images)
+        shown = wandb.Image(_shrunk(image).movedim(0, -1).numpy())
+        logger.log_metrics({name: shown, "kimg": images / 1000}, step=images)
 
 
 def _tensorboard_step(images: int) -> int:
@@ -73,7 +75,7 @@ def _tensorboard_step(images: int) -> int:
 
 
 def _shrunk(image: Tensor) -> Tensor:
-    """The picture, uint8 [C,H,W], averaged down by the smallest whole factor to at most LONGEST_SIDE_PX."""
+    """The image, uint8 [C,H,W], averaged down by the smallest whole factor to at most LONGEST_SIDE_PX."""
     factor = -(-max(image.shape[1:]) // LONGEST_SIDE_PX)
     if factor == 1:
         return image
@@ -88,7 +90,7 @@ class TensorBoardEvents(TensorBoardLogger):
     Its thread dies of a full disk, and every later call raises, also those by which Lightning flushes and ends its
     loggers. Here one line says so, and each next row tries a new file of events.
 
-    Args: as Lightning's.
+    Its arguments are those of Lightning's.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -122,10 +124,7 @@ class TensorBoardEvents(TensorBoardLogger):
                 raise
             self._experiment = None
             if not self._failing:
-                print(
-                    f"warning     events of TensorBoard could not be written ({cause}); on with the rest",
-                    flush=True,
-                )
+                warn(f"events of TensorBoard could not be written ({cause}); the rest continues")
             self._failing = True
 
 

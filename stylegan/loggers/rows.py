@@ -27,7 +27,8 @@ class RowLogger(Logger):
 
     It is a Lightning logger so that it stands among the others in the config; rows come by `log_row` alone.
 
-    Args: folder: the run folder; made when the first row is written.
+    Args:
+        folder: the run folder; made when the first row is written.
     """
 
     file_name: str
@@ -58,7 +59,7 @@ class RowLogger(Logger):
     def truncate_after(self, images: int) -> None:
         """Drops the rows past `images` images seen, and a last row that a kill cut short.
 
-        A run that goes on from a checkpoint trains the steps after it again: their rows would appear twice.
+        A run that resumes from a checkpoint trains the steps after it again: their rows would appear twice.
         """
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
@@ -90,7 +91,7 @@ class CsvLogger(RowLogger):
     """Appends the means of each row to `stats.csv`, under a header with the statistics' names.
 
     Where a row lacks a statistic its cell is empty. New columns are added at the right, for which the file is
-    written anew, atomically. Values that are not finite read `nan`, `inf`, `-inf`.
+    written again, atomically. Values that are not finite read `nan`, `inf`, `-inf`.
     """
 
     file_name = "stats.csv"
@@ -134,7 +135,7 @@ class CsvLogger(RowLogger):
         return next(csv.reader([header])) if header.endswith("\n") else []
 
     def _rows(self) -> list[dict[str, str]]:
-        """All whole rows; of a last line without its end nobody knows whether a digit is missing."""
+        """All whole rows; a last line without its end may lack a digit."""
         whole = self._text().rpartition("\n")[0]
         return list(csv.DictReader(io.StringIO(whole)))
 

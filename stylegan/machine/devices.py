@@ -10,7 +10,7 @@ from torch import Tensor
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
     """Products of float32 are those of float32, whatever the training around chose, and whatever torch does by itself:
-    it lets convolutions round. Pictures and scores are not to depend on that."""
+    it lets convolutions round. Images and scores must not depend on that."""
     flags = (torch.backends.cuda.matmul, torch.backends.cudnn)
     before = [flag.allow_tf32 for flag in flags]
     try:

@@ -8,12 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from platformdirs.unix import Unix
+
 
 @contextmanager
 def replacing(path: str | os.PathLike, *, durable: bool = True) -> Iterator[BinaryIO]:
     """A new file that takes the place of `path` when the block ends, and vanishes when it fails.
 
-    Args: durable: flushed to the disk before the rename, and the rename after it; a power cut loses neither.
+    Args:
+        durable: flushed to the disk before the rename, and the rename after it; a power cut loses neither.
     Raises: OSError where the folder cannot be written, or is full.
     """
     path = Path(path)
@@ -78,15 +81,17 @@ def _sync_folder(folder: Path) -> None:
 
 
 def cache_folder(kind: str) -> Path | None:
-    """Where things of a kind are kept between runs, `~/.cache/stylegan-lightning/<kind>`; `$XDG_CACHE_HOME` is heeded.
+    """The cache folder of the user for one kind of things, `~/.cache/stylegan-lightning/<kind>`.
 
-    None where the user has no home.
+    It is the same on every system, and `$XDG_CACHE_HOME` counts.
+    Returns: None where the user has no home.
     """
     try:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        # Not `user_cache_path`, which would look elsewhere on macOS and Windows than earlier versions did.
+        folder = Unix("stylegan-lightning").user_cache_path
     except RuntimeError:
         return None
-    return Path(base) / "stylegan-lightning" / kind
+    return folder / kind if folder.is_absolute() else None
 
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

@@ -1,10 +1,13 @@
-"""How much memory of this machine is free: what the kernel has to give, within the limits of the cgroups around us; and
-how to tell that there was none left."""
+"""Memory of this machine: what is free within the limits of the cgroups around us, what this process holds, and errors
+that say there was none left.
 
-import os
+psutil reads the figures of the system and of the process. The limits of cgroups, which it does not know, are read here;
+it does not tell a process's peak on Linux either, which the memory probe of training reads.
+"""
+
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 from weakref import WeakSet
 
 # Controller in /proc/self/cgroup → mount, and names of limit, use, and cached files within it. No name = version 2.
@@ -29,19 +32,42 @@ class Room(NamedTuple):
 def room_of_machine(root: Path = Path("/")) -> Room | None:
     """What this process can have beside what it holds; None where the system does not tell.
 
-    Where only the memory that is built in is told, half of it counts as free. Args: root: where `proc` and `sys` are.
+    Args:
+        root: where `proc/self/cgroup` and `sys/fs/cgroup` are.
     """
-    room = _of_machine(root / "proc" / "meminfo")
-    if room is None:
+    import psutil  # here, not above: most commands start without these questions
+
+    try:
+        machine = psutil.virtual_memory()
+    except (psutil.Error, OSError, RuntimeError):  # as in a sandbox without /proc
         return None
+    room = Room(machine.total, machine.available)
     for limit in _limits(root / "proc" / "self" / "cgroup", root / "sys" / "fs" / "cgroup"):
         room = Room(*map(min, room, limit))
     return room._replace(free_bytes=max(0, room.free_bytes))
 
 
-def held_bytes(root: Path = Path("/")) -> int:
-    """What this process holds in memory, without files; 0 where the system does not tell."""
-    return 1024 * _numbers(root / "proc" / "self" / "status").get("RssAnon", 0)
+def resident_bytes() -> int | None:
+    """What this process holds in memory now, files included; None where the system does not tell."""
+    info = _of_process()
+    return None if info is None else info.rss
+
+
+def held_bytes() -> int:
+    """What this process holds in memory for itself, without files where the system tells; else 0."""
+    info = _of_process()
+    # Linux counts pages of files and shared memory apart.
+    return 0 if info is None else info.rss - getattr(info, "shared", 0)
+
+
+def _of_process() -> Any:
+    """psutil's figures, whose names differ between systems; None where it cannot read them."""
+    import psutil
+
+    try:
+        return psutil.Process().memory_info()
+    except (psutil.Error, OSError, RuntimeError):
+        return None
 
 
 class Promised(Protocol):
@@ -72,24 +98,6 @@ def in_words(count: float) -> str:
     if count >= 1e9:
         return f"{count / 1e9:.1f} GB"
     return f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
-
-
-def _of_machine(meminfo: Path) -> Room | None:
-    told = _numbers(meminfo)
-    if {"MemTotal", "MemAvailable"} <= told.keys():
-        return Room(1024 * told["MemTotal"], 1024 * told["MemAvailable"])
-    total = _sysconf("SC_PHYS_PAGES")
-    free = _sysconf("SC_AVPHYS_PAGES")
-    if total is None:
-        return None
-    return Room(total, total // 2 if free is None else free)
-
-
-def _sysconf(pages: str) -> int | None:
-    try:
-        return os.sysconf(pages) * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # Windows has no sysconf, and names differ
-        return None
 
 
 def _limits(cgroups: Path, mount: Path) -> Iterator[Room]:

@@ -1,4 +1,4 @@
-"""This process and those it starts: cores, allocator, signals before the first step, and children.
+"""Processes: this one (cores, allocator, signals before the first step), those it starts, and questions about others.
 
 From the first step on `callbacks.Preemption` answers signals. Allocator and threads are set before torch is loaded,
 since its runtimes read them once.
@@ -93,6 +93,26 @@ def end_with_starter() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != int(starter):
         sys.exit(EXIT_TRY_AGAIN)  # it was killed before
+
+
+def is_there(pid: int) -> bool:
+    """Whether a process of this number runs on this system."""
+    import psutil  # here, not above: most commands start without these questions
+
+    return psutil.pid_exists(pid)
+
+
+def started_sec(pid: int) -> float | None:
+    """When a process started, in seconds since the system did; None where the system does not say.
+
+    Not the time of day, which changes for a process that runs when the clock is set.
+    """
+    import psutil
+
+    try:
+        return round(psutil.Process(pid).create_time() - psutil.boot_time(), 2)
+    except (psutil.Error, OSError, RuntimeError):
+        return None
 
 
 def usable_cores() -> int:

@@ -41,7 +41,8 @@ def setup_filter(
         taps = torch.outer(taps, taps)
     if normalize:
         total = taps.sum()
-        if total == 0:
+        # On the meta device, where networks are only counted, there are no values to look at.
+        if not taps.is_meta and total == 0:
             raise ValueError("taps that sum to 0 cannot be normalised; pass normalize=False")
         taps = taps / total
     if flip_filter:

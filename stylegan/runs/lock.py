@@ -1,8 +1,19 @@
-"""One process a run folder: a file that says who trains there.
+"""Run lock: one process a run folder.
 
-The file, `run.lock`, holds process, host and the time the process began. While the process lives it renews the
-file's time. So a lock is stale where its process is gone; on another machine, or where the system does not say when
-a process began, where nobody has renewed it."""
+The file `run.lock` is a record of who holds it: process, host, and when the process started. While the process lives
+it renews the file's time (a lease). On top of the record stands a lock of the operating system's (filelock), wherever
+the mount has such locks. What each is for:
+
+    the system's lock   exact and free of races among processes of one kernel, also where neither sees the other's
+                        number, as in two containers of one host name; gone with its process
+    the record          names the holder in the refusal; counts alone on mounts without locks, and against other
+                        machines: a network mount may grant the system's lock to each of its hosts
+
+So a lock is stale where its process is gone and nobody holds the system's lock; on another machine, or where the
+system does not say when a process started, where nobody has renewed it. filelock's own leases cannot take the record's
+place: they are taken over only by a process that has watched one for its whole duration, and a command that is refused
+does not wait.
+"""
 
 import hashlib
 import json
@@ -14,14 +25,22 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from stylegan.machine.process import is_there, started_sec
 from stylegan.runs.folder import LOCK
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 RENEWED_EVERY_SEC = 60.0
 # Where a process cannot be asked. Clocks of machines and of file servers differ by less, and pauses are shorter.
 STALE_AFTER_SEC = 900.0
-# Taking over a stale lock takes milliseconds.
+# Taking over a stale lock takes milliseconds, and so does a look whether it is held.
 CLAIMED_FOR_SEC = 60.0
+LOOKED_AT_FOR_SEC = 5.0
+# The start of a process is told on a clock that may be read twice, to the second.
+SAME_START_SEC = 2.0
 
 
 class RunLockedError(ValueError):
@@ -37,7 +56,10 @@ class RunLockedError(ValueError):
 
 
 class RunLock:
-    """Held as a context. Args: folder: of the run; made where it is missing.
+    """The lock of a run folder, held as a context or from `acquire` to `release`.
+
+    Args:
+        folder: of the run; made where it is missing.
 
     Raises: RunLockedError, on entering, where another process holds it; OSError where the folder cannot be written.
     After entering: `taken_over`, a line about the stale lock that was there, or None.
@@ -46,16 +68,17 @@ class RunLock:
     def __init__(self, folder: str | os.PathLike):
         self.path = Path(folder) / LOCK
         self.taken_over: str | None = None
-        self._mine = json.dumps(
+        self._own = json.dumps(
             {
                 "pid": os.getpid(),
                 "host": platform.node(),
-                "began": _began(os.getpid()),
+                "started_sec": started_sec(os.getpid()),
                 "key": uuid.uuid4().hex,
             }
         )
-        self._done = threading.Event()
+        self._released = threading.Event()
         self._made: list[Path] = []
+        self._system: FileLock | None = None
 
     def __enter__(self) -> "RunLock":
         self.acquire()
@@ -65,33 +88,52 @@ class RunLock:
         self.release()
 
     def acquire(self) -> None:
+        """Takes the lock. Raises: as the class says."""
         folders = [self.path.parent, *self.path.parent.parents]
         self._made = [folder for folder in folders if not folder.exists()]
         self.path.parent.mkdir(parents=True, exist_ok=True)
         while not (self._create() or self._take_over()):
             pass
+        self._system = _system_lock(self.path)
+        if self._text() != self._own:
+            # Another process saw neither this one nor, in that moment, the system's lock.
+            self._release_system()
+            raise self._refusal(_holder(self._text() or ""))
         threading.Thread(target=self._renew, daemon=True).start()
 
     def release(self) -> None:
-        self._done.set()
-        if self._text() == self._mine:
+        """Gives the lock back, and removes the folders that were made for it alone."""
+        self._released.set()
+        self._release_system()
+        if self._text() == self._own:
             self.path.unlink(missing_ok=True)
         with suppress(OSError):
-            # Folders that were made for the lock alone go with it.
             for folder in self._made:
                 folder.rmdir()
 
     def follow(self, aside: Path) -> None:
-        """Takes the lock back to its place after the folder was moved to `aside` with it."""
+        """Takes the lock back to its place after the folder was moved to `aside` with it.
+
+        Raises: RunLockedError where another process has taken the place meanwhile.
+        """
+        self._release_system()
         (aside / self.path.name).unlink(missing_ok=True)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._create()
+        if not self._create():
+            raise self._refusal(_holder(self._text() or ""))
+        self._system = _system_lock(self.path)
+
+    def _release_system(self) -> None:
+        """The record still stands: nobody gets in before it is gone."""
+        if self._system is not None:
+            self._system.release()
+            self._system = None
 
     def _create(self) -> bool:
-        # A link of a file that is complete: nobody ever reads half a lock.
-        with self._complete() as mine:
+        # A link of a file that is complete: nobody ever reads half a record.
+        with self._complete() as own:
             try:
-                os.link(mine, self.path)
+                os.link(own, self.path)
             except FileExistsError:
                 return False
             except OSError:
@@ -100,50 +142,87 @@ class RunLock:
 
     @contextmanager
     def _complete(self) -> Iterator[Path]:
-        """A file that holds this lock, beside the place where it is to be."""
+        """A file that holds this lock's record, beside the place where it is to be."""
         path = self.path.with_name(f".run.lock.{uuid.uuid4().hex[:12]}.partial")
         try:
-            path.write_text(self._mine, encoding="utf-8")
+            path.write_text(self._own, encoding="utf-8")
             yield path
         finally:
             path.unlink(missing_ok=True)
 
     def _create_without_links(self) -> bool:
-        """For mounted drives that know no hard links."""
+        """For mounted drives without hard links."""
         try:
             with open(self.path, "x", encoding="utf-8") as file:
-                file.write(self._mine)
+                file.write(self._own)
         except FileExistsError:
             return False
         return True
 
     def _take_over(self) -> bool:
-        """Of a holder that is gone.  Returns: whether; else the lock has just changed.  Raises: RunLockedError."""
+        """Takes the lock of a holder that is gone.
+
+        Returns: whether it did; else the lock has just changed.  Raises: RunLockedError where the holder lives.
+        """
         text = self._text()
         if text is None:
             return False  # released just now
         holder = _holder(text)
-        age_sec = _age_sec(self.path)
-        if _lives(holder, age_sec):
-            who = f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
-            raise RunLockedError(
-                f"{self.path.parent} is in use by {who}; wait for it or stop it, or set another name= "
-                f"(if it is gone for certain, delete {self.path})",
-                may_be_gone=not _can_be_asked(holder),
-            )
-        if not self._replace(text):
-            return False
-        self.taken_over = (
-            f"process {holder.get('pid', '?')} on {holder.get('host', '?')} left its lock behind"
-        )
+        if _lives(holder, _age_sec(self.path)):
+            raise self._refusal(holder)
+        with self._alone_at(text) as alone:
+            if not alone or self._text() != text:
+                return False
+            with self._complete() as own:
+                own.replace(self.path)
+        self.taken_over = f"{_who(holder)} left its lock behind"
         return True
 
-    def _replace(self, stale: str) -> bool:
-        """Puts this lock in the place of a stale one; there is a lock at every moment.
+    @contextmanager
+    def _alone_at(self, stale: str) -> Iterator[bool]:
+        """Inside, nobody else takes over this stale record. Gives: False where another process was quicker.
 
-        Of several that find it stale one alone can claim it; and as long as it stands, nobody else writes there.
-        Returns: False where another process was quicker.
+        Raises: RunLockedError where the system's lock of the record is held: the process behind it lives after all.
         """
+        try:
+            descriptor = os.open(self.path, os.O_RDWR)
+        except FileNotFoundError:
+            yield False
+            return
+        try:
+            locked = self._locked_by_system(descriptor, stale)
+            if locked is None:
+                with self._claimed(stale) as claimed:
+                    yield claimed
+            else:
+                yield locked
+        finally:
+            os.close(descriptor)  # and with it the lock
+
+    def _locked_by_system(self, descriptor: int, stale: str) -> bool | None:
+        """Whether the stale record is locked for us now; None where the mount has no locks."""
+        # Here, not above: commands that lock nothing start faster without it.
+        from filelock import has_fcntl, lock_descriptor
+
+        if not has_fcntl:
+            return None
+        deadline = time.monotonic() + LOOKED_AT_FOR_SEC
+        while True:
+            try:
+                if lock_descriptor(descriptor, blocking=False):
+                    return True
+            except OSError:
+                return None
+            if self._text() != stale:
+                return False
+            if time.monotonic() > deadline:
+                # Longer than any other process looks at it.
+                raise self._refusal(_holder(stale))
+            time.sleep(0.01)
+
+    @contextmanager
+    def _claimed(self, stale: str) -> Iterator[bool]:
+        """As `_alone_at`, on mounts without locks: by a file that one alone can make."""
         digest = hashlib.sha256(stale.encode()).hexdigest()[:12]
         claim = self.path.with_name(f".run.lock.{digest}.partial")
         try:
@@ -152,28 +231,48 @@ class RunLock:
             if _age_sec(claim) > CLAIMED_FOR_SEC:
                 claim.unlink(missing_ok=True)  # who made it is gone
             time.sleep(0.01)
-            return False
+            yield False
+            return
         try:
-            if self._text() != stale:
-                return False
-            with self._complete() as mine:
-                mine.replace(self.path)
-            return True
+            yield True
         finally:
             claim.unlink(missing_ok=True)
 
+    def _refusal(self, holder: dict) -> RunLockedError:
+        return RunLockedError(
+            f"{self.path.parent} is in use by {_who(holder)}; wait for it or stop it, or set another name= "
+            f"(if it is gone for certain, delete {self.path})",
+            may_be_gone=not _can_be_asked(holder),
+        )
+
     def _renew(self) -> None:
-        while not self._done.wait(RENEWED_EVERY_SEC):
-            try:
+        while not self._released.wait(RENEWED_EVERY_SEC):
+            with suppress(OSError):  # the folder may be away for a moment; others wait longer than that
                 os.utime(self.path)
-            except OSError:
-                pass  # the folder may be away for a moment; others wait longer than that
 
     def _text(self) -> str | None:
         try:
             return self.path.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return None
+
+
+def _system_lock(path: Path) -> "FileLock | None":
+    """The system's lock of a record that is ours, held; None where the mount has none, and the record counts alone.
+
+    On Windows none is taken: nobody else could read the record of a locked file.
+    """
+    from filelock import FileLock, has_fcntl
+
+    if not has_fcntl:
+        return None
+    lock = FileLock(path, thread_local=False, fallback_to_soft=False, preserve_lock_file=True)
+    try:
+        # Others may look at the record for a moment.
+        lock.acquire(timeout=LOOKED_AT_FOR_SEC, poll_interval=0.01)
+    except OSError:
+        return None
+    return lock
 
 
 def _age_sec(path: Path) -> float:
@@ -191,36 +290,30 @@ def _holder(text: str) -> dict:
     return holder if isinstance(holder, dict) else {}
 
 
+def _who(holder: dict) -> str:
+    return f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
+
+
 def _lives(holder: dict, age_sec: float) -> bool:
-    """Whether the holder may still be there. Args: age_sec: since the lock was renewed."""
+    """Whether the holder may still be there, as its record says.
+
+    Args:
+        age_sec: since the record was renewed.
+    """
     # A clock set back makes a lock look as if it came from the future: it may well be fresh.
     fresh = age_sec < STALE_AFTER_SEC
     if not _can_be_asked(holder):
         return fresh
     pid = holder["pid"]
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+    if not is_there(pid):
         return False
-    except OSError:
-        pass  # it lives, and belongs to somebody else
-    began = _began(pid)
+    started, recorded = started_sec(pid), holder.get("started_sec")
     # The number may have been given to another process since. Where that cannot be told, the lock's age must do.
-    return fresh if began is None or holder.get("began") is None else holder["began"] == began
+    if started is None or not isinstance(recorded, int | float):
+        return fresh
+    return abs(started - recorded) < SAME_START_SEC
 
 
 def _can_be_asked(holder: dict) -> bool:
-    """Whether the system can tell if the holder's process is there."""
-    # Windows has no such question: signal 0 is Ctrl-C there, and would interrupt the training that holds the lock.
-    return os.name != "nt" and holder.get("host") == platform.node() and isinstance(holder.get("pid"), int)
-
-
-def _began(pid: int) -> str | None:
-    """When a process began, on the kernel's clock and since which boot; None where the system does not say."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return None
-    # The name of the program, in parentheses, may hold blanks.
-    return f"{boot}:{stat.rpartition(')')[2].split()[19]}"
+    """Whether this system can tell if the holder's process is there."""
+    return holder.get("host") == platform.node() and isinstance(holder.get("pid"), int)

@@ -192,11 +192,11 @@ def files(here):
         ("seeds=null", "seeds=None: 'None' is neither a number nor a range"),
         ("truncation=much", "truncation must be a number, got 'much'"),
         ("truncation=null", "truncation must be a number, got null"),
-        ("noise_mode=some", "noise_mode=some: it must be one of"),
+        ("noise_mode=some", "noise_mode must be one of const, random, none, got 'some'"),
         ("label=0", "was trained without labels"),
         ("network=cond.safetensors", "label is missing: cond.safetensors draws 3 classes"),
         ("network=cond.safetensors label=3", "label=3: cond.safetensors draws 3 classes"),
-        ("out=text.txt", "out=text.txt is a file"),
+        ("out=text.txt", "out must be a folder for the images, got text.txt, which is a file"),
         ("out=text.txt/deeper", "text.txt/deeper'; set out=... for another folder"),
         ("device=toaster", "device=toaster cannot be used here"),
         ("task=dance", "task=dance: there is no such file"),
@@ -209,7 +209,7 @@ def files(here):
         ("network=", "network is empty; leave it out for the newest run"),
         ("task=null", "task=null: choose one of images"),
         ("device=meta", "device=meta cannot be used here"),
-        ("truncation=1e300", "truncation=1e+300: it must be between -100 and 100"),
+        ("truncation=1e300", "truncation must be between -100 and 100, got 1e+300"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(files, here, capsys, words, message):

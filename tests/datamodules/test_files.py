@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from datamodules import FolderData
-from datamodules.datasets import FolderFiles, ZipFiles, open_pictures
+from datamodules.datasets import FolderFiles, ZipFiles, open_image_files
 from stylegan.errors import BadImageError
 
 NAMES = ["b.png", "a/z.png", "a b/ü ö.PNG", "写真.png", "B.png", "a/é=[1],2.png"]
@@ -41,7 +41,7 @@ def opened(path: Path):
 
 
 def test_names_are_sorted_and_others_skipped(folder):
-    assert open_pictures(folder).names == sorted(NAMES)
+    assert open_image_files(folder).names == sorted(NAMES)
 
 
 def test_hidden_folders_are_not_looked_into(folder, monkeypatch):
@@ -74,12 +74,12 @@ def test_a_zip_is_the_same_set_as_its_folder(folder, tmp_path, compression):
 
 
 def test_a_folder_called_zip_is_a_folder(folder, tmp_path):
-    assert isinstance(open_pictures(folder.rename(tmp_path / "set.zip")), FolderFiles)
+    assert isinstance(open_image_files(folder.rename(tmp_path / "set.zip")), FolderFiles)
 
 
 def test_paths_may_be_text_and_start_at_home(folder, monkeypatch):
     monkeypatch.setenv("HOME", str(folder.parent))
-    assert open_pictures(f"~/{folder.name}").names == sorted(NAMES)
+    assert open_image_files(f"~/{folder.name}").names == sorted(NAMES)
 
 
 def test_links_are_followed_but_not_round_in_circles(folder, tmp_path):
@@ -88,7 +88,7 @@ def test_links_are_followed_but_not_round_in_circles(folder, tmp_path):
     (folder / "more").symlink_to(tmp_path / "elsewhere")
     (folder / "a" / "loop").symlink_to(folder)
     (folder / "broken.png").symlink_to(tmp_path / "nowhere.png")
-    assert open_pictures(folder).names == sorted([*NAMES, "more/linked.png"])
+    assert open_image_files(folder).names == sorted([*NAMES, "more/linked.png"])
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system starts workers without fork")

@@ -13,7 +13,7 @@ from PIL import Image
 
 from datamodules import FolderData
 from datamodules.datasets import scan
-from datamodules.datasets.scan_cache import ScanCache
+from datamodules.datasets.scan import ScanCache
 from stylegan.errors import BadImageError
 
 
@@ -131,7 +131,7 @@ def test_large_sets_are_looked_at_by_their_headers(tmp_path, monkeypatch):
     whole = (root / "002.png").read_bytes()
     (root / "002.png").write_bytes(whole[:-30])
     assert opened(root).num_items == 3
-    monkeypatch.setattr("datamodules.folder_data.MOST_DECODED", 3)
+    monkeypatch.setattr("datamodules.folder.MOST_DECODED", 3)
     data = opened(root)
     assert data.num_items == 4 and (data.dataset[2][0] == data.dataset[3][0]).all()
 

@@ -1,7 +1,10 @@
 """The kimg axis of TensorBoard and others, read back with TensorBoard's own reader."""
 
 import io
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -85,3 +88,18 @@ def test_big_grids_are_averaged_down_for_dashboards(tmp_path):
     events.Reload()
     pixels = np.asarray(PIL.Image.open(io.BytesIO(events.Images("fakes")[0].encoded_image_string)))
     assert pixels.shape[:2] == (515, 1024) and (pixels == 100).all()
+
+
+def test_what_no_run_asks_for_is_not_loaded():
+    """TensorBoard and W&B take a second each; a program loads them with a logger that writes there."""
+    body = (
+        "import sys, callbacks, datamodules, torch\n"
+        "from stylegan.loggers import CsvLogger, define_kimg_axis, forget_after, log_image\n"
+        "logger = CsvLogger(folder='nowhere')\n"
+        "define_kimg_axis([logger]); forget_after(logger, 8)\n"
+        "log_image(logger, 'fakes', torch.zeros(3, 4, 4, dtype=torch.uint8), 8)\n"
+        "print(sorted({name.split('.')[0] for name in sys.modules} & {'tensorboard', 'wandb'}))"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", body], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -1,5 +1,8 @@
-"""A log file that is full costs its lines, not the run."""
+"""Lines as they are written, and a log file that is full: it costs its lines, not the run."""
 
+import errno
+import io
+import logging
 import os
 import resource
 import subprocess
@@ -8,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from stylegan.machine.console import outliving_its_log
+from stylegan.machine.console import going_on_without, outliving_its_log, say, say_error, warn
 
 ROOT = Path(__file__).parents[2]
 ROOM_BYTES = 1000
 TALK = "[print('out', n, flush=True) or print('err', n, file=sys.stderr) for n in range(500)]"
+LOG = "from stylegan.machine.console import say, say_error\n"
+TALKS = {"print": TALK, "log": "[say(f'out {n}') or say_error(f'err {n}') for n in range(500)]"}
 
 
 def run(place: Path, body: str) -> tuple[int, str]:
@@ -30,16 +35,71 @@ def run(place: Path, body: str) -> tuple[int, str]:
     return code, end.read_text() if end.exists() else ""
 
 
-def test_without_it_a_full_log_ends_the_program(tmp_path):
-    code, end = run(tmp_path, TALK)
+def test_lines_go_to_the_streams_of_the_moment(capsys):
+    say("metrics     kimg 1.000  50% done, {} and %s")
+    warn("two\n  lines")
+    say_error("stylegan-train: what is wrong")
+    assert capsys.readouterr() == (
+        "metrics     kimg 1.000  50% done, {} and %s\nwarning     two lines\n",
+        "stylegan-train: what is wrong\n",
+    )
+
+
+def test_a_root_handler_writes_no_line_twice(capsys):
+    root, handler = logging.getLogger(), logging.StreamHandler(io.StringIO())
+    root.addHandler(handler)
+    try:
+        say("once")
+    finally:
+        root.removeHandler(handler)
+    assert capsys.readouterr().out == "once\n" and handler.stream.getvalue() == ""
+
+
+def test_the_loggers_level_silences_the_lines_of_a_run(capsys):
+    logger = logging.getLogger("stylegan")
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        say("a line")
+        warn("a warning")
+    finally:
+        logger.setLevel(before)
+    assert capsys.readouterr().out == "warning     a warning\n"
+
+
+def test_a_stream_that_is_gone_is_an_error_as_for_print(monkeypatch):
+    class Closed(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr(sys, "stdout", Closed())
+    with pytest.raises(BrokenPipeError):
+        say("nobody reads this")
+
+
+def test_a_full_disk_costs_one_thing_and_a_warning(capsys):
+    with going_on_without("a row"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    out = capsys.readouterr().out
+    assert (
+        out.startswith("warning     the disk is full: a row could not be written (") and out.count("\n") == 1
+    )
+    with pytest.raises(OSError, match="denied"), going_on_without("a row"):
+        raise OSError(errno.EACCES, "Permission denied")
+
+
+@pytest.mark.parametrize("talk", TALKS)
+def test_without_it_a_full_log_ends_the_program(tmp_path, talk):
+    code, end = run(tmp_path, LOG + TALKS[talk])
     assert code != 0 and end == ""
 
 
 @pytest.mark.parametrize("variable", ["", "PYTHONUNBUFFERED"])
-def test_a_full_log_costs_its_lines_alone(tmp_path, monkeypatch, variable):
+@pytest.mark.parametrize("talk", TALKS)
+def test_a_full_log_costs_its_lines_alone(tmp_path, monkeypatch, variable, talk):
     if variable:
         monkeypatch.setenv(variable, "1")
-    inside = f"from stylegan.machine.console import outliving_its_log\nwith outliving_its_log(): {TALK}"
+    inside = f"{LOG}from stylegan.machine.console import outliving_its_log\nwith outliving_its_log(): {TALKS[talk]}"
     assert run(tmp_path, inside) == (0, "done")
     log = (tmp_path / "log.txt").read_text()
     assert len(log) == ROOM_BYTES

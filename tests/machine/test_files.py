@@ -1,15 +1,17 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there, and the cache folder."""
 
 import io
 import os
+import pwd
 import resource
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from stylegan.machine.files import append_whole, replacing, sweep_partials
+from stylegan.machine.files import append_whole, cache_folder, replacing, sweep_partials
 
 
 def test_a_file_takes_the_place_of_the_old_one_when_it_is_complete(tmp_path):
@@ -98,3 +100,22 @@ def test_text_is_added_whole_or_not_at_all(tmp_path, monkeypatch):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, before)
     assert path.read_text(encoding="utf-8") == "first\nzweite, ü\n"
+
+
+def test_the_cache_folder_is_the_users(monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
+    assert cache_folder("scans") == Path("/somewhere/stylegan-lightning/scans")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", "/home/me")
+    assert cache_folder("scans") == Path("/home/me/.cache/stylegan-lightning/scans")
+
+
+@pytest.mark.parametrize("value", ["", None])
+def test_without_a_home_there_is_no_cache_folder(monkeypatch, value):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    if value is not None:
+        monkeypatch.setenv("XDG_CACHE_HOME", value)
+    # A process of a user who is in no list of users, as in many containers.
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: {}[uid])
+    assert cache_folder("features") is None

@@ -1,25 +1,35 @@
 """Free memory, from files as the kernel writes them, from other systems, and of this machine."""
 
+import mmap
 import os
 import sys
 
+import psutil
 import pytest
 import torch
 
-from stylegan.machine.memory import Room, held_bytes, in_words, ran_out, room_of_machine
+from stylegan.machine.memory import Room, held_bytes, in_words, ran_out, resident_bytes, room_of_machine
 
 KIB, MIB = 1024, 1024**2
 
 
+MEMINFO = {
+    "MemTotal": "1000 kB",
+    "MemFree": "1 kB",
+    "MemAvailable": "600 kB",
+    **{name: "0 kB" for name in ("Buffers", "Cached", "Shmem", "Active", "Inactive")},
+    "HugePages_Total": "0",
+}
+
+
 @pytest.fixture
-def machine(tmp_path):
-    """Writes files below a root of its own: {path: text}."""
+def machine(tmp_path, monkeypatch):
+    """Writes files below a root of its own: {path: text}. Returns: what there is room for there."""
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path / "proc"))
 
     def write(files: dict[str, str]):
-        files = {
-            "proc/meminfo": "MemTotal:  1000 kB\nMemFree:  1 kB\nMemAvailable:  600 kB\nHugePages_Total: 0\n",
-            "proc/self/status": "Name:\tpython\nVmRSS:\t  300 kB\nRssAnon:\t  100 kB\n",
-        } | files
+        meminfo = "".join(f"{name}:  {value}\n" for name, value in MEMINFO.items())
+        files = {"proc/meminfo": meminfo} | files
         for name, text in files.items():
             path = tmp_path / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,10 +54,8 @@ def group(limit, use, cached, *, version, folder=""):
     }
 
 
-def test_without_limits_it_is_what_the_kernel_has_to_give(machine, tmp_path):
+def test_without_limits_it_is_what_the_kernel_has_to_give(machine):
     assert machine({}) == Room(1000 * KIB, 600 * KIB)
-    assert held_bytes(tmp_path) == 100 * KIB
-    assert held_bytes(tmp_path / "nowhere") == 0
 
 
 def test_a_tenth_stays_free():
@@ -91,29 +99,16 @@ def test_a_group_that_is_over_its_limit_leaves_nothing(machine):
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
-    [
-        (
-            {"SC_AVPHYS_PAGES": 10, "SC_PHYS_PAGES": 100, "SC_PAGE_SIZE": 4096},
-            Room(100 * 4096, 10 * 4096),
-        ),
-        ({"SC_PHYS_PAGES": 100, "SC_PAGE_SIZE": 16384}, Room(100 * 16384, 50 * 16384)),
-        ({}, None),
-    ],
+    "error", [FileNotFoundError(2, "No such file"), psutil.Error(), RuntimeError("no btime")]
 )
-def test_other_systems(tmp_path, monkeypatch, told, expected):
-    def sysconf(name):
-        if name not in told:
-            raise ValueError("unrecognized configuration name")
-        return told[name]
+def test_a_system_that_does_not_tell(monkeypatch, error):
+    def fails(*_):
+        raise error
 
-    monkeypatch.setattr(os, "sysconf", sysconf, raising=False)
-    assert room_of_machine(tmp_path / "nowhere") == expected
-
-
-def test_a_system_without_sysconf(tmp_path, monkeypatch):
-    monkeypatch.delattr(os, "sysconf", raising=False)
-    assert room_of_machine(tmp_path / "nowhere") is None
+    monkeypatch.setattr(psutil, "virtual_memory", fails)
+    monkeypatch.setattr(psutil, "Process", fails)
+    assert room_of_machine() is None
+    assert held_bytes() == 0 and resident_bytes() is None
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks /proc")
@@ -121,7 +116,28 @@ def test_this_machine():
     room = room_of_machine()
     assert 100 * MIB < room.free_bytes < room.total_bytes
     assert room.total_bytes <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    assert 10 * MIB < held_bytes() < room.total_bytes
+    assert 10 * MIB < held_bytes() < resident_bytes() < room.total_bytes
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks /proc")
+def test_held_memory_is_that_of_the_process_alone(tmp_path):
+    """The kernel's own count, and how it moves: with memory of ours, not with a file that is mapped."""
+
+    def kernel(name: str) -> int:
+        line = next(line for line in open("/proc/self/status") if line.startswith(f"{name}:"))
+        return int(line.split()[1]) * KIB
+
+    assert held_bytes() == pytest.approx(kernel("RssAnon"), abs=4 * MIB)
+    assert resident_bytes() == pytest.approx(kernel("VmRSS"), abs=4 * MIB)
+    before, resident = held_bytes(), resident_bytes()
+    ours = bytearray(b"1") * (64 * MIB)
+    assert held_bytes() - before == pytest.approx(len(ours), abs=8 * MIB)
+    path = tmp_path / "file"
+    path.write_bytes(ours)
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        assert mapped[:].count(b"1") == len(ours)
+        assert held_bytes() - before == pytest.approx(len(ours), abs=8 * MIB)
+        assert resident_bytes() - resident == pytest.approx(2 * len(ours), abs=8 * MIB)
 
 
 @pytest.mark.parametrize("count, text", [(2_340_000_000, "2.3 GB"), (7_600_000, "8 MB"), (1200, "1.2 kB")])

@@ -1,15 +1,16 @@
 """One process a run folder."""
 
+import errno
 import hashlib
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -72,28 +73,28 @@ def test_a_process_that_got_a_dead_ones_number_does_not_hold_its_lock(tmp_path):
     try:
         lock = tmp_path / "run.lock"
         other = json.loads(lock.read_text())
-        assert other["began"] is not None
-        other["began"] = "another boot:1"
-        lock.write_text(json.dumps(other))
-        with RunLock(tmp_path) as taken:
-            assert taken.taken_over
+        assert other["started_sec"] > 0
     finally:
         process.kill()
         process.communicate()
+    other |= {"pid": os.getpid(), "started_sec": other["started_sec"] - 1000}
+    lock.write_text(json.dumps(other))
+    with RunLock(tmp_path) as taken:
+        assert taken.taken_over
 
 
 @pytest.fixture
 def own_lock(tmp_path) -> Path:
     """The lock of a process of this machine that is there: this one."""
     lock = tmp_path / "run.lock"
-    lock.write_text(json.dumps({"pid": os.getpid(), "host": platform.node(), "began": None}))
+    lock.write_text(json.dumps({"pid": os.getpid(), "host": platform.node(), "started_sec": None}))
     return lock
 
 
 def test_where_nothing_says_when_a_process_began_a_lock_counts_as_long_as_it_is_renewed(
     tmp_path, own_lock, monkeypatch
 ):
-    monkeypatch.setattr(run_lock, "_began", lambda pid: None)
+    monkeypatch.setattr(run_lock, "started_sec", lambda pid: None)
     with pytest.raises(RunLockedError) as caught, RunLock(tmp_path):
         pass
     assert not caught.value.may_be_gone
@@ -102,22 +103,25 @@ def test_where_nothing_says_when_a_process_began_a_lock_counts_as_long_as_it_is_
         assert "left its lock behind" in taken.taken_over
 
 
-def test_on_windows_no_signal_is_sent_and_age_decides(tmp_path, own_lock, monkeypatch):
-    """There signal 0 is Ctrl-C."""
-    monkeypatch.setattr(run_lock, "_lives", partial(on_windows, run_lock._lives))
-    monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("a signal was sent"))
+def test_the_record_of_an_earlier_version_counts_by_its_age(tmp_path):
+    """It has `began` in place of `started_sec`, and its process takes no lock of the system's."""
+    lock = tmp_path / "run.lock"
+    lock.write_text(json.dumps({"pid": os.getpid(), "host": platform.node(), "began": "boot:17", "key": "a"}))
     with pytest.raises(RunLockedError), RunLock(tmp_path):
         pass
-    os.utime(own_lock, (1, 1))
+    os.utime(lock, (1, 1))
     with RunLock(tmp_path) as taken:
         assert "left its lock behind" in taken.taken_over
 
 
-def on_windows(question, *arguments):
-    # For this question alone: pathlib and pytest, too, ask where they are.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "name", "nt")
-        return question(*arguments)
+def test_no_signal_is_sent_to_ask_for_a_process(tmp_path, monkeypatch):
+    """On Windows signal 0 is Ctrl-C, and would interrupt the training that holds the lock."""
+    monkeypatch.setattr(os, "name", "nt")
+    monkeypatch.setattr(run_lock, "is_there", lambda pid: pid == os.getpid())
+    monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("a signal was sent"))
+    own = {"pid": os.getpid(), "host": platform.node()}
+    assert run_lock._lives(own, age_sec=0.0)
+    assert not run_lock._lives({**own, "pid": 1}, age_sec=0.0)
 
 
 @pytest.mark.parametrize("text", ['{"pid": 1, "host": "elsewhere"}', "", "[]", "nonsense"])
@@ -147,11 +151,15 @@ def test_it_is_renewed(tmp_path, monkeypatch):
 
 
 def test_of_many_that_find_a_stale_lock_one_gets_it(tmp_path):
+    race_for_a_stale_lock(tmp_path, turns=60)
+
+
+def race_for_a_stale_lock(tmp_path, turns: int) -> None:
     """Again and again, with threads that take turns as often as they can: races are rare."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     try:
-        for turn in range(60):
+        for turn in range(turns):
             folder = tmp_path / str(turn)
             folder.mkdir()
             (folder / "run.lock").write_text('{"pid": 1, "host": "elsewhere"}')
@@ -173,7 +181,117 @@ def test_of_many_that_find_a_stale_lock_one_gets_it(tmp_path):
         sys.setswitchinterval(interval)
 
 
-def test_a_claim_whose_maker_is_gone_is_no_obstacle(tmp_path):
+def test_a_holder_that_cannot_be_seen_keeps_its_lock_as_long_as_it_lives(tmp_path, monkeypatch):
+    """As in another container of the same host name, where its number means nothing here."""
+    monkeypatch.setattr(run_lock, "LOOKED_AT_FOR_SEC", 0.1)
+    process = holder_of(tmp_path)
+    try:
+        monkeypatch.setattr(run_lock, "is_there", lambda pid: False)
+        with pytest.raises(RunLockedError, match=f"process {process.pid} on"), RunLock(tmp_path):
+            pass
+        process.kill()
+        process.wait()
+        with RunLock(tmp_path) as lock:
+            assert f"process {process.pid}" in lock.taken_over
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no processes that begin as copies here")
+def test_children_that_outlive_a_killed_holder_do_not_keep_its_lock(tmp_path, monkeypatch):
+    """Readers of pictures may hang on a disk that is away."""
+    monkeypatch.setattr(run_lock, "LOOKED_AT_FOR_SEC", 0.1)
+    child = (
+        "import os, sys, time; from stylegan.runs.lock import RunLock\n"
+        "RunLock(sys.argv[1]).acquire()\n"
+        "child = os.fork()\n"
+        "if child == 0: time.sleep(60); os._exit(0)\n"
+        "print(child, flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", child, str(tmp_path)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    left = int(process.stdout.readline())
+    try:
+        process.kill()
+        process.wait()
+        os.kill(left, 0)  # the child is there
+        with RunLock(tmp_path) as lock:
+            assert f"process {process.pid}" in lock.taken_over
+    finally:
+        os.kill(left, signal.SIGKILL)
+        process.stdin.close()
+        process.stdout.close()
+
+
+def test_a_record_that_was_taken_over_before_the_systems_lock_is_refused(tmp_path, monkeypatch):
+    """Between the two another process may see neither: it is elsewhere in the same kernel."""
+    other = json.dumps({"pid": 7, "host": "elsewhere"})
+    system_lock = run_lock._system_lock
+
+    def late(path):
+        path.write_text(other)
+        return system_lock(path)
+
+    monkeypatch.setattr(run_lock, "_system_lock", late)
+    with pytest.raises(RunLockedError, match="process 7 on elsewhere"), RunLock(tmp_path):
+        pass
+    assert (tmp_path / "run.lock").read_text() == other
+
+
+def test_it_follows_a_folder_that_is_set_aside(tmp_path):
+    """The folder is moved with the lock in it; a new one of the old name is held as before, the moved one no more."""
+    run, aside = tmp_path / "run", tmp_path / "aside"
+    with RunLock(run) as lock:
+        (run / "config.yaml").touch()
+        run.rename(aside)
+        lock.follow(aside)
+        with pytest.raises(RunLockedError), RunLock(run):
+            pass
+        with RunLock(aside) as other:
+            assert other.taken_over is None
+    assert [path.name for path in aside.iterdir()] == ["config.yaml"]
+
+
+def test_a_place_that_was_taken_while_the_folder_moved_is_refused(tmp_path):
+    run, aside = tmp_path / "run", tmp_path / "aside"
+    with RunLock(run) as lock:
+        run.rename(aside)
+        with RunLock(run), pytest.raises(RunLockedError, match=f"process {os.getpid()} on"):
+            lock.follow(aside)
+
+
+@pytest.fixture(params=[errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP], ids=errno.errorcode.get)
+def mount_without_locks(request, monkeypatch):
+    """Every lock of the system's fails, as on some network and cloud mounts."""
+    import fcntl
+
+    def fails(*_):
+        raise OSError(request.param, os.strerror(request.param))
+
+    monkeypatch.setattr(fcntl, "flock", fails)
+
+
+def test_on_a_mount_without_locks_the_record_counts_alone(tmp_path, mount_without_locks):
+    with RunLock(tmp_path / "run") as lock:
+        assert [path.name for path in (tmp_path / "run").iterdir()] == ["run.lock"]
+        assert lock._system is None
+        with pytest.raises(RunLockedError, match=f"process {os.getpid()} on"), RunLock(tmp_path / "run"):
+            pass
+    assert os.listdir(tmp_path) == []
+    stale = tmp_path / "run.lock"
+    stale.write_text('{"pid": 1, "host": "elsewhere"}')
+    os.utime(stale, (1, 1))
+    with RunLock(tmp_path) as lock:
+        assert "elsewhere left its lock behind" in lock.taken_over
+    assert os.listdir(tmp_path) == []
+
+
+def test_on_a_mount_without_locks_too_one_of_many_gets_a_stale_lock(tmp_path, mount_without_locks):
+    race_for_a_stale_lock(tmp_path, turns=20)
+
+
+def test_a_claim_whose_maker_is_gone_is_no_obstacle(tmp_path, mount_without_locks):
     stale = '{"pid": 1, "host": "elsewhere"}'
     (tmp_path / "run.lock").write_text(stale)
     os.utime(tmp_path / "run.lock", (1, 1))

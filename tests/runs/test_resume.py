@@ -113,7 +113,7 @@ def test_nothing_is_left_beside_the_runs(tmp_path, monkeypatch, capfd):
         (["run_dir=mine"], ["run_dir is runs_dir/name"]),
         (["name=run", "resume=never"], ["runs/run holds a run already", "overwrite=true"]),
         (["overwrite=true"], ["resume=never"]),
-        (["resolution=null"], ["resolution=null"]),
+        (["resolution=null"], ["resolution must be given", "got null"]),
     ],
 )
 def test_a_place_that_will_not_do_is_told_in_a_line(here, capfd, arguments, words):
@@ -197,14 +197,16 @@ def test_a_run_that_was_begun_when_cache_was_a_folder_goes_on(here, pictures, tm
     capfd.readouterr()
     assert main([*SMALL, *data, f"data.cache={tmp_path / 'kept'}", "total_kimg=0.008"]) == 2
     (line,) = capfd.readouterr().err.splitlines()
-    assert f"data.cache_dir={tmp_path / 'kept'}" in line and "data.cache=auto" in line
+    assert f"data.cache_dir={tmp_path / 'kept'}" in line and "data.cache must be auto" in line
     assert main([*SMALL, *data, "total_kimg=0.008"]) == 0
     assert "continuing from kimg 0.004" in capfd.readouterr().out
     assert OmegaConf.load(here / "runs" / "older" / "config.yaml").data.cache == "auto"
 
 
 def test_pictures_that_memory_cannot_hold_are_told_in_a_line(here, pictures, monkeypatch, capfd):
-    monkeypatch.setattr("datamodules.caching.room_of_machine", lambda: Room(10**9, 5 * 3 * 8 * 8 - 1))
+    monkeypatch.setattr(
+        "datamodules.datasets.pixel_memory.room_of_machine", lambda: Room(10**9, 5 * 3 * 8 * 8 - 1)
+    )
     data = ["data=folder", f"data.path={pictures}", "name=full", "total_kimg=0.004"]
     assert main([*SMALL, *data, "data.cache=true"]) == 2
     (line,) = capfd.readouterr().err.splitlines()

@@ -5,8 +5,10 @@ import os
 import pickle
 import signal
 import time
+import traceback
 import zipfile
 from itertools import islice
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ import pytorch_lightning as pl
 import torch
 from PIL import Image
 
-from datamodules import FlowersData, FolderData
+from datamodules import FlowersData, FolderData, image_datamodule
 from datamodules.sampler import ResumableSampler
 from stylegan.machine.process import usable_cores
 
@@ -210,16 +212,17 @@ def test_a_data_module_travels_to_a_fresh_process():
     ],
     ids=str,
 )
-def test_wrong_values_are_refused_with_key_value_and_way_out(wrong):
-    ((key, value),) = wrong.items()
+def test_wrong_values_are_refused_with_argument_value_and_way_out(wrong):
+    """A message begins with the argument's name: a command puts the key of the configuration in its place."""
+    ((name, value),) = wrong.items()
     fine = dict(path="x", resolution=8, batch_size=1, seed=0)
     with pytest.raises(ValueError) as caught:
         FolderData(**{**fine, **wrong})
     message = str(caught.value)
-    assert (
-        key in message
-        and str(value) in message
-        and any(way in message for way in ("try ", "use ", "nearest", "as in"))
+    assert message.startswith(f"{name} ") and str(value) in message
+    assert any(
+        way in message
+        for way in ("try ", "must be one of ", "true or false", "nearest", "as in", "with labels")
     )
 
 
@@ -249,6 +252,59 @@ def test_a_mistake_in_a_set_is_raised_where_it_is_read_from(workers):
     batches = iter(data.train_dataloader())
     with pytest.raises(KeyError, match="missing") as caught:
         next(batches)
-    assert workers == 0 or "open_dataset" in str(caught.value) or "lambda" in str(caught.value)
+    told = "".join(traceback.format_exception(caught.value))
+    assert "open_dataset" in told or "lambda" in told
     del batches
     assert multiprocessing.active_children() == []
+
+
+def beside(device: str, **options):
+    """A data module whose trainer trains on a device that need not be there."""
+    data = flowers(**options)
+    data.trainer = SimpleNamespace(
+        strategy=SimpleNamespace(root_device=torch.device(device)),
+        lightning_module=None,
+        global_rank=0,
+        world_size=1,
+    )
+    return data
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_the_trainers_device_decides_not_what_is_built_in(monkeypatch, there):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    on_cpu, on_gpu = beside("cpu").train_dataloader(), beside("cuda:0").train_dataloader()
+    assert (on_cpu.num_workers, on_cpu.pin_memory) == (0, False)
+    assert (on_gpu.num_workers, on_gpu.pin_memory, on_gpu.prefetch_factor) == (
+        min(3, usable_cores()),
+        True,
+        2,
+    )
+    asked = beside("cuda:0", workers=0).train_dataloader()
+    assert (asked.num_workers, asked.pin_memory, asked.prefetch_factor) == (0, True, None)
+
+
+class Noting(torch.Tensor):
+    """A tensor that notes how it is asked to move, and stays."""
+
+    def to(self, *args, **options):
+        self.asked = (args, options)
+        return self
+
+
+def test_batches_are_copied_without_waiting_to_a_gpu():
+    """Lightning's own hook does so; a release that stopped would cost time, and nothing would tell."""
+    batch = (torch.zeros(2, 3, 8, 8).as_subclass(Noting), torch.zeros(2, 6).as_subclass(Noting))
+    moved = flowers().transfer_batch_to_device(batch, torch.device("cuda:0"), 0)
+    for part in moved:
+        assert part.asked == ((torch.device("cuda:0"),), {"non_blocking": True})
+
+
+@pytest.mark.parametrize(
+    "beside_gpu, cores, expected", [(False, 8, 0), (True, 8, 3), (True, 2, 2), (True, 1, 1)]
+)
+def test_three_beside_a_gpu_and_no_more_than_cores(beside_gpu, cores, expected, monkeypatch):
+    monkeypatch.setattr(image_datamodule, "usable_cores", lambda: cores)
+    data = FlowersData(resolution=8, batch_size=4)
+    monkeypatch.setattr(data, "_beside_gpu", lambda: beside_gpu)
+    assert data._num_workers() == expected

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datamodules.datasets import FolderFiles, PictureDataset
-from datamodules.datasets.decoding import decode_picture, measure_picture
-from datamodules.datasets.names import is_picture_name
+from datamodules.datasets import FileDataset, FolderFiles
+from datamodules.datasets.decoding import decode_image, measure_image
+from datamodules.datasets.files import is_image_name
 
 EMOJI = Path(__file__).parent / "emoji"
 
@@ -34,14 +34,14 @@ def over_white(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 def test_rgba_is_put_on_white():
     pixels = noise(16, 16, 4)
-    result = decode_picture(encoded(Image.fromarray(pixels)), size=(16, 16), channels=3)
+    result = decode_image(encoded(Image.fromarray(pixels)), size=(16, 16), channels=3)
     expected = over_white(pixels[..., :3], pixels[..., 3]).transpose(2, 0, 1)
     assert np.abs(result - expected).max() <= 0.5 + 1e-9
 
 
 def test_grey_with_alpha_is_put_on_white():
     pixels = noise(16, 16, 2)
-    result = decode_picture(encoded(Image.fromarray(pixels, "LA")), size=(16, 16), channels=1)
+    result = decode_image(encoded(Image.fromarray(pixels, "LA")), size=(16, 16), channels=1)
     expected = over_white(pixels[..., :1], pixels[..., 1]).transpose(2, 0, 1)
     assert np.abs(result - expected).max() <= 0.5 + 1e-9
 
@@ -52,7 +52,7 @@ def test_a_transparent_palette_entry_becomes_white(kind):
     image = Image.fromarray(indices, "P")
     palette = [200, 10, 10, 10, 200, 10, 10, 10, 200, 60, 70, 80]
     image.putpalette(palette)
-    result = decode_picture(encoded(image, kind, transparency=2), size=(8, 8), channels=3)
+    result = decode_image(encoded(image, kind, transparency=2), size=(8, 8), channels=3)
     colours = np.array(palette).reshape(4, 3)
     colours[2] = 255
     np.testing.assert_array_equal(result, colours[indices].transpose(2, 0, 1))
@@ -62,7 +62,7 @@ def test_a_transparent_colour_key_becomes_white():
     pixels = np.zeros((8, 8, 3), np.uint8)
     pixels[2:4, 3] = (1, 2, 3)
     data = encoded(Image.fromarray(pixels), transparency=(1, 2, 3))
-    result = decode_picture(data, size=(8, 8), channels=3)
+    result = decode_image(data, size=(8, 8), channels=3)
     expected = np.where((pixels == (1, 2, 3)).all(-1), 255, 0)
     np.testing.assert_array_equal(result, np.broadcast_to(expected, (3, 8, 8)))
 
@@ -73,9 +73,9 @@ def test_crop_takes_the_centre_and_resize_is_lanczos(height, width):
     side = min(height, width)
     left, top = (width - side) // 2, (height - side) // 2
     square = image.crop((left, top, left + side, top + side))
-    cropped = decode_picture(encoded(image), size=(side, side), channels=3)
+    cropped = decode_image(encoded(image), size=(side, side), channels=3)
     np.testing.assert_array_equal(cropped, np.asarray(square).transpose(2, 0, 1))
-    resized = decode_picture(encoded(image), size=(16, 16), channels=3)
+    resized = decode_image(encoded(image), size=(16, 16), channels=3)
     expected = np.asarray(square.resize((16, 16), Image.Resampling.LANCZOS))
     np.testing.assert_array_equal(resized, expected.transpose(2, 0, 1))
 
@@ -85,7 +85,7 @@ def test_colour_is_blended_before_it_is_resized():
     pixels = np.zeros((32, 32, 4), np.uint8)
     pixels[..., 0] = 255
     pixels[:, 16:, :] = 255
-    result = decode_picture(encoded(Image.fromarray(pixels)), size=(8, 8), channels=3)
+    result = decode_image(encoded(Image.fromarray(pixels)), size=(8, 8), channels=3)
     assert (result == 255).all()
 
 
@@ -104,20 +104,20 @@ def test_every_mode_can_be_read(mode, channels):
             if mode in ("L", "1", "P", "F", "LA", "PA")
             else white.convert("RGB").convert(mode)
         )
-    result = decode_picture(encoded(image, "TIFF"), size=(8, 8), channels=channels)
+    result = decode_image(encoded(image, "TIFF"), size=(8, 8), channels=channels)
     assert result.shape == (channels, 8, 8) and result.dtype == np.uint8
     assert (result == 255).all()
 
 
 def test_sixteen_bits_keep_their_range():
     ramp = np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)
-    result = decode_picture(encoded(Image.fromarray(ramp)), size=(8, 8), channels=1)
+    result = decode_image(encoded(Image.fromarray(ramp)), size=(8, 8), channels=1)
     assert np.abs(result[0] - ramp / 257).max() <= 0.5 + 1e-6
 
 
 def test_grey_is_luma():
     pixels = noise(8, 8, 3)
-    result = decode_picture(encoded(Image.fromarray(pixels)), size=(8, 8), channels=1)
+    result = decode_image(encoded(Image.fromarray(pixels)), size=(8, 8), channels=1)
     assert np.abs(result[0] - pixels @ np.array([0.299, 0.587, 0.114])).max() <= 0.51
 
 
@@ -126,12 +126,12 @@ def test_a_picture_lies_as_its_exif_says():
     turned = Image.fromarray(np.rot90(pixels).copy())
     exif = turned.getexif()
     exif[274] = 6  # turn a quarter clockwise to see it upright
-    result = decode_picture(encoded(turned, exif=exif), size=(16, 16), channels=3)
+    result = decode_image(encoded(turned, exif=exif), size=(16, 16), channels=3)
     np.testing.assert_array_equal(result, pixels.transpose(2, 0, 1))
 
 
 def test_a_tiny_picture_is_enlarged():
-    result = decode_picture(encoded(Image.new("RGB", (1, 3), (10, 20, 30))), size=(8, 8), channels=3)
+    result = decode_image(encoded(Image.new("RGB", (1, 3), (10, 20, 30))), size=(8, 8), channels=3)
     assert (result == np.array([10, 20, 30])[:, None, None]).all()
 
 
@@ -159,7 +159,7 @@ def damaged(kind: str) -> bytes:
 def test_a_damaged_file_is_named_with_a_way_out(tmp_path, kind, reason):
     Image.new("RGB", (8, 8)).save(tmp_path / "a good one.png")
     (tmp_path / "bäd.png").write_bytes(damaged(kind))
-    dataset = PictureDataset(FolderFiles(tmp_path), size=(8, 8), channels=3)
+    dataset = FileDataset(FolderFiles(tmp_path), size=(8, 8), channels=3)
     assert dataset[0][0].shape == (3, 8, 8)
     with pytest.raises(ValueError, match=f"bäd.png .*{reason}.*remove it.*data.max_bad=1"):
         dataset[1]
@@ -168,8 +168,8 @@ def test_a_damaged_file_is_named_with_a_way_out(tmp_path, kind, reason):
 def test_names_of_pictures():
     yes = ["a.png", "b/C.JPG", "x.y.jpeg", "ü ö/写真.WebP", "a.bmp", "a.gif", "a.tif", "a.TIFF"]
     no = ["a.txt", "png", ".a.png", ".hidden/a.png", "__MACOSX/a.png", "b/__MACOSX/._a.png", "a.png/b", ""]
-    assert all(is_picture_name(name) for name in yes)
-    assert not any(is_picture_name(name) for name in no)
+    assert all(is_image_name(name) for name in yes)
+    assert not any(is_image_name(name) for name in no)
 
 
 @pytest.mark.parametrize("path", sorted(EMOJI.glob("*.png")), ids=lambda path: path.stem)
@@ -177,7 +177,7 @@ def test_emoji_stand_on_white(path):
     """Real files of three modes: corners are white, and the pixels are those of the "over" formula."""
     with Image.open(path) as image:
         rgba = np.asarray(image.convert("RGBA"))
-    pixels = decode_picture(path.read_bytes(), size=(64, 64), channels=3)
+    pixels = decode_image(path.read_bytes(), size=(64, 64), channels=3)
     expected = over_white(rgba[..., :3], rgba[..., 3]).transpose(2, 0, 1)
     assert np.abs(pixels - expected).max() <= 0.5 + 1e-9
     assert (pixels[:, [0, 0, -1, -1], [0, -1, 0, -1]] == 255).all()
@@ -205,7 +205,7 @@ def sixteen_bit_png(pixels: np.ndarray) -> bytes:
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_sixteen_bits_of_every_kind_become_eight(channels):
     pixels = noise(8, 8, channels, high=65536, dtype=np.uint16)
-    result = decode_picture(sixteen_bit_png(pixels), size=(8, 8), channels=channels)
+    result = decode_image(sixteen_bit_png(pixels), size=(8, 8), channels=channels)
     # The high byte, or the nearest: between them lies one step at most.
     assert np.abs(result - pixels.transpose(2, 0, 1) / 257).max() < 1
 
@@ -213,9 +213,9 @@ def test_sixteen_bits_of_every_kind_become_eight(channels):
 def test_sixteen_bits_with_a_transparent_value():
     ramp = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000
     data = encoded(Image.fromarray(ramp), transparency=5000)
-    alpha = decode_picture(data, size=(8, 8), channels=2)[1]
+    alpha = decode_image(data, size=(8, 8), channels=2)[1]
     np.testing.assert_array_equal(alpha, np.where(ramp == 5000, 0, 255))
-    assert decode_picture(data, size=(8, 8), channels=1)[0, 0, 5] == 255
+    assert decode_image(data, size=(8, 8), channels=1)[0, 0, 5] == 255
 
 
 @pytest.mark.parametrize(("height", "width"), [(40, 40), (30, 70), (70, 30), (210, 141), (48, 32)])
@@ -224,7 +224,7 @@ def test_the_crop_is_the_largest_of_its_aspect_in_the_centre(height, width, size
     """A ramp to the right and one to the bottom say where the edges of the crop lay."""
     rows, columns = np.indices((height, width), dtype=np.float64)
     ramps = np.stack([rows / height * 255, columns / width * 255, rows * 0], -1).astype(np.uint8)
-    result = decode_picture(encoded(Image.fromarray(ramps)), size=size, channels=3)
+    result = decode_image(encoded(Image.fromarray(ramps)), size=size, channels=3)
     assert result.shape == (3, *size)
     scale = min(height / size[0], width / size[1])
     for channel, (length, kept) in enumerate([(height, size[0] * scale), (width, size[1] * scale)]):
@@ -241,7 +241,7 @@ def test_the_crop_is_the_largest_of_its_aspect_in_the_centre(height, width, size
 def test_alpha_is_kept(channels):
     pixels = noise(16, 24, channels)
     data = encoded(Image.fromarray(pixels, {2: "LA", 4: "RGBA"}[channels]))
-    result = decode_picture(data, size=(16, 24), channels=channels)
+    result = decode_image(data, size=(16, 24), channels=channels)
     np.testing.assert_array_equal(result, pixels.transpose(2, 0, 1))
 
 
@@ -249,7 +249,7 @@ def test_alpha_is_kept(channels):
 @pytest.mark.parametrize("channels", [2, 4])
 def test_what_has_no_alpha_is_opaque(mode, channels):
     data = encoded(Image.new("L", (8, 8), 255).convert(mode), "TIFF")
-    assert (decode_picture(data, size=(8, 8), channels=channels) == 255).all()
+    assert (decode_image(data, size=(8, 8), channels=channels) == 255).all()
 
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF"])
@@ -257,7 +257,7 @@ def test_alpha_of_a_palette(kind):
     indices = noise(8, 8, high=4)
     image = Image.fromarray(indices, "P")
     image.putpalette([200, 10, 10, 10, 200, 10, 10, 10, 200, 60, 70, 80])
-    alpha = decode_picture(encoded(image, kind, transparency=2), size=(8, 8), channels=4)[3]
+    alpha = decode_image(encoded(image, kind, transparency=2), size=(8, 8), channels=4)[3]
     np.testing.assert_array_equal(alpha, np.where(indices == 2, 0, 255))
 
 
@@ -266,7 +266,7 @@ def test_invisible_colours_do_not_bleed_when_alpha_is_kept():
     pixels = np.zeros((32, 30, 4), np.uint8)
     pixels[..., 0] = 255
     pixels[:, 11:, :] = 255
-    result = decode_picture(encoded(Image.fromarray(pixels)), size=(8, 8), channels=4)
+    result = decode_image(encoded(Image.fromarray(pixels)), size=(8, 8), channels=4)
     visible = result[3] > 16
     assert visible.any() and not visible.all() and result[:3, visible].min() >= 250
 
@@ -274,7 +274,7 @@ def test_invisible_colours_do_not_bleed_when_alpha_is_kept():
 def test_cmyk_as_photo_programs_write_it():
     """A flat colour; JPEG stores such inks inverted."""
     image = Image.new("RGB", (16, 16), (200, 100, 50)).convert("CMYK")
-    result = decode_picture(encoded(image, "JPEG", quality=95), size=(16, 16), channels=3)
+    result = decode_image(encoded(image, "JPEG", quality=95), size=(16, 16), channels=3)
     assert np.abs(result.astype(int) - np.array([200, 100, 50])[:, None, None]).max() <= 4
 
 
@@ -295,8 +295,8 @@ def test_every_orientation_of_exif(orientation):
     exif = Image.Exif()
     exif[274] = orientation
     data = encoded(Image.fromarray(np.ascontiguousarray(stored)), exif=exif)
-    np.testing.assert_array_equal(decode_picture(data, size=(6, 8), channels=1)[0], upright)
-    assert measure_picture(io.BytesIO(data), channels=1, whole=False) == (6, 8)
+    np.testing.assert_array_equal(decode_image(data, size=(6, 8), channels=1)[0], upright)
+    assert measure_image(io.BytesIO(data), channels=1, whole=False) == (6, 8)
 
 
 def npy(pixels: np.ndarray) -> bytes:
@@ -309,17 +309,17 @@ def npy(pixels: np.ndarray) -> bytes:
 def test_arrays_of_many_channels(order):
     pixels = np.asarray(noise(12, 8, 5), order=order)
     np.testing.assert_array_equal(
-        decode_picture(npy(pixels), size=(12, 8), channels=5), pixels.transpose(2, 0, 1)
+        decode_image(npy(pixels), size=(12, 8), channels=5), pixels.transpose(2, 0, 1)
     )
-    assert measure_picture(io.BytesIO(npy(pixels)), channels=5, whole=True) == (12, 8)
+    assert measure_image(io.BytesIO(npy(pixels)), channels=5, whole=True) == (12, 8)
 
 
 def test_channels_of_arrays_are_cropped_and_resized_each_like_a_grey_picture():
     pixels = noise(20, 33, 6)
-    result = decode_picture(npy(pixels), size=(24, 16), channels=6)
+    result = decode_image(npy(pixels), size=(24, 16), channels=6)
     for channel in range(6):
         alone = encoded(Image.fromarray(np.ascontiguousarray(pixels[..., channel])))
-        np.testing.assert_array_equal(result[channel], decode_picture(alone, size=(24, 16), channels=1)[0])
+        np.testing.assert_array_equal(result[channel], decode_image(alone, size=(24, 16), channels=1)[0])
 
 
 @pytest.mark.parametrize(
@@ -339,6 +339,6 @@ def test_channels_of_arrays_are_cropped_and_resized_each_like_a_grey_picture():
 )
 def test_arrays_that_do_not_fit_are_told_apart(data, words):
     with pytest.raises(ValueError, match=words):
-        decode_picture(data, size=(8, 8), channels=5)
+        decode_image(data, size=(8, 8), channels=5)
     with pytest.raises(ValueError, match=words):
-        measure_picture(io.BytesIO(data), channels=5, whole=True)
+        measure_image(io.BytesIO(data), channels=5, whole=True)

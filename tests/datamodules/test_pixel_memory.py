@@ -14,13 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from datamodules import FlowersData, FolderData, caching
-from datamodules.caching import check_cache, keep_pixels
-from datamodules.datasets import ImageDataset, pictures
-from datamodules.datasets.pixel_memory import PixelMemory
+from datamodules import FlowersData, FolderData
+from datamodules.datasets import ImageDataset, file_dataset, pixel_memory
+from datamodules.datasets.pixel_memory import PixelMemory, check_cache, pixel_memory_for
 from stylegan.errors import BadImageError
 from stylegan.machine.memory import Room, promised_bytes
-from tests.datamodules.test_module import assert_same_batches, fit
+from tests.datamodules.test_image_datamodule import assert_same_batches, fit
 
 COUNT, BATCH = 24, 4
 SHAPE = (3, 8, 8)
@@ -52,13 +51,13 @@ def dealt(data, batches: int) -> list:
 @pytest.fixture
 def decoded(monkeypatch) -> torch.Tensor:
     """How often anything was decoded, by this process and by workers."""
-    count, decode = torch.zeros((), dtype=torch.int64).share_memory_(), pictures.decode_picture
+    count, decode = torch.zeros((), dtype=torch.int64).share_memory_(), file_dataset.decode_image
 
     def counting(data, **options):
         count.add_(1)
         return decode(data, **options)
 
-    monkeypatch.setattr(pictures, "decode_picture", counting)
+    monkeypatch.setattr(file_dataset, "decode_image", counting)
     return count
 
 
@@ -108,7 +107,7 @@ def test_what_is_not_shown_is_not_decoded(noise, decoded):
     assert int(decoded) == 2 * BATCH
 
 
-@pytest.mark.skipif(not caching._forks(), reason="workers are no copies here")
+@pytest.mark.skipif(not pixel_memory._forks(), reason="workers are no copies here")
 def test_workers_and_the_main_process_share_what_one_of_them_has_decoded(noise, decoded):
     kept = opened(noise, workers=2)
     batches = iter(kept.train_dataloader())
@@ -259,10 +258,10 @@ def test_only_what_was_shown_takes_memory_and_flips_take_none(xflip):
 def test_auto_takes_a_quarter_of_what_is_free_at_most_all_devices_together(
     noise, monkeypatch, devices, share
 ):
-    monkeypatch.setattr(caching, "room_of_machine", lambda: Room(10**41, share * PIXELS))
+    monkeypatch.setattr(pixel_memory, "room_of_machine", lambda: Room(10**41, share * PIXELS))
     data = opened(noise, devices=devices)
     assert data.dataset.memory and data.notes == opened(noise, cache=False).notes
-    monkeypatch.setattr(caching, "room_of_machine", lambda: Room(10**41, share * PIXELS - 4))
+    monkeypatch.setattr(pixel_memory, "room_of_machine", lambda: Room(10**41, share * PIXELS - 4))
     data = opened(noise, devices=devices)
     (note,) = [note for note in data.notes if "data.cache" in note]
     assert data.dataset.memory is None
@@ -271,14 +270,14 @@ def test_auto_takes_a_quarter_of_what_is_free_at_most_all_devices_together(
 
 
 def test_true_takes_all_that_is_free_and_else_says_how_much_is_needed(noise, monkeypatch):
-    monkeypatch.setattr(caching, "room_of_machine", lambda: Room(10**41, PIXELS))
+    monkeypatch.setattr(pixel_memory, "room_of_machine", lambda: Room(10**41, PIXELS))
     assert opened(noise, cache=True).dataset.memory
-    monkeypatch.setattr(caching, "room_of_machine", lambda: Room(10**41, PIXELS - 1))
+    monkeypatch.setattr(pixel_memory, "room_of_machine", lambda: Room(10**41, PIXELS - 1))
     with pytest.raises(ValueError) as caught:
         opened(noise, cache=True)
     words = ("data.cache=true", "24 pictures of 8x8 take 4.6 kB", "4.6 kB are free", "data.cache=auto")
     assert all(word in str(caught.value) for word in words) and "\n" not in str(caught.value)
-    monkeypatch.setattr(caching, "room_of_machine", lambda: Room(10**41, 2 * PIXELS - 1))
+    monkeypatch.setattr(pixel_memory, "room_of_machine", lambda: Room(10**41, 2 * PIXELS - 1))
     with pytest.raises(ValueError, match="on each of 2 devices, take 9.2 kB"):
         opened(noise, cache=True, devices=2)
 
@@ -289,7 +288,7 @@ def test_false_keeps_nothing_and_says_nothing(noise):
 
 
 def test_where_nobody_knows_what_is_free_only_true_tries(noise, monkeypatch):
-    monkeypatch.setattr(caching, "room_of_machine", lambda: None)
+    monkeypatch.setattr(pixel_memory, "room_of_machine", lambda: None)
     assert opened(noise, cache=True).dataset.memory
     data = opened(noise)
     assert data.dataset.memory is None
@@ -299,17 +298,16 @@ def test_where_nobody_knows_what_is_free_only_true_tries(noise, monkeypatch):
 @pytest.mark.parametrize("side", [2**20, 2**40])
 def test_memory_that_the_system_refuses_is_done_without(monkeypatch, side):
     """No address space has room for the first; the second is no number of bytes that the system could be told."""
-    monkeypatch.setattr(caching, "room_of_machine", lambda: Room(10**41, 10**40))
-    many = Stripes(100, {})
-    ask = dict(shape=(3, side, side), devices=1, workers=0)
-    (note,) = keep_pixels(many, cache="auto", **ask)
-    assert many.memory is None and "cannot be had" in note
+    monkeypatch.setattr(pixel_memory, "room_of_machine", lambda: Room(10**41, 10**40))
+    ask = dict(count=100, shape=(3, side, side), devices=1, workers=0)
+    memory, (note,) = pixel_memory_for(cache="auto", **ask)
+    assert memory is None and "cannot be had" in note
     with pytest.raises(ValueError, match="data.cache=true: .* cannot be had"):
-        keep_pixels(many, cache=True, **ask)
+        pixel_memory_for(cache=True, **ask)
 
 
 def test_workers_that_are_no_copies_share_nothing(noise, monkeypatch):
-    monkeypatch.setattr(caching.multiprocessing, "get_start_method", lambda allow_none: "spawn")
+    monkeypatch.setattr(pixel_memory.multiprocessing, "get_start_method", lambda allow_none: "spawn")
     assert opened(noise).dataset.memory
     data = opened(noise, workers=1)
     assert data.dataset.memory is None and any("data.workers=0" in note for note in data.notes)
@@ -338,7 +336,7 @@ def test_any_other_value_is_refused_with_key_value_and_way_out(value):
     with pytest.raises(ValueError) as caught:
         check_cache(value)
     message = str(caught.value)
-    assert "data.cache must be auto, true or false" in message and "try data.cache=auto" in message
+    assert message.startswith("cache must be auto, true or false") and "try auto" in message
     assert ("null" if value is None else repr(value)) in message
     was_a_folder = value is None or isinstance(value, str)
     place = "null" if value is None else value
@@ -352,5 +350,5 @@ def test_the_three_values(value):
 
 @pytest.mark.parametrize("devices", [0, -1, "many", True, 1.5])
 def test_devices_are_counted(devices):
-    with pytest.raises(ValueError, match="data.devices"):
+    with pytest.raises(ValueError, match="^devices must be "):
         FlowersData(resolution=8, batch_size=1, devices=devices)

@@ -1,19 +1,20 @@
-"""The set that needs no download."""
+"""Flowers data: the set that needs no download."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from datamodules.datasets import FlowersDataset, ImageDataset
-from datamodules.image_datamodule import ImageDataModule
-from datamodules.option_checks import check_whole
+from datamodules.image_datamodule import ImageDataModule, check_whole
 
 
 class FlowersData(ImageDataModule):
     """Drawn flowers of 3 to 8 petals, at any size.
 
-    Args: channels: 1 = grey, 3 = RGB; 2 and 4 = the same, cut out with a soft alpha; labels: "none", or "own" =
-      one-hot number of petals; num_items: how many there are before flips;
-      the others as in `ImageDataModule`. The seed chooses the flowers, too.
+    Args:
+        channels: 1 = grey, 3 = RGB; 2 and 4 = the same, cut out with a soft alpha.
+        labels: "none", or "own" = one-hot number of petals.
+        num_items: how many there are before flips.
+        The others as in `ImageDataModule`. The seed chooses the flowers, too.
     """
 
     def __init__(
@@ -45,17 +46,17 @@ class FlowersData(ImageDataModule):
             worker_timeout_sec=worker_timeout_sec,
         )
         if resolution is None:
-            raise ValueError("resolution=null needs pictures to take it from; try resolution=32")
+            raise ValueError(
+                "resolution must be given for flowers, which have no size of their own, got null; try 32"
+            )
         if channels > 4:
             raise ValueError(
-                f"data.channels={channels}: flowers have 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGB and "
-                f"alpha); try data.channels=3"
+                "channels must be 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGB and alpha) for flowers, "
+                f"got {channels}"
             )
         if labels not in ("none", "own"):
-            raise ValueError(
-                f"data.labels={labels} is not known for data=flowers; use none, or own (the number of petals)"
-            )
-        check_whole("data.num_items", num_items, at_least=1)
+            raise ValueError(f"labels must be none or own (the number of petals) for flowers, got {labels!r}")
+        check_whole("num_items", num_items, at_least=1)
         self.num_flowers = num_items
         self.labelled = labels == "own"
 

@@ -1,21 +1,22 @@
-"""A set of encoded pictures, decoded when they are asked for."""
+"""File dataset: encoded images, decoded when they are asked for."""
 
 import hashlib
-import sys
 from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 import torch
 
-from datamodules.datasets.decoding import UNREADABLE, Size, decode_picture, reason_of
+from datamodules.datasets.decoding import UNREADABLE, decode_image, reason_of
 from datamodules.datasets.image_dataset import ImageDataset
 from datamodules.datasets.labels import Labels, no_labels
 from stylegan.errors import BadImageError
+from stylegan.machine.console import say_error
+from stylegan.sizes import Size
 
 
-class PictureFiles(Protocol):
-    """Encoded pictures by name, from wherever they are stored."""
+class ImageFiles(Protocol):
+    """Encoded images by name, from wherever they are stored."""
 
     stamps: dict[str, tuple[int, int]]
 
@@ -26,19 +27,22 @@ class PictureFiles(Protocol):
     def where(self, name: str) -> str: ...
 
 
-class PictureDataset(ImageDataset):
-    """Pictures by name. One that turns out to be unreadable is named once, and the next readable one, with its
+class FileDataset(ImageDataset):
+    """Images by name. One that turns out to be unreadable is named once, and the next readable one, with its
     label, is shown in its place: for ever the same one, so that the order of the rest stays what it was.
 
-    Args: names: the files, None = all; labels: of these, in their order; max_bad: how many files may be
-      unreadable before it is an error; left_out: how many of these were met before; checksums: CRC-32 of the
-      files, None = ask for them.
+    Args:
+        names: the files, None = all.
+        labels: of these, in their order.
+        max_bad: how many files may be unreadable before it is an error.
+        left_out: how many of these were met before.
+        checksums: CRC-32 of the files, None = ask for them.
     Raises, from an item: BadImageError naming the file where there are more.
     """
 
     def __init__(
         self,
-        files: PictureFiles,
+        files: ImageFiles,
         *,
         size: Size,
         channels: int,
@@ -72,8 +76,8 @@ class PictureDataset(ImageDataset):
     def key(self, index: int) -> str:
         return self.names[index]
 
-    def choose(self, indices: np.ndarray) -> "PictureDataset":
-        return PictureDataset(
+    def choose(self, indices: np.ndarray) -> "FileDataset":
+        return FileDataset(
             self.files,
             size=self.size,
             channels=self.channels,
@@ -102,20 +106,20 @@ class PictureDataset(ImageDataset):
             try:
                 checksum = self.files.checksum(name)
             except UNREADABLE:
-                checksum = -1  # another picture is shown in its place
+                checksum = -1  # another image is shown in its place
             digest.update(checksum.to_bytes(8, "little", signed=True))
             digest.update(self.files.stamps[name][0].to_bytes(8, "little"))
         return digest.hexdigest()
 
     def read(self, index: int) -> tuple[torch.Tensor, int]:
-        """The picture of an item, or of the next that can be read, and which one it is."""
+        """The image of an item, or of the next that can be read, and which one it is."""
         for step in range(len(self)):
             shown = (index + step) % len(self)
             if self._bad[shown]:
                 continue
             name = self.names[shown]
             try:
-                pixels = decode_picture(self.files.read(name), size=self.size, channels=self.channels)
+                pixels = decode_image(self.files.read(name), size=self.size, channels=self.channels)
                 return torch.from_numpy(pixels), shown
             except UNREADABLE as error:
                 self._mark_bad(shown, error)
@@ -128,7 +132,7 @@ class PictureDataset(ImageDataset):
         if count > self.max_bad:
             more = f"; with it {count} were met" if count > 1 else ""
             raise BadImageError(
-                f"{problem}{more}; remove it, or save it anew, as PNG or JPEG, or allow more of them by "
+                f"{problem}{more}; remove it, or save it again, as PNG or JPEG, or allow more of them by "
                 f"data.max_bad={max(2 * self.max_bad, count)}"
             ) from error
-        print(f"data        {problem}; another is shown in its place", file=sys.stderr, flush=True)
+        say_error(f"data        {problem}; another is shown in its place")

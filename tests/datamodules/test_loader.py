@@ -1,5 +1,6 @@
 """Workers that hang or die: the batches stay what they are, nobody is left behind, and in the end one line says why."""
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -14,11 +15,11 @@ import pytest
 import torch
 
 from datamodules import loader
-from datamodules.loader import WorkersGivenUp
+from datamodules.loader import WorkersGivenUpError
 from datamodules.sampler import ResumableSampler
 from stylegan.errors import BadImageError
-from tests.datamodules import test_module
-from tests.datamodules.test_module import assert_same_batches
+from tests.datamodules import test_image_datamodule
+from tests.datamodules.test_image_datamodule import assert_same_batches
 
 ROOT = Path(__file__).parents[2]
 ITEMS, BATCH = 60, 4
@@ -27,7 +28,7 @@ ITEM = int(ResumableSampler(num_items=ITEMS, batch_size=BATCH, seed=0).indices(n
 
 
 def flowers(**options):
-    return test_module.flowers(num_items=ITEMS, batch_size=BATCH, **options)
+    return test_image_datamodule.flowers(num_items=ITEMS, batch_size=BATCH, **options)
 
 
 def living() -> list[int]:
@@ -78,6 +79,24 @@ def stop() -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
+def dawdle() -> None:
+    """Longer than from one look at the workers to the next."""
+    time.sleep(1.3)
+
+
+class Unsendable(Exception):
+    def __init__(self, first, second):
+        super().__init__(f"{first} {second}")
+
+
+def fail() -> None:
+    raise KeyError("no such column")
+
+
+def fail_unsendably() -> None:
+    raise Unsendable("what", "went wrong")
+
+
 @pytest.fixture(scope="module")
 def expected():
     return list(islice(flowers(workers=0).train_dataloader(), 12))
@@ -93,12 +112,70 @@ def test_the_batches_are_those_of_workers_without_trouble(expected, capfd, troub
     assert len(living()) == 2 and not set(living()) & set(first) and gone(first)
     said = capfd.readouterr().out.splitlines()
     assert len(said) == 2 and all(line.startswith("warning     data worker ") for line in said)
-    assert all(f"reading cats/{ITEM}.png" in line and "started anew" in line for line in said)
+    assert all(f"reading cats/{ITEM}.png" in line and "started again" in line for line in said)
     assert all(("no batch in 1 s" in line) != (trouble is die) for line in said)
     assert all(("SIGKILL" in line) == (trouble is die) for line in said)
     began = time.monotonic()
     batches.close()
     assert living() == [] and time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("timeout_sec", [10, None])
+def test_one_that_takes_its_time_is_waited_for(expected, capfd, timeout_sec):
+    """torch's loader times out meanwhile, again and again."""
+    batches = iter(troubled(dawdle, times=2, timeout_sec=timeout_sec, workers=1).train_dataloader())
+    received = [next(batches)]
+    first = living()
+    received += list(islice(batches, 11))
+    assert_same_batches(received, expected)
+    assert living() == first and capfd.readouterr().out == ""
+    batches.close()
+
+
+@pytest.mark.parametrize(
+    ("trouble", "kind", "words"),
+    [(fail, KeyError, "no such column"), (fail_unsendably, RuntimeError, "Unsendable: what went wrong")],
+)
+def test_an_error_of_the_set_comes_as_it_is_with_the_place_where_it_was_raised(trouble, kind, words):
+    batches = iter(troubled(trouble, times=99, timeout_sec=None).train_dataloader())
+    with pytest.raises(kind, match=words) as caught:
+        list(islice(batches, 12))
+    (note,) = caught.value.__notes__
+    assert note.startswith("In data worker ") and f"in {trouble.__name__}" in note
+    assert living() == []
+
+
+def test_workers_that_cannot_be_started_leave_the_loader_as_it_was(monkeypatch):
+    """As where no more processes or files may be opened."""
+
+    def fails(self):
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    batches, before = flowers(workers=1).train_dataloader(), signal.getsignal(signal.SIGCHLD)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.utils.data.DataLoader, "__iter__", fails)
+        with pytest.raises(OSError, match="Too many open files"):
+            next(iter(batches))
+    assert signal.getsignal(signal.SIGCHLD) is before and batches.batch_sampler.passed_batches == 0
+    assert len(next(iter(batches))[0]) == BATCH
+
+
+def test_torchs_answer_to_a_dead_worker_is_known_where_another_loader_has_installed_it(monkeypatch):
+    """Else it would stay, and raise in the middle of an iteration that a worker of ours is dead."""
+    before = signal.getsignal(signal.SIGCHLD)
+    monkeypatch.setattr("torch.utils.data._utils.signal_handling._SIGCHLD_handler_set", False)
+    try:
+        assert len(list(torch.utils.data.DataLoader(range(2), num_workers=1))) == 2
+        assert signal.getsignal(signal.SIGCHLD) is not before
+        assert loader._child_handler() is signal.SIG_DFL
+        batches = iter(flowers(workers=1).train_dataloader())
+        next(batches)
+        assert signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL
+        batches.close()
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert loader._child_handler() is before
 
 
 def test_a_worker_killed_from_outside_is_not_noticed_before_its_batch_is_missing(expected, capfd):
@@ -117,7 +194,7 @@ def test_a_worker_killed_from_outside_is_not_noticed_before_its_batch_is_missing
 
 
 def test_the_position_survives_a_start_in_the_middle():
-    """Restarts count from the first batch of this pass, which is not the first of the run; a new pass begins anew."""
+    """Restarts count from the first batch of this pass, which is not the first of the run; a new pass begins again."""
     data = flowers(workers=2)
     whole = list(islice(flowers(workers=0).train_dataloader(), 9))
     middle = data.train_dataloader()
@@ -140,7 +217,7 @@ def test_in_the_end_it_is_given_up_with_the_file_and_the_way_out(expected, capfd
             received.append(batch)
     assert_same_batches(received, expected[: len(received)])
     message = str(caught.value)
-    assert type(caught.value) is WorkersGivenUp and "\n" not in message
+    assert type(caught.value) is WorkersGivenUpError and "\n" not in message
     for part in (f"hangs reading cats/{ITEM}.png", "no batch in 1 s", "2 times in a row", "data.workers=0"):
         assert part in message
     assert "data.worker_timeout_sec" in message
@@ -165,7 +242,7 @@ def test_a_batch_that_comes_ends_the_row(expected, capfd, monkeypatch):
 def test_one_that_hangs_does_not_keep_the_program_from_its_end():
     """Within the limit nobody has noticed yet; at the end of a program all children are waited for."""
     body = (
-        "from itertools import islice\nfrom tests.datamodules.test_workers import hang, troubled\n"
+        "from itertools import islice\nfrom tests.datamodules.test_loader import hang, troubled\n"
         "batches = iter(troubled(hang, times=9, timeout_sec=300).train_dataloader())\n"
         "print(len(list(islice(batches, 4))))\n"
         "import time; time.sleep(0.5)"

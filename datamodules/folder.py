@@ -1,0 +1,277 @@
+"""Folder data: a user's own images in a folder or a zip, chosen, labelled and looked at before training."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from datamodules.datasets import FileDataset, FolderFiles, ImageDataset, ZipFiles, open_image_files
+from datamodules.datasets.decoding import MOST_IMAGE_CHANNELS
+from datamodules.datasets.files import first_folder
+from datamodules.datasets.image_dataset import filter_names, place_in_lot
+from datamodules.datasets.labels import Labels, LabelSource, label_file_names, no_labels, read_labels
+from datamodules.datasets.scan import MOST_DECODED, Facts, ScanCache, scan
+from datamodules.image_datamodule import ImageDataModule, check_patterns, check_whole
+from stylegan.machine.files import cache_folder
+from stylegan.sizes import Size, nearest_sizes, parse_size, size_text
+
+_LABELS = ("none", "folders", "json", "csv")
+
+
+class FolderData(ImageDataModule):
+    """Images in a folder (with the folders below it) or in a zip, used as they are.
+
+    They are turned upright as their EXIF says, cropped to the largest centred rectangle of the aspect asked for
+    and resized by Lanczos where they differ. With 1 and 3 channels transparency is put on white, with 2 and
+    4 it is kept. Sorted by name, so that a folder and a zip of it are the same set.
+
+    Args:
+        path: folder or zip.
+        resolution: None = that of the images, if it is one.
+        labels: "none", "folders" (the first sub-folder is the class), "json" (dataset.json) or "csv" (labels.csv).
+        labels_path: the table, None = within the set.
+        include, exclude: globs for relative names, or classes.
+        subset: use so many images, chosen by the seed.
+        max_bad: continue without so many files that cannot be read, None = the larger of 20 and 1 % of them.
+        cache_dir: folder for what a look at the files found, None = the user's cache folder.
+        The others as in `ImageDataModule`.
+    Raises: `setup`: ValueError for a set that does not fit the options; an item: BadImageError.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: str | Path,
+        resolution: int | Sequence[int] | None,
+        channels: int = 3,
+        labels: str = "none",
+        labels_path: str | Path | None = None,
+        balanced: bool = False,
+        include: Sequence[str] | str = (),
+        exclude: Sequence[str] | str = (),
+        subset: int | None = None,
+        val_fraction: float = 0.0,
+        max_bad: int | None = None,
+        cache_dir: str | Path | None = None,
+        cache: Any = "auto",
+        devices: int | str | Sequence[int] = 1,
+        batch_size: int,
+        seed: int = 0,
+        xflip: bool = False,
+        workers: int | None = None,
+        worker_timeout_sec: float | None = 300.0,
+    ):
+        super().__init__(
+            resolution=resolution,
+            channels=channels,
+            balanced=balanced,
+            val_fraction=val_fraction,
+            cache=cache,
+            devices=devices,
+            batch_size=batch_size,
+            seed=seed,
+            xflip=xflip,
+            workers=workers,
+            worker_timeout_sec=worker_timeout_sec,
+        )
+        if not isinstance(path, str | Path) or not str(path):
+            raise ValueError(f"path must name a folder or a zip of pictures, got {path!r}; try pictures.zip")
+        if labels not in _LABELS:
+            raise ValueError(f"labels must be one of {', '.join(_LABELS)}, got {labels!r}")
+        if labels_path is not None and labels not in ("json", "csv"):
+            raise ValueError(
+                f"labels_path is read with labels json or csv only, got {labels_path} with labels {labels}"
+            )
+        if subset is not None:
+            check_whole("subset", subset, at_least=1)
+        if max_bad is not None:
+            check_whole("max_bad", max_bad, at_least=0)
+        self.path = path
+        self.label_source, self.labels_path = labels, labels_path
+        self.include = check_patterns("include", include)
+        self.exclude = check_patterns("exclude", exclude)
+        self.subset = subset
+        self.max_bad = max_bad
+        self.cache_dir = cache_dir
+
+    def open_dataset(self) -> ImageDataset:
+        files = open_image_files(self.path, self.channels)
+        source = None
+        if self.label_source != "none":
+            source = read_labels(self.label_source, files, self.labels_path)
+        names, idle = filter_names(
+            files.names,
+            lambda name: _classes_of(name, source),
+            include=self.include,
+            exclude=self.exclude,
+        )
+        # Before any is left out by chance or damage: the classes and their numbers depend on neither.
+        labels = source.labels_of(names) if source is not None else no_labels(len(names))
+        place_of = {name: place for place, name in enumerate(names)}
+        facts = self._look(files, names)
+        good, bad, max_bad = self._sort_out(facts)
+        if self._size is None:
+            self._size = agreed_size(self.path, [facts[name].size for name in good])
+        labels = labels.choose(np.array([place_of[name] for name in good]))
+        self.notes += about_files(files, facts, bad, source)
+        self.notes += about_choices(idle, labels, subset=self.subset)
+        self.notes += about_sizes({name: facts[name].size for name in good}, self.size)
+        return FileDataset(
+            files,
+            names=good,
+            size=self.size,
+            channels=self.channels,
+            labels=labels,
+            max_bad=max_bad,
+            left_out=len(bad),
+            checksums=np.array([facts[name].checksum for name in good], dtype=np.int64),
+        )
+
+    def _look(self, files: FolderFiles | ZipFiles, names: Sequence[str]) -> dict[str, Facts]:
+        """What can be found out about the files before training; with `subset` about enough of them."""
+        wanted = len(names) if self.subset is None else min(self.subset, len(names))
+        lot = list(names)
+        if wanted < len(names):
+            lot.sort(key=lambda name: (place_in_lot(self.seed, "subset", name), name))
+        whole = wanted <= MOST_DECODED
+        place = Path(self.path).expanduser().resolve()
+        kind = self.channels if self.channels > MOST_IMAGE_CHANNELS else "pictures"
+        folder = cache_folder("scans") if self.cache_dir is None else Path(self.cache_dir).expanduser()
+        cache = ScanCache(folder, (place, kind, whole))
+        facts: dict[str, Facts] = {}
+        # Each that cannot be read makes room for the next in the lot.
+        while missing := wanted - sum(not fact.fault for fact in facts.values()):
+            more = lot[len(facts) : len(facts) + missing]
+            if not more:
+                break
+            facts |= scan(files, more, channels=self.channels, whole=whole, cache=cache)
+        return {name: facts[name] for name in names if name in facts}
+
+    def _sort_out(self, facts: dict[str, Facts]) -> tuple[list[str], list[str], int]:
+        """Files that can be used, those that cannot, and how many of the latter are allowed."""
+        bad = [name for name, fact in facts.items() if fact.fault]
+        good = [name for name, fact in facts.items() if not fact.fault]
+        max_bad = self.max_bad if self.max_bad is not None else max(20, len(facts) // 100)
+        if len(bad) > max_bad or not good:
+            raise ValueError(too_many_bad(self.path, facts, bad, max_bad))
+        return good, bad, max_bad
+
+
+def _classes_of(name: str, source: LabelSource | None) -> list[str]:
+    """What a pattern may call an image's class: its first sub-folder, and its label if that is a class."""
+    label = source.found.get(name) if source is not None else None
+    classes = [first_folder(name)]
+    return [*classes, str(label)] if isinstance(label, int | str) and label != classes[0] else classes
+
+
+_FIRST = 5
+_FIRST_OTHERS = 20
+
+
+def about_files(
+    files: FolderFiles | ZipFiles,
+    facts: Mapping[str, Facts],
+    bad: Sequence[str],
+    source: LabelSource | None,
+) -> list[str]:
+    """Each file that cannot be read, and, together, those that are no images and labels of no image."""
+    notes = [f"left out, cannot be read: {name} ({facts[name].fault})" for name in bad]
+    others = [name for name in files.others if name.rsplit("/", 1)[-1] not in label_file_names()]
+    if others:
+        notes.append(f"left out, no pictures by their names: {_some(others, _FIRST_OTHERS)}")
+    if source is not None and source.strangers:
+        notes.append(f"labels of no picture in {source.name}: {_some(source.strangers, _FIRST)}")
+    return notes
+
+
+def about_choices(idle: Sequence[str], labels: Labels, *, subset: int | None) -> list[str]:
+    """Patterns that fit nothing, a subset that is larger than the set, and classes without an image."""
+    notes = [f"data.exclude: nothing is called {pattern}" for pattern in idle]
+    count = len(labels.values)
+    if subset is not None and count < subset:
+        notes.append(f"data.subset={subset} asks for more pictures than there are: {count}")
+    if labels.kind == "classes":
+        seen = set(labels.values.tolist())
+        empty = [name for number, name in enumerate(labels.names) if number not in seen]
+        if empty:
+            notes.append(f"classes without a picture: {_some(empty, _FIRST)}")
+        if labels.width == 1:
+            notes.append(
+                f"there is one class only ({labels.names[0]}), which tells the network nothing; "
+                f"point data.path at the folder of the classes, or use data.labels=none"
+            )
+    return notes
+
+
+def about_sizes(sizes: Mapping[str, Size], target: Size) -> list[str]:
+    """Images that are enlarged, which makes them soft."""
+    # What is cut away to get the aspect does not count: the scale is that of the side that is kept whole.
+    scales = {name: max(target[0] / size[0], target[1] / size[1]) for name, size in sizes.items()}
+    small = [name for name, scale in scales.items() if scale > 1]
+    if not small:
+        return []
+    worst = max(small, key=scales.__getitem__)
+    height, width = sizes[worst]
+    return [
+        f"{len(small)} of {len(sizes)} pictures are smaller than {target[0]}x{target[1]} (height x width) and are "
+        f"enlarged, {worst} ({height}x{width}) the most"
+    ]
+
+
+def too_many_bad(path: str | Path, facts: Mapping[str, Facts], bad: Sequence[str], max_bad: int) -> str:
+    """The error of a set with more bad files than are allowed."""
+    first = "; ".join(f"{name}: {facts[name].fault}" for name in bad[:_FIRST])
+    more = f"; and {len(bad) - _FIRST} more" if len(bad) > _FIRST else ""
+    way_out = "repair them, or give others"
+    if len(bad) < len(facts):
+        way_out = f"remove or repair them, or continue without them: data.max_bad={len(bad)}"
+    return (
+        f"data.path={path}: {len(bad)} of {len(facts)} pictures cannot be read, and {max_bad} may be "
+        f"({first}{more}); {way_out}"
+    )
+
+
+def sizes_counted(sizes: Sequence[Size], most: int = 8) -> str:
+    """Sizes with how often each occurs, the most frequent first."""
+    counts = sorted(Counter(sizes).items(), key=lambda item: (-item[1], item[0]))
+    listed = ", ".join(f"{height}x{width} ({count})" for (height, width), count in counts[:most])
+    return listed + (f" and {len(counts) - most} more" if len(counts) > most else "")
+
+
+def _some(words: Sequence[str], most: int) -> str:
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return ", ".join(words[:most]) + more
+
+
+def agreed_size(path: str | Path, sizes: Sequence[Size]) -> Size:
+    """The one size of all images.
+
+    Args:
+        sizes: height and width of each.
+
+    Raises: ValueError, with sizes that work, where there are several, or no network has that size.
+    """
+    if len(set(sizes)) > 1:
+        proposal = size_text(propose_size(sizes))
+        raise ValueError(
+            f"resolution=null needs pictures of one size, and those of {path} have {len(set(sizes))} "
+            f"(height x width): {sizes_counted(sizes)}; set one for all, as in resolution={proposal}"
+        )
+    size = sizes[0]
+    try:
+        return parse_size(size)
+    except ValueError:
+        nearest = " or ".join(f"resolution={size_text(near)}" for near in nearest_sizes(*size))
+        raise ValueError(
+            f"resolution=null: the pictures of {path} are {size_text(size)} (height x width), which no network "
+            f"draws; set {nearest}"
+        ) from None
+
+
+def propose_size(sizes: Sequence[Size]) -> Size:
+    """A size for which three of four images need not be enlarged, as near as networks come to it."""
+    heights, widths = np.array(sizes).T
+    lower = (int(np.quantile(side, 0.25, method="lower")) for side in (heights, widths))
+    return nearest_sizes(*lower)[0]
