@@ -27,8 +27,8 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_info
 
-from datamodules.datasets import BadImageError
 from datamodules.sampler import ResumableSampler
+from stylegan.errors import BadImageError
 from stylegan.machine.console import warn
 
 MOST_RESTARTS = 3

@@ -23,6 +23,10 @@ class UserError(Exception):
         self.exit_code = exit_code
 
 
+class BadImageError(ValueError):
+    """A file of the data set that cannot be read; the message names it and the way out."""
+
+
 class ProcessLostError(Exception):
     """Another process of the run is gone."""
 

@@ -25,7 +25,12 @@ HOME = "/home/me"
 
 @dataclass(frozen=True)
 class Mistake:
-    """command: as it is typed, without `python`. faults: how many lines it should give."""
+    """A command line that is refused.
+
+    Args:
+        command: as it is typed, without `python`.
+        faults: how many lines it should give.
+    """
 
     command: str
     faults: int = 1
@@ -46,6 +51,7 @@ MISTAKES = (
     Mistake("train.py data=folder foxes"),
     Mistake("train.py seed=1,2"),
     Mistake("generate.py --seeds 0-3"),
+    Mistake("train.py --outdir=runs --data=foxes --cfg=auto --gamma 10", faults=4),
     Mistake("train.py --config-dir my_cnf experiment=small"),
     Mistake("train.py --config-dir my_conf experiment=typo"),
     Mistake("train.py module.adversarial_loss._target_=my_loss.Hinge"),
@@ -89,7 +95,7 @@ callbacks:
 
 
 def prepare(folder: Path) -> None:
-    """Makes what the commands are pointed at: pictures, recipes, a finished run, and a checkpoint that was cut."""
+    """Makes what the commands are given: images, recipes, a finished run, and a checkpoint that is cut off."""
     for name in ("foxes", "empty", "damaged", "my_conf/experiment"):
         (folder / name).mkdir(parents=True)
     for i in range(6):
@@ -105,9 +111,13 @@ def prepare(folder: Path) -> None:
 
 
 def answer(command: str, folder: Path) -> tuple[int, str]:
-    """Runs a command in `folder`.  Returns: its exit code and what it wrote to stderr.
+    """Runs a command in `folder`.
 
-    Raises: whatever would be a traceback; TimeoutError where the command was not refused.
+    Returns:
+        Its exit code and what it wrote to stderr.
+    Raises:
+        TimeoutError: the command was not refused.
+        Exception: what would be a traceback.
     """
     from stylegan.cli import generate, train
 
@@ -137,9 +147,10 @@ def _inside(folder: Path) -> Iterator[None]:
 
 
 def lines_of(mistake: Mistake, folder: Path) -> list[str]:
-    """What a mistake answers, without the program's name.
+    """The answer to a mistake, without the program's name.
 
-    Raises: SystemExit where it is not one line a fault and exit code 2, or where something was made.
+    Raises:
+        SystemExit: it is not one line a fault and exit code 2, or files were made.
     """
     before = sorted(folder.rglob("*"))
     code, stderr = answer(mistake.command, folder)

@@ -1,12 +1,11 @@
 """Sets of images: where images come from, and how one becomes (uint8 [C,H,W], float32 [K])."""
 
-from datamodules.datasets.file_dataset import BadImageError, FileDataset
+from datamodules.datasets.file_dataset import FileDataset
 from datamodules.datasets.files import FolderFiles, ZipFiles, open_image_files
 from datamodules.datasets.flowers import FlowersDataset
 from datamodules.datasets.image_dataset import Chosen, ImageDataset, XFlipped
 
 __all__ = [
-    "BadImageError",
     "Chosen",
     "FlowersDataset",
     "FolderFiles",

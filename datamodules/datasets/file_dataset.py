@@ -10,12 +10,9 @@ import torch
 from datamodules.datasets.decoding import UNREADABLE, decode_image, reason_of
 from datamodules.datasets.image_dataset import ImageDataset
 from datamodules.datasets.labels import Labels, no_labels
+from stylegan.errors import BadImageError
 from stylegan.machine.console import say_error
 from stylegan.sizes import Size
-
-
-class BadImageError(ValueError):
-    """A file of the data set that cannot be read; the message names it and the way out."""
 
 
 class ImageFiles(Protocol):

@@ -5,6 +5,7 @@ Hydra's own main is left the rest: `--multirun`, and flags that only show someth
 
 import os
 import select
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,7 +28,9 @@ from stylegan.configuration.compose import (
     searchpath,
     without_the_users,
 )
+from stylegan.configuration.help import help_lines
 from stylegan.configuration.hydra_errors import explain
+from stylegan.configuration.schema import COMMANDS
 from stylegan.configuration.suggestions import options_of
 from stylegan.configuration.user_code import importable, leave_out_unasked, mistyped
 from stylegan.errors import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, EXIT_USER_ERROR, UserError
@@ -71,9 +74,11 @@ def run_command(
         return exit_code_of(lambda: task(composition).exit_code, program=program, keys=keys, report=report)
 
     def command() -> int:
-        line = CommandLine(arguments)
+        line = CommandLine(arguments, COMMANDS[config_name])
         refuse_empty_groups(line.overrides)
         with importable(line.config_dir):
+            if line.help:
+                return _print_help(config_name, line)
             if line.for_hydra:
                 return _run_by_hydra(config_name, guarded, line)
             try:
@@ -83,6 +88,14 @@ def run_command(
             return task(composition).exit_code
 
     return exit_code_of(command, program=program, keys=keys, report=report)
+
+
+def _print_help(config_name: str, line: CommandLine) -> int:
+    composition = composed(config_name, line.overrides, config_dir=line.config_dir)
+    for text in help_lines(COMMANDS[config_name], composition, width=shutil.get_terminal_size().columns):
+        print(text)
+    sys.stdout.flush()  # here a reader that is gone is noticed
+    return 0
 
 
 def _all_faults(config_name: str, line: CommandLine, first: Exception) -> list[str]:

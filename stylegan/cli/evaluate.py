@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from stylegan.cli.command import Result, run_command
 from stylegan.configuration.complete import with_values
 from stylegan.configuration.compose import Composition, composed, keys_of
-from stylegan.configuration.hydra_errors import from_input
+from stylegan.configuration.hydra_errors import from_input, instantiate_part
 from stylegan.configuration.suggestions import options_of
 from stylegan.configuration.user_code import nonsense_in
 from stylegan.distributed.processes import this_process
@@ -100,11 +100,12 @@ def _open_data(config: DictConfig, folder: RunFolder, generator: Any) -> Any:
     chosen = config.get("data")
     if chosen:
         size = list(generator.size) if config.resolution is None else config.resolution
-        node = with_values(config, {"resolution": size}).data
+        config = with_values(config, {"resolution": size})
     else:
         stored = _stored_data(folder)
         node = with_values(stored, {key: off for key, off in _READ_ONCE.items() if key in stored})
-    data = instantiate(node, _convert_="all")
+        config = OmegaConf.create({"data": node})
+    data = instantiate_part(config, "data", _convert_="all")
     try:
         data.setup("fit")
     except ValueError as error:

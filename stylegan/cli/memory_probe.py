@@ -14,19 +14,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from stylegan.cli.announce import quiet_lightning
 from stylegan.configuration.batches import devices_of, share_of_device, whole_groups
 from stylegan.configuration.complete import with_values
-from stylegan.configuration.hydra_errors import explain
+from stylegan.configuration.hydra_errors import explain, instantiate_part
 from stylegan.distributed.processes import Process, this_process
 from stylegan.errors import UserError
 from stylegan.machine.console import say
 from stylegan.machine.memory import Room, held_bytes, in_words, promised_bytes, room_of_machine
 from stylegan.machine.process import end_with_starter, environment_of_child, give_back_memory, prepare_host
-from stylegan.runs.records import resolved_text
 
 # A measurement is a process alone, whatever started this one.
 _OF_SEVERAL = ("TORCHELASTIC_", "SLURM_", *Process().environment())
@@ -139,7 +137,8 @@ def _measured(config: DictConfig, part: int, *, processes_here: int) -> Need:
     }
     done = subprocess.run(
         [sys.executable, "-P", "-m", "stylegan.cli.memory_probe"],
-        input=resolved_text(tried),
+        # Unresolved: a constructor's message is to name the key that was followed.
+        input=OmegaConf.to_yaml(tried),
         env=environment,
         capture_output=True,
         encoding="utf-8",
@@ -205,15 +204,16 @@ def _report(config: DictConfig) -> dict[str, Any]:
     from stylegan.training.memory_probe import trial
 
     try:
-        trainer = instantiate(
-            config.trainer,
+        trainer = instantiate_part(
+            config,
+            "trainer",
             devices=_one_of(config.trainer.devices),
             num_nodes=1,
             strategy="auto",
             logger=False,
             enable_checkpointing=False,
         )
-        module = instantiate(config.module)
+        module = instantiate_part(config, "module")
         return trial(module, trainer, devices_of(config))
     except Exception as error:
         told = explain(error)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from stylegan.cli.memory_probe import measured_micro_batch
@@ -20,9 +19,10 @@ from stylegan.configuration.complete import (
     with_values,
 )
 from stylegan.configuration.compose import Composition
+from stylegan.configuration.hydra_errors import instantiate_part
 from stylegan.configuration.schema import AUTO
 from stylegan.distributed.processes import Process
-from stylegan.runs.config_diff import Change, refuse_drift
+from stylegan.runs.config_diff import Change, refuse_changes
 from stylegan.runs.folder import RunFolder
 from stylegan.runs.records import resolved_text, wandb_id_values
 from stylegan.runs.resume import find_checkpoint, is_done, stored_config, stored_values
@@ -83,13 +83,13 @@ def make_plan(completed: Completed, folder: RunFolder) -> tuple[Plan, Any]:
     config = completed.config
     checkpoint, notes = find_checkpoint(config.resume, folder, overwrite=config.overwrite)
     before = stored_config(folder) if checkpoint is not None else {}
-    refuse_drift(before, config, place=str(folder.path))
+    refuse_changes(before, config, place=str(folder.path))
     if checkpoint is not None and is_done(config, checkpoint):
         return Plan(config, folder, checkpoint, is_done=True), None
     data, facts = open_data(config)
     config = with_data(config, facts)
     # Once more, now that the data are known.
-    changes = refuse_drift(before, config, place=str(folder.path))
+    changes = refuse_changes(before, config, place=str(folder.path))
     config = with_values(config, wandb_id_values(config, before))
     notes = [*notes, *getattr(data, "notes", ())]
     if config.micro_batch == AUTO:
@@ -107,7 +107,7 @@ def make_plan(completed: Completed, folder: RunFolder) -> tuple[Plan, Any]:
 
 def open_data(config: DictConfig) -> tuple[Any, DataFacts]:
     """The data module of a configuration, set up, and what only it knows."""
-    data = instantiate(config.data, _convert_="all")
+    data = instantiate_part(config, "data", _convert_="all")
     data.setup("fit")
     names = tuple(getattr(data, "label_names", ()))
     return data, DataFacts(data.num_items, data.label_width, names, getattr(data, "fingerprint", None))
@@ -139,7 +139,7 @@ def size_of_data(checked: Checked) -> Any:
     node = checked.config.data
     # The batch follows from the size; nothing is read in batches before it is known.
     placeholder = {"batch_size": 1} if "batch_size" in node and node.batch_size is None else {}
-    data = instantiate(node, **placeholder, _convert_="all")
+    data = instantiate_part(checked.config, "data", **placeholder, _convert_="all")
     data.setup("fit")
     size = getattr(data, "size", None)
     if size is None:

@@ -128,7 +128,7 @@ def _settle_folder(plan: Plan, lock: RunLock) -> list[str]:
             notes.append(f"the older run is now {aside}")
         write_config(plan.config, plan.folder)
         record_changes(plan.folder, plan.changes, plan.checkpoint)
-    return notes + [f"{change.told()}, as allow_change says" for change in plan.changes]
+    return notes + [f"{change.note()}, as allow_change says" for change in plan.changes]
 
 
 def _words_of(composition: Composition, plan: Plan) -> list[str]:

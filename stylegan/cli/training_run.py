@@ -8,19 +8,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from stylegan.cli.announce import lines_about_instability, say_interrupted, say_where_to_look
 from stylegan.cli.command import Result
 from stylegan.cli.plan import Plan
 from stylegan.configuration.batches import devices_of
-from stylegan.configuration.hydra_errors import from_input, is_bad_picture
+from stylegan.configuration.hydra_errors import from_input, instantiate_part
 from stylegan.distributed.launch import RunProcesses
 from stylegan.distributed.processes import is_lost_connection
 from stylegan.errors import (
     EXIT_GIVEN_UP,
     EXIT_INTERRUPTED,
+    BadImageError,
     ProcessLostError,
     TrainingUnstableError,
     UserError,
@@ -62,15 +62,15 @@ def build(config: DictConfig, *, deadline: Any = None) -> Parts:
 
     # The first weights are drawn from torch's own generator, and nothing later is.
     torch.manual_seed(config.seed)
-    module = instantiate(config.module)
-    callbacks = in_order(_instantiate_each(config.callbacks, "callbacks"))
-    loggers = _instantiate_each(config.logger, "logger")
+    module = instantiate_part(config, "module")
+    callbacks = in_order(_instantiate_each(config, "callbacks"))
+    loggers = _instantiate_each(config, "logger")
     # Without a callback of this kind Lightning would add its own, with it Lightning must not be told "no".
     keeps = any(isinstance(part, Checkpoint) for part in callbacks)
     several = config.trainer.strategy == "auto" and devices_of(config) > 1
     chosen = {"strategy": FlatStrategy()} if several else {}
-    trainer = instantiate(
-        config.trainer, callbacks=callbacks, logger=loggers or False, enable_checkpointing=keeps, **chosen
+    trainer = instantiate_part(
+        config, "trainer", callbacks=callbacks, logger=loggers or False, enable_checkpointing=keeps, **chosen
     )
     RunControl.of(trainer).deadline = deadline
     if isinstance(module, StyleGAN2ADA):
@@ -79,12 +79,13 @@ def build(config: DictConfig, *, deadline: Any = None) -> Parts:
     return Parts(trainer, module, callbacks)
 
 
-def _instantiate_each(nodes: Mapping[str, Any], group: str) -> list[Any]:
+def _instantiate_each(config: DictConfig, group: str) -> list[Any]:
     """The parts of a group, those that are null being switched off."""
+    nodes = config[group]
     for key, node in nodes.items():
         if node is not None and not (isinstance(node, Mapping) and "_target_" in node):
             raise UserError(f"{group}.{key} has no _target_; the keys of {group} are {', '.join(nodes)}")
-    return [instantiate(node) for node in nodes.values() if node is not None]
+    return [instantiate_part(config, f"{group}.{key}") for key, node in nodes.items() if node is not None]
 
 
 def fit_until_done(plan: Plan, parts: Parts, data: Any, processes: RunProcesses) -> Result:
@@ -170,7 +171,7 @@ def fit(parts: Parts, data: Any, checkpoint: Path | None, *, resume: str | None 
     try:
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     except Exception as error:
-        if is_bad_picture(error):
+        if isinstance(error, BadImageError):
             raise UserError(str(error).strip().splitlines()[-1]) from error
         if trainer.world_size > 1 and is_lost_connection(error):
             raise ProcessLostError(str(error).splitlines()[0]) from error

@@ -1,19 +1,23 @@
-"""The words of a command line: flags and overrides, free text quoted, and whether it asks for more than a run."""
+"""Command line: flags and overrides, free text quoted, and whether it asks for more than one run."""
 
 import difflib
 import re
 from collections.abc import Collection, Sequence
 
+from stylegan.configuration.keys import Command
+from stylegan.configuration.schema import FREE_TEXT_KEYS
+from stylegan.configuration.suggestions import called, options_of
 from stylegan.errors import UserError
 
-# Of Hydra's own parser, which answers a flag it does not know with half a page.
+# Of Hydra's own parser, which answers an unknown flag with half a page.
 FLAGS_WITH_VALUE = {
     **{"--cfg": "job", "-c": "job", "--package": "generator", "-p": "generator"},
     **{"--config-dir": "my_conf", "-cd": "my_conf", "--config-path": "my_conf", "-cp": "my_conf"},
     **{"--config-name": "train", "-cn": "train", "--experimental-rerun": "config.pickle"},
 }
+HELP_FLAGS = ("--help", "-h")
 FLAGS = (
-    *("--help", "-h", "--hydra-help", "--version", "--resolve", "--run", "-r", "--multirun", "-m"),
+    *(*HELP_FLAGS, "--hydra-help", "--version", "--resolve", "--run", "-r", "--multirun", "-m"),
     *("--shell-completion", "-sc", "--info", "-i", *FLAGS_WITH_VALUE),
 )
 SHOWN_BY_INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
@@ -22,17 +26,26 @@ SHOWN_BY_INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searc
 class CommandLine:
     """What a command line asks for.
 
-    flags, overrides: its words, free text quoted. config_dir: the folder given by --config-dir, None = none.
-    multirun: one run a value. for_hydra: it asks for several runs, or only to be shown something.
-    Raises: UserError for a flag that there is not, or one without its value.
+    Args:
+        arguments: the words after the program.
+        command: whose keys are suggested in place of a flag that there is not; None = none are.
+    Attributes:
+        flags, overrides: its words, free text quoted.
+        config_dir: the folder given by --config-dir; None = none.
+        multirun: one run a value.
+        help: it asks for the command's own help.
+        for_hydra: it asks for several runs, or for something that Hydra shows.
+    Raises:
+        UserError: flags that there are not, or that lack their value, one line each.
     """
 
-    def __init__(self, arguments: Sequence[str]):
+    def __init__(self, arguments: Sequence[str], command: Command | None = None):
         self.multirun = any(argument in ("-m", "--multirun") for argument in arguments)
         self.config_dir: str | None = None
         self.flags: list[str] = []
         self.overrides: list[str] = []
-        self.for_hydra = False
+        self.help = self.for_hydra = False
+        faults: list[str] = []
         words = list(quote_free_text(arguments, multirun=self.multirun))
         while words:
             word = words.pop(0)
@@ -41,60 +54,56 @@ class CommandLine:
                 continue
             flag, _, value = word.partition("=")
             if flag not in FLAGS:
-                raise UserError(f"{flag}: there is no such flag" + _way_out(flag, value, words))
+                value = value or (words.pop(0) if words and _is_value(words[0]) else "")
+                faults.append(f"{flag}: there is no such flag" + _way_out(flag, value, command))
+                continue
             if flag in FLAGS_WITH_VALUE:
                 value = value or (words.pop(0) if words else "")
-                self._check_value(flag, value)
+                faults += _value_faults(flag, value)
             elif flag in ("--info", "-i") and not value and words and words[0] in SHOWN_BY_INFO:
                 value = words.pop(0)
             if flag in ("--config-dir", "-cd"):
                 self.config_dir = value
+            elif flag in HELP_FLAGS:
+                self.help = True
+                continue
             else:
                 self.for_hydra = True
             self.flags += [flag, value] if value else [flag]
+        if faults:
+            raise UserError("\n".join(faults))
 
     @property
     def for_parser(self) -> list[str]:
-        """All words in the order that Hydra's parser wants: it loses what follows a flag amid overrides."""
+        """All words in the order that Hydra's parser needs: it loses what follows a flag amid overrides."""
         return self.flags + self.overrides
 
-    @staticmethod
-    def _check_value(flag: str, value: str) -> None:
-        if not value or flag in ("--cfg", "-c") and value not in ("job", "hydra", "all"):
-            raise UserError(f"{flag}: a word is missing, as in {flag} {FLAGS_WITH_VALUE[flag]}")
+
+def _is_value(word: str) -> bool:
+    """Whether a word after a flag is its value, and neither a flag nor an override."""
+    return not word.startswith("-") and "=" not in word
 
 
-def _way_out(flag: str, value: str, following: list[str]) -> str:
-    """A flag of ours that is near, or the word that a key wants to be."""
+def _value_faults(flag: str, value: str) -> list[str]:
+    """What is wrong with the value of one of Hydra's flags, as a list of one line or none."""
+    shows = flag in ("--cfg", "-c")
+    if shows and value in options_of("preset"):
+        return [f"{flag}={value}: a preset is chosen by preset={value}; {flag} job shows all values"]
+    if not value or shows and value not in ("job", "hydra", "all"):
+        return [f"{flag}: a word is missing, as in {flag} {FLAGS_WITH_VALUE[flag]}"]
+    return []
+
+
+def _way_out(flag: str, value: str, command: Command | None) -> str:
+    """The key that another program's flag stands for, a flag of ours that is near, or the word without dashes."""
+    key = flag.lstrip("-").replace("-", "_")
+    if command and (here := called(key, value, command)):
+        return f"; here it is {here}"
     if close := difflib.get_close_matches(flag, FLAGS, n=1, cutoff=0.8):
         return f"; did you mean {close[0]}?"
-    key = flag.lstrip("-").replace("-", "_")
-    if not value and following and not following[0].startswith("-") and "=" not in following[0]:
-        value = following[0]
     return f"; keys have no dashes before them: {key}={value or '...'}" if key else ""
 
 
-FREE_TEXT_KEYS = frozenset(
-    {
-        "name",
-        "runs_dir",
-        "data.path",
-        "data.labels_path",
-        "data.cache_dir",
-        "transfer.path",
-        "resume",
-        "network",
-        "seeds",
-        "label",
-        "out",
-        "detector_path",
-        "cache_dir",
-        "callbacks.metrics.detector_path",
-        "callbacks.metrics.cache_dir",
-        "logger.wandb.name",
-        "logger.wandb.project",
-    }
-)
 _OVERRIDE = re.compile(r"(?P<key>(?:\+\+?)?(?P<name>[\w.]+))=(?P<value>.*)", re.DOTALL)
 _ONE_PAIR_OF_QUOTES = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
 _CHOICE = re.compile(r"choice\(.*\)", re.DOTALL)

@@ -17,7 +17,18 @@ from stylegan.configuration.compose import Composition, run_name
 from stylegan.configuration.explain import origins, users_keys
 from stylegan.configuration.presets import NULL_IS_A_VALUE, derive, names
 from stylegan.configuration.presets import keys as preset_keys
-from stylegan.configuration.schema import AUTO, BY_THE_COMMAND, FROM_THE_DATA, RunConfig, scalar_faults
+from stylegan.configuration.schema import (
+    AUTO,
+    BY_THE_COMMAND,
+    COMMAND,
+    DEVICES,
+    FROM_THE_DATA,
+    HARMLESS,
+    PRESET,
+    TRAIN,
+    RunConfig,
+    scalar_faults,
+)
 from stylegan.configuration.suggestions import nearest
 from stylegan.configuration.user_code import mistyped
 from stylegan.distributed.processes import Process
@@ -26,9 +37,9 @@ from stylegan.sizes import parse_size, plain_size
 
 T = TypeVar("T")
 _KEPT = "the run that continues"
-_DERIVED_AGAIN = {"total_kimg"}
-# Follows from the devices that there are now, and changes nothing that is learned.
-_OF_THE_DEVICES = {"micro_batch"}
+# Harmless, so derived again. What also follows the devices, and may have been measured, stays as long as they do.
+_DERIVED_AGAIN = {key for key in TRAIN.filled_by(PRESET) if TRAIN.resume_of(key) is HARMLESS}
+_FOLLOW_THE_DEVICES = TRAIN.names(lambda key: key.follows is DEVICES)
 
 
 @dataclass(frozen=True)
@@ -118,8 +129,7 @@ def check(
     faults += _runs_among_images(config)
     derived = [key for key in preset_keys() if OmegaConf.select(config, key) is None]
     # The faults of micro_batch are among those of scalars.
-    later = {"name", "run_dir", "resolution", "micro_batch", "trainer.devices", "trainer.num_nodes"}
-    later |= {*FROM_THE_DATA, *derived}
+    later = {"resolution", "micro_batch", *TRAIN.filled_by(COMMAND), *FROM_THE_DATA, *derived}
     if not size_faults and config.resolution is not None:
         later -= {"resolution"}
     faults += mistyped(config, later=later)
@@ -245,7 +255,7 @@ def kept_values(
         batch_size: that is asked for, None = the run's; what divides another one is of no use to it.
     """
     same = _devices_stored(stored) == devices and batch_size in (None, stored.get("batch_size"))
-    again = _DERIVED_AGAIN if same else _DERIVED_AGAIN | _OF_THE_DEVICES
+    again = _DERIVED_AGAIN - _FOLLOW_THE_DEVICES if same else _DERIVED_AGAIN
     return {key: stored[key] for key in keys if key not in again and stored.get(key) is not None}
 
 

@@ -15,8 +15,8 @@ from hydra import compose, initialize_config_module
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-import stylegan.configuration.schema  # noqa: F401  (registers the schema that train.yaml begins with)
 from stylegan.configuration.command_line import quote
+from stylegan.configuration.schema import BY_THE_COMMAND  # the module registers the schema of train.yaml, too
 from stylegan.configuration.suggestions import options_of
 from stylegan.configuration.user_code import leave_out_unasked
 from stylegan.errors import UserError
@@ -91,7 +91,9 @@ def keys_of(config_name: str, overrides: Sequence[str] = (), *, config_dir: str 
     """All groups and dotted keys of a configuration; without overrides, of the one nobody has changed."""
     composition = composed(config_name, overrides, config_dir=config_dir)
     groups = [group for group in composition.choices if not group.startswith("hydra/")]
-    return groups + list(_dotted(OmegaConf.to_container(composition.config)))
+    return groups + [
+        key for key in _dotted(OmegaConf.to_container(composition.config)) if key not in BY_THE_COMMAND
+    ]
 
 
 def _dotted(tree: Mapping, prefix: str = "") -> Iterator[str]:

@@ -1,9 +1,8 @@
-"""`explain=true`: every value of a configuration with its origin.
+"""Explanation: `explain=true`, every value of a configuration with its origin.
 
-Hydra knows the files it merges, and in which order: the last one that names a key has set it, and the command line
-wins over all of them."""
+Hydra knows the files that it merges, and their order: the last one that names a key sets it, and the command line wins
+over all of them."""
 
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -17,12 +16,10 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from stylegan.configuration.compose import VERSION_BASE, Composition
+from stylegan.configuration.keys import followed
+from stylegan.configuration.schema import TRAIN
 
-# The order of `conf/train.yaml`: what is learned, then on what, then how it is told.
-SECTIONS = ("generator", "discriminator", "loss", "optim", "ema", "ada", "augpipe", "data", "module")
 WIDEST_VALUE = 36  # characters; what is longer pushes its origin to the right
-# A value that follows another key is told where that one stands.
-_FOLLOWS = re.compile(r"\$\{[\w.]+\}")
 _FURNITURE = frozenset({"_convert_"})
 Row = tuple[str, str, str]  # key, value, origin
 
@@ -37,15 +34,15 @@ def explained(composition: Composition, origins: Mapping[str, str], *, memory: s
     """
     config = OmegaConf.to_container(composition.config)
     sections = {"groups": list(_groups(composition))}
-    roots = {key: value for key, value in config.items() if not isinstance(value, Mapping)}
+    internal = TRAIN.names(lambda key: key.internal)
+    roots = {
+        key: value for key, value in config.items() if not isinstance(value, Mapping) and key not in internal
+    }
     sections["run"] = list(_rows({**roots, "resolution": _size(config["resolution"])}, "", origins))
-    for name in sorted(config.keys() - roots.keys(), key=lambda name: (_place(name), name)):
-        sections[name] = list(_rows(config[name], f"{name}.", origins))
+    for section in TRAIN.sections:
+        if section.prefix:
+            sections[section.prefix] = list(_rows(config[section.prefix], f"{section.prefix}.", origins))
     return [*_table(sections), "", f"memory  {memory}"]
-
-
-def _place(section: str) -> int:
-    return SECTIONS.index(section) if section in SECTIONS else len(SECTIONS)
 
 
 def _groups(composition: Composition) -> Iterator[Row]:
@@ -60,8 +57,8 @@ def _rows(tree: Mapping[str, Any], prefix: str, origins: Mapping[str, str]) -> I
         key = f"{prefix}{name}"
         if isinstance(value, Mapping) and value:
             yield from _rows(value, f"{key}.", origins)
-        elif name not in _FURNITURE and not _FOLLOWS.fullmatch(str(value)):
-            yield key, _shown(value), origins.get(key, DEFAULT)
+        elif name not in _FURNITURE and followed(value) is None:
+            yield key, written(value), origins.get(key, DEFAULT)
 
 
 def _table(sections: Mapping[str, Sequence[Row]]) -> Iterator[str]:
@@ -70,7 +67,11 @@ def _table(sections: Mapping[str, Sequence[Row]]) -> Iterator[str]:
     values = min(max(len(value) for _, value, _ in rows), WIDEST_VALUE)
     for name, section in sections.items():
         if section:
-            yield "" if name != "groups" else "values that follow another key are left out"
+            yield (
+                ""
+                if name != "groups"
+                else "values that follow another key are left out; --help has the meanings"
+            )
             yield name
         for key, value, origin in section:
             yield f"  {key:<{keys}}  {value:<{values}}  {origin}"
@@ -80,16 +81,16 @@ def _size(resolution: Any) -> Any:
     return "x".join(map(str, resolution)) if isinstance(resolution, list) else resolution
 
 
-def _shown(value: Any) -> str:
-    """A value as it is written on the command line."""
+def written(value: Any) -> str:
+    """A value as it is typed on the command line."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, float):
         return f"{value:.10g}"
     if isinstance(value, list):
-        return f"[{', '.join(_shown(item) for item in value)}]"
+        return f"[{', '.join(written(item) for item in value)}]"
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {_shown(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {written(item)}" for key, item in value.items()) + "}"
     return str(value) or "''"
 
 
@@ -98,9 +99,9 @@ DEFAULT = "default"
 
 
 def origins(composition: Composition, config_name: str = "train") -> dict[str, str]:
-    """{dotted key: who set it}, for every value that a file or the command line names.
+    """{dotted key: origin}, for every value that a file or the command line names.
 
-    Origins: `default`, `preset tiny` and so on for the files of our groups, and the user's own:
+    Origins are `default`, `preset tiny` and so on for the files of our groups, and for those of the user's
     `command line`, `experiment <name>`, `--config-dir <file>`.
     """
     overrides = OverridesParser.create().parse_overrides(list(composition.overrides))
@@ -117,7 +118,7 @@ def origins(composition: Composition, config_name: str = "train") -> dict[str, s
 
 
 def users_keys(found: Mapping[str, str]) -> frozenset[str]:
-    """The keys that the user has set, by whatever way."""
+    """The keys that the user has set, in whatever way."""
     return frozenset(key for key, origin in found.items() if is_users(origin))
 
 
@@ -163,7 +164,7 @@ def _shipped(path: str) -> Any:
 
 
 def _read(path: str, folders: Collection[Path]) -> Mapping[str, Any]:
-    """What stands in a file; ours come before the user's of the same name, as for Hydra."""
+    """The values of a file; ours come before the user's of the same name, as for Hydra."""
     for file in (_shipped(path), *(folder / f"{path}.yaml" for folder in folders)):
         if file.is_file():
             tree = OmegaConf.to_container(OmegaConf.create(file.read_text(encoding="utf-8")))

@@ -1,10 +1,13 @@
-"""Errors of Hydra, OmegaConf and constructors as one line that names the key, the value and the way out."""
+"""Error messages: errors of Hydra, OmegaConf and constructors in one line, with key, value and way out."""
 
 import re
+import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import yaml
 from hydra.errors import (
@@ -13,15 +16,20 @@ from hydra.errors import (
     MissingConfigException,
     OverrideParseException,
 )
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from stylegan.configuration.keys import followed
+from stylegan.configuration.schema import TRAIN
 from stylegan.configuration.suggestions import nearest, nearest_key
-from stylegan.errors import UserError
+from stylegan.configuration.user_code import arguments_of, in_words
+from stylegan.errors import BadImageError, UserError
 
 
 @contextmanager
 def from_input() -> Iterator[None]:
-    """While settings and data are being read, a wrong value or a missing file is the user's, not ours."""
+    """While settings and data are read, a wrong value or a missing file is the user's mistake."""
     try:
         yield
     except (ValueError, OSError) as error:
@@ -31,10 +39,10 @@ def from_input() -> Iterator[None]:
 
 
 def explain(error: Exception, keys: Callable[[], Iterable[str]] = tuple) -> str | None:
-    """What the user did wrong, in one line; None where the error is not the user's."""
+    """The user's mistake in one line; None where the error is not the user's."""
     if isinstance(error, UserError):
         return str(error)
-    if is_bad_picture(error) or _is_misconfiguration(error):
+    if isinstance(error, BadImageError) or _is_misconfiguration(error):
         return _in_one_line(str(error))
     if isinstance(error, InstantiationException):
         return _explain_constructor(error)
@@ -72,17 +80,17 @@ def _explain_composition(error: Exception, keys: Callable[[], Iterable[str]]) ->
         whole, name, values = several.groups()
         point = f"; a fraction has a point, as in {name}={values.replace(',', '.')}"
         fraction = point if re.fullmatch(r"-?\d+,\d+", values) else ""
-        told = f"{whole}: these are several values; --multirun takes them one by one, '{name}=[{values}]' is a list"
-        return told + fraction
+        lists = f"--multirun takes them one by one, '{name}=[{values}]' is a list"
+        return f"{whole}: these are several values; {lists}{fraction}"
     if "No match in the defaults list" in text and key:
         return _where(text) + f"there is no group {key}" + nearest(key, keys())
     message = re.sub(r"(full_key: |object_type=|reference_type=).*", "", str(cause))
     message = _in_one_line(re.sub(r"In '[^']+': \w+ raised while composing config:", "", message))
     wrong = re.fullmatch(r"Value (.*?)(?: of type '.*')? could not be converted to (\w+)", message)
-    if key and wrong and wrong[2] in _KINDS:
-        return _where(text) + f"{key} must be {_KINDS[wrong[2]]}, got {wrong[1]}"
+    if key and wrong and wrong[2] in _TYPES:
+        return _where(text) + f"{key} must be {in_words(_TYPES[wrong[2]])}, got {wrong[1]}"
     if key and "is not a ListConfig, list or tuple" in message:
-        return _where(text) + f"{key} must be a list, as in {key}=[{_LISTS.get(key, '0.5,1')}]"
+        return _where(text) + f"{key} must be a list, as in {key}={TRAIN.keys[key].example}"
     if key and (given := re.search(r"Invalid type assigned: .* value: (.*)", message)):
         return (
             _where(text)
@@ -93,12 +101,12 @@ def _explain_composition(error: Exception, keys: Callable[[], Iterable[str]]) ->
     return f"{key}: {message}" if key and key not in message else message
 
 
-_LISTS = {"allow_change": "loss.r1_gamma", "metrics": "kid,fid"}
-_KINDS = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false", "String": "text"}
+# What OmegaConf calls them.
+_TYPES = {"Integer": int, "Float": float, "Boolean": bool, "String": str}
 
 
 def _where(text: str) -> str:
-    """The file that a key stands in, where it is not the command line's."""
+    """The file that names a key, where it is not the command line."""
     place = re.search(r"In '([^']+)'", text)
     return f"in {place[1]}.yaml: " if place else ""
 
@@ -109,7 +117,7 @@ def _explain_option(error: MissingConfigException) -> str:
     group, _, option = missing.rpartition("/") if missing.startswith("hydra/") else missing.partition("/")
     options = ", ".join(error.options or ())
     if group == "data" and Path(option).exists():
-        return f"data={option} is no kind of data; for pictures of your own: data=folder data.path={option}"
+        return f"data={option} is no kind of data; for images of your own: data=folder data.path={option}"
     return f"{group}={option}: there is no such file; there are {options}" + nearest(
         option, error.options or ()
     )
@@ -120,7 +128,7 @@ def _explain_word(error: OverrideParseException) -> str:
     word = error.override
     if "=" not in word and not word.startswith("~"):
         return (
-            f"{word}: every word is key=value, as in seed=1; a value that holds blanks wants quotes,"
+            f"{word}: every word is key=value, as in seed=1; a value that holds blanks needs quotes,"
             " as in 'name=two words'"
         )
     reason = str(error).splitlines()[0]
@@ -132,10 +140,68 @@ def _explain_word(error: OverrideParseException) -> str:
 def _explain_yaml(error: yaml.MarkedYAMLError) -> str:
     mark = error.problem_mark or error.context_mark
     place = f"{mark.name}, line {mark.line + 1}" if mark else "a configuration file"
-    return f"{place}: this is no YAML ({error.problem or error.context}); mend the line, or the one before it"
+    return (
+        f"{place}: this is no YAML ({error.problem or error.context}); correct the line, or the one before it"
+    )
 
 
-def _explain_constructor(error: InstantiationException) -> str | None:
+def instantiate_part(config: DictConfig, key: str, **arguments: Any) -> Any:
+    """Builds the part that a key's `_target_` names.
+
+    Args:
+        config: whole, since its parts follow keys of each other.
+        key: dotted, as in `module` or `callbacks.stats`.
+        arguments: further ones of the constructor; they win over the configuration's.
+    Raises:
+        UserError: a value that a constructor refuses, in one line that names the key to set.
+        InstantiationException: an error from inside a constructor.
+    """
+    # Hydra resolves the values that other keys hold in place, and then nobody knows what followed what.
+    copy = deepcopy(config)
+    try:
+        return instantiate(OmegaConf.select(copy, key), **arguments)
+    except InstantiationException as error:
+        line = _explain_constructor(error, OmegaConf.to_container(config))
+        if line is None:
+            raise
+        raise UserError(line) from error
+
+
+def key_to_set(written: Any, key: str) -> str:
+    """The key that the user sets: `module.r1.gamma` is `${loss.r1_gamma}`, so it is `loss.r1_gamma`.
+
+    Args:
+        written: the whole configuration as plain mappings, nothing resolved.
+        key: dotted.
+    """
+    node, names = written, key.split(".")
+    for position, name in enumerate(names):
+        if not isinstance(node, dict) or name not in node:
+            break
+        node = node[name]
+        if source := followed(node):
+            return key_to_set(written, ".".join([source, *names[position + 1 :]]))
+    return key
+
+
+def _by_key(text: str, part: str, written: dict) -> str:
+    """What a constructor says of its argument, with the key to set in the argument's place.
+
+    Args:
+        text: a message; `gamma must be at least 0, got -1; try gamma=1` begins with an argument.
+        part: the dotted key that the constructor was built from.
+        written: as of `key_to_set`.
+    """
+    name = re.match(r"\w+(?=[ :=])", text)
+    node = OmegaConf.select(OmegaConf.create(written), key_to_set(written, part))
+    target = node.get("_target_") if isinstance(node, DictConfig) else None
+    if name is None or target is None or name[0] not in node and name[0] not in (arguments_of(target) or ()):
+        return text
+    key = key_to_set(written, f"{part}.{name[0]}")
+    return key + re.sub(rf"(?<![\w.]){name[0]}(?==)", lambda _: key, text[name.end() :])
+
+
+def _explain_constructor(error: InstantiationException, written: dict | None = None) -> str | None:
     """Wrong values and names of arguments are the user's; errors from inside a constructor are ours."""
     cause = error.__cause__ or error.__context__
     key = re.search(r"full_key: (\S+)", str(error))
@@ -143,19 +209,20 @@ def _explain_constructor(error: InstantiationException) -> str | None:
     if re.search(r"backend found|invalid accelerator", str(cause)):
         return f"{prefix}{_in_one_line(str(cause))} trainer=auto takes the device that there is"
     if isinstance(cause, ValueError | OSError) or _is_misconfiguration(cause):
-        return _in_one_line(str(cause))
+        text = _in_one_line(str(cause))
+        return text if key is None or written is None else _by_key(text, key[1], written)
     if isinstance(cause, TypeError) and _innermost_package(cause) == "hydra":
         return prefix + _in_one_line(str(cause))
     if cause is None or isinstance(cause, ImportError) and _is_unknown_name(cause):
         reason = re.sub(r"full_key: \S+", "", str(error)).partition(", set env var")[0]
         return (
-            f"{prefix}{_in_one_line(reason)}; a file of your own is looked for in the folder of --config-dir"
+            f"{prefix}{_in_one_line(reason)}; a file of your own belongs in the folder given by --config-dir"
         )
     return None
 
 
 def _is_unknown_name(error: BaseException) -> bool:
-    """Whether a `_target_` does not exist; a module that exists and fails while it is imported is a bug."""
+    """Whether a `_target_` does not exist; a module that exists and fails during its import is a bug."""
     while error.__cause__ is not None:
         error = error.__cause__
     return set(_packages(error)) <= {"hydra", "importlib"}
@@ -166,7 +233,7 @@ def _innermost_package(error: BaseException) -> str:
 
 
 def _packages(error: BaseException) -> list[str]:
-    """The top packages of the code that was running, outermost first."""
+    """The top packages of the code that raised an error, outermost first."""
     frames = traceback.walk_tb(error.__traceback__)
     return [frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in frames]
 
@@ -175,16 +242,8 @@ def _in_one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def is_bad_picture(error: BaseException) -> bool:
-    """Whether a data set met a file it cannot read. By name: the commands import nothing of the data's."""
-    return any(base.__name__ == "BadImageError" for base in type(error).__mro__)
-
-
-def is_trouble(error: BaseException) -> bool:
-    """Whether a training has gone bad by itself. By name, as above."""
-    return any(base.__name__ == "TrainingUnstableError" for base in type(error).__mro__)
-
-
 def _is_misconfiguration(error: BaseException | None) -> bool:
-    """Lightning's word for an accelerator that is not there, or settings that do not go together."""
-    return type(error).__name__ == "MisconfigurationException"
+    """Whether it is Lightning's, of an accelerator that is missing or settings that exclude each other."""
+    # Importing Lightning takes seconds, and it is imported already where it has raised something.
+    exceptions = sys.modules.get("lightning_fabric.utilities.exceptions")
+    return exceptions is not None and isinstance(error, exceptions.MisconfigurationException)

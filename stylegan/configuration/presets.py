@@ -1,27 +1,25 @@
-"""What null means in a training's configuration: each value a preset stands for, and where it comes from.
+"""Presets: the value that null stands for in a training's configuration, and where it comes from.
 
-Fixed numbers are read from `conf/preset/<name>.yaml`, those that all presets share from `conf/train.yaml`;
+The numbers of a preset are read from `conf/preset/<name>.yaml`, those that all presets share from `conf/train.yaml`;
 the formulas are here. Source: the public StyleGAN2-ADA implementation; Karras et al. 2020 (ADA)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from stylegan.configuration.batches import effective_group
+from stylegan.configuration.schema import BATCH, PRESET, TRAIN
 from stylegan.sizes import Size, parse_size
 
 # Devices the papers' settings were made for. A micro-batch is what one of them worked on at a time.
 REFERENCE_DEVICES = {"stylegan2": 8, "paper256": 8, "paper512": 8, "paper1024": 8, "cifar": 2}
 # Null is a value of its own here, "none", and nothing is derived in its place.
-NULL_IS_A_VALUE = frozenset({"ema.ramp_up", "generator.conv_clamp", "discriminator.conv_clamp"})
-# What is right for one batch is not for another.
-FOLLOW_THE_BATCH = ("loss.r1_gamma", "ema.half_life_kimg", "discriminator.mbstd_group")
-_SECTIONS = ("generator", "discriminator", "loss", "optim", "ema")
-# Set by interpolation or from the data, not by presets.
-_WIRING = frozenset({"_target_", "resolution", "channels", "c_dim", "label_names"})
+NULL_IS_A_VALUE = TRAIN.names(lambda key: key.null_is_none)
+# What is right for one batch is not right for another.
+FOLLOW_THE_BATCH = TRAIN.names(lambda key: key.follows is BATCH)
 Settled = tuple[Any, str]  # value, origin
 
 
@@ -32,8 +30,8 @@ def names() -> list[str]:
 
 
 def keys() -> list[str]:
-    """The dotted keys that presets stand for."""
-    return list(_flat(_load("train.yaml")))
+    """The dotted keys that presets fill in."""
+    return TRAIN.filled_by(PRESET)
 
 
 def derive(
@@ -44,22 +42,28 @@ def derive(
     *,
     rederive: bool = True,
 ) -> dict[str, Settled]:
-    """Every value that preset `name` stands for.
+    """Preset values: all that preset `name` stands for.
 
-    Args: resolution: px a side, or height and width, as in `parse_size`. batch: images an iteration; None = the
-        preset's own. devices: how many. rederive: where the batch is another than the preset's own, R1 weight,
-        half-life and minibatch-std group follow it; False = they stay what they are for the preset's own.
-    Returns: {dotted config key: (value, origin)}; origin is `preset <name>`, `default`, `given`, or
+    Args:
+        name: of a preset that is shipped.
+        resolution: px a side, or height and width, as in `parse_size`.
+        batch: images an iteration; None = the preset's own.
+        devices: how many, at least 1.
+        rederive: at another batch than the preset's own, R1 weight, half-life and minibatch-std group follow it;
+            False = they stay as they are for the preset's own.
+    Returns:
+        {dotted config key: (value, origin)}; the origin is `preset <name>`, `default`, `given`, or
         `formula <its numbers>`.
-    Raises: ValueError for an unknown preset or values out of range.
+    Raises:
+        ValueError: an unknown preset, or values out of range.
     """
     size = parse_size(resolution)
     if devices < 1 or (batch is not None and batch < 1):
         raise ValueError(f"batch_size and devices must be at least 1, got {batch} and {devices}")
     if name not in names():
         raise ValueError(f"there is no preset {name!r}; there are {', '.join(names())}")
-    fixed = _flat(_load(f"preset/{name}.yaml"))
-    values = {key: (value, "default") for key, value in _flat(_load("train.yaml")).items()}
+    fixed = dict(_filled_in(_load(f"preset/{name}.yaml")))
+    values = {key: (value, "default") for key, value in _filled_in(_load("train.yaml"))}
     values |= {
         key: (value, f"preset {name}")
         for key, value in fixed.items()
@@ -107,12 +111,12 @@ def _by_batch(size: Size, batch: int, devices: int) -> dict[str, Settled]:
 
 
 def _micro_batch(batch: int, own: int, devices: int, reference_devices: int | None) -> Settled:
-    """What a device works on at a time: all it gets, or what a device of the reference's would have got."""
+    """Images a device works on at a time: its whole share, or the share of a device of the reference's."""
     share = max(1, batch // devices)
     if reference_devices is None:
         return share, f"formula {batch}//{devices}"
     limit = min(share, own // reference_devices)
-    # 28 images cannot be split into parts of 3: a number that the user did not ask for gives way.
+    # 28 images cannot be split into parts of 3, and the user asked for no number.
     return (
         effective_group(share, limit),
         f"formula largest divisor of {batch}//{devices} up to {own}//{reference_devices}",
@@ -120,7 +124,7 @@ def _micro_batch(batch: int, own: int, devices: int, reference_devices: int | No
 
 
 def _scaled(kept: Mapping[str, Any], own: int, batch: int, devices: int) -> dict[str, Settled]:
-    """A fixed preset's numbers at another batch: as strong a penalty an image, as many steps a half-life."""
+    """A fixed preset's numbers at another batch: the same penalty per image, the same steps per half-life."""
     share = max(1, batch // devices)
     rules = {
         "loss.r1_gamma": lambda gamma: (gamma * own / batch, f"formula {gamma:g}*{own}/{batch}"),
@@ -146,17 +150,17 @@ def _by_resolution(side: int) -> dict[str, Settled]:
 
 
 @cache
-def _load(path: str) -> dict[str, Any]:
+def _load(path: str) -> DictConfig:
     text = resources.files("conf").joinpath(path).read_text(encoding="utf-8")
     # OmegaConf's reader, as Hydra's: PyYAML's own takes 1e-8 for text.
-    return OmegaConf.to_container(OmegaConf.create(text))
+    return OmegaConf.create(text)
 
 
-def _flat(tree: dict[str, Any]) -> dict[str, Any]:
-    """The values that belong to a preset, by dotted key."""
-    flat = {key: tree[key] for key in ("batch_size", "micro_batch", "total_kimg") if key in tree}
-    for section in _SECTIONS:
-        flat |= {
-            f"{section}.{key}": value for key, value in tree.get(section, {}).items() if key not in _WIRING
-        }
-    return flat
+def _filled_in(tree: DictConfig) -> Iterator[tuple[str, Any]]:
+    """The keys of a file that presets fill in, in the order of the schema."""
+    for key in keys():
+        section, _, leaf = key.rpartition(".")
+        node = OmegaConf.select(tree, section) if section else tree
+        if node is not None and leaf in node:
+            value = node[leaf]
+            yield key, OmegaConf.to_container(value) if OmegaConf.is_config(value) else value

@@ -1,96 +1,333 @@
-"""The schema of a training: which keys there are and of which type.
+"""Schema: one line a key, for every key of the train, generate and evaluate commands.
 
-Values stand in `conf/train.yaml`. The settings of parts that are built from `_target_` nodes (networks, data,
-callbacks, ...) stay open here, since their constructors are their schema."""
+A new key is a line here, an argument of its constructor, and a default in `conf/`; nothing else. Types, `--help`,
+`explain`, the quoting of free text, other programs' names, what presets fill in and what a resumed run may change are
+read from the table. Defaults stay in `conf/`, where Hydra merges them; a test holds that each has a line, and each
+line a default. A value that follows another key (`${...}`) is set there, and needs no line."""
 
-from dataclasses import dataclass, field
-from typing import Any
+# ruff: noqa: E501  One line a key is worth more than the right margin.
+from typing import Any, Literal
 
 from hydra.core.config_store import ConfigStore
+
+from stylegan.configuration.keys import Command, Filled, Follows, Group, Key, Resume, Section
+
+HARMLESS, RISKY, FIXED = Resume
+USER, PRESET, DATA, COMMAND = Filled
+BATCH, DEVICES = Follows
 
 # What fits into the 64 bits that torch's generators take.
 LARGEST_SEED = 2**63 - 1
 # As `micro_batch`: the command measures how many images fit into memory.
 AUTO = "auto"
 
+# fmt: off
+_RUN = (
+    Section("Run", "", resume=HARMLESS, keys=(
+        Key("name",         str | None, "folder of the run inside runs_dir; null = <data><resolution>-<preset>", filled=COMMAND, free_text=True, alias=("desc",)),
+        Key("runs_dir",     str,        "folder of all runs", free_text=True, alias=("outdir",)),
+        Key("run_dir",      str | None, "runs_dir/name; set runs_dir=... and name=... instead", filled=COMMAND, internal=True),
+        Key("resume",       str,        "auto = the run's newest checkpoint, if any | never | path of a checkpoint or a run", free_text=True),
+        Key("overwrite",    bool,       "with resume=never: true = an older run of this name is moved aside, to <name>.old-1"),
+        Key("allow_change", list[str],  "keys that a resumed run may change although they change what it learns", example="[loss.r1_gamma]"),
+        Key("max_time",     str | None, "how long this process may train, then it saves and ends; null = no limit", example="11h30m"),
+        Key("metrics",      str | list[str] | None, "scores on the way: none, a name or a list; fid50k_full and the like need weights", example="[kid,fid]"),
+        Key("explain",      bool,       "true = print every value with its origin, and end", alias=("dry_run",)),
+        Key("data_fingerprint", str | None, "the digest of images and labels, read from the data; it cannot be set", resume=RISKY, filled=DATA, internal=True),
+    )),
+    Section("Size and length", "", keys=(
+        Key("resolution",  int | str | list[int] | None, "height and width of the images; null = those of the data", "px", example="48x32"),
+        Key("batch_size",  int | None,   "images of one iteration, on all devices together", "images", filled=PRESET, alias=("batch",)),
+        Key("micro_batch", int | Literal["auto"] | None, "images a device works on at a time; auto = the most that fit, measured; multiples of mbstd_group change no result", "images", HARMLESS, PRESET, follows=DEVICES, alias=("batch_gpu",)),
+        Key("total_kimg",  float | None, "length of the training in thousands of real images shown; 1.6 = 1,600 images", "kimg", HARMLESS, PRESET, alias=("kimg", "epochs", "iterations", "max_epochs", "steps")),
+        Key("seed",        int,          "of every draw: weights, latents, noise, augmentation, order of the data"),
+        Key("rederive",    bool,         "another batch_size than the preset's changes what depends on it; false = the preset's numbers stay", resume=HARMLESS),
+    )),
+    Section("Precision and memory", "", resume=HARMLESS, keys=(
+        Key("precision",                str,        "of the networks: auto = the fastest that the hardware has | fp32 | bf16 | fp16 (GPUs); weights and sums are fp32"),
+        Key("regulariser_precision",    str,        "of R1 and path length: auto = as precision | fp32"),
+        Key("num_half_res",             int | None, "how many of the highest resolutions are in half precision; null = 4 on GPUs, all on CPUs; never the lowest of the discriminator"),
+        Key("tf32",                     bool,       "true = GPUs may round the factors of fp32 products to 10 bits, which is faster", alias=("allow_tf32",)),
+        Key("compile",                  bool | Literal["auto"], "true = main phases as compiled graphs: needs a C++ compiler, or Triton on a GPU; auto = not so far"),
+        Key("activation_checkpointing", bool,       "true = main phases compute activations a second time going back: less memory, slower"),
+    )),
+)
+_LEARNED = (
+    Section("Generator", "generator", filled=PRESET, keys=(
+        Key("generator.c_dim",          int | None,       "width of a label; 0 = no labels", filled=DATA),
+        Key("generator.label_names",    list[str] | None, "names of the classes", resume=HARMLESS, filled=DATA),
+        Key("generator.z_dim",          int,              "width of the input latent z"),
+        Key("generator.w_dim",          int,              "width of the intermediate latent w"),
+        Key("generator.mapping_layers", int | None,       "layers from z to w", alias=("map_depth",)),
+        Key("generator.channel_base",   int | None,       "at r pixels there are min(channel_base / r, channel_max) feature maps", alias=("cbase",)),
+        Key("generator.channel_max",    int,              "most feature maps of a layer", alias=("cmax",)),
+        Key("generator.architecture",   str,              "skip | resnet | orig"),
+        Key("generator.conv_clamp",     float | None,     "largest absolute activation; null = no clamp", resume=RISKY, null_is_none=True),
+    )),
+    Section("Discriminator", "discriminator", filled=PRESET, keys=(
+        Key("discriminator.c_dim",          int | None,   "width of a label, as the generator's", filled=DATA),
+        Key("discriminator.channel_base",   int | None,   "at r pixels there are min(channel_base / r, channel_max) feature maps", alias=("cbase",)),
+        Key("discriminator.channel_max",    int,          "most feature maps of a layer", alias=("cmax",)),
+        Key("discriminator.architecture",   str,          "resnet | skip | orig"),
+        Key("discriminator.conv_clamp",     float | None, "largest absolute activation; null = no clamp", resume=RISKY, null_is_none=True),
+        Key("discriminator.mbstd_group",    int | None,   "images compared with each other for the minibatch standard deviation", "images", RISKY, follows=BATCH),
+        Key("discriminator.mbstd_channels", int,          "feature maps that hold it; 0 = none"),
+        Key("discriminator.freeze_layers",  int,          "first layers that are not trained", alias=("freezed",)),
+    )),
+    Section("Losses", "loss", resume=RISKY, filled=PRESET, closed=True, keys=(
+        Key("loss.r1_gamma",               float | None, "weight of the R1 penalty", follows=BATCH, alias=("gamma",)),
+        Key("loss.r1_interval_iterations", int | None,   "from one R1 pass to the next", "iterations"),
+        Key("loss.pl_weight",              float | None, "weight of the path-length penalty; 0 = none"),
+        Key("loss.pl_decay",               float | None, "share of the newest mean length in its running mean"),
+        Key("loss.pl_batch_shrink",        int | None,   "the path-length pass takes batch_size / this many images"),
+        Key("loss.pl_interval_iterations", int | None,   "from one path-length pass to the next", "iterations"),
+        Key("loss.style_mixing_prob",      float | None, "share of passes with two latents; 0 = none"),
+    )),
+    Section("Adam, before the correction for lazy regularisation", "optim", resume=RISKY, filled=PRESET, closed=True, keys=(
+        Key("optim.generator_lr",     float | None, "learning rate of the generator", alias=("lr", "learning_rate", "glr")),
+        Key("optim.discriminator_lr", float | None, "learning rate of the discriminator", alias=("lr", "learning_rate", "dlr")),
+        # Floats by type: torch refuses betas of which one is an int.
+        Key("optim.betas",            list[float] | None, "decay of the two moments", example="[0.0,0.99]"),
+        Key("optim.eps",              float | None, "added to the root of the second moment"),
+    )),
+    Section("EMA generator", "ema", resume=RISKY, filled=PRESET, closed=True, keys=(
+        Key("ema.half_life_kimg", float | None, "thousands of images after which a weight counts half", "kimg", follows=BATCH),
+        Key("ema.ramp_up",        float | None, "half-life is at most this share of the images seen so far; null = no ramp-up", null_is_none=True),
+    )),
+    Section("Strength of augmentation", "ada", resume=RISKY, keys=(
+        Key("ada.mode",   str,          "set by the group: adaptive | fixed | none"),
+        Key("ada.target", float,        "mean sign of D(real) to hold, from -1 to 1; no limit of p", alias=("target",)),
+        Key("ada.p_init", float,        "probability p at the start; with ada=fixed, all the time", alias=("p",)),
+        Key("ada.p_max",  float | None, "largest p; null = no limit"),
+        Key("ada.kimg",   float,        "thousands of images in which p can go from 0 to 1", "kimg"),
+        Key("ada.interval_iterations", int, "from one adjustment of p to the next", "iterations"),
+    )),
+    Section("Transforms of augmentation: a strength multiplies p", "augpipe", resume=RISKY, keys=(
+        Key("augpipe.xflip",           float, "strength: mirror left and right"),
+        Key("augpipe.rotate90",        float, "strength: quarter turns"),
+        Key("augpipe.xint",            float, "strength: shift by whole pixels"),
+        Key("augpipe.xint_max",        float, "largest shift", "of the side"),
+        Key("augpipe.scale",           float, "strength: one factor for both sides"),
+        Key("augpipe.rotate",          float, "strength: turn by any angle"),
+        Key("augpipe.aniso",           float, "strength: stretch one side, shrink the other"),
+        Key("augpipe.xfrac",           float, "strength: shift by fractions of a pixel"),
+        Key("augpipe.scale_std",       float, "standard deviation of scale", "octaves"),
+        Key("augpipe.rotate_max",      float, "largest angle, either way", "of half a turn"),
+        Key("augpipe.aniso_std",       float, "standard deviation of aniso", "octaves"),
+        Key("augpipe.xfrac_std",       float, "standard deviation of xfrac", "of the side"),
+        Key("augpipe.brightness",      float, "strength: brighter or darker"),
+        Key("augpipe.contrast",        float, "strength: more contrast or less"),
+        Key("augpipe.lumaflip",        float, "strength: dark to light, hue kept"),
+        Key("augpipe.hue",             float, "strength: turn about the grey axis"),
+        Key("augpipe.saturation",      float, "strength: more colour or less"),
+        Key("augpipe.brightness_std",  float, "standard deviation of brightness", "of the range -1 to 1"),
+        Key("augpipe.contrast_std",    float, "standard deviation of contrast", "octaves"),
+        Key("augpipe.hue_max",         float, "largest turn, either way", "of half a turn"),
+        Key("augpipe.saturation_std",  float, "standard deviation of saturation", "octaves"),
+        Key("augpipe.imgfilter",       float, "strength: gains of frequency bands"),
+        Key("augpipe.imgfilter_bands", list[float], "strength of each band, low to high"),
+        Key("augpipe.imgfilter_std",   float, "standard deviation of the gains", "octaves"),
+        Key("augpipe.noise",           float, "strength: normal noise, added"),
+        Key("augpipe.cutout",          float, "strength: a square turned grey"),
+        Key("augpipe.noise_std",       float, "standard deviation of the noise", "of the range -1 to 1"),
+        Key("augpipe.cutout_size",     float, "side of the square", "of the side"),
+    )),
+)
+_DATA = (
+    Section("Images: where they come from", "data", resume=RISKY, keys=(
+        # The images themselves are compared, by their digest; the networks are built for their size and channels.
+        Key("data.path",         str,              "folder, with sub-folders, or zip of images", resume=HARMLESS, free_text=True, alias=("data",), example="images.zip"),
+        Key("data.resolution",   int | list[int],  "as resolution", "px", FIXED),
+        Key("data.channels",     int,              "1 = grey, 2 = grey and alpha, 3 = RGB, 4 = RGB and alpha, more = .npy files", resume=FIXED),
+        Key("data.labels",       str,              "none | flowers: own = number of petals | folder: folders = first sub-folder, json = dataset.json, csv = labels.csv", alias=("cond",)),
+        Key("data.labels_path",  str | None,       "table of labels; null = dataset.json or labels.csv beside the images", free_text=True),
+        Key("data.balanced",     bool,             "true = each class is shown equally often"),
+        Key("data.include",      str | list[str],  "only these: classes, or globs for relative names; [] = all", example="[cats,*.png]"),
+        Key("data.exclude",      str | list[str],  "never these", example="[cats,*.png]"),
+        Key("data.subset",       int | None,       "this many images, chosen by the seed; null = all", "images", alias=("subset",)),
+        Key("data.num_items",    int,              "flowers that are drawn, before xflip", "images"),
+        Key("data.val_fraction", float,            "share of the images that is held out of training"),
+        Key("data.xflip",        bool,             "true = doubles the set with mirrored images", alias=("mirror",)),
+        Key("data.max_bad",      int | None,       "files that may be unreadable; null = the larger of 20 and 1 % of the images", resume=HARMLESS),
+        Key("data.cache",        bool | Literal["auto"], "keep decoded images in memory: true | false | auto = if a quarter of the free memory is enough", resume=HARMLESS),
+        Key("data.cache_dir",    str | None,       "folder that remembers the scan of the files; null = the user's cache folder", resume=HARMLESS, free_text=True),
+        Key("data.workers",      int | None,       "processes that read images; null = 3 with a GPU, fewer on fewer cores, else none", resume=HARMLESS, alias=("workers",)),
+        Key("data.worker_timeout_sec", float | None, "longest wait for a batch before the workers are restarted; null = no limit", "seconds", HARMLESS),
+        Key("data.devices",      int | str | list[int], "as trainer.devices: they share the quarter of the memory", resume=HARMLESS),
+        Key("data.batch_size",   int,              "as batch_size", "images", HARMLESS),
+    )),
+)
+_METRICS = "of kid, fid, pr, dc: builtin needs no weights | inception | vgg16 | lpips-vgg16 | clip | dinov2"
+_WEIGHTS = "its weights, or a folder with them; null = where they usually are"
+_AROUND = (
+    Section("Wiring of the parts", "module", resume=RISKY, keys=()),
+    Section("What happens during training", "callbacks", resume=HARMLESS, keys=(
+        Key("callbacks.checkpoint.every_kimg",       float,        "from one checkpoint to the next", "kimg", alias=("snap",)),
+        Key("callbacks.checkpoint.keep_last",        int | None,   "how many of the newest are kept; null = all"),
+        Key("callbacks.checkpoint.keep_every_kimg",  float | None, "also kept: the first one at or after each multiple of this; null = none", "kimg"),
+        Key("callbacks.checkpoint.retry_every_kimg", float,        "until a checkpoint that found the disk full is tried again", "kimg"),
+        Key("callbacks.metrics.every_kimg",      float,        "from one evaluation to the next", "kimg"),
+        Key("callbacks.metrics.detector",        str,          _METRICS),
+        Key("callbacks.metrics.detector_path",   str | None,   _WEIGHTS, free_text=True),
+        Key("callbacks.metrics.download",        bool,         "true = fetch published weights that are missing, and check their digest"),
+        Key("callbacks.metrics.num_fakes",       int,          "images drawn for kid, fid, pr, dc; published metrics have their own number", "images"),
+        Key("callbacks.metrics.first_seed",      int,          "of the first image; the next ones follow"),
+        Key("callbacks.metrics.truncation",      float,        "psi: 1 = all the variety that was learned"),
+        Key("callbacks.metrics.at_start",        bool,         "true = also before the first iteration"),
+        Key("callbacks.metrics.budget",          float,        "largest share of the training's time; evaluations that would take more are skipped"),
+        Key("callbacks.metrics.max_minutes",     float | None, "longest evaluation, then it is given up; null = no limit", "minutes"),
+        Key("callbacks.metrics.plateau_kimg",    float | None, "this long without a clear gain in a score, and a line reports it; null = never", "kimg"),
+        Key("callbacks.metrics.stop_on_plateau", bool,         "true = the run also ends, once no score of any metric gains"),
+        Key("callbacks.metrics.report",          bool,         "after the last iteration also report.html: is it learning or copying?"),
+        Key("callbacks.metrics.cache_dir",       str | None,   "folder for features of the real images; null = the user's cache folder", free_text=True),
+        Key("callbacks.non_finite_guard.every_kimg",    float, "from one check of weights and losses to the next", "kimg", alias=("callbacks.trouble.every_kimg",)),
+        Key("callbacks.non_finite_guard.max_rollbacks", int,   "how often a run returns to its last good checkpoint before it is given up", alias=("callbacks.trouble.max_rollbacks",)),
+        Key("callbacks.progress.refresh_seconds", float, "from one update of the bar to the next, on a terminal", "seconds"),
+        Key("callbacks.progress.every_seconds",   float, "from one line to the next, where there is no terminal", "seconds"),
+        Key("callbacks.snapshots.every_kimg", float, "from one grid to the next", "kimg", alias=("snap",)),
+        Key("callbacks.snapshots.columns",    int,   "of the grid", "images"),
+        Key("callbacks.snapshots.rows",       int,   "of the grid", "images"),
+        Key("callbacks.snapshots.seed",       int,   "of the first image; the next ones follow"),
+        Key("callbacks.snapshots.truncation", float, "psi: below 1 = less variety, fewer failures"),
+        Key("callbacks.stats.every_kimg",     float, "from one row of statistics to the next", "kimg", alias=("tick",)),
+    )),
+    Section("Where the numbers go", "logger", resume=HARMLESS, keys=(
+        Key("logger.tensorboard.name",              str,  "folder of the events inside the run's"),
+        Key("logger.tensorboard.version",           str,  "sub-folder of it; '' = none, so that a resumed run writes beside its older events"),
+        Key("logger.tensorboard.default_hp_metric", bool, "true = also Lightning's hp_metric"),
+        Key("logger.wandb.project", str,        "at Weights & Biases", free_text=True),
+        Key("logger.wandb.name",    str,        "of the run there", free_text=True),
+        Key("logger.wandb.id",      str | None, "of the run there; a resumed run keeps it", filled=COMMAND),
+        Key("logger.wandb.offline", bool,       "true = no network; `wandb sync` uploads later"),
+    )),
+    Section("Devices, and Lightning's trainer", "trainer", resume=HARMLESS, keys=(
+        Key("trainer.accelerator", str,        "auto | cpu | gpu | mps"),
+        Key("trainer.devices",     int | str | list[int] | None, "number of devices, one process each; batch and rates are derived from it; null = as many as were started", filled=COMMAND, alias=("gpus",)),
+        Key("trainer.num_nodes",   int | None, "more than one need torchrun or srun; null = as many as were started on", filled=COMMAND),
+        Key("trainer.strategy",    Any,        "auto = the project's own for several devices"),
+        Key("trainer.benchmark",   bool,       "true = cuDNN tries its kernels: faster on GPUs, but not the same bits after a restart"),
+        Key("trainer.max_steps",   int,        "-1: total_kimg ends the run"),
+        Key("trainer.max_epochs",  int,        "-1: the data never end"),
+        Key("trainer.log_every_n_steps",       int,  "optimiser steps after which loggers are flushed; callbacks log at their own cadence"),
+        Key("trainer.num_sanity_val_steps",    int,  "0: there is no validation loop"),
+        Key("trainer.use_distributed_sampler", bool, "false: the project's own sampler splits the data"),
+        Key("trainer.enable_progress_bar",     bool, "false: callbacks.progress does it"),
+        Key("trainer.enable_model_summary",    bool, "true = also Lightning's table of the layers"),
+    )),
+)
+_NETWORK = (
+    Key("network",    str | None, "run folder, .ckpt or .safetensors; null = the newest run in runs_dir", free_text=True),
+    Key("runs_dir",   str,        "folder where runs are looked for", free_text=True),
+)
+_TRUNCATION = Key("truncation", float, "psi: 1 = all the variety that was learned, 0.7 = less, and cleaner, 0 = the average image", alias=("trunc", "psi", "truncation_psi"))
+_NOISE_MODE = Key("noise_mode", str, "fine detail: const = the same in every image | random = each image its own | none")
+_DEVICE = Section("Device", "", keys=(
+    Key("precision",  str, "auto = the fastest that the device has | fp32 | bf16 | fp16 (GPUs)"),
+    Key("device",     str, "auto = CUDA where there is one | cpu | cuda | cuda:1"),
+))
+_GENERATE = (
+    Section("Network and place", "", keys=(
+        *_NETWORK,
+        Key("out",    str | None, "folder for the images; null = generated/ in the run, or beside the file", free_text=True, alias=("outdir",)),
+    )),
+    Section("Images", "", keys=(
+        Key("seeds",  str | int,  "numbers and ranges; a seed is one image, always the same", free_text=True, example="0-15,20", alias=("seed",)),
+        Key("label",  str | int | None, "class: 0, 1, ...; null for a network without labels", free_text=True, alias=("class",)),
+        _TRUNCATION,
+        _NOISE_MODE,
+    )),
+    _DEVICE,
+)
+_EVALUATE = (
+    Section("Network and place", "", keys=(
+        *_NETWORK,
+        Key("checkpoints", str,        "newest | all = every one that a run has kept"),
+        Key("out",         str | None, "folder for metric-*.jsonl and the report; null = the run's, or beside the file", free_text=True, alias=("outdir",)),
+        Key("again",       bool,       "with checkpoints=all: true = also what is recorded already"),
+    )),
+    Section("Scores", "", keys=(
+        Key("metrics",       str | list[str], "kid, fid, fid_infinity, pr, dc, is, ppl, or published: fid50k_full, kid50k_full, pr50k3_full, is50k, ppl2_wend", example="[kid,fid]"),
+        Key("detector",      str,        _METRICS),
+        Key("detector_path", str | None, _WEIGHTS, free_text=True),
+        Key("download",      bool,       "true = fetch published weights that are missing, and check their digest"),
+        Key("num_fakes",     int,        "images drawn for kid, fid, pr, dc; published metrics have their own number", "images"),
+        Key("first_seed",    int,        "of the first image; image i is what generate draws for first_seed + i"),
+        _TRUNCATION,
+        _NOISE_MODE,
+        Key("report",        bool,       "true = also report.html: is it learning or copying?"),
+        Key("cache_dir",     str | None, "folder for features of the real images; null = the user's cache folder", free_text=True),
+    )),
+    Section("For data=flowers and data=folder; without, the images of the run", "", keys=(
+        Key("resolution",    int | str | list[int] | None, "height and width of the images; null = what the network draws", "px"),
+        Key("seed",          int,        "of the flowers, and of data.subset and data.val_fraction"),
+    )),
+    *_DATA,
+    _DEVICE,
+)
+# fmt: on
 
-@dataclass
-class LossConfig:
-    r1_gamma: float | None = None
-    r1_interval_iterations: int | None = None
-    pl_weight: float | None = None
-    pl_decay: float | None = None
-    pl_batch_shrink: int | None = None
-    pl_interval_iterations: int | None = None
-    style_mixing_prob: float | None = None
+_DATA_GROUP = Group("data", "where the images come from")
+TRAIN = Command(
+    "train",
+    "Trains a generator on images, into a run folder.",
+    (
+        "experiment=flowers32",
+        "data=folder data.path=photos resolution=64",
+        "name=mine total_kimg=2000 explain=true",
+    ),
+    (
+        Group("preset", "sizes of the networks, numbers of the optimisation", alias=("cfg",)),
+        _DATA_GROUP,
+        Group("augpipe", "which transforms augment"),
+        Group("ada", "how strongly", alias=("aug", "augment")),
+        Group("callbacks", "what happens during training"),
+        Group("logger", "where the numbers go"),
+        Group("trainer", "which devices"),
+        Group("experiment", "a recipe: values for all of these"),
+    ),
+    (*_RUN, *_LEARNED, *_DATA, *_AROUND),
+)
+GENERATE = Command(
+    "generate",
+    "Draws images from a trained network.",
+    ("network=runs/flowers32 seeds=0-15", "network=portraits.ckpt seeds=7 truncation=0.7 out=chosen"),
+    (Group("task", "what is drawn"),),
+    _GENERATE,
+)
+EVALUATE = Command(
+    "evaluate",
+    "Scores a trained network against images.",
+    (
+        "network=runs/flowers32 metrics=[kid,fid]",
+        "network=portraits.ckpt data=folder data.path=photos report=true",
+    ),
+    (_DATA_GROUP,),
+    _EVALUATE,
+)
+COMMANDS = {command.name: command for command in (TRAIN, GENERATE, EVALUATE)}
+
+FREE_TEXT_KEYS = frozenset(
+    name for command in COMMANDS.values() for name in command.names(lambda key: key.free_text)
+)
+# Null so far, and filled in before anything is built.
+FROM_THE_DATA = frozenset(TRAIN.filled_by(DATA))
+BY_THE_COMMAND = {key.name: f"{key.name} is {key.meaning}" for key in TRAIN.keys.values() if key.internal}
 
 
-@dataclass
-class OptimConfig:
-    generator_lr: float | None = None
-    discriminator_lr: float | None = None
-    # Floats by type: torch refuses betas of which one is an int.
-    betas: list[float] | None = None
-    eps: float | None = None
-
-
-@dataclass
-class EmaConfig:
-    half_life_kimg: float | None = None
-    ramp_up: float | None = None
-
-
-@dataclass
-class RunConfig:
-    name: str | None = None
-    runs_dir: str = "runs"
-    run_dir: str | None = None
-    # A number, `48x32`, or [48, 32]: no single type says so; `stylegan.sizes` does.
-    resolution: Any = None
-    batch_size: int | None = None
-    # A number or `auto`; `scalar_faults` says so.
-    micro_batch: Any = None
-    total_kimg: float | None = None
-    seed: int = 0
-    precision: str = "auto"
-    regulariser_precision: str = "auto"
-    num_half_res: int | None = None
-    tf32: bool = False
-    # true, false or auto.
-    compile: Any = "auto"
-    activation_checkpointing: bool = False
-    # A name, a list of names, or none.
-    metrics: Any = "kid"
-    resume: str = "auto"
-    overwrite: bool = False
-    allow_change: list[str] = field(default_factory=list)
-    max_time: str | None = None
-    explain: bool = False
-    rederive: bool = True
-    data_fingerprint: str | None = None
-    generator: dict[str, Any] = field(default_factory=dict)
-    discriminator: dict[str, Any] = field(default_factory=dict)
-    loss: LossConfig = field(default_factory=LossConfig)
-    optim: OptimConfig = field(default_factory=OptimConfig)
-    ema: EmaConfig = field(default_factory=EmaConfig)
-    data: dict[str, Any] = field(default_factory=dict)
-    augpipe: dict[str, Any] = field(default_factory=dict)
-    ada: dict[str, Any] = field(default_factory=dict)
-    module: dict[str, Any] = field(default_factory=dict)
-    callbacks: dict[str, Any] = field(default_factory=dict)
-    logger: dict[str, Any] = field(default_factory=dict)
-    trainer: dict[str, Any] = field(default_factory=dict)
-
-
+RunConfig = TRAIN.structured()
 ConfigStore.instance().store(name="schema", node=RunConfig)
 
 
 def scalar_faults(
     *, batch_size: int | None, micro_batch: Any, total_kimg: float | None, seed: int
 ) -> list[str]:
-    """What is out of range among the shared scalars, one line a key; null is derived and passes.
+    """What is out of range among the shared scalars, one line a key; null is filled in later and passes.
 
-    Args: micro_batch: of any type, for its schema takes them all.
+    Args:
+        batch_size: images.
+        micro_batch: images; of any type, since the structured configuration takes them all.
+        total_kimg: thousands of images.
+        seed: 0 to 2^63 - 1.
     """
     faults = [
         f"{key} must be above 0 and finite, got {value}"
@@ -103,11 +340,3 @@ def scalar_faults(
     if not 0 <= seed <= LARGEST_SEED:
         faults.append(f"seed must be from 0 to {LARGEST_SEED} (2^63 - 1), got {seed}")
     return faults
-
-
-# Null so far, and filled in before anything is built.
-FROM_THE_DATA = {"generator.c_dim", "generator.label_names", "discriminator.c_dim", "data_fingerprint"}
-BY_THE_COMMAND = {
-    "run_dir": "run_dir is runs_dir/name; set runs_dir=... and name=... instead",
-    "data_fingerprint": "data_fingerprint is read from the data; it cannot be set",
-}

@@ -1,43 +1,17 @@
-"""The nearest right thing to a word that is none: keys, groups and the files of groups."""
+"""Suggestions: the key, group or option nearest to a word that is wrong."""
 
 import difflib
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-MOST_LISTED = 16
-# What users of other programs, and of papers, call them.
-_BY_OTHER_NAMES = {
-    "aug": ["ada.mode"],
-    "augment": ["ada.mode"],
-    "batch": ["batch_size"],
-    "batch_gpu": ["micro_batch"],
-    "callbacks.trouble": ["callbacks.non_finite_guard"],
-    "callbacks.trouble.every_kimg": ["callbacks.non_finite_guard.every_kimg"],
-    "callbacks.trouble.max_rollbacks": ["callbacks.non_finite_guard.max_rollbacks"],
-    "cfg": ["preset"],
-    "class": ["label"],
-    "cond": ["data.labels"],
-    "epochs": ["total_kimg"],
-    "freezed": ["discriminator.freeze_layers"],
-    "gamma": ["loss.r1_gamma"],
-    "gpus": ["trainer.devices"],
-    "iterations": ["total_kimg"],
-    "kimg": ["total_kimg"],
-    "lr": ["optim.generator_lr", "optim.discriminator_lr"],
-    "learning_rate": ["optim.generator_lr", "optim.discriminator_lr"],
-    "max_epochs": ["total_kimg"],
-    "mirror": ["data.xflip"],
-    "outdir": ["out", "runs_dir"],
-    "psi": ["truncation"],
-    "snap": ["callbacks.checkpoint.every_kimg", "callbacks.snapshots.every_kimg"],
-    "steps": ["total_kimg"],
-    "target": ["ada.target"],
-    "trunc": ["truncation"],
-    "truncation_psi": ["truncation"],
-}
+from stylegan.configuration.keys import Command
+from stylegan.configuration.schema import COMMANDS
+
+MOST_LISTED = 16  # keys of a section
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
@@ -47,19 +21,21 @@ def nearest(word: str, words: Iterable[str]) -> str:
 
 
 def nearest_key(key: str, keys: Iterable[str]) -> str:
-    """What to say after `there is no key <key>`, from the keys that there are."""
+    """What follows `there is no key <key>`, from the keys that there are."""
     keys = list(keys)
     section, _, name = key.rpartition(".")
     group = key.partition(".")[0]
-    elsewhere = {f"{group}.{leaf}": option for option, leaves in _leaves(group) for leaf in leaves}
+    elsewhere = {f"{group}.{leaf}": option for option in options_of(group) for leaf in _read(group, option)}
     if key in elsewhere:
-        options = [f"{group}={option}" for option, leaves in _leaves(group) if name in leaves]
+        options = [f"{group}={option}" for option in option_values(key)]
         return f" here; it comes with {' or '.join(options)}"
     if key in keys:
         return " among what was chosen"
-    here = [known for known in _BY_OTHER_NAMES.get(key, ()) if known in keys]
-    if here:
-        return f"; here it is {' and '.join(here)}"
+    # Of the command whose keys these are; those of training last, since evaluate shares some.
+    for command in reversed(COMMANDS.values()):
+        here = command.called(key)
+        if here and {*here} <= {*keys}:
+            return f"; here it is {' and '.join(here)}"
     siblings = [known for known in keys if known.rpartition(".")[0] == section]
     if section and siblings:
         known = dict.fromkeys(siblings) | (elsewhere if section == group else {})
@@ -81,6 +57,25 @@ def nearest_leaf(name: str, keys: Iterable[str]) -> str:
     return f"; did you mean {full[close]}?" if close else ""
 
 
+def called(alias: str, value: str, command: Command) -> str:
+    """What other programs call `alias`, as it is typed here with its value; "" where no key is called so."""
+    return " and ".join(_typed(name, value, command) for name in command.called(alias))
+
+
+def _typed(name: str, value: str, command: Command) -> str:
+    if name not in command.keys:
+        options = options_of(name)
+        return f"{name}={value}" if value in options else f"{name}=... ({', '.join(options)})"
+    if command.keys[name].type is bool:
+        value = {"1": "true", "0": "false"}.get(value, value)
+    group = name.partition(".")[0]
+    # Kinds of data are parts of their own; other options share theirs.
+    kinds = [option for option in options_of(group) if "_target_" in _read(group, option)]
+    having = [kind for kind in kinds if kind in option_values(name)]
+    kind = f"{group}={having[0]} " if having and having != kinds else ""
+    return f"{kind}{name}={value or '...'}"
+
+
 def options_of(group: str) -> list[str]:
     """The files of a group of ours, by name; none for a word that is no group."""
     folder = resources.files("conf").joinpath(group)
@@ -89,14 +84,25 @@ def options_of(group: str) -> list[str]:
     return sorted(Path(file.name).stem for file in folder.iterdir() if file.name.endswith(".yaml"))
 
 
-def _leaves(group: str) -> list[tuple[str, list[str]]]:
-    """The files of a group of ours and the keys in them; none for groups that set keys elsewhere."""
-    found = []
+def option_values(key: str) -> dict[str, Any]:
+    """The options of a key's group whose files set it, each with its value; `data.path` → {"folder": "???"}."""
+    group, _, rest = key.partition(".")
+    section, _, leaf = rest.rpartition(".")
+    found = {}
     for option in options_of(group):
-        text = resources.files("conf").joinpath(group, f"{option}.yaml").read_text(encoding="utf-8")
-        if not text.startswith("# @package _global_"):
-            found.append((option, [key for key in yaml.safe_load(text) or {} if key != "defaults"]))
+        node: Any = _read(group, option)
+        for name in section.split(".") if section else ():
+            node = node.get(name) if isinstance(node, dict) else None
+        if isinstance(node, dict) and leaf in node:
+            found[option] = node[leaf]
     return found
+
+
+def _read(group: str, option: str) -> dict[str, Any]:
+    """The keys that a file of ours sets in its group; none of a file that sets keys elsewhere."""
+    text = resources.files("conf").joinpath(group, f"{option}.yaml").read_text(encoding="utf-8")
+    tree = {} if text.startswith("# @package _global_") else yaml.safe_load(text) or {}
+    return {key: value for key, value in tree.items() if key != "defaults"}
 
 
 def _close(word: str, words: Iterable[str]) -> str | None:

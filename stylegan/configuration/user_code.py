@@ -1,13 +1,12 @@
 """User code: parts from files beside the user's configuration, and the types that constructors ask for.
 
-The settings of parts that are built from `_target_` nodes have no schema: the annotations of the constructor
-are it. They are read here, before anything is built, so that a wrong value is told by its key."""
+The types of the arguments of a `_target_` are the constructor's annotations. They are read here, before anything is
+built, so that a wrong value is reported by its key."""
 
 import importlib
 import inspect
 import os
 import pkgutil
-import re
 import sys
 import types
 import typing
@@ -17,6 +16,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from stylegan.configuration.keys import followed
 from stylegan.configuration.suggestions import nearest, nearest_key
 
 OURS = ("stylegan", "datamodules", "callbacks", "pytorch_lightning")
@@ -26,14 +26,14 @@ OURS = ("stylegan", "datamodules", "callbacks", "pytorch_lightning")
 def importable(folder: str | None) -> Iterator[None]:
     """While a command runs, `_target_: my_loss.Hinge` finds `my_loss.py` in the folder given by --config-dir.
 
-    Afterwards its modules are forgotten, so that the next command of the same process reads its own.
+    Afterwards its modules are forgotten, and the next command of the same process reads its own.
     """
     if folder is None:
         yield
         return
     folder = os.path.abspath(folder)
-    # The groups of the user's are folders called as packages of ours (`callbacks`). Without an `__init__.py` they
-    # do not hide these.
+    # The user's groups are folders with the names of packages of ours (`callbacks`). Without an `__init__.py` they
+    # do not hide those.
     sys.path.insert(0, folder)
     importlib.invalidate_caches()
     try:
@@ -46,16 +46,18 @@ def importable(folder: str | None) -> Iterator[None]:
 
 
 def leave_out_unasked(config: DictConfig, ours: Callable[[], DictConfig]) -> None:
-    """Takes from parts of the user's own the settings of our parts that they know nothing of.
+    """Removes from the user's own parts the settings of our parts that they do not take.
 
     `discriminator: {_target_: my_critic.Critic}` is merged with the settings of our discriminator. Those that the
     user's constructor does not take are left out; one that the user has set stays, for the constructor to refuse.
 
-    Args: ours: gives the configuration as it is without what the user has set.
+    Args:
+        config: changed in place.
+        ours: gives the configuration without the values that the user has set.
     """
     for key, node in config.items():
         target = node.get("_target_") if isinstance(node, DictConfig) else None
-        taken = None if target is None or str(target).partition(".")[0] in OURS else _arguments(target)
+        taken = None if target is None or str(target).partition(".")[0] in OURS else arguments_of(target)
         if taken is None:
             continue
         default = ours().get(key)
@@ -66,12 +68,12 @@ def leave_out_unasked(config: DictConfig, ours: Callable[[], DictConfig]) -> Non
                     del node[name]
 
 
-def _arguments(target: str) -> set[str] | None:
-    """The names that the constructor takes; None where it takes any, or cannot be read."""
+def arguments_of(target: str) -> set[str] | None:
+    """The names of a constructor's arguments; None where it takes any, or cannot be read."""
     try:
         return taken_by(part_named(target))
     except Exception:
-        # Whatever the import of a user's own file raises is told when the part is built.
+        # Whatever the import of a user's own file raises is reported when the part is built.
         return None
 
 
@@ -88,7 +90,6 @@ def part_named(target: str) -> Any:
     return pkgutil.resolve_name(target)
 
 
-_TAKEN_OVER = re.compile(r"\$\{([\w.]+)\}")
 _WORDS = {
     bool: "true or false",
     int: "a whole number",
@@ -101,12 +102,17 @@ _WORDS = {
 def mistyped(
     config: DictConfig, *, later: Collection[str] = (), only: Collection[str] | None = None
 ) -> list[str]:
-    """What is wrong with the arguments of all parts, one line a value, in the order of the configuration.
+    """Type faults: the values of another type than the constructor asks for, and the keys that it does not take.
 
-    Wrong are values of another type than the constructor asks for, and keys that it does not take.
-    Args: later: dotted keys that are null so far, and filled in before anything is built. only: look at these alone.
-    What cannot be judged passes: arguments without an annotation or with Any, whose constructors judge them, and
-    targets that do not exist, which whoever builds them will name.
+    Arguments without an annotation or with Any pass, since their constructors check them; so do targets that do not
+    exist, which are reported when they are built.
+
+    Args:
+        config: whole.
+        later: dotted keys that are null so far, and filled in before anything is built.
+        only: the keys to look at; None = all.
+    Returns:
+        One line a value, in the order of the configuration.
     """
     wrong = {key: line for key, line in _mistyped(config, "") if key not in later}
     return [line for key, line in wrong.items() if only is None or key in only]
@@ -123,26 +129,23 @@ def _mistyped(node: DictConfig, prefix: str) -> Iterator[tuple[str, str]]:
                 f"there is no key {prefix}{name}" + _nearest_argument(prefix, name, taken),
             )
             continue
-        # A value that is taken over from elsewhere is told where it stands: that is where to mend it.
-        taken_over = _TAKEN_OVER.fullmatch(str(written[name]))
-        key = taken_over[1] if taken_over else prefix + str(name)
+        # A value that follows another key is reported by that one, which is the one to set.
+        source = followed(written[name])
+        key = source or prefix + str(name)
         if OmegaConf.is_missing(node, name):
             continue
         value = node[name]
         if isinstance(value, DictConfig) and ("_target_" in value or name not in hints):
-            yield from () if taken_over else _mistyped(value, f"{key}.")
+            yield from () if source else _mistyped(value, f"{key}.")
         elif name in hints:
             plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
             if not _fits(plain, hints[name]):
-                yield (
-                    key,
-                    f"{key} must be {_in_words(hints[name])}, got {shown(plain)}"
-                    + _way_out(plain, hints[name]),
-                )
+                kind = in_words(hints[name])
+                yield key, f"{key} must be {kind}, got {shown(plain)}{_way_out(plain, hints[name])}"
 
 
 def _way_out(value: Any, hint: Any) -> str:
-    """`1e3` is a fraction to YAML, and a whole number to everybody else."""
+    """`1e3` is a fraction in YAML, where people mean a whole number."""
     if isinstance(value, float) and value.is_integer() and _fits(int(value), hint):
         return f"; write {int(value)}"
     return ""
@@ -154,7 +157,7 @@ def _nearest_argument(prefix: str, name: str, taken: Collection[str]) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as it is written in YAML and on the command line."""
+    """A value as YAML has it, text in quotes."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return repr(value)
@@ -163,7 +166,7 @@ def shown(value: Any) -> str:
 def _asked_by(target: Any) -> tuple[Mapping[str, Any], Collection[str] | None]:
     """The annotations and the names of the arguments of the constructor or function that `_target_` names.
 
-    No annotations, and None for names, where there is nothing to read or any name is taken.
+    Without a readable target there are no annotations; the names are None where any name is taken.
     """
     if not isinstance(target, str):
         return {}, None
@@ -172,11 +175,17 @@ def _asked_by(target: Any) -> tuple[Mapping[str, Any], Collection[str] | None]:
         function: Callable = found.__init__ if isinstance(found, type) else found
         return typing.get_type_hints(function), taken_by(found)
     except Exception:
-        # Whatever the import of a user's own file raises is told when the part is built.
+        # Whatever the import of a user's own file raises is reported when the part is built.
         return {}, None
 
 
 def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value as YAML has it can be passed for an annotation.
+
+    By hand, since typeguard's `check_type` asks whether the value is an instance: it lets true pass for a number and
+    text for a list of texts, and refuses a list for a tuple, text for a path, and whatever stands for an object. Each
+    of these would need a checker of its own, and the messages would remain ours.
+    """
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if hint is typing.Any:
         return True
@@ -206,7 +215,8 @@ def _fits(value: Any, hint: Any) -> bool:
     return value is not None
 
 
-def _in_words(hint: Any) -> str:
+def in_words(hint: Any) -> str:
+    """An annotation as messages have it: `int | None` → "a whole number or null"."""
     return " or ".join(dict.fromkeys(_each_in_words(hint)))
 
 
@@ -225,15 +235,18 @@ def _each_in_words(hint: Any) -> Iterator[str]:
     elif isinstance(kind, type) and issubclass(kind, Mapping):
         yield "a set of keys"
     elif isinstance(kind, type) and issubclass(kind, Collection):
-        yield f"a list of {_in_words(inner[0])}" if inner else "a list"
+        yield f"a list of {in_words(inner[0])}" if inner else "a list"
     else:
         yield getattr(kind, "__name__", str(kind))
 
 
 def nonsense_in(config: DictConfig, keys: Collection[str], *, later: Collection[str] = ()) -> Iterator[str]:
-    """What is wrong with the values of a command that takes `network` and `runs_dir`, one line a fault.
+    """The faults in the values of a command that takes `network` and `runs_dir`, one line each.
 
-    Args: keys: that there are; `+key=value` adds any key, the misspelt too. later: as in `mistyped`.
+    Args:
+        config: whole.
+        keys: that there are; `+key=value` adds any key, misspelt ones too.
+        later: as of `mistyped`.
     """
     for key in config:
         if key not in keys:

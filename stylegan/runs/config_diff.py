@@ -1,57 +1,22 @@
-"""What has changed since a run was last started, and whether it may.
+"""Config diff: what has changed since a run was last started, and whether a resumed run may change it.
 
-Every value belongs to one of three kinds. Harmless ones do not change what the next step computes, or are meant
-to be changed on the way. Risky ones change it: the run goes on with them only where the user names them. Others
-no run can change, since the weights in its checkpoint would mean something else."""
+The schema says of every key which of three kinds it is (`stylegan.configuration.keys.Resume`). Harmless keys change
+nothing that the next step computes, or are meant to be changed. Risky keys change what is learned: the run resumes with
+them only where `allow_change` names them. Fixed keys no run can change, since the weights in its checkpoint would mean
+something else."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
-from stylegan.configuration.schema import FROM_THE_DATA
+from stylegan.configuration.keys import Command, Resume
+from stylegan.configuration.schema import FROM_THE_DATA, TRAIN
 from stylegan.errors import UserError
-
-_HARMLESS = (
-    *(
-        "name",
-        "runs_dir",
-        "run_dir",
-        "resume",
-        "explain",
-        "overwrite",
-        "rederive",
-        "max_time",
-        "allow_change",
-        "metrics",
-    ),
-    # What is computed in is said when training starts.
-    *("precision", "regulariser_precision", "num_half_res", "tf32", "compile"),
-    "activation_checkpointing",
-    *("total_kimg", "micro_batch", "callbacks", "logger", "trainer", "generator.label_names"),
-    # The pictures themselves are compared, by their digest.
-    *(
-        "data.path",
-        "data.workers",
-        "data.worker_timeout_sec",
-        "data.max_bad",
-        "data.cache",
-        "data.cache_dir",
-        "data.devices",
-    ),
-    "data.batch_size",
-)
-_RISKY = (
-    *("augpipe", "ada", "loss", "optim", "ema", "module", "data", "data_fingerprint"),
-    # Players of the same weights. Not `discriminator.freeze_layers`: Adam has moments of the layers that learn alone.
-    *("generator.conv_clamp", "discriminator.conv_clamp", "discriminator.mbstd_group"),
-)
-# Not even where `data` is named: the players are built for these.
-_FIXED = ("data.resolution", "data.channels")
 
 
 class Change(NamedTuple):
-    """A value that is another than before."""
+    """A value that differs from before."""
 
     key: str
     before: Any
@@ -59,69 +24,67 @@ class Change(NamedTuple):
 
     def __str__(self) -> str:
         if self.key == "data_fingerprint":
-            return "other pictures or labels than there are now (data.path, and what chooses among them)"
+            return "other images or labels than there are now (data.path, and what chooses among them)"
         return f"{self.key}={_shown(self.before)}, not {_shown(self.now)}"
 
-    def told(self) -> str:
-        """The same where it is allowed."""
+    def note(self) -> str:
+        """The change in one line, where it is allowed."""
         if self.key == "data_fingerprint":
-            return "the pictures or labels are others now"
+            return "the images or labels have changed"
         return f"{self.key} is {_shown(self.now)} now and was {_shown(self.before)}"
 
     @property
     def way_back(self) -> str:
+        """What the user does to undo it."""
         return "put them back" if self.key == "data_fingerprint" else "set it back"
 
 
-def changes(before: Mapping[str, Any], config: DictConfig) -> list[Change]:
-    """The values that differ between a stored configuration and a complete one, but for harmless ones.
+def changes(before: Mapping[str, Any], config: DictConfig, command: Command = TRAIN) -> list[Change]:
+    """Config diff: the values that differ between a stored and a complete configuration, harmless ones left out.
 
-    A value that is taken over (`${...}`) is compared where it stands. Not compared are keys that are new, and what
-    the data have not told yet.
+    A value that follows another key (`${...}`) is compared where it is set. Keys that are new are not compared, nor are
+    those that the data have yet to fill in.
     """
     now = dict(_flat(OmegaConf.to_container(config, resolve=True)))
-    taken_over = {
-        key
-        for key, value in _flat(OmegaConf.to_container(config))
-        if isinstance(value, str) and "${" in value
-    }
+    written = _flat(OmegaConf.to_container(config))
+    followers = {key for key, value in written if isinstance(value, str) and "${" in value}
     old = dict(_flat(before))
     unknown = {key for key in FROM_THE_DATA if now.get(key) is None}
     return [
         Change(key, old[key], now[key])
         for key in now
-        if key in old and not _is(key, _HARMLESS) and not any(_within(key, other) for other in taken_over)
-        if old[key] != now[key] and key not in unknown
+        if key in old and key not in unknown and old[key] != now[key]
+        if command.resume_of(key) is not Resume.HARMLESS and not _is(key, followers)
     ]
 
 
-def refuse_drift(before: Mapping[str, Any], config: DictConfig, *, place: str) -> list[Change]:
-    """Stops a run that would go on as another one.
+def refuse_changes(before: Mapping[str, Any], config: DictConfig, *, place: str) -> list[Change]:
+    """Stops a run that would resume as another one.
 
-    Args: place: the run's folder, for the message.
-    Returns: the risky changes that `allow_change` names.
-    Raises: UserError with the differences, one a line.
+    Args:
+        before: the stored configuration; {} = none.
+        config: the complete one.
+        place: the run's folder, for the message.
+    Returns:
+        The risky changes, all of which `allow_change` names.
+    Raises:
+        UserError: the changes that are not allowed, one a line.
     """
     found = changes(before, config)
+    fixed = [change for change in found if TRAIN.resume_of(change.key) is Resume.FIXED]
     faults = [
-        f"{place} was begun with {change}, which no run can change; set it back, or give this one another name=..."
-        for change in found
-        if not _may(change.key)
+        f"{place} was started with {change}, which no run can change; set it back, or set another name=..."
+        for change in fixed
     ]
     faults += [
-        f"{place} was last started with {change}; {change.way_back}, give this run another name=..., or go on all the"
-        f" same with allow_change=[{change.key}]"
+        f"{place} was last started with {change}; {change.way_back}, set another name=..., or resume with the change:"
+        f" allow_change=[{change.key}]"
         for change in found
-        if _may(change.key) and not _is(change.key, config.allow_change)
+        if change not in fixed and not _is(change.key, config.allow_change)
     ]
     if faults:
         raise UserError("\n".join(faults))
     return found
-
-
-def _may(key: str) -> bool:
-    """Whether a run can go on with another value, once it is given leave."""
-    return _is(key, _RISKY) and not _is(key, _FIXED)
 
 
 def _is(key: str, kinds: Collection[str]) -> bool:

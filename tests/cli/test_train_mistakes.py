@@ -38,11 +38,9 @@ def test_an_unknown_argument_is_a_mistake():
     assert "'sise'" in explain(error_of(sise=1))
 
 
-class MisconfigurationException(Exception):
-    """Lightning's is told by its name, since the commands do not import Lightning."""
-
-
 def part_without_a_device():
+    from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
     raise MisconfigurationException("No supported gpu backend found!")
 
 
@@ -102,7 +100,7 @@ def test_exit_codes(error, code, lines, capsys):
 
 def test_pictures_in_the_place_of_a_kind_of_data_are_told_where_they_go(capsys, tmp_path):
     (told,) = lines_of(capsys, f"data={tmp_path}")
-    assert told.endswith(f"for pictures of your own: data=folder data.path={tmp_path}")
+    assert told.endswith(f"for images of your own: data=folder data.path={tmp_path}")
 
 
 @pytest.mark.parametrize("words", [["--help"], ["explain=true"]])
@@ -156,7 +154,7 @@ def lines_of(capsys, *words: str, config_name: str = "train") -> list[str]:
         ),
         ("seed=abc", "seed must be a whole number, got 'abc'"),
         ("optim.betas=[0,abc]", "optim.betas[1] must be a number, got 'abc'"),
-        ("optim.betas=3", "optim.betas must be a list, as in optim.betas=[0.5,1]"),
+        ("optim.betas=3", "optim.betas must be a list, as in optim.betas=[0.0,0.99]"),
         ("runs_dir=null", "runs_dir cannot be null; leave it out for the default"),
         (
             "seed=1,2",

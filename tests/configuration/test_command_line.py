@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from stylegan.cli.command import Result, run_command
-from stylegan.configuration.command_line import FREE_TEXT_KEYS, CommandLine, literal, quote, quote_free_text
+from stylegan.configuration.command_line import CommandLine, literal, quote, quote_free_text
 from stylegan.configuration.complete import check
 from stylegan.configuration.compose import composed
+from stylegan.configuration.schema import FREE_TEXT_KEYS, GENERATE, TRAIN
+from stylegan.errors import UserError
 
 NASTY = [
     *("a,b", "a b", " a ", "a=b", "=", "[1,2]", "[", "{a: 1}", "}", "(x)", "f(x", "choice(a,b)", "range(3)"),
@@ -165,6 +167,73 @@ def test_flags_may_stand_anywhere(words):
 
 def test_only_what_needs_hydras_own_program_goes_there():
     assert not CommandLine(["seed=1", "--config-dir", "x"]).for_hydra
-    for flags in (["--cfg", "job"], ["--cfg=job"], ["--help"], ["-m"], ["--info", "searchpath"], ["--info"]):
+    for flags in (
+        ["--cfg", "job"],
+        ["--cfg=job"],
+        ["--hydra-help"],
+        ["-m"],
+        ["--info", "searchpath"],
+        ["--info"],
+    ):
         line = CommandLine([*flags, "seed=1"])
         assert line.for_hydra and line.overrides == ["seed=1"]
+
+
+@pytest.mark.parametrize(
+    ("words", "way_out"),
+    [
+        (["--gamma=10"], "here it is loss.r1_gamma=10"),
+        (["--gamma", "10"], "here it is loss.r1_gamma=10"),
+        (["--kimg=5000"], "here it is total_kimg=5000"),
+        (["--batch-gpu=4"], "here it is micro_batch=4"),
+        (["--mirror=1"], "here it is data.xflip=true"),
+        (["--data=cats.zip"], "here it is data=folder data.path=cats.zip"),
+        (["--outdir=training-runs"], "here it is runs_dir=training-runs"),
+        (["--gpus=8"], "here it is trainer.devices=8"),
+        (["--freezed=10"], "here it is discriminator.freeze_layers=10"),
+        (["--aug=fixed"], "here it is ada=fixed"),
+        (["--aug=noaug"], "here it is ada=... (adaptive, fixed, none)"),
+        (
+            ["--snap=50"],
+            "here it is callbacks.checkpoint.every_kimg=50 and callbacks.snapshots.every_kimg=50",
+        ),
+        (["--seeds", "0-3"], "keys have no dashes before them: seeds=0-3"),
+        (["--multrun"], "did you mean --multirun?"),
+    ],
+)
+def test_a_flag_of_another_program_is_answered_with_our_key(words, way_out):
+    with pytest.raises(UserError) as caught:
+        CommandLine(words, TRAIN)
+    flag = words[0].partition("=")[0]
+    assert str(caught.value) == f"{flag}: there is no such flag; {way_out}"
+
+
+@pytest.mark.parametrize(
+    ("flag", "way_out"),
+    [
+        ("--trunc=0.7", "truncation=0.7"),
+        ("--class=3", "label=3"),
+        ("--outdir=out", "out=out"),
+    ],
+)
+def test_a_flag_is_that_of_its_command(flag, way_out):
+    with pytest.raises(UserError, match=f"here it is {way_out}$"):
+        CommandLine([flag], GENERATE)
+
+
+@pytest.mark.parametrize("words", [["--cfg=paper256"], ["--cfg", "paper256"]])
+def test_a_preset_is_not_what_hydras_cfg_shows(words):
+    with pytest.raises(UserError, match="^--cfg=paper256: a preset is chosen by preset=paper256;"):
+        CommandLine(words, TRAIN)
+
+
+def test_all_flags_of_another_program_are_answered_at_once():
+    with pytest.raises(UserError) as caught:
+        CommandLine(["--outdir=out", "--data", "cats.zip", "--cfg=auto", "--gamma", "5", "seed=1"], TRAIN)
+    flags = [line.partition(":")[0] for line in str(caught.value).splitlines()]
+    assert flags == ["--outdir", "--data", "--cfg=auto", "--gamma"]
+
+
+def test_help_is_the_commands_own():
+    line = CommandLine(["preset=tiny", "--help"])
+    assert line.help and not line.for_hydra and line.overrides == ["preset=tiny"]

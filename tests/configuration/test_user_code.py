@@ -1,4 +1,4 @@
-"""Values of a wrong type are told by their key, before anything is built; right ones pass."""
+"""User code: values of a wrong type are reported by their key, before anything is built; right ones pass."""
 
 import pathlib
 import typing
@@ -18,7 +18,7 @@ class Part:
 
     def __init__(
         self,
-        untold=None,
+        unannotated=None,
         *,
         count: int = 1,
         share: float | None = 0.5,
@@ -48,11 +48,11 @@ def faults_of(**values) -> list[str]:
     [
         {"count": 3, "share": 1, "flag": True, "title": "x", "place": "a/b"},
         {"share": None, "rates": [0, 0.5], "choice": "b", "by_name": {"x": 1}},
-        {"untold": {"anything": [1, "two"]}, "other": {"_target_": f"{__name__}.Part"}},
+        {"unannotated": {"anything": [1, "two"]}, "other": {"_target_": f"{__name__}.Part"}},
         *({"free": value} for value in (None, True, "x", [1])),
         {"count": "???"},
         {"_target_": f"{__name__}.takes_anything", "no_such_argument": 1},
-        {"_target_": "nowhere.Part", "count": "told by whoever builds it"},
+        {"_target_": "nowhere.Part", "count": "reported when it is built"},
         {},
     ],
 )
@@ -61,7 +61,7 @@ def test_right_values_pass(values):
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "expected"),
     [
         ("count", 2.5, "a whole number, got 2.5"),
         ("count", True, "a whole number, got true"),
@@ -77,11 +77,11 @@ def test_right_values_pass(values):
         ("by_name", 4, "a set of keys or null, got 4"),
     ],
 )
-def test_a_wrong_value_is_told_by_its_key(name, value, told):
-    assert faults_of(**{name: value}) == [f"part.{name} must be {told}"]
+def test_a_wrong_value_is_reported_by_its_key(name, value, expected):
+    assert faults_of(**{name: value}) == [f"part.{name} must be {expected}"]
 
 
-def test_a_key_that_the_constructor_does_not_take_is_told_with_the_nearest():
+def test_a_key_that_the_constructor_does_not_take_is_reported_with_the_nearest():
     assert faults_of(cuont=3) == ["there is no key part.cuont; did you mean part.count?"]
     (line,) = faults_of(qqq=3)
     assert line.startswith("there is no key part.qqq; part takes by_name, choice, count,")
@@ -92,14 +92,14 @@ def test_a_part_inside_a_part_is_looked_at():
     assert faults_of(other=inner) == ["part.other.count must be a whole number, got 'x'"]
 
 
-def test_a_value_taken_over_is_told_once_and_where_it_stands():
+def test_a_value_that_follows_a_key_is_reported_once_and_by_that_key():
     part = {"_target_": f"{__name__}.Part", "count": "${data.channels}"}
     config = OmegaConf.create({"data": {"channels": "x"}, "one": part, "two": part})
     assert mistyped(config) == ["data.channels must be a whole number, got 'x'"]
     assert mistyped(config, later=["data.channels"]) == []
 
 
-def test_a_training_tells_all_wrong_values_at_once():
+def test_a_training_reports_all_wrong_values_at_once():
     composition = composed(
         "train", ["generator.z_dim=abc", "callbacks.snapshots.columns=1.5", "ada.p_init=high"]
     )
@@ -112,6 +112,6 @@ def test_a_training_tells_all_wrong_values_at_once():
     ]
 
 
-def test_drawing_tells_them_too():
+def test_generating_reports_them_too():
     with pytest.raises(UserError, match=r"^truncation must be a number, got 'abc'$"):
         generate(composed("generate", ["truncation=abc"]))

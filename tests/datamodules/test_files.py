@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from datamodules import FolderData
-from datamodules.datasets import BadImageError, FolderFiles, ZipFiles, open_image_files
+from datamodules.datasets import FolderFiles, ZipFiles, open_image_files
+from stylegan.errors import BadImageError
 
 NAMES = ["b.png", "a/z.png", "a b/ü ö.PNG", "写真.png", "B.png", "a/é=[1],2.png"]
 IGNORED = ["notes.txt", ".hidden.png", ".git/x.png", "__MACOSX/b.png", "__MACOSX/a/._z.png"]

@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from datamodules import loader
-from datamodules.datasets import BadImageError
 from datamodules.loader import WorkersGivenUpError
 from datamodules.sampler import ResumableSampler
+from stylegan.errors import BadImageError
 from tests.datamodules import test_image_datamodule
 from tests.datamodules.test_image_datamodule import assert_same_batches
 

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from datamodules import FlowersData, FolderData
-from datamodules.datasets import BadImageError, ImageDataset, file_dataset, pixel_memory
+from datamodules.datasets import ImageDataset, file_dataset, pixel_memory
 from datamodules.datasets.pixel_memory import PixelMemory, check_cache, pixel_memory_for
+from stylegan.errors import BadImageError
 from stylegan.machine.memory import Room, promised_bytes
 from tests.datamodules.test_image_datamodule import assert_same_batches, fit
 

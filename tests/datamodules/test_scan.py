@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 from datamodules import FolderData
-from datamodules.datasets import BadImageError, scan
+from datamodules.datasets import scan
 from datamodules.datasets.scan import ScanCache
+from stylegan.errors import BadImageError
 
 
 def fill(root: Path, count: int, bad: int = 0, size: tuple[int, int] = (8, 8)) -> Path:

@@ -1,11 +1,11 @@
-"""What a run that goes on may change, with leave, and never."""
+"""Config diff: what a resumed run may change, what only with allow_change, and what never."""
 
 import pytest
 from omegaconf import OmegaConf
 
 from stylegan.configuration.compose import composed
 from stylegan.errors import UserError
-from stylegan.runs.config_diff import changes, refuse_drift
+from stylegan.runs.config_diff import changes, refuse_changes
 from tests.configuration.completing import completed_from
 
 
@@ -34,18 +34,18 @@ def test_the_same_settings_are_no_change():
     ],
 )
 def test_what_is_harmless_passes(argument):
-    assert refuse_drift(stored(), completed(argument), place="run") == []
+    assert refuse_changes(stored(), completed(argument), place="run") == []
 
 
 @pytest.mark.parametrize("folder", [None, "scans", "/a folder/of, scans"])
-def test_a_run_whose_cache_was_a_folder_goes_on(folder):
+def test_a_run_whose_cache_was_a_folder_resumes(folder):
     """`data.cache` named the folder that is `data.cache_dir` now."""
     of_folder = ("data=folder", "data.path=pictures.zip")
     before = stored(*of_folder)
     before["data"]["cache"] = folder
     del before["data"]["cache_dir"], before["data"]["devices"]
     for argument in ("data.cache=auto", "data.cache=true", "data.cache_dir=elsewhere"):
-        assert refuse_drift(before, completed(*of_folder, argument), place="run") == []
+        assert refuse_changes(before, completed(*of_folder, argument), place="run") == []
 
 
 @pytest.mark.parametrize(
@@ -62,14 +62,14 @@ def test_a_run_whose_cache_was_a_folder_goes_on(folder):
         ("loss.pl_weight=0", "loss.pl_weight"),
     ],
 )
-def test_what_is_risky_needs_leave(argument, key):
+def test_what_is_risky_needs_allow_change(argument, key):
     before, now = stored(), completed(argument)
     with pytest.raises(UserError) as caught:
-        refuse_drift(before, now, place="run")
+        refuse_changes(before, now, place="run")
     (line,) = [line for line in str(caught.value).splitlines() if f"with {key}=" in line]
     assert line.endswith(f"allow_change=[{key}]")
     now.allow_change = [key.partition(".")[0]]
-    assert key in [change.key for change in refuse_drift(before, now, place="run")]
+    assert key in [change.key for change in refuse_changes(before, now, place="run")]
 
 
 @pytest.mark.parametrize(
@@ -84,30 +84,30 @@ def test_what_is_risky_needs_leave(argument, key):
         *(("data.channels=1", "data.channels"), ("data.resolution=16", "data.resolution")),
     ],
 )
-def test_what_no_run_can_change_is_refused_even_with_leave(argument, key):
+def test_what_no_run_can_change_is_refused_even_with_allow_change(argument, key):
     now = completed(argument, f"allow_change=[{key}]")
-    with pytest.raises(UserError, match=rf"begun with {key}=.*another name="):
-        refuse_drift(stored(), now, place="run")
+    with pytest.raises(UserError, match=rf"was started with {key}=.*another name="):
+        refuse_changes(stored(), now, place="run")
 
 
-def test_other_pictures_need_leave():
+def test_other_images_need_allow_change():
     before, now = stored(), completed()
     now.data_fingerprint = "def"
     with pytest.raises(
         UserError,
-        match=r"started with other pictures or labels than .*; put them back, .*allow_change=\[data_fingerprint\]",
+        match=r"started with other images or labels than .*; put them back, .*allow_change=\[data_fingerprint\]",
     ):
-        refuse_drift(before, now, place="run")
+        refuse_changes(before, now, place="run")
 
 
-def test_a_change_that_is_allowed_is_told_as_what_it_became():
+def test_a_change_that_is_allowed_is_noted_as_what_it_became():
     before, now = stored(), completed("loss.r1_gamma=3", "allow_change=[loss.r1_gamma,data_fingerprint]")
     now.data_fingerprint = "def"
-    told = {change.key: change.told() for change in refuse_drift(before, now, place="run")}
-    assert told["loss.r1_gamma"].startswith("loss.r1_gamma is 3.0 now and was ")
-    assert told["data_fingerprint"] == "the pictures or labels are others now"
+    notes = {change.key: change.note() for change in refuse_changes(before, now, place="run")}
+    assert notes["loss.r1_gamma"].startswith("loss.r1_gamma is 3.0 now and was ")
+    assert notes["data_fingerprint"] == "the images or labels have changed"
 
 
-def test_a_value_that_is_taken_over_is_told_where_it_stands():
+def test_a_value_that_follows_another_key_is_compared_where_it_is_set():
     found = changes(stored(), completed("loss.r1_gamma=9"))
     assert [change.key for change in found] == ["loss.r1_gamma"]

@@ -177,7 +177,7 @@ def test_a_run_goes_on_with_other_data_only_where_that_is_said(here, pictures, t
     before = OmegaConf.load(folder / "config.yaml").data_fingerprint
     Image.new("RGB", (8, 12), (0, 0, 250)).save(pictures / "new.png")
     assert main([*SMALL, *data, "total_kimg=0.008"]) == 2
-    assert "was last started with other pictures or labels than there are now" in capfd.readouterr().err
+    assert "was last started with other images or labels than there are now" in capfd.readouterr().err
     assert main([*SMALL, *data, "total_kimg=0.008", "allow_change=[data_fingerprint]"]) == 0
     after = OmegaConf.load(folder / "config.yaml").data_fingerprint
     assert isinstance(before, str) and before != after

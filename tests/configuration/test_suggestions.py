@@ -1,0 +1,60 @@
+"""Suggestions: the nearest right word, and what another program's word is called here."""
+
+import pytest
+
+from stylegan.configuration.schema import GENERATE, TRAIN
+from stylegan.configuration.suggestions import called, nearest, nearest_key, option_values, options_of
+
+KEYS = ["data", "seed", "total_kimg", "loss.r1_gamma", "loss.pl_weight", "data.xflip", "data._target_"]
+
+
+def test_the_options_that_set_a_key():
+    assert option_values("data.path") == {"folder": "???"}
+    assert option_values("data.xflip") == {"flowers": False, "folder": False}
+    assert option_values("logger.wandb.project") == {"wandb": "stylegan"}
+    assert option_values("seed") == option_values("loss.r1_gamma") == option_values("preset.batch_size") == {}
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("sed", "; did you mean seed?"),
+        ("r1_gama", "; did you mean loss.r1_gamma?"),
+        ("loss.r1_gama", "; did you mean loss.r1_gamma?"),
+        ("loss.qqq", "; loss has pl_weight, r1_gamma"),
+        ("kimg", "; here it is total_kimg"),
+        ("data.path", " here; it comes with data=folder"),
+        ("data.pth", "; did you mean data.path, which comes with data=folder?"),
+        ("seed", " among what was chosen"),
+        ("qqqqqq", ""),
+    ],
+)
+def test_the_nearest_key(key, hint):
+    assert nearest_key(key, KEYS) == hint
+
+
+def test_a_name_of_other_programs_is_that_of_the_command_whose_keys_there_are():
+    assert nearest_key("outdir", ["name", "runs_dir"]) == "; here it is runs_dir"
+    assert nearest_key("outdir", ["network", "runs_dir", "out"]) == "; here it is out"
+
+
+def test_a_key_that_was_renamed_is_found_by_its_old_name():
+    known = ["callbacks.stats.every_kimg", "callbacks.non_finite_guard.every_kimg"]
+    assert nearest_key("callbacks.trouble.every_kimg", known) == f"; here it is {known[1]}"
+
+
+def test_nearest_is_silent_where_no_word_is_near():
+    assert nearest("tinny", ["tiny", "auto"]) == "; did you mean tiny?"
+    assert nearest("xyz", ["tiny", "auto"]) == nearest("xyz", []) == ""
+
+
+def test_the_options_of_a_group():
+    assert options_of("ada") == ["adaptive", "fixed", "none"]
+    assert options_of("loss") == options_of("../conf") == options_of("") == []
+
+
+def test_called_is_typed_with_its_value():
+    assert called("mirror", "0", TRAIN) == "data.xflip=false"
+    assert called("gamma", "", TRAIN) == "loss.r1_gamma=..."
+    assert called("class", "2", GENERATE) == "label=2"
+    assert called("class", "2", TRAIN) == ""
