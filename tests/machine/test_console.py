@@ -99,7 +99,8 @@ def test_without_it_a_full_log_ends_the_program(tmp_path, talk):
 def test_a_full_log_costs_its_lines_alone(tmp_path, monkeypatch, variable, talk):
     if variable:
         monkeypatch.setenv(variable, "1")
-    inside = f"{LOG}from stylegan.machine.console import surviving_lost_output\nwith surviving_lost_output(): {TALKS[talk]}"
+    module, name = "stylegan.machine.console", "surviving_lost_output"
+    inside = f"{LOG}from {module} import {name}\nwith {name}(): {TALKS[talk]}"
     assert run(tmp_path, inside) == (0, "done")
     log = (tmp_path / "log.txt").read_text()
     assert len(log) == ROOM_BYTES
