@@ -38,7 +38,7 @@ def build(config: DictConfig) -> Parts:
     """
     # The first weights are drawn from torch's own generator, and nothing later is.
     call({"_target_": "torch.manual_seed", "seed": config.seed})
-    module = instantiate(config.module)
+    module = call({"_target_": "stylegan.training.as_lightning"}, instantiate(config.module))
     callbacks = _instantiate_each(config.callbacks, "callbacks")
     loggers = _instantiate_each(config.logger, "logger")
     # Without a callback of this kind Lightning would add its own, with it Lightning must not be told "no".

@@ -211,7 +211,9 @@ def _report(config: DictConfig) -> dict[str, Any]:
             enable_checkpointing=False,
         )
         module = instantiate(config.module)
-        return call({"_target_": "stylegan.training.memory_probe.trial"}, module, trainer, devices_of(config))
+        return call(
+            {"_target_": "stylegan.training.memory_probe.probe_memory"}, module, trainer, devices_of(config)
+        )
     except Exception as error:
         told = explain(error)
         if told is None:

@@ -23,7 +23,7 @@ from stylegan.evaluation.records import Score, append, record_path, recorded
 from stylegan.evaluation.reporting import report_on, say_report
 from stylegan.evaluation.watch import Watch
 from stylegan.machine.devices import device_named
-from stylegan.networks.precision import lower, precision_on
+from stylegan.networks.precision import precision_on, set_compute_dtype
 from stylegan.runs.folder import RunFolder, images_of
 from stylegan.sizes import size_text
 
@@ -137,7 +137,7 @@ class Evaluation:
         for network in self.networks:
             generator = self.load(network.path).to(self.device)
             check_fits(generator, reals.sets[False], network.name)
-            precision = lower(generator, self.device, self.precision)
+            precision = set_compute_dtype(generator, self.device, self.precision)
             known = self._known_scores(evaluator, generator, network, precision)
             evaluator.definitions = [
                 definition for definition in self.definitions if definition.name not in known
@@ -177,7 +177,7 @@ class Evaluation:
         if self.load_judge is None or not checkpoint.exists():
             return None
         judge = self.load_judge(checkpoint).to(self.device)
-        lower(judge, self.device, self.precision)
+        set_compute_dtype(judge, self.device, self.precision)
         return judge
 
     def _known_scores(

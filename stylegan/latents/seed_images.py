@@ -15,7 +15,7 @@ from stylegan.latents.labels import parse_label
 from stylegan.latents.sampling import Sampler
 from stylegan.latents.seeds import parse_seeds
 from stylegan.machine.devices import device_named
-from stylegan.networks.precision import lower, precision_on
+from stylegan.networks.precision import precision_on, set_compute_dtype
 from stylegan.networks.synthesis import prepared
 from stylegan.sizes import size_text
 
@@ -75,7 +75,7 @@ class SeedImages:
         chosen = device_named(device)
         precision_on(chosen, precision)
         generator = load(network).to(chosen)
-        precision = lower(generator, chosen, precision)
+        precision = set_compute_dtype(generator, chosen, precision)
         self.label = parse_label(
             label, width=generator.c_dim, names=generator.label_names, network=str(network)
         )

@@ -112,7 +112,7 @@ def is_unlimited(network: nn.Module) -> bool:
     return getattr(network, "options", {}).get("conv_clamp", 0) is None
 
 
-def lower(
+def set_compute_dtype(
     network: nn.Module,
     device: torch.device,
     name: str = "auto",

@@ -49,6 +49,9 @@ _RISKY = (
 # Not even where `data` is named: the players are built for these.
 _FIXED = ("data.resolution", "data.channels")
 
+# Runs of version 0.1 name the adapter to Lightning, of what is the same training.
+_ADAPTER, _TRAINING = "stylegan.training.StyleGAN2ADA", "stylegan.training.AdversarialTraining"
+
 
 class Change(NamedTuple):
     """A value that is another than before."""
@@ -86,6 +89,8 @@ def changes(before: Mapping[str, Any], config: DictConfig) -> list[Change]:
         if isinstance(value, str) and "${" in value
     }
     old = dict(_flat(before))
+    if old.get("module._target_") == _ADAPTER:
+        old["module._target_"] = _TRAINING
     unknown = {key for key in FROM_THE_DATA if now.get(key) is None}
     return [
         Change(key, old[key], now[key])

@@ -43,17 +43,17 @@ def test_the_penalties_are_counted_with_their_second_derivatives():
     assert counted["Gmain"] > 3 * counted["generate"] > 0
 
 
-def test_a_phase_trains_its_own_player():
+def test_a_phase_trains_its_own_network():
     training = Training(parse_setting(SMALL), CPU)
     module = training.module
-    for name, player, other in (
+    for name, network, other in (
         ("Gmain", module.generator, module.discriminator),
         ("Dreg", module.discriminator, module.generator),
     ):
-        before = [p.detach().clone() for p in player.parameters()]
+        before = [p.detach().clone() for p in network.parameters()]
         rest = [p.detach().clone() for p in other.parameters()]
         training.phase(name)
-        assert any(not torch.equal(a, b) for a, b in zip(before, player.parameters(), strict=True))
+        assert any(not torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
         assert all(torch.equal(a, b) for a, b in zip(rest, other.parameters(), strict=True))
 
 
@@ -139,6 +139,7 @@ def test_words_after_a_setting_reach_the_training():
         ),
         CPU,
     ).module
-    assert (module.batch_size, module.micro_batch) == (8, 4) and module._tf32
-    assert module.activation_checkpointing and not module.wants_compiled
+    assert (module.batch_size, module.micro_batch) == (8, 4) and module.precision.tf32
+    networks = module.networks
+    assert networks.activation_checkpointing and not networks.wants_compiled
     assert setting.words[-2:] == ["compile=false", "activation_checkpointing=true"]

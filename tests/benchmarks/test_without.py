@@ -17,8 +17,8 @@ def after_all_phases(name):
     with LEFT_OUT[name]():
         for phase in SHARES:
             training.phase(phase)
-    players = training.module.generator, training.module.discriminator
-    return torch.cat([p.detach().flatten() for player in players for p in player.parameters()])
+    networks = training.module.generator, training.module.discriminator
+    return torch.cat([p.detach().flatten() for network in networks for p in network.parameters()])
 
 
 @pytest.mark.parametrize("name", LEFT_OUT)
