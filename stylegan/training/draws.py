@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from stylegan.augment import AugmentPipe
 from stylegan.machine.devices import uploaded
+from stylegan.networks import Generator
 from stylegan.sizes import Size
 
 
@@ -152,7 +153,7 @@ class KeyedDraws:
     @classmethod
     def for_networks(
         cls,
-        generator: nn.Module,
+        generator: Generator,
         *,
         seed: int,
         style_mixing_prob: float,
@@ -169,12 +170,14 @@ class KeyedDraws:
             data: needed where the generator takes labels. Fakes get labels as often as reals do.
         Raises: ValueError for a conditional generator without data.
         """
-        conditional = generator.c_dim > 0
-        if conditional and data is None:
-            raise ValueError(
-                "a conditional generator draws its labels from the data: pass a datamodule to Trainer.fit, or the data"
-                " to start()"
-            )
+        labels = label_items = None
+        if generator.c_dim > 0:
+            if data is None:
+                raise ValueError(
+                    "a conditional generator draws its labels from the data: pass a datamodule to Trainer.fit, or the"
+                    " data to start()"
+                )
+            labels, label_items = data.labels, _label_items(data)
         return cls(
             seed=seed,
             z_dim=generator.z_dim,
@@ -183,8 +186,8 @@ class KeyedDraws:
             image_shape=(generator.channels, *generator.size),
             style_mixing_prob=style_mixing_prob,
             augment=augment,
-            labels=data.labels if conditional else None,
-            label_items=_label_items(data) if conditional else None,
+            labels=labels,
+            label_items=label_items,
         )
 
     def draw(
@@ -207,16 +210,15 @@ class KeyedDraws:
             own: draws what the phase's loss needs beside these.
         """
         draw = self._latents(phase, iteration, n, like) if "latents" in kinds else Draw()
-        augmentation = {
-            kind: self._augmentation(phase, purpose, iteration, n, like)
-            for kind, purpose in (("augment_fake", "fake"), ("augment_real", "real"))
-            if kind in kinds and self.augment is not None
-        }
-        path_noise = None
+        path_noise = fake = real = None
         if "path_noise" in kinds:
             path_noise = self._image_noise((n, *self.image_shape), like, phase, "path", iteration)
+        if self.augment is not None and "augment_fake" in kinds:
+            fake = self._augmentation(self.augment, phase, "fake", iteration, n, like)
+        if self.augment is not None and "augment_real" in kinds:
+            real = self._augmentation(self.augment, phase, "real", iteration, n, like)
         drawn = own(n, self.image_shape, keyed_generator(self.seed, phase, "own", iteration))
-        return replace(draw, path_noise=path_noise, own=drawn, **augmentation)
+        return replace(draw, path_noise=path_noise, augment_fake=fake, augment_real=real, own=drawn)
 
     def _latents(self, phase: str, iteration: int, n: int, like: Tensor) -> Draw:
         def generator(purpose: str) -> torch.Generator:
@@ -224,7 +226,7 @@ class KeyedDraws:
 
         z = uploaded(_normal((n, self.z_dim), generator("z")), like)
         c = mixing_z = cutoff = None
-        if self.labels is not None:
+        if self.labels is not None and self.label_items is not None:
             drawn = torch.randint(len(self.label_items), (n,), generator=generator("labels"))
             c = uploaded(self.labels(self.label_items[drawn]), like)
         chance = torch.rand([], generator=generator("mixing"), dtype=torch.float32).item()
@@ -238,14 +240,14 @@ class KeyedDraws:
         return Draw(z=z, c=c, mixing_z=mixing_z, mixing_cutoff=cutoff, noise=noise)
 
     def _augmentation(
-        self, phase: str, purpose: str, iteration: int, n: int, like: Tensor
+        self, augment: AugmentPipe, phase: str, purpose: str, iteration: int, n: int, like: Tensor
     ) -> dict[str, Tensor]:
         key = self.seed, phase, purpose
         # Noise of the size of images would keep the host of a GPU busy for longer than the GPU is.
         image_noise = None
         if like.device.type != "cpu":
             image_noise = keyed_generator(*key, "noise", iteration, device=like.device)
-        return self.augment.draw(n, self.image_shape, keyed_generator(*key, iteration), image_noise)
+        return augment.draw(n, self.image_shape, keyed_generator(*key, iteration), image_noise)
 
     def _image_noise(self, shape, like: Tensor, phase: str, purpose: str, iteration: int) -> Tensor:
         generator = keyed_generator(self.seed, phase, purpose, iteration, device=like.device)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from stylegan.distributed.collectives import sum_over_ranks
+from stylegan.networks.mapping import MappingNetwork
 
 
 def ema_decay(*, batch_size: int, half_life_kimg: float, ramp_up: float | None, images_seen: int) -> float:
@@ -36,7 +37,7 @@ def update_average(average: nn.Module, source: nn.Module, decay: float) -> None:
 
 
 @contextmanager
-def tracking_w_avg(mapping: nn.Module, samples: int) -> Iterator[Callable[[Tensor], Tensor]]:
+def tracking_w_avg(mapping: MappingNetwork, samples: int) -> Iterator[Callable[[Tensor], Tensor]]:
     """Moving average of w over a batch that is split.
 
     Inside, each part's ws [n,L,W] go to the yielded function, which gives them back. At the end `mapping.w_avg` moves
@@ -55,5 +56,5 @@ def tracking_w_avg(mapping: nn.Module, samples: int) -> Iterator[Callable[[Tenso
 
     yield track
     # A process that had no part adds nothing.
-    total = torch.stack(sums).sum(dim=0) if sums else mapping.fc0.weight.new_zeros(mapping.w_dim)
+    total = torch.stack(sums).sum(dim=0) if sums else next(mapping.parameters()).new_zeros(mapping.w_dim)
     mapping.track(sum_over_ranks(total) / samples)

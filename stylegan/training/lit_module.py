@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from stylegan.distributed.collectives import rank
+from stylegan.networks import Generator
 from stylegan.training.ada import AdaController
 from stylegan.training.stats import RunningStats
 from stylegan.training.step import AdversarialTraining
@@ -113,7 +114,7 @@ class StyleGAN2ADA(pl.LightningModule):
         return self.adversarial_training.clock.settle_rollbacks()
 
     @property
-    def generator(self) -> nn.Module:
+    def generator(self) -> Generator:
         """The generator that learns."""
         return self.adversarial_training.generator
 
@@ -123,7 +124,7 @@ class StyleGAN2ADA(pl.LightningModule):
         return self.adversarial_training.discriminator
 
     @property
-    def generator_ema(self) -> nn.Module:
+    def generator_ema(self) -> Generator:
         """The moving average of the generator, which is sampled, scored and shipped."""
         return self.adversarial_training.generator_ema
 

@@ -67,7 +67,7 @@ def _one_iteration(training: AdversarialTraining, processes: int) -> None:
     size = (own, generator.channels, *generator.size)
     # Of this process's whole batch, for they are there all the time.
     read = torch.randint(0, 256, size, dtype=torch.uint8, device=training.device)
-    images = read.to(training.networks.weight.dtype) / 127.5 - 1
+    images: Tensor = read.to(training.networks.weight.dtype) / 127.5 - 1
     labels = images.new_zeros(own, discriminator.c_dim) if discriminator.c_dim else None
     split = training.batch_split(training.batch_size).first_parts(_PARTS, world=processes)
     taken = len(split.own(range(split.count))) * (training.batch_size // split.count)

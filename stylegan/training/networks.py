@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from stylegan.augment import AugmentPipe
 from stylegan.distributed.batch_split import join, separate
+from stylegan.networks import Generator
 from stylegan.networks.precision import recompute_in
 from stylegan.training.draws import Draw
 from stylegan.training.ema import tracking_w_avg
@@ -21,7 +22,7 @@ class Networks:
     """What the losses ask of the generator and the discriminator.
 
     Args:
-        generator: a `stylegan.networks.Generator`, or a module with its members.
+        generator: z [n,Z] and labels → ws → images.
         discriminator: images [n,C,H,W] and labels [n,K] or None → logits [n,1].
         augment: the pipe before the discriminator; None = none.
         compile: whether the first-order phases run as compiled graphs: true, false or auto. auto compiles nowhere
@@ -35,7 +36,7 @@ class Networks:
 
     def __init__(
         self,
-        generator: nn.Module,
+        generator: Generator,
         discriminator: nn.Module,
         augment: AugmentPipe | None,
         *,
@@ -53,7 +54,7 @@ class Networks:
     @property
     def weight(self) -> Tensor:
         """A weight whose dtype and device are those of the training."""
-        return self.generator.mapping.fc0.weight
+        return next(self.generator.parameters())
 
     def prepare_for(self, *, second_order: bool) -> None:
         """Chooses between graphs and plain networks, and what happens to activations.
@@ -91,8 +92,8 @@ class Networks:
 
     def synthesize(self, ws: Tensor, noise: dict[str, Tensor] | None) -> Tensor:
         """Images [n,C,H,W] of ws [n,L,W] and noise {layer: [n,1,r,r]}."""
-        plain = self._graphs is None or self._second_order
-        run = self.generator.synthesis if plain else self._graphs.synthesis
+        graphs = None if self._second_order else self._graphs
+        run = self.generator.synthesis if graphs is None else graphs.synthesis
         return run(ws, noise_mode="random", noise=noise)
 
     def fakes(self, draw: Draw) -> Tensor:
@@ -103,10 +104,10 @@ class Networks:
         self, images: Tensor, labels: Tensor | None, augmentation: dict[str, Tensor] | None
     ) -> Tensor:
         """Logits [n,1] of images [n,C,H,W], augmented where there are draws."""
-        if augmentation is not None:
+        if augmentation is not None and self.augment is not None:
             images = self.augment(images, draws=augmentation)
-        plain = self._graphs is None or self._second_order
-        run = self.discriminator if plain else self._graphs.discriminate
+        graphs = None if self._second_order else self._graphs
+        run = self.discriminator if graphs is None else graphs.discriminate
         return run(images, labels)
 
     def discriminate_both(self, fakes: Discriminated, reals: Discriminated) -> tuple[Tensor, Tensor]:
@@ -119,7 +120,9 @@ class Networks:
         images = join(fakes[0], reals[0], group)
         # A discriminator without labels beside a generator with labels is handed those of fakes alone.
         labels = None if fakes[1] is None or reals[1] is None else join(fakes[1], reals[1], group)
-        draws = None if fakes[2] is None else {k: join(fakes[2][k], reals[2][k], group) for k in fakes[2]}
+        draws = None
+        if fakes[2] is not None and reals[2] is not None:
+            draws = {name: join(fakes[2][name], reals[2][name], group) for name in fakes[2]}
         return separate(self.discriminate(images, labels, draws), group)
 
     def compile(self, n: int, learning: Mapping[str, Iterable[nn.Parameter]]) -> str | None:
@@ -154,7 +157,7 @@ class CompiledNetworks:
         discriminator: likewise.
     """
 
-    def __init__(self, generator: nn.Module, discriminator: nn.Module):
+    def __init__(self, generator: Generator, discriminator: nn.Module):
         self.generator, self.discriminator = generator, discriminator
         # The bound methods, not the modules: nothing of the compiler's must get into the names of a checkpoint.
         self.synthesis = torch.compile(generator.synthesis.forward, dynamic=False)
@@ -182,17 +185,16 @@ class CompiledNetworks:
 
     def _once(self, n: int, learns: str) -> None:
         generator = self.generator
-        weight = generator.mapping.fc0.weight
+        weight = next(generator.parameters())
         z = weight.new_zeros(n, generator.z_dim)
         c = weight.new_zeros(n, generator.c_dim) if generator.c_dim else None
         noise = {name: weight.new_zeros(n, 1, *size) for name, size in generator.synthesis.noise_layers}
         with torch.set_grad_enabled(learns == "generator"):
             ws = generator.mapping(z, c, track_average=False)
             images = self.synthesis(ws, noise_mode="random", noise=noise)
-        if learns == "generator":
-            logits, network = self.discriminate(images, c), generator
-        else:
-            logits, network = self._discriminate_twice(images, c), self.discriminator
+        network: nn.Module = generator if learns == "generator" else self.discriminator
+        passes = self.discriminate if learns == "generator" else self._discriminate_twice
+        logits = passes(images, c)
         parameters = [p for p in network.parameters() if p.requires_grad]
         torch.autograd.grad(logits.sum(), parameters, allow_unused=True)
 

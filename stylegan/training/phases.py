@@ -24,12 +24,12 @@ class BatchPart:
 
     Args:
         draw: the random numbers of the part's n samples.
-        reals: [n,C,H,W] in [-1, 1]; None where the phase takes only some samples of the batch.
+        reals: [n,C,H,W] in [-1, 1]; [0,C,H,W] where the phase takes only some samples of the batch.
         labels: of the reals [n,K]; None where the discriminator takes none.
     """
 
     draw: Draw
-    reals: Tensor | None = None
+    reals: Tensor
     labels: Tensor | None = None
 
 

@@ -15,6 +15,7 @@ from stylegan.distributed.batch_split import BatchSplit
 from stylegan.distributed.collectives import rank, world
 from stylegan.images import to_float
 from stylegan.losses import NonSaturatingLogistic, PathLengthPenalty, R1Penalty
+from stylegan.networks import Generator
 from stylegan.training.ada import AdaController
 from stylegan.training.clock import ImageClock, keep_clock_at_top
 from stylegan.training.draws import Draws, KeyedDraws, LabelledData, key_after
@@ -70,7 +71,7 @@ class AdversarialTraining(nn.Module):
     def __init__(
         self,
         *,
-        generator: nn.Module,
+        generator: Generator,
         discriminator: nn.Module,
         augment: AugmentPipe | None = None,
         ada: AdaController | None = None,
@@ -309,11 +310,13 @@ class AdversarialTraining(nn.Module):
         self, phase: Phase, iteration: int, split: BatchSplit, images: Tensor, labels: Tensor | None
     ) -> list[BatchPart]:
         """The parts of this process; its k-th of n has its reals k, k + n, ..."""
-        weight = self.networks.weight
-        draw = self.draws.draw(phase.name, iteration, split.samples, weight, phase.draws, phase.loss.draw)
+        assert self.draws is not None, "start() makes them"
+        draw = self.draws.draw(
+            phase.name, iteration, split.samples, self.networks.weight, phase.draws, phase.loss.draw
+        )
         own = split.own(draw.parts(split.count))
         if split.samples != self.batch_size:
-            return [BatchPart(part) for part in own]
+            return [BatchPart(part, images[:0]) for part in own]
         return [
             BatchPart(part, images[k :: len(own)], None if labels is None else labels[k :: len(own)])
             for k, part in enumerate(own)
