@@ -67,6 +67,11 @@ class StyleGAN2ADA(pl.LightningModule):
         return self.adversarial_training.clock.images
 
     @property
+    def images_seen(self) -> int:
+        """As `images`: the name in checkpoints, by which a data module asks where to start."""
+        return self.images
+
+    @property
     def kimg(self) -> float:
         """Thousands of images seen so far."""
         return self.adversarial_training.clock.kimg

@@ -249,15 +249,16 @@ class Phase:
         return self.is_on and iteration % self.interval_iterations == 0
 
 
-def four_phases(
+def phases_of(
     *,
     adversarial_loss: NonSaturatingLogistic,
     r1: R1Penalty | None,
     path_length: PathLengthPenalty | None,
     r1_interval_iterations: int,
     pl_interval_iterations: int,
+    further: Sequence[Phase] = (),
 ) -> tuple[Phase, ...]:
-    """Phases of StyleGAN2-ADA, in their order.
+    """Phases of an iteration, in their order: those of StyleGAN2-ADA, then further ones.
 
     Args:
         adversarial_loss: of both main phases.
@@ -265,10 +266,12 @@ def four_phases(
         path_length: None = no Greg.
         r1_interval_iterations: of Dreg.
         pl_interval_iterations: of Greg.
+        further: the user's.
+    Raises: ValueError where two have one name.
     Source: Karras et al. 2020 (StyleGAN2), appendix B.
     """
     generator_loss, discriminator_loss = GeneratorLoss(adversarial_loss), DiscriminatorLoss(adversarial_loss)
-    phases = [Phase("Gmain", "generator", generator_loss, draws=("latents", "augment_fake"))]
+    phases = [Phase("Gmain", "generator", generator_loss, ("latents", "augment_fake"))]
     if path_length is not None:
         greg = PathLengthTerm(path_length)
         drawn: tuple[Kind, ...] = ("latents", "path_noise")
@@ -276,8 +279,10 @@ def four_phases(
     drawn = ("latents", "augment_fake", "augment_real")
     phases += [Phase("Dmain", "discriminator", discriminator_loss, drawn)]
     if r1 is not None:
-        dreg = R1Term(r1)
-        phases += [
-            Phase("Dreg", "discriminator", dreg, ("augment_real",), r1_interval_iterations, second_order=True)
-        ]
+        drawn, dreg = ("augment_real",), R1Term(r1)
+        phases += [Phase("Dreg", "discriminator", dreg, drawn, r1_interval_iterations, second_order=True)]
+    for phase in further:
+        if phase.name in {other.name for other in phases}:
+            raise ValueError(f"further_phases must have names of their own, got {phase.name} again")
+        phases += [phase]
     return tuple(phases)

@@ -22,7 +22,7 @@ from stylegan.training.draws import Draws, KeyedDraws, LabelledData, key_after
 from stylegan.training.ema import ema_decay, update_average
 from stylegan.training.gradients import AdamSettings, LearningSteps
 from stylegan.training.networks import Networks
-from stylegan.training.phases import BatchPart, Phase, Reports, four_phases
+from stylegan.training.phases import BatchPart, Phase, Reports, phases_of
 from stylegan.training.precision import TrainingPrecision
 from stylegan.training.stats import RunningStats
 
@@ -62,8 +62,8 @@ class AdversarialTraining(nn.Module):
         tf32: likewise.
         compile: as in `Networks`.
         activation_checkpointing: likewise.
-    Attributes: `clock`, `stats`, `precision`, `networks`, `phases`, `gradients`; `draws` and `optimizers` (generator's,
-        discriminator's), which `start` makes unless they are set before; `backward`, which back-propagates a loss.
+    Attributes: `clock`, `stats`, `precision`, `networks`, `phases`; `gradients`, which has the `optimizers`; `draws`,
+        which `start` makes unless they are set before; `backward`, which back-propagates a loss.
     Raises: ValueError for values out of range.
     Source: Karras et al. 2020 (StyleGAN2-ADA).
     """
@@ -140,19 +140,19 @@ class AdversarialTraining(nn.Module):
             activation_checkpointing=activation_checkpointing,
         )
         further = tuple((further_phases or {}).values())
-        four = four_phases(
+        self.phases = phases_of(
             adversarial_loss=self.adversarial_loss,
             r1=self.r1,
             path_length=path_length,
             r1_interval_iterations=r1_interval_iterations,
             pl_interval_iterations=pl_interval_iterations,
+            further=further,
         )
-        self.phases = (*four, *further)
         # A child for what it saves and learns; those of the four phases are children already.
         self.further_losses = nn.ModuleDict({phase.name: phase.loss for phase in further})
         lazy_adam = partial(AdamSettings.lazy, betas=betas, eps=eps)
         self.gradients = LearningSteps(
-            {name: self._learning(name) for name in ("generator", "discriminator")},
+            {name: self._learning(name, further) for name in ("generator", "discriminator")},
             {
                 "generator": lazy_adam(lr=generator_lr, interval_iterations=pl_interval_iterations),
                 "discriminator": lazy_adam(lr=discriminator_lr, interval_iterations=r1_interval_iterations),
@@ -165,11 +165,10 @@ class AdversarialTraining(nn.Module):
         self._is_started = False
         keep_clock_at_top(self)
 
-    def _learning(self, network: str) -> Iterator[nn.Parameter]:
+    def _learning(self, network: str, further: Sequence[Phase]) -> Iterator[nn.Parameter]:
         """Parameters of a network, and of further losses that it learns with."""
-        losses = (phase.loss for phase in self.phases if phase.learns == network)
-        further = (loss for loss in losses if loss in set(self.further_losses.values()))
-        return chain.from_iterable(part.parameters() for part in (self.get_submodule(network), *further))
+        losses = (phase.loss for phase in further if phase.learns == network)
+        return chain.from_iterable(part.parameters() for part in (self.get_submodule(network), *losses))
 
     @property
     def device(self) -> torch.device:

@@ -8,7 +8,7 @@ from stylegan.losses import NonSaturatingLogistic, PathLengthPenalty, R1Penalty
 from stylegan.networks import Discriminator, Generator
 from stylegan.training import AdaController, AdversarialTraining
 from stylegan.training.draws import KeyedDraws
-from stylegan.training.phases import four_phases
+from stylegan.training.phases import phases_of
 
 BGC = (
     "xflip rotate90 xint scale rotate aniso xfrac brightness contrast lumaflip hue saturation".split()  # fmt: skip
@@ -17,7 +17,7 @@ BGC = (
 # What each of the four phases draws.
 KINDS = {
     phase.name: phase.draws
-    for phase in four_phases(
+    for phase in phases_of(
         adversarial_loss=NonSaturatingLogistic(),
         r1=R1Penalty(gamma=1),
         path_length=PathLengthPenalty(),
