@@ -88,7 +88,7 @@ def _rows(value, k: int, count: int):
 class LabelledData(Protocol):
     """What draws of labels need of the data, such as `datamodules.ImageDataModule`.
 
-    A third member, `label_items` [m], says which items labels are drawn from where that is not each item once.
+    A third member, `label_items` [m], names the items that labels are drawn from where that is not each item once.
     """
 
     num_items: int

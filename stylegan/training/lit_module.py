@@ -209,9 +209,9 @@ class StyleGAN2ADA(pl.LightningModule):
         version = checkpoint.get("format_version")
         if version != FORMAT_VERSION:
             raise ValueError(f"format_version {version} is not known here; this one reads {FORMAT_VERSION}")
-        # Checkpoints that do not say were computed in float32.
+        # Checkpoints without an entry were computed in float32.
         self._precision_before = checkpoint.get("precision", "fp32")
-        # Older files of a run without path length have no mean of it, and later ones may be told to have no penalty.
+        # Older files of a run without path length lack its mean, and a run may resume without the penalty.
         name, state, own = "path_length.mean_length", checkpoint.get("state_dict", {}), self.state_dict()
         if name in own:
             state.setdefault(name, own[name])

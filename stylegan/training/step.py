@@ -187,7 +187,7 @@ class AdversarialTraining(nn.Module):
     def start(self, data: LabelledData | None = None) -> None:
         """Gets ready for the first step, once everything is on its device and restored.
 
-        What the constructor was given wins over what a checkpoint restored. `step` calls this where nobody has.
+        What the constructor was given wins over what a checkpoint restored. The first `step` calls this by itself.
 
         Args:
             data: what labels of fakes are drawn from; needed where the generator takes labels.

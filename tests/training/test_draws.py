@@ -176,7 +176,7 @@ def draws_of(data, *, seed=0, c_dim=2) -> KeyedDraws:
 
 @pytest.mark.parametrize(("balanced", "share"), [(True, 0.5), (False, 0.1)])
 @pytest.mark.parametrize("xflip", [False, True])
-def test_fakes_get_each_class_as_often_as_it_is_dealt(balanced, share, xflip):
+def test_fakes_get_each_class_as_often_as_reals_do(balanced, share, xflip):
     """Within 4 standard deviations of the binomial distribution: 63 of 1 million correct draws are not."""
     n = 4000
     drawn = draws_of(OneInTenData(balanced=balanced, xflip=xflip)).draw("Gmain", 0, n, LIKE, KINDS["Gmain"]).c
@@ -185,7 +185,7 @@ def test_fakes_get_each_class_as_often_as_it_is_dealt(balanced, share, xflip):
 
 
 def test_items_of_labels_stay_what_they_have_always_been():
-    """A run that goes on must not meet other labels: the numbers were recorded before there was a choice of items."""
+    """A run that resumes must not get other labels: the numbers were recorded before there was a choice of items."""
     recorded = {
         "Gmain": [85527, 81780, 9163, 12956, 94047, 11731, 21997, 39927],
         "Dmain": [31484, 81641, 57584, 50712, 1678, 60367, 13662, 78301],
@@ -222,7 +222,7 @@ def test_a_phase_costs_the_same_for_any_number_of_items(data):
 
 
 @given(n=st.integers(1, 12), count=st.integers(1, 4))
-def test_parts_are_dealt_by_stride_and_lose_nothing(n, count):
+def test_parts_are_split_by_stride_and_lose_nothing(n, count):
     draw = Draw(z=torch.arange(n), noise={"b4": torch.arange(n) * 2}, mixing_cutoff=3)
     parts = draw.parts(count)
     assert [part.z.tolist() for part in parts] == [list(range(n))[k::count] for k in range(count)]

@@ -1,4 +1,4 @@
-"""Which phase computes in what, what a checkpoint says of it, and values that make no sense."""
+"""Which phase computes in what, and values that make no sense."""
 
 import pytest
 import torch
@@ -90,7 +90,7 @@ def test_float16_is_refused_without_a_gpu():
         training(batch_size=4, precision="fp16").start()
 
 
-def test_a_device_whose_results_nobody_has_checked_is_reported():
+def test_a_device_whose_results_are_unchecked_is_reported():
     trained = training(batch_size=4)
     trained.start()
     device, note, _ = trained.precision.start_lines(torch.device("mps"))
