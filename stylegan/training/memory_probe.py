@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from stylegan.images import to_float
 from stylegan.machine.memory import ran_out
 from stylegan.training.lit_module import StyleGAN2ADA
 from stylegan.training.step import AdversarialTraining
@@ -67,8 +68,8 @@ def _one_iteration(training: AdversarialTraining, processes: int) -> None:
     size = (own, generator.channels, *generator.size)
     # Of this process's whole batch, for they are there all the time.
     read = torch.randint(0, 256, size, dtype=torch.uint8, device=training.device)
-    images: Tensor = read.to(training.networks.weight.dtype) / 127.5 - 1
-    labels = images.new_zeros(own, discriminator.c_dim) if discriminator.c_dim else None
+    images = to_float(read).to(training.networks.weight.dtype)
+    labels = images.new_zeros(own, int(discriminator.c_dim)) if discriminator.c_dim else None
     split = training.batch_split(training.batch_size).first_parts(_PARTS, world=processes)
     taken = len(split.own(range(split.count))) * (training.batch_size // split.count)
     for phase in training.phases:
