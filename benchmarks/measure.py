@@ -44,7 +44,7 @@ def measured(setting: Setting, device: torch.device, *, rounds: int) -> dict[str
         "resolution": setting.resolution,
         "preset": setting.preset,
         "batch": batch,
-        "precision": training.module.precision,
+        "precision": training.module.precision.chosen,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
         "torch": str(torch.__version__),

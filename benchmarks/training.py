@@ -14,7 +14,7 @@ from stylegan.configuration.complete import DataFacts, check, complete, label_va
 from stylegan.configuration.compose import composed
 from stylegan.networks.precision import PRECISIONS
 from stylegan.networks.synthesis import prepared
-from stylegan.training.alone import Alone
+from stylegan.training import AdversarialTraining
 
 # How often a phase runs in an iteration.
 SHARES = {"Gmain": 1.0, "Greg": 1 / 4, "Dmain": 1.0, "Dreg": 1 / 16}
@@ -31,8 +31,8 @@ class Training:
         config = complete(check(composed("train", setting.words))).config
         config = with_values(config, label_values(config, DataFacts(setting.batch)))
         torch.manual_seed(0)
-        self.module = instantiate(config.module).to(device)
-        self._alone = Alone(self.module)
+        self.module: AdversarialTraining = instantiate(config.module).to(device)
+        self.module.start()
         self.batch, self.device = setting.batch, device
         shape = (setting.batch, config.data.channels, setting.resolution, setting.resolution)
         generator = torch.Generator().manual_seed(0)
@@ -42,15 +42,13 @@ class Training:
 
     def dtype_of(self, name: str) -> torch.dtype:
         """What the convolutions of a work compute in, for the most part."""
-        chosen = self.module.precision
-        if name in ("Greg", "Dreg") and self.module.regulariser_precision == "fp32":
-            chosen = "fp32"
+        chosen = self.module.precision.of_phase(second_order=name in ("Greg", "Dreg"))
         return PRECISIONS[chosen] or torch.float32
 
     def phase(self, name: str) -> None:
         """One phase, with its optimiser's step."""
         self.iteration += 1
-        self._alone.run(name, self.iteration, self.reals)
+        self.module.run_phase(name, self.reals, iteration=self.iteration)
 
     @torch.no_grad()
     def generate(self, generator: nn.Module | None = None) -> None:
@@ -66,7 +64,8 @@ class Training:
     @property
     def works(self) -> dict[str, Callable[[], None]]:
         """All that is timed: phases that the setting has, and `generate`."""
-        phases = {name: (lambda name=name: self.phase(name)) for name in self._alone.phases}
+        on = [phase.name for phase in self.module.phases if phase.is_on]
+        phases = {name: (lambda name=name: self.phase(name)) for name in on}
         return phases | {"generate": self.generate}
 
 

@@ -28,6 +28,7 @@ from benchmarks.timing import interleaved  # noqa: E402
 from benchmarks.training import SHARES, Training  # noqa: E402
 from stylegan.machine.files import replacing  # noqa: E402
 from stylegan.training.gradients import FlatGradients  # noqa: E402
+from stylegan.training.networks import Discriminated, Networks  # noqa: E402
 
 
 def plain_convolution(
@@ -63,11 +64,11 @@ def _weight_gradients_everywhere() -> Iterator[None]:
 
 
 @contextmanager
-def _judged_apart() -> Iterator[None]:
-    def apart(self, fakes, reals):
-        return self.judge(*fakes), self.judge(*reals)
+def _discriminated_apart() -> Iterator[None]:
+    def apart(self: Networks, fakes: Discriminated, reals: Discriminated) -> tuple[Tensor, Tensor]:
+        return self.discriminate(*fakes), self.discriminate(*reals)
 
-    with patch("stylegan.training.players.Players.judge_both", apart):
+    with patch.object(Networks, "discriminate_both", apart):
         yield
 
 
@@ -80,7 +81,7 @@ LEFT_OUT: dict[str, Callable[[], AbstractContextManager]] = {
         patch, "stylegan.ops.conv2d_resample.convolve", plain_convolution
     ),
     "penalties without weight gradients": _weight_gradients_everywhere,
-    "fakes and reals judged at once": _judged_apart,
+    "fakes and reals in one pass": _discriminated_apart,
     "a limit that is looked for first": partial(
         patch, "stylegan.ops.bias_act._exceeds", lambda y, clamp: True
     ),

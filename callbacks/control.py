@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Protocol
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint
-from torch import Tensor, nn
+from torch import nn
 
 from stylegan.distributed.collectives import largest_over_ranks, rank
 from stylegan.errors import EXIT_TRY_AGAIN
@@ -52,7 +52,7 @@ class TrainingModule(Protocol):
         """Number of the next iteration, from 0."""
 
     @property
-    def rollbacks(self) -> Tensor:
+    def rollbacks(self) -> int:
         """How often the run went back to an older checkpoint."""
 
     @property

@@ -247,13 +247,6 @@ def test_a_strategy_is_asked_for_its_launcher():
     assert strategy.launcher is None
 
 
-def test_a_module_has_the_trainer_that_is_given_to_it():
-    module = pl.LightningModule()
-    assert module._trainer is None
-    module._trainer = trainer = object()
-    assert module.trainer is trainer
-
-
 def test_tensorboards_logger_opens_its_writer_when_it_is_needed(tmp_path):
     logger = TensorBoardLogger(tmp_path)
     assert logger._experiment is None

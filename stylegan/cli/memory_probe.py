@@ -201,7 +201,7 @@ def main() -> int:
 
 
 def _report(config: DictConfig) -> dict[str, Any]:
-    from stylegan.training.memory_probe import trial
+    from stylegan.training.memory_probe import probe_memory
 
     try:
         trainer = instantiate_part(
@@ -214,7 +214,7 @@ def _report(config: DictConfig) -> dict[str, Any]:
             enable_checkpointing=False,
         )
         module = instantiate_part(config, "module")
-        return trial(module, trainer, devices_of(config))
+        return probe_memory(module, trainer, devices_of(config))
     except Exception as error:
         told = explain(error)
         if told is None:

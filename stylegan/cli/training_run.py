@@ -58,11 +58,11 @@ def build(config: DictConfig, *, deadline: Any = None) -> Parts:
 
     from callbacks.control import RunControl, in_order
     from stylegan.distributed.strategy import FlatStrategy
-    from stylegan.training import StyleGAN2ADA
+    from stylegan.training import StyleGAN2ADA, as_lightning
 
     # The first weights are drawn from torch's own generator, and nothing later is.
     torch.manual_seed(config.seed)
-    module = instantiate_part(config, "module")
+    module = as_lightning(instantiate_part(config, "module"))
     callbacks = in_order(_instantiate_each(config, "callbacks"))
     loggers = _instantiate_each(config, "logger")
     # Without a callback of this kind Lightning would add its own, with it Lightning must not be told "no".

@@ -1,7 +1,7 @@
-"""Batch split: which samples go to which part and process, and two batches joined as one."""
+"""Batch split: which samples go to which part and process, and two batches joined for one pass."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import torch
@@ -13,13 +13,17 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Deal:
-    """Sample i goes to part i mod `count`, part k to process k mod `world`; so does the data's sampler deal.
+class BatchSplit:
+    """Sample i belongs to part i mod `count`, part k to process k mod `world`; the data's sampler does the same.
 
-    By stride, for the minibatch standard deviation compares samples by stride: its groups stay whole. And what is
+    The stride keeps the groups of the minibatch standard deviation whole, since they are strided, too. What is
     computed depends on the parts alone, whichever process works on them.
 
-    Args: samples: of the whole batch. count: parts, on all processes together. rank, world: this process.
+    Args:
+        samples: of the whole batch.
+        count: parts, on all processes together.
+        rank: of this process.
+        world: how many processes there are.
     """
 
     samples: int
@@ -27,23 +31,33 @@ class Deal:
     rank: int = 0
     world: int = 1
 
-    def mine(self, parts: Sequence[T]) -> Sequence[T]:
+    def own(self, parts: Sequence[T]) -> Sequence[T]:
         """Of all parts, those of this process; there may be none."""
         return parts[self.rank :: self.world]
 
-    def share(self, values: Tensor) -> list[Tensor]:
+    def split(self, values: Tensor) -> list[Tensor]:
         """Values [samples] of the whole batch → those of each part of this process."""
         return [values[k :: self.count] for k in range(self.rank, self.count, self.world)]
 
-    def collect(self, values: Sequence[Tensor], like: Tensor) -> Tensor:
+    def gather(self, values: Sequence[Tensor], like: Tensor) -> Tensor:
         """Values of each part of this process → [samples], of the whole batch, on all processes.
 
-        Args: like: gives dtype and device.
+        Args:
+            values: one tensor a part of this process.
+            like: gives dtype and device.
         """
         whole = like.new_zeros(self.samples)
-        for mine, value in zip(self.share(whole), values, strict=True):
-            mine.copy_(value.detach())  # a view of the whole
+        for place, value in zip(self.split(whole), values, strict=True):
+            place.copy_(value.detach())  # a view of the whole
         return sum_over_ranks(whole)
+
+    def first_parts(self, most: int, *, world: int) -> "BatchSplit":
+        """The first parts that rank 0 of `world` processes has, `most` at the most.
+
+        The others belong to processes that are not there, so this is for measurements, not for training.
+        """
+        parts = min(most, len(range(0, self.count, world)))
+        return replace(self, rank=0, world=-(-self.count // parts))
 
 
 def join(first: Tensor, second: Tensor, group: int) -> Tensor:
@@ -58,7 +72,7 @@ def join(first: Tensor, second: Tensor, group: int) -> Tensor:
 
 
 def separate(joint: Tensor, group: int) -> tuple[Tensor, Tensor]:
-    """The two batches again, of what came of the joint one."""
+    """Undoes `join`, for what was computed from the joint batch."""
     halves = joint.reshape(group, -1, *joint.shape[1:]).chunk(2, dim=1)
     first, second = (half.flatten(0, 1) for half in halves)
     return first, second

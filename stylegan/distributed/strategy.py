@@ -1,4 +1,4 @@
-"""Several processes under Lightning, without a wrapper around the module."""
+"""Strategy of Lightning for several processes, without a wrapper around the module."""
 
 import os
 from typing import Any
@@ -12,9 +12,9 @@ from stylegan.distributed.processes import this_process
 
 
 class StartedProcesses(ClusterEnvironment):
-    """The processes are there already: torchrun, Slurm or the train command started them.
+    """The processes that are there already: torchrun, Slurm or the train command started them.
 
-    Told to Lightning, which else takes any shell of a Slurm allocation for one of several processes.
+    Without it Lightning takes any shell of a Slurm allocation for one of several processes.
     """
 
     def __init__(self) -> None:
@@ -63,11 +63,10 @@ class StartedProcesses(ClusterEnvironment):
 class FlatStrategy(DDPStrategy):
     """One process a device, each with the whole model, and nothing around the module.
 
-    `DistributedDataParallel` sums gradients at each backward pass, of both players, and stumbles over parameters
-    that a phase does not use. Here the module sums one flat vector before each optimiser step, and all that its
-    buffers follow; so N processes train as one does with the same batch.
-
-    Args: none; the processes are those that `stylegan.distributed.processes` finds in the environment.
+    `DistributedDataParallel` sums gradients at each backward pass, of both networks, and stumbles over parameters
+    that a phase does not use. Here the training sums one flat vector before each optimiser step, and everything that
+    its buffers depend on; so N processes train as one does with the same batch. The processes are those that
+    `stylegan.distributed.processes` finds in the environment.
     """
 
     def __init__(self) -> None:
@@ -95,6 +94,6 @@ class FlatStrategy(DDPStrategy):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], filepath: str | os.PathLike, storage_options: Any | None = None
     ) -> None:
-        """Rank 0 writes; a full disk is an error on all, since none may go on without the others."""
+        """Rank 0 writes; a full disk is an error on all, since none may continue without the others."""
         io = self.checkpoint_io
         ranks.on_rank_zero(lambda: io.save_checkpoint(checkpoint, filepath, storage_options=storage_options))

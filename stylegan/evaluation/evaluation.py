@@ -19,7 +19,7 @@ from stylegan.evaluation.settings import MetricSettings
 from stylegan.evaluation.shared_work import Watch
 from stylegan.machine.console import say, say_error
 from stylegan.machine.devices import device_named
-from stylegan.networks.precision import lower, precision_on
+from stylegan.networks.precision import precision_on, set_compute_dtype
 from stylegan.report import provenance_of
 from stylegan.runs.folder import RunFolder, images_of
 from stylegan.sizes import size_text
@@ -126,7 +126,7 @@ class Evaluation:
         for network in self.networks:
             generator = self.load(network.path).to(self.device)
             check_fits(generator, data, network.name)
-            precision = lower(generator, self.device, self.precision)
+            precision = set_compute_dtype(generator, self.device, self.precision)
             known = self._known_scores(evaluator, generator, network, precision)
             missing = [one for one in self.settings.definitions if one.name not in known]
             scores = evaluator.scores(generator, precision=precision, watch=watch, definitions=missing)
@@ -163,7 +163,7 @@ class Evaluation:
         if self.load_discriminator is None or not checkpoint.exists():
             return None
         discriminator = self.load_discriminator(checkpoint).to(self.device)
-        lower(discriminator, self.device, self.precision)
+        set_compute_dtype(discriminator, self.device, self.precision)
         return discriminator
 
     def _known_scores(

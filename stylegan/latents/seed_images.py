@@ -16,7 +16,7 @@ from stylegan.latents.sampling import NOISE_MODES, Sampler
 from stylegan.latents.seeds import parse_seeds
 from stylegan.machine.console import say
 from stylegan.machine.devices import device_named
-from stylegan.networks.precision import lower, precision_on
+from stylegan.networks.precision import precision_on, set_compute_dtype
 from stylegan.networks.synthesis import prepared
 from stylegan.sizes import size_text
 
@@ -74,7 +74,7 @@ class SeedImages:
         chosen = device_named(device)
         precision_on(chosen, precision)
         generator = load(network).to(chosen)
-        precision = lower(generator, chosen, precision)
+        precision = set_compute_dtype(generator, chosen, precision)
         self.label = parse_label(
             label, width=generator.c_dim, names=generator.label_names, network=str(network)
         )

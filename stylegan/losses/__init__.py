@@ -1,4 +1,4 @@
-"""The adversarial loss and its two regularisers. Each is an object of its own and can be the user's."""
+"""Losses: the adversarial one and its two regularisers, each an object of its own that can be the user's."""
 
 from stylegan.losses.adversarial import NonSaturatingLogistic
 from stylegan.losses.path_length import PathLengthPenalty

@@ -1,4 +1,4 @@
-"""Adversarial loss: non-saturating logistic."""
+"""Adversarial loss: the non-saturating logistic one."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -11,12 +11,20 @@ class NonSaturatingLogistic:
     """
 
     def generator(self, fake_logits: Tensor) -> Tensor:
-        """[N,1] logits of fakes → [N], to be minimised by the generator: −log σ(D(G(z)))."""
+        """Minimised by the generator: −log σ(D(G(z))).
+
+        Args:
+            fake_logits: [N,1].
+        Returns: [N].
+        """
         return F.softplus(-fake_logits).flatten()
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-        """[N,1] logits of reals and of fakes → [N], to be minimised by the discriminator.
+        """Minimised by the discriminator: −log σ(D(real)) − log(1 − σ(D(fake))).
 
-        −log σ(D(real)) − log(1 − σ(D(fake))); sample i of both stands in entry i.
+        Args:
+            real_logits: [N,1].
+            fake_logits: [N,1].
+        Returns: [N]; entry i is of sample i of both.
         """
         return (F.softplus(-real_logits) + F.softplus(fake_logits)).flatten()

@@ -60,7 +60,7 @@ class DiscriminatorBlock(ResolutionBlock):
         dtype = self.dtype_of(self.conv0.weight)
         x = None if x is None else x.to(dtype)
         if hasattr(self, "fromrgb"):
-            rgb = self.fromrgb(img.to(self.picture_dtype_of(self.fromrgb.weight))).to(dtype)
+            rgb = self.fromrgb(img.to(self.image_dtype_of(self.fromrgb.weight))).to(dtype)
             x = rgb if x is None else x + rgb
             img = downsample2d(img, self.resample_filter) if self.architecture == "skip" else None
         if self.architecture == "resnet":

@@ -1,4 +1,4 @@
-"""How the blocks of a network compute: half precision, with weights in float32, and activations kept or not."""
+"""Half precision of the blocks of a network, with weights in float32, and activation checkpointing."""
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +11,10 @@ GPU_NUM_HALF_RES = 4
 class ResolutionBlock(nn.Module):
     """All layers of one resolution, which can compute in another precision than its weights have.
 
-    `level`: the block's nominal resolution in px. `compute_dtype`: None = the weights' own. `recompute`: on the way
-    back, compute what is inside the block again instead of keeping it.
+    Args:
+        level: the block's nominal resolution in px.
+    Attributes: `compute_dtype`: None = the weights' own. `recompute`: compute what is inside the block again in the
+        backward pass instead of keeping it.
     """
 
     def __init__(self, level: int):
@@ -22,28 +24,32 @@ class ResolutionBlock(nn.Module):
         self.recompute = False
 
     def run(self, *inputs):
-        """The block's output, of which only inputs and outputs are kept where `recompute` says so."""
+        """The block's output; with `recompute`, only its inputs and outputs are kept."""
         if self.recompute and torch.is_grad_enabled():
-            # A block draws no random numbers, so that there is no state to bring back.
+            # A block draws no random numbers, so there is no state to restore.
             return checkpoint(self, *inputs, use_reentrant=False, preserve_rng_state=False)
         return self(*inputs)
 
     def dtype_of(self, weight: Tensor) -> torch.dtype:
-        """What the layers compute in. Weights of float64, as in exact comparisons, are never lowered."""
+        """What the layers compute in. Weights of float64, as in exact comparisons, keep float64."""
         half = self.compute_dtype
         return weight.dtype if half is None or weight.dtype != torch.float32 else half
 
-    def picture_dtype_of(self, weight: Tensor) -> torch.dtype:
-        """What the layers that read a picture compute in: not bfloat16, whose 8 bits are no more than a picture has."""
+    def image_dtype_of(self, weight: Tensor) -> torch.dtype:
+        """What the layers that read an image compute in: not bfloat16, whose 8 bits are no more than an image has."""
         half = self.dtype_of(weight)
         return weight.dtype if half == torch.bfloat16 else half
 
 
 def compute_in(network: nn.Module, dtype: torch.dtype | None, num_half_res: int | None = None) -> None:
-    """Let the `num_half_res` highest resolutions of `network` compute in `dtype`, the others as their weights; these,
-    too, the discriminator's head, which is no `ResolutionBlock`.
+    """Sets the `num_half_res` highest resolutions of `network` to compute in `dtype`.
 
-    Args: dtype: bfloat16, float16, or None = the weights' own. num_half_res: None = all resolutions.
+    The others compute as their weights, and so does the discriminator's head, which is no `ResolutionBlock`.
+
+    Args:
+        network: generator or discriminator.
+        dtype: bfloat16, float16, or None = the weights' own.
+        num_half_res: None = all resolutions.
     Source: Karras et al. 2020 (ADA), appendix C, has float16 in the four highest.
     """
     blocks = [module for module in network.modules() if isinstance(module, ResolutionBlock)]
@@ -71,17 +77,20 @@ PRECISIONS: dict[str, torch.dtype | None] = {
 def precision_text(network: nn.Module, name: str) -> str:
     """The precision `name`, with the part of `network` that computes in it: "bf16 in the 4 highest resolutions"."""
     blocks = [module for module in network.modules() if isinstance(module, ResolutionBlock)]
-    lowered = {block.level for block in blocks if block.compute_dtype is not None}
-    if name == "fp32" or lowered == {block.level for block in blocks}:
+    half = {block.level for block in blocks if block.compute_dtype is not None}
+    if name == "fp32" or half == {block.level for block in blocks}:
         return name
-    return f"{name} in the {len(lowered)} highest resolutions" if lowered else "fp32"
+    return f"{name} in the {len(half)} highest resolutions" if half else "fp32"
 
 
 def precision_on(device: torch.device, name: str, *, key: str = "precision") -> str:
     """Which of `PRECISIONS` a name means on a device.
 
     `auto`: bf16 where the hardware itself computes in it, otherwise fp16 on NVIDIA GPUs, otherwise fp32.
-    Args: key: what the user calls it, for the message.
+    Args:
+        device: where the network computes.
+        name: auto, fp32, bf16 or fp16.
+        key: the configuration's name of the value, for the message.
     Raises: ValueError for an unknown name, or fp16 where the device has no fast kernels for it.
     """
     if name not in (*PRECISIONS, "auto"):
@@ -112,7 +121,7 @@ def is_unlimited(network: nn.Module) -> bool:
     return getattr(network, "options", {}).get("conv_clamp", 0) is None
 
 
-def lower(
+def set_compute_dtype(
     network: nn.Module,
     device: torch.device,
     name: str = "auto",
@@ -120,11 +129,17 @@ def lower(
     num_half_res: int | None = None,
     key: str = "precision",
 ) -> str:
-    """Let `network` compute on `device` as `precision_on` says; `auto` is fp32 where float16 would run over.
+    """Sets `network` to compute as `precision_on` chooses; `auto` is fp32 where float16 would overflow.
 
-    Args: num_half_res: of the highest resolutions; None = 4 on GPUs, where the lower ones cost nothing and float16
-        has little range, and all on CPUs, where all gain.
-    Returns: the precision's name. Raises: as `precision_on`; ValueError for fp16 without a limit of activations.
+    Args:
+        network: generator or discriminator.
+        device: where it computes.
+        name: auto, fp32, bf16 or fp16.
+        num_half_res: how many of the highest resolutions; None = 4 on GPUs, where the lower ones cost nothing and
+            float16 has little range, and all on CPUs, where all gain.
+        key: the configuration's name of the value, for the message.
+    Returns: the precision's name.
+    Raises: as `precision_on`; ValueError for fp16 without a limit of activations.
     """
     chosen = precision_on(device, name, key=key)
     if chosen == "fp16" and is_unlimited(network):

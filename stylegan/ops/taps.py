@@ -25,7 +25,7 @@ def taps_of(
         wide: hand them out in float32 all the same.
     """
     # An inference tensor does not tell when it is written to, and a graph that is compiled keeps its own constants.
-    if f.is_inference() or torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or f.is_inference():
         return _make(f, axis, flip, gain, like, wide)
     version, taps_by_use = _made.get(f, (None, {}))
     if version != f._version:

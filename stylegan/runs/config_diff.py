@@ -14,6 +14,9 @@ from stylegan.configuration.keys import Command, Resume
 from stylegan.configuration.schema import FROM_THE_DATA, TRAIN
 from stylegan.errors import UserError
 
+# Runs of version 0.1 name the adapter to Lightning, of what is the same training.
+_ADAPTER, _TRAINING = "stylegan.training.StyleGAN2ADA", "stylegan.training.AdversarialTraining"
+
 
 class Change(NamedTuple):
     """A value that differs from before."""
@@ -49,6 +52,8 @@ def changes(before: Mapping[str, Any], config: DictConfig, command: Command = TR
     written = _flat(OmegaConf.to_container(config))
     followers = {key for key, value in written if isinstance(value, str) and "${" in value}
     old = dict(_flat(before))
+    if old.get("module._target_") == _ADAPTER:
+        old["module._target_"] = _TRAINING
     unknown = {key for key in FROM_THE_DATA if now.get(key) is None}
     return [
         Change(key, old[key], now[key])

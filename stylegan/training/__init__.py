@@ -1,6 +1,17 @@
-"""How the networks learn: the LightningModule, its clock, its random draws, and the controllers beside it."""
+"""Training: the networks, losses and controllers of one iteration, and their adapter to Lightning."""
 
 from stylegan.training.ada import AdaController
-from stylegan.training.lit_module import StyleGAN2ADA
+from stylegan.training.lit_module import StyleGAN2ADA, as_lightning
+from stylegan.training.phases import BatchPart, LossTerm, Phase, Reports
+from stylegan.training.step import AdversarialTraining
 
-__all__ = ["AdaController", "StyleGAN2ADA"]
+__all__ = [
+    "AdaController",
+    "AdversarialTraining",
+    "BatchPart",
+    "LossTerm",
+    "Phase",
+    "Reports",
+    "StyleGAN2ADA",
+    "as_lightning",
+]

@@ -1,4 +1,4 @@
-"""Adaptive discriminator augmentation: how strong the augmentation is."""
+"""Adaptive discriminator augmentation (ADA): the controller of the augmentation's probability p."""
 
 import torch
 from torch import Tensor, nn
@@ -16,11 +16,20 @@ class AdaController(nn.Module):
 
     Args:
         mode: "adaptive"; "fixed": p stays at p_init; "none": no augmentation.
-        target: of r_t, −1..1. kimg: p can go from 0 to 1 in so many thousand images.
-        interval_iterations: p moves once in so many. p_init: start, 0..1. p_max: ceiling; None = none.
-    Buffers: p, sign_sum and sign_count (since the last move), sign_mean (r_t at the last move).
-    Raises: ValueError for values out of range. Source: Karras et al. 2020 (ADA), section 3.1.
+        target: of r_t, −1..1.
+        kimg: thousands of images in which p can go from 0 to 1.
+        interval_iterations: iterations from one move of p to the next.
+        p_init: start, 0..1.
+        p_max: ceiling; None = none.
+    Buffers: `p`; `sign_sum` and `sign_count`, since the last move; `sign_mean`, r_t at the last move.
+    Raises: ValueError for values out of range.
+    Source: Karras et al. 2020 (ADA), section 3.1.
     """
+
+    p: Tensor
+    sign_sum: Tensor
+    sign_count: Tensor
+    sign_mean: Tensor
 
     def __init__(
         self,
@@ -34,17 +43,17 @@ class AdaController(nn.Module):
     ):
         super().__init__()
         if mode not in MODES:
-            raise ValueError(f"ada.mode must be one of {', '.join(MODES)}, got {mode!r}")
+            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
         if not -1 <= target <= 1:
-            raise ValueError(f"ada.target is a mean of signs, from -1 to 1; got {target}")
-        if kimg <= 0 or interval_iterations < 1:
-            raise ValueError(
-                f"ada.kimg must be above 0 and ada.interval_iterations at least 1, got {kimg}, {interval_iterations}"
-            )
-        if not 0 <= p_init <= 1 or (p_max is not None and p_max < p_init):
-            raise ValueError(
-                f"ada.p_init must lie from 0 to 1 and not above ada.p_max, got {p_init} and {p_max}"
-            )
+            raise ValueError(f"target must be a mean of signs, from -1 to 1, got {target}")
+        if kimg <= 0:
+            raise ValueError(f"kimg must be above 0, got {kimg}")
+        if interval_iterations < 1:
+            raise ValueError(f"interval_iterations must be at least 1, got {interval_iterations}")
+        if not 0 <= p_init <= 1:
+            raise ValueError(f"p_init must be from 0 to 1, got {p_init}")
+        if p_max is not None and p_max < p_init:
+            raise ValueError(f"p_max must be at least p_init, {p_init}, or null for no ceiling, got {p_max}")
         self.mode, self.target, self.kimg, self.p_max = mode, target, kimg, p_max
         self.interval_iterations, self.p_init = interval_iterations, p_init
         self.register_buffer("p", torch.tensor(float(p_init)))
@@ -55,19 +64,19 @@ class AdaController(nn.Module):
 
     @torch.no_grad()
     def apply_mode(self) -> None:
-        """Where p does not adapt, set it to what the mode says, whatever a checkpoint restored."""
+        """Sets a p that does not adapt to the value of its mode, whatever a checkpoint restored."""
         if self.mode != "adaptive":
             self.p.fill_(0.0 if self.mode == "none" else self.p_init)
 
     @torch.no_grad()
     def update(self, signs: Tensor) -> None:
-        """Take in the signs, any shape, of one pass over real images."""
+        """Adds the signs, any shape, of one pass over real images."""
         self.sign_sum += signs.sum().to(self.sign_sum)
         self.sign_count += signs.numel()
 
     @torch.no_grad()
     def adjust(self, batch_size: int) -> None:
-        """Move p by one step, from all that was reported since the last move, on all processes.
+        """Moves p by one step, from all that was reported since the last move, on all processes.
 
         The step is batch_size·interval/(1000·kimg). Where nothing was reported the previous mean counts.
         """
@@ -82,7 +91,7 @@ class AdaController(nn.Module):
             self.p.add_(torch.sign(mean - self.target) * step).clamp_(min=0, max=self.p_max)
 
     def hand_over(self, pipe: nn.Module | None) -> None:
-        """Give p as it is now to the augmentation; None = there is none.
+        """Gives p as it is now to the augmentation; None = there is none.
 
         Called where p may have moved, not at each iteration: random numbers are made on the host, and to see there
         a p that was written on a GPU is to wait for it.

@@ -1,4 +1,6 @@
-"""Where a training is: images seen is the only clock, and how often it went back; and the questions put to them."""
+"""Image clock: the images seen so far, the cadences that follow from them, and how often the run went back."""
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,9 +12,12 @@ def images_of_kimg(kimg: float) -> int:
 
 
 def is_due(every_kimg: float, *, before_images: int, after_images: int) -> bool:
-    """Whether an iteration that moved the clock from `before_images` to `after_images` reached or passed a
-    multiple of `every_kimg`. Cadences below one image count as one image.
+    """Whether an iteration reached or passed a multiple of `every_kimg`.
 
+    Args:
+        every_kimg: cadence, above 0; below one image it counts as one image.
+        before_images: images seen before the iteration.
+        after_images: images seen after it.
     Raises: ValueError unless `every_kimg` is positive.
     """
     if every_kimg <= 0:
@@ -22,16 +27,20 @@ def is_due(every_kimg: float, *, before_images: int, after_images: int) -> bool:
 
 
 class ImageClock(nn.Module):
-    """The clock of a module that trains by whole batches: a buffer `images_seen` (int64) and what follows from it.
+    """The only clock of a training by whole batches.
 
-    A base class, so that the buffer lies at the top of the checkpoint.
+    Args:
+        batch_size: images an iteration, of all processes.
+        total_kimg: thousands of images after which training ends.
+    Buffers: `images_seen`, `rollbacks` (int64).
+    Raises: ValueError for a batch or a total that is not positive.
     """
 
     images_seen: Tensor
     rollbacks: Tensor
 
-    def set_clock(self, *, batch_size: int, total_kimg: float) -> None:
-        """Start at 0. Raises: ValueError for a total or a batch that is not positive."""
+    def __init__(self, *, batch_size: int, total_kimg: float):
+        super().__init__()
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         if not 0 < total_kimg < float("inf"):
@@ -40,7 +49,7 @@ class ImageClock(nn.Module):
         self.register_buffer("images_seen", torch.zeros([], dtype=torch.int64))
         # How often the run went back to an older checkpoint: part of the key of every draw from then on.
         self.register_buffer("rollbacks", torch.zeros([], dtype=torch.int64))
-        self._rollbacks_to_be: int | None = None
+        self._next_rollbacks: int | None = None
         # Older checkpoints do not count them.
         self.register_load_state_dict_pre_hook(
             lambda module, state, prefix, *_: state.setdefault(f"{prefix}rollbacks", module.rollbacks)
@@ -54,17 +63,6 @@ class ImageClock(nn.Module):
         if self._images is None:
             self._images = int(self.images_seen)
         return self._images
-
-    def went_back(self, times: int) -> None:
-        """From the next start of training on, whatever a checkpoint restores, `rollbacks` is `times`."""
-        self._rollbacks_to_be = times
-
-    def settle_rollbacks(self) -> int:
-        """How often the run went back; to be called when all is restored."""
-        if self._rollbacks_to_be is not None:
-            self.rollbacks.fill_(self._rollbacks_to_be)
-            self._rollbacks_to_be = None
-        return int(self.rollbacks)
 
     @property
     def kimg(self) -> float:
@@ -87,6 +85,40 @@ class ImageClock(nn.Module):
         return self.is_last or is_due(every_kimg, before_images=before, after_images=self.images)
 
     def advance(self) -> None:
-        """One iteration is done."""
+        """Counts one more iteration."""
         self._images = self.images + self.batch_size
         self.images_seen += self.batch_size
+
+    def went_back(self, times: int) -> None:
+        """Sets `rollbacks` at the next start of training, whatever a checkpoint restores."""
+        self._next_rollbacks = times
+
+    def settle_rollbacks(self) -> int:
+        """How often the run went back; to be called once everything is restored."""
+        if self._next_rollbacks is not None:
+            self.rollbacks.fill_(self._next_rollbacks)
+            self._next_rollbacks = None
+        return int(self.rollbacks)
+
+
+_CHILD = "clock."
+
+
+def keep_clock_at_top(module: nn.Module) -> None:
+    """Lets the state of `module` hold the buffers of its child `clock` without a prefix, as checkpoints have them."""
+    module.register_state_dict_post_hook(_lift)
+    module.register_load_state_dict_pre_hook(_lower)
+
+
+def _lift(module: nn.Module, state: dict[str, Any], prefix: str, _: dict[str, Any]) -> None:
+    inside = prefix + _CHILD
+    for name in list(state):
+        # Each of them, so that their order stays.
+        value = state.pop(name)
+        state[prefix + name.removeprefix(inside) if name.startswith(inside) else name] = value
+
+
+def _lower(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    for name in ("images_seen", "rollbacks"):
+        if prefix + name in state:
+            state[f"{prefix}{_CHILD}{name}"] = state.pop(prefix + name)

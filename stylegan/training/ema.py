@@ -1,4 +1,4 @@
-"""The average generator, which is sampled, scored and shipped, and the average w in it."""
+"""EMA generator, which is sampled, scored and shipped, and the mean w of the mapping network."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,13 +7,20 @@ import torch
 from torch import Tensor, nn
 
 from stylegan.distributed.collectives import sum_over_ranks
+from stylegan.networks.mapping import MappingNetwork
 
 
 def ema_decay(*, batch_size: int, half_life_kimg: float, ramp_up: float | None, images_seen: int) -> float:
-    """Factor on the old average: 0.5^(batch / half-life in images).
+    """Decay of an exponential moving average: 0.5^(batch / half-life in images).
 
-    ramp_up: the half-life is at most this share of the images seen before the iteration, so that the random start
-    is soon forgotten; None = none. Source: Karras et al. 2018, section 4.2; ramp-up, Karras et al. 2020 (ADA).
+    Args:
+        batch_size: images of the iteration.
+        half_life_kimg: thousands of images after which a weight counts half.
+        ramp_up: the half-life is at most this share of the images seen, so that the random start is soon forgotten;
+            None = no ramp-up.
+        images_seen: before the iteration.
+    Returns: the factor on the old average.
+    Source: Karras et al. 2018, section 4.2; ramp-up, Karras et al. 2020 (ADA).
     """
     half_life_images = half_life_kimg * 1000
     if ramp_up is not None:
@@ -30,10 +37,15 @@ def update_average(average: nn.Module, source: nn.Module, decay: float) -> None:
 
 
 @contextmanager
-def tracking_w_avg(mapping: nn.Module, samples: int) -> Iterator[Callable[[Tensor], Tensor]]:
-    """Inside, hand each part's ws [n,L,W] to the yielded function, which gives them back.
+def tracking_w_avg(mapping: MappingNetwork, samples: int) -> Iterator[Callable[[Tensor], Tensor]]:
+    """Moving average of w over a batch that is split.
 
-    At the end `mapping.w_avg` moves once, to the mean over all `samples` of the parts, on all processes.
+    Inside, each part's ws [n,L,W] go to the yielded function, which gives them back. At the end `mapping.w_avg` moves
+    once towards their mean, on all processes.
+
+    Args:
+        mapping: whose `w_avg` moves.
+        samples: of all parts, on all processes.
     """
     sums: list[Tensor] = []
 
@@ -44,5 +56,5 @@ def tracking_w_avg(mapping: nn.Module, samples: int) -> Iterator[Callable[[Tenso
 
     yield track
     # A process that had no part adds nothing.
-    total = torch.stack(sums).sum(dim=0) if sums else mapping.fc0.weight.new_zeros(mapping.w_dim)
+    total = torch.stack(sums).sum(dim=0) if sums else next(mapping.parameters()).new_zeros(mapping.w_dim)
     mapping.track(sum_over_ranks(total) / samples)

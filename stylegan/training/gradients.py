@@ -1,7 +1,8 @@
-"""Gradients of one network as one flat vector, the step they make, and Adam under lazy regularisation."""
+"""Gradients of one network as one flat vector, Adam under lazy regularisation, and the step that they make."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,11 +26,12 @@ class FlatGradients:
         self.zero()
 
     def zero(self) -> None:
+        """Sets all gradients to 0, and attaches them to their parameters."""
         self.vector.zero_()
         offset = 0
         for parameter in self.parameters:
             view = self.vector[offset : offset + parameter.numel()].view_as(parameter)
-            # Attached anew each time: anyone may have set the gradients to None.
+            # Attached again each time: anyone may have set the gradients to None.
             parameter.grad = view
             offset += parameter.numel()
 
@@ -43,45 +45,16 @@ class FlatGradients:
         return bad
 
 
-class LearningSteps:
-    """Steps of several players, of which one alone learns at a time.
-
-    Args: players: what learns is decided here; a parameter that is frozen already stays so.
-    """
-
-    def __init__(self, players: Sequence[nn.Module]):
-        self.learning = {player: [p for p in player.parameters() if p.requires_grad] for player in players}
-        self._gradients: dict[nn.Module, FlatGradients] = {}
-
-    def attach(self) -> None:
-        """To be called once the parameters are on their device."""
-        self._gradients = {player: FlatGradients(learning) for player, learning in self.learning.items()}
-
-    @contextmanager
-    def step(
-        self, player: nn.Module, optimizer: torch.optim.Optimizer, report: Callable[[Tensor], None]
-    ) -> Iterator[None]:
-        """Collects gradients of `player` alone inside; at the end sums them over all processes, and steps.
-
-        Args: report: gets the number of gradients that were not finite, a 0-d tensor.
-        """
-        for other, parameters in self.learning.items():
-            for parameter in parameters:
-                parameter.requires_grad_(other is player)
-        gradients = self._gradients[player]
-        gradients.zero()
-        yield
-        sum_over_ranks(gradients.vector)
-        report(gradients.repair())
-        optimizer.step()
-
-
 def corrected_adam(
     *, lr: float, betas: Sequence[float], interval_iterations: int | None
 ) -> tuple[float, tuple[float, float]]:
     """Learning rate and betas for an Adam that takes interval + 1 steps in `interval` iterations.
 
-    With c = interval / (interval + 1): lr·c and beta^c. None = no lazy regulariser, nothing is changed.
+    Args:
+        lr: for one step an iteration.
+        betas: likewise.
+        interval_iterations: of the lazy regulariser; None = there is none, nothing is changed.
+    Returns: with c = interval / (interval + 1): lr·c and beta^c.
     Source: Karras et al. 2020 (StyleGAN2), appendix B.
     """
     if interval_iterations is None:
@@ -90,14 +63,71 @@ def corrected_adam(
     return lr * c, (float(betas[0]) ** c, float(betas[1]) ** c)
 
 
-def lazy_adam(
-    parameters: Iterable[nn.Parameter],
-    *,
-    lr: float,
-    betas: Sequence[float],
-    eps: float,
-    interval_iterations: int | None,
-) -> torch.optim.Adam:
-    """Adam with the correction above, all parameters in one kernel."""
-    lr, betas = corrected_adam(lr=lr, betas=betas, interval_iterations=interval_iterations)
-    return torch.optim.Adam(parameters, lr=lr, betas=betas, eps=eps, fused=True)
+class AdamSettings(NamedTuple):
+    """Of one network's Adam, the correction for lazy regularisation included."""
+
+    lr: float
+    betas: tuple[float, float]
+    eps: float
+
+    @classmethod
+    def lazy(
+        cls, *, lr: float, betas: Sequence[float], eps: float, interval_iterations: int | None
+    ) -> "AdamSettings":
+        """As in `corrected_adam`."""
+        lr, corrected = corrected_adam(lr=lr, betas=betas, interval_iterations=interval_iterations)
+        return cls(lr, corrected, eps)
+
+
+class LearningSteps:
+    """Steps of several networks, of which one alone learns at a time.
+
+    Args:
+        parameters: of each network, by its name. What learns is decided here: a parameter that is frozen already
+            stays so.
+        adam: of each network, by its name.
+    Attributes: `learning`: the parameters that learn, by network. `optimizers`: by network; empty until made.
+    """
+
+    def __init__(self, parameters: Mapping[str, Iterable[nn.Parameter]], adam: Mapping[str, AdamSettings]):
+        self.learning = {name: [p for p in own if p.requires_grad] for name, own in parameters.items()}
+        self.adam = adam
+        self.optimizers: Mapping[str, torch.optim.Optimizer] = {}
+        self._gradients: dict[str, FlatGradients] = {}
+
+    def make_optimizers(self) -> list[torch.optim.Optimizer]:
+        """An Adam without moments for each network, all parameters in one kernel."""
+        self.optimizers = {
+            name: torch.optim.Adam(self.learning[name], **adam._asdict(), fused=True)
+            for name, adam in self.adam.items()
+        }
+        return list(self.optimizers.values())
+
+    def attach(self) -> None:
+        """Gets ready; to be called once parameters and optimisers are on their device and restored.
+
+        The settings win over those that a checkpoint restored.
+        """
+        if not self.optimizers:
+            self.make_optimizers()
+        for name, adam in self.adam.items():
+            self.optimizers[name].param_groups[0].update(adam._asdict())
+        self._gradients = {name: FlatGradients(learning) for name, learning in self.learning.items()}
+
+    @contextmanager
+    def step(self, name: str, report: Callable[[Tensor], None]) -> Iterator[None]:
+        """Collects gradients of one network alone inside; at the end sums them over all processes, and steps.
+
+        Args:
+            name: the network that learns.
+            report: gets the number of gradients that were not finite, a 0-d tensor.
+        """
+        for other, parameters in self.learning.items():
+            for parameter in parameters:
+                parameter.requires_grad_(other == name)
+        gradients = self._gradients[name]
+        gradients.zero()
+        yield
+        sum_over_ranks(gradients.vector)
+        report(gradients.repair())
+        self.optimizers[name].step()

@@ -1,29 +1,38 @@
-"""A look at the memory that an iteration needs. It fills the process that does it: let that one end afterwards."""
+"""Memory probe: the peak of one iteration. It fills the process that runs it: let that one end afterwards."""
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from stylegan.distributed.batch_split import Deal
+from stylegan.images import to_float
 from stylegan.machine.memory import ran_out
-from stylegan.training.alone import Alone
 from stylegan.training.lit_module import StyleGAN2ADA
+from stylegan.training.step import AdversarialTraining
+
+# With more parts a probe takes longer, and as much memory. A single one is another matter: path length keeps its graph.
+_PARTS = 2
 
 
-def trial(module: StyleGAN2ADA, trainer: Any, processes: int) -> dict[str, Any]:
-    """Runs each phase once, on random pictures, and tells the peak.
+def probe_memory(part: nn.Module, trainer: pl.Trainer, processes: int) -> dict[str, Any]:
+    """Runs each phase once, on random images, and measures the peak.
 
     Args:
-        module: with the batch and the micro-batch of the run. trainer: for one device; its device and precision count.
-        processes: of the run; the batch is shared among them.
-    Returns: `peak_bytes`: of the process, or on a GPU of what torch has allocated there; None = there was no more to
-        be had. `device_bytes`: [all that the GPU has, what of it is free for this process]; None on a CPU.
-    Raises: ValueError for a device that does not tell its peak.
+        part: the training, with the batch and the micro-batch of the run.
+        trainer: for one device; its device and precision count.
+        processes: of the run; the batch is split among them.
+    Returns: `peak_bytes`: of the process, or on a GPU of what torch has allocated there; None = memory ran out.
+        `device_bytes`: [all that the GPU has, what of it is free for this process]; None on a CPU.
+    Raises: ValueError for a training of another kind, or a device that does not report its peak.
     """
+    training = part.adversarial_training if isinstance(part, StyleGAN2ADA) else part
+    if not isinstance(training, AdversarialTraining):
+        raise ValueError(
+            f"micro_batch=auto measures phases of AdversarialTraining, and {type(part).__name__} has none; set a number"
+        )
     device = trainer.strategy.root_device
     if device.type not in ("cpu", "cuda"):
         raise ValueError(
@@ -36,7 +45,8 @@ def trial(module: StyleGAN2ADA, trainer: Any, processes: int) -> dict[str, Any]:
         device_bytes = [total, free]
     try:
         with trainer.precision_plugin.train_step_context():
-            _one_iteration(trainer.precision_plugin.convert_module(module).to(device), processes)
+            trainer.precision_plugin.convert_module(training).to(device)
+            _one_iteration(training, processes)
         peak = torch.cuda.max_memory_allocated(device) if device_bytes else _peak_of_process()
     except (RuntimeError, MemoryError) as error:
         if not ran_out(error):
@@ -45,49 +55,36 @@ def trial(module: StyleGAN2ADA, trainer: Any, processes: int) -> dict[str, Any]:
     return {"peak_bytes": peak, "device_bytes": device_bytes}
 
 
-def _one_iteration(module: StyleGAN2ADA, processes: int) -> None:
+def _one_iteration(training: AdversarialTraining, processes: int) -> None:
     """All phases, under what they meet in the middle of a run at the worst."""
-    weight = module.generator.mapping.fc0.weight
-    alone = Alone(module, data=_Unlabelled(module.generator.c_dim))
+    generator, discriminator = training.generator, training.discriminator
+    training.start(_Unlabelled(generator.c_dim))
     # Adam makes its moments at its first step: with gradients of 0, which change no weight.
-    for optimizer in alone.optimizers:
+    for optimizer in training.gradients.optimizers.values():
         optimizer.step()
-    if module.augment is not None:
-        module.augment.p = 1.0
-    share = module.batch_size // processes
-    parts = _work_on_few_parts(module, processes)
-    size = (share, module.generator.channels, *module.generator.size)
-    # Of the whole share, for they are there all the time.
-    read = torch.randint(0, 256, size, dtype=torch.uint8, device=weight.device)
-    images = read.to(weight.dtype) / 127.5 - 1
-    labels = weight.new_zeros(share, module.discriminator.c_dim) if module.discriminator.c_dim else None
-    taken = parts * module.micro_batch
-    for phase in alone.phases:
-        alone.run(phase, 0, images[:taken], None if labels is None else labels[:taken])
-    module.update_ema()
-
-
-def _work_on_few_parts(module: StyleGAN2ADA, processes: int) -> int:
-    """Lets the module work on two parts at the most; with more of them it takes longer, and as much memory.
-
-    A single part is another matter: path length keeps its graph.
-    Returns: how many of a whole batch it works on.
-    """
-    deal_of_run = module._deal
-
-    def few(samples: int) -> Deal:
-        deal = deal_of_run(samples)
-        mine = len(range(0, deal.count, processes))
-        # So many processes that one or two parts are left to the first.
-        return replace(deal, world=deal.count if mine == 1 else (deal.count + 1) // 2)
-
-    module._deal = few
-    deal = few(module.batch_size)
-    return len(range(0, deal.count, deal.world))
+    if training.augment is not None:
+        training.augment.p = 1.0
+    own = training.batch_size // processes
+    size = (own, generator.channels, *generator.size)
+    # Of this process's whole batch, for they are there all the time.
+    read = torch.randint(0, 256, size, dtype=torch.uint8, device=training.device)
+    images = to_float(read).to(training.networks.weight.dtype)
+    labels = images.new_zeros(own, int(discriminator.c_dim)) if discriminator.c_dim else None
+    split = training.batch_split(training.batch_size).first_parts(_PARTS, world=processes)
+    taken = len(split.own(range(split.count))) * (training.batch_size // split.count)
+    for phase in training.phases:
+        if phase.is_on:
+            training.run_phase(
+                phase.name,
+                images[:taken],
+                None if labels is None else labels[:taken],
+                narrowed=lambda whole: whole.first_parts(_PARTS, world=processes),
+            )
+    training.update_ema()
 
 
 class _Unlabelled:
-    """Stands in for the data: a single item of no class."""
+    """Labels of no data: a single item of no class."""
 
     num_items = 1
 

@@ -80,7 +80,7 @@ class RunningStats:
         by_device: dict[torch.device, list[str]] = {}
         for name, tensor in sums.items():
             by_device.setdefault(tensor.device, []).append(name)
-        read = {}
+        read: dict[str, list[float]] = {}
         for names in by_device.values():
             read.update(zip(names, torch.stack([sums[name] for name in names]).tolist(), strict=True))
         return {name: read[name] for name in sums}

@@ -139,6 +139,7 @@ def test_words_after_a_setting_reach_the_training():
         ),
         CPU,
     ).module
-    assert (module.batch_size, module.micro_batch) == (8, 4) and module._tf32
-    assert module.activation_checkpointing and not module.wants_compiled
+    assert (module.batch_size, module.micro_batch) == (8, 4) and module.precision.tf32
+    networks = module.networks
+    assert networks.activation_checkpointing and not networks.wants_compiled
     assert setting.words[-2:] == ["compile=false", "activation_checkpointing=true"]

@@ -9,7 +9,7 @@ from callbacks import RunControl
 from datamodules import FlowersData
 from stylegan.losses import PathLengthPenalty, R1Penalty
 from stylegan.networks import Discriminator, Generator
-from stylegan.training import AdaController, StyleGAN2ADA
+from stylegan.training import AdaController, AdversarialTraining, StyleGAN2ADA
 
 P = 0.25  # of the augmentation, which stays there
 
@@ -29,7 +29,7 @@ def tiny_module(
     with torch.random.fork_rng():
         torch.manual_seed(1)
         discriminator = Discriminator(resolution=8, c_dim=c_dim, channel_base=64, channel_max=8)
-    return kind(
+    training = AdversarialTraining(
         generator=tiny_generator(c_dim),
         discriminator=discriminator,
         ada=AdaController(mode="fixed", p_init=P),
@@ -41,13 +41,14 @@ def tiny_module(
         ema_half_life_kimg=0.01,
         ema_ramp_up=None,
     )
+    return kind(training)
 
 
 class Idle(StyleGAN2ADA):
     """Counts images and learns nothing, in a hundredth of the time: for tests of when something happens."""
 
     def training_step(self, batch, batch_idx) -> None:
-        self.advance()
+        self.adversarial_training.clock.advance()
         if self.is_last:
             self.trainer.should_stop = True
 
@@ -59,7 +60,7 @@ def idle_module(*, total_images: int, batch_size: int = 4) -> StyleGAN2ADA:
 def iterate(module: StyleGAN2ADA, times: int = 1) -> None:
     """Moves the clock by whole iterations that train nothing, where a test only waits for time to pass."""
     for _ in range(times):
-        module.advance()
+        module.adversarial_training.clock.advance()
 
 
 def tiny_data(*, c_dim: int = 0, num_items: int = 40) -> FlowersData:

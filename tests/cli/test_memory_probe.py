@@ -149,19 +149,19 @@ def test_auto_needs_a_share_that_comes_out_even(capsys):
 ENDS = """
     import os, resource, signal
     from pathlib import Path
-    from stylegan.training import StyleGAN2ADA
+    from stylegan.training import AdversarialTraining
 
-    class Killed(StyleGAN2ADA):
+    class Killed(AdversarialTraining):
         def __init__(self, **options):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    class Refused(StyleGAN2ADA):
+    class Refused(AdversarialTraining):
         def __init__(self, **options):
             super().__init__(**options)
             held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
             resource.setrlimit(resource.RLIMIT_AS, (held + 2**25, held + 2**25))
 
-    class Wrong(StyleGAN2ADA):
+    class Wrong(AdversarialTraining):
         def __init__(self, **options):
             raise ValueError("seed must be odd")
 """

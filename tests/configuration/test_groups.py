@@ -86,4 +86,4 @@ def test_a_preset_builds_the_module(preset):
     assert module.batch_size == config.batch_size
     assert module.generator.z_dim == config.generator.z_dim
     assert (0 if module.path_length is None else module.path_length.weight) == config.loss.pl_weight
-    assert type(module.betas) is list
+    assert module.gradients.adam["generator"].betas[0] == config.optim.betas[0]

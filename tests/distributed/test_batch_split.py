@@ -1,11 +1,13 @@
-"""Fakes and reals judged at once get the logits that they get alone."""
+"""Parts and processes of a batch, and two batches joined."""
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from stylegan.distributed.batch_split import join, separate
-from stylegan.networks import Discriminator
-from tests.training.standalone import module
+from stylegan.distributed import collectives as ranks
+from stylegan.distributed.batch_split import BatchSplit, join, separate
+from tests.together import together
 
 
 @pytest.mark.parametrize("n, group", [(8, 4), (8, 1), (12, 3), (4, 4)])
@@ -21,44 +23,48 @@ def test_separate_undoes_join_and_groups_stay_apart(n, group):
         assert torch.equal(members, own[g % (count // 2) :: count // 2])
 
 
-@pytest.mark.parametrize("c_dim", [0, 3])
-@pytest.mark.parametrize("group", [1, 4])
-def test_logits_are_those_of_two_passes(c_dim, group):
-    trained = module(batch_size=8, c_dim=c_dim, dtype=torch.float64)
-    trained.discriminator.b4.mbstd_group = group
-    torch.manual_seed(1)
-    size = trained.discriminator.size
-    fakes, reals = (torch.randn(8, 3, *size, dtype=torch.float64) for _ in range(2))
-    labels = torch.eye(3, dtype=torch.float64)[torch.arange(8) % 3] if c_dim else None
-    draws = [trained.augment.draw(8, (3, *size), torch.Generator().manual_seed(i)) for i in range(2)]
-    trained.augment.p = 0.5
-    pairs = [(fakes, labels, draws[0]), (reals, labels, draws[1])]
-    for joint, own in zip(trained.judge_both(*pairs), (trained.judge(*p) for p in pairs), strict=True):
-        torch.testing.assert_close(joint, own, rtol=0, atol=1e-10)
+@pytest.mark.parametrize("world", [1, 2, 3])
+@pytest.mark.parametrize(("samples", "count"), [(12, 6), (5, 5), (2, 2), (7, 3), (1, 1)])
+def test_a_split_gives_each_sample_to_one_part(samples, count, world):
+    numbers = torch.arange(samples)
+    found = torch.cat(
+        [
+            torch.cat(BatchSplit(samples, count, r, world).split(numbers) or [numbers[:0]])
+            for r in range(world)
+        ]
+    )
+    assert found.sort().values.tolist() == numbers.tolist()
+    for r in range(world):
+        split = BatchSplit(samples, count, r, world)
+        whole = [numbers[k::count].tolist() for k in range(count)]
+        assert [part.tolist() for part in split.split(numbers)] == list(split.own(whole))
 
 
-def test_what_would_be_compared_with_each_other_is_judged_apart(monkeypatch):
-    trained = module(batch_size=8)
-    calls = []
-    monkeypatch.setattr(trained, "judge", lambda images, *_: calls.append(len(images)) or images)
-    x = torch.zeros(6, 3, 8, 8)
-    for size, n in ((None, 6), (4, 6)):
-        monkeypatch.setattr(type(trained.discriminator), "group_size", size)
-        trained.judge_both((x[:n], None, None), (x[:n], None, None))
-    assert calls == [6] * 4
+def gathered():
+    split = BatchSplit(7, 3, ranks.rank(), ranks.world())
+    values = torch.arange(7.0) ** 2
+    return split.gather(split.split(values), like=torch.zeros(1))
 
 
-def test_the_group_size_of_a_discriminator():
-    shared = dict(resolution=8, channel_base=64, channel_max=8)
-    assert Discriminator(**shared).group_size == 4
-    assert Discriminator(**shared, mbstd_channels=0).group_size == 1
-    assert Discriminator(**shared, mbstd_group=None).group_size is None
+def test_what_the_processes_compute_is_gathered_in_the_order_of_samples(tmp_path):
+    for whole in together(2, gathered, tmp_path):
+        assert whole.tolist() == [0, 1, 4, 9, 16, 25, 36]
 
 
-def test_a_discriminator_without_labels_judges_fakes_that_have_some():
-    trained = module(batch_size=8, dtype=torch.float64)
-    x = torch.randn(8, 3, *trained.discriminator.size, dtype=torch.float64)
-    labelled = (x, torch.eye(8, dtype=torch.float64), None)
-    fakes, reals = trained.judge_both(labelled, (x, None, None))
-    torch.testing.assert_close(fakes, trained.judge(*labelled), rtol=0, atol=1e-10)
-    torch.testing.assert_close(reals, fakes, rtol=0, atol=1e-10)
+@given(
+    micro_batch=st.integers(1, 8),
+    rounds=st.integers(1, 6),
+    processes=st.integers(1, 5),
+    shrink=st.integers(1, 3),
+)
+def test_first_parts_are_as_large_as_those_of_the_run(micro_batch, rounds, processes, shrink):
+    """Oracle: the split of process 0 of as many."""
+    batch_size = micro_batch * rounds * processes
+    for samples in {batch_size, max(1, batch_size // shrink)}:
+        count = min(batch_size // micro_batch, samples)
+        values = torch.zeros(samples)
+        run = [len(part) for part in BatchSplit(samples, count, 0, processes).split(values)]
+        few = BatchSplit(samples, count).first_parts(2, world=processes)
+        probed = [len(part) for part in few.split(values)]
+        assert len(probed) == min(len(run), 2) and probed[0] == run[0]
+        assert few.gather(few.split(values + 1), like=values).sum() == sum(probed)

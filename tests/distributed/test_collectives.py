@@ -7,12 +7,10 @@ import torch
 
 from callbacks.control import MAINTENANCE, maintenance
 from stylegan.distributed import collectives as ranks
-from stylegan.distributed.batch_split import Deal
 from stylegan.distributed.processes import LOOPBACK, Process
 from stylegan.training.stats import RunningStats, Stat
 from tests.together import listening_at, together
-from tests.training.standalone import batch, module
-from tests.training.test_splits import PHASES, gradients
+from tests.training.trainings import PHASES, batch, first_gradients, training
 
 N = 16
 
@@ -30,13 +28,13 @@ def test_the_place_to_meet_can_be_open_to_this_machine_alone():
 
 def trained(c_dim, micro_batch, iterations, shrink=2):
     """float64, all four phases, style mixing, random noise, bgc at p 0.5."""
-    one = module(batch_size=N, micro_batch=micro_batch, c_dim=c_dim, dtype=torch.float64)
+    one = training(batch_size=N, micro_batch=micro_batch, c_dim=c_dim, dtype=torch.float64)
     one.path_length.batch_shrink = shrink
     start = {name: value.clone() for name, value in one.state_dict().items()}
     for i in range(iterations):
         images, labels = batch(N, i, c_dim)
-        mine = slice(ranks.rank(), None, ranks.world())
-        one.training_step((images[mine], labels[mine]), i)
+        own = slice(ranks.rank(), None, ranks.world())
+        one.step(images[own], labels[own])
     moved = max(
         float((value - start[name]).abs().max())
         for name, value in one.state_dict().items()
@@ -46,7 +44,9 @@ def trained(c_dim, micro_batch, iterations, shrink=2):
         "state": dict(one.state_dict()),
         "moved": moved,
         "pending": one.ada.pending(),
-        "adam": [s["exp_avg_sq"].clone() for o in one.optimizers() for s in o.state.values()],
+        "adam": [
+            s["exp_avg_sq"].clone() for o in one.gradients.optimizers.values() for s in o.state.values()
+        ],
         "stats": {
             name: list(map(float, stat))
             for name, stat in one.stats.take().items()
@@ -85,49 +85,26 @@ def test_processes_change_nothing_in_twenty_iterations(tmp_path, c_dim, micro_ba
 
 
 def of_phases():
-    return [gradients(module(batch_size=N, seed=2), phase) for phase in PHASES]
+    return [first_gradients(training(batch_size=N, seed=2), phase) for phase in PHASES]
 
 
 def test_first_gradients_in_float32(tmp_path):
-    """With seed 2, as in test_splits: for others rounding may flip a unit at a kink."""
+    """With seed 2, as in test_step: for others rounding may flip a unit at a kink."""
     for shared in together(2, of_phases, tmp_path):
         for phase, a, b in zip(PHASES, of_phases(), shared, strict=True):
             assert a.abs().max() > 0
             assert (a - b).abs().max() <= 1e-5 * a.abs().max(), phase
 
 
-def dealt_unevenly():
-    module(batch_size=2, micro_batch=2)
+def split_unevenly():
+    training(batch_size=2, micro_batch=2).start()
 
 
-def test_a_batch_that_cannot_be_dealt_is_refused(tmp_path):
-    with pytest.raises(Exception, match="in parts of 2 cannot be dealt to 2 processes; micro_batch can be 1"):
-        together(2, dealt_unevenly, tmp_path)
-
-
-@pytest.mark.parametrize("world", [1, 2, 3])
-@pytest.mark.parametrize(("samples", "count"), [(12, 6), (5, 5), (2, 2), (7, 3), (1, 1)])
-def test_a_deal_gives_each_sample_to_one_part(samples, count, world):
-    numbers = torch.arange(samples)
-    dealt = torch.cat(
-        [torch.cat(Deal(samples, count, r, world).share(numbers) or [numbers[:0]]) for r in range(world)]
-    )
-    assert dealt.sort().values.tolist() == numbers.tolist()
-    for r in range(world):
-        deal = Deal(samples, count, r, world)
-        whole = [numbers[k::count].tolist() for k in range(count)]
-        assert [part.tolist() for part in deal.share(numbers)] == list(deal.mine(whole))
-
-
-def collected():
-    deal = Deal(7, 3, ranks.rank(), ranks.world())
-    values = torch.arange(7.0) ** 2
-    return deal.collect(deal.share(values), like=torch.zeros(1))
-
-
-def test_what_the_processes_compute_is_collected_in_the_order_of_samples(tmp_path):
-    for whole in together(2, collected, tmp_path):
-        assert whole.tolist() == [0, 1, 4, 9, 16, 25, 36]
+def test_a_batch_that_cannot_be_split_is_refused(tmp_path):
+    with pytest.raises(
+        Exception, match="in parts of 2 cannot be split among 2 processes; micro_batch can be 1"
+    ):
+        together(2, split_unevenly, tmp_path)
 
 
 def counted():
@@ -201,7 +178,7 @@ def test_beside_a_gpu_numbers_on_the_cpu_are_exchanged_too(monkeypatch):
 
 
 def maintained():
-    one = module(batch_size=2)
+    one = training(batch_size=2)
     with maintenance(one):
         pass
     return one.stats.take()[MAINTENANCE].num

@@ -5,9 +5,11 @@ import torch
 
 from stylegan.interop.nvidia_names import build_discriminator, build_generator
 from stylegan.losses import PathLengthPenalty, R1Penalty
+from stylegan.training import AdversarialTraining
 from stylegan.training.draws import Draw
 from tests.golden.golden import fixture, params
-from tests.golden.recorded import FrozenModule, RecordedDraws
+from tests.golden.recorded import RecordedDraws
+from tests.training.trainings import NoStep
 
 PHASES = {"Gboth": ("Gmain", "Greg"), "Dboth": ("Dmain", "Dreg")}
 CALLS = {"Gmain": "gen", "Greg": "pl", "Dmain": "gen"}
@@ -47,7 +49,7 @@ def draws(z, pair, case):
 
 def build(z, pair, case):
     p = pair["params"]
-    module = FrozenModule(
+    training = AdversarialTraining(
         generator=build_generator(pair["G_kwargs"], weights(z, pair, "G")),
         discriminator=build_discriminator(pair["D_kwargs"], weights(z, pair, "D")),
         r1=R1Penalty(gamma=p["r1_gamma"]),
@@ -58,42 +60,32 @@ def build(z, pair, case):
         r1_interval_iterations=case["gain"],
         batch_size=p["nb"],
         total_kimg=1,
-    ).prepare(draws(z, pair, case))
-    module.path_length.mean_length.fill_(p["pl_mean0"])
-    return module
-
-
-def run(module, z, pair, phase):
-    reals = z.tensor(f"{pair['id']}/in/real_img")
-    labels = z.tensor(f"{pair['id']}/in/real_c") if pair["D_kwargs"]["c_dim"] else None
-    match phase:
-        case "Gmain":
-            module.generator_main(0)
-        case "Greg":
-            module.generator_regularize(0)
-        case "Dmain":
-            module.discriminator_main(0, reals, labels)
-        case "Dreg":
-            module.discriminator_regularize(0, reals, labels)
+    )
+    training.draws = draws(z, pair, case)
+    training.gradients.optimizers = {"generator": NoStep(), "discriminator": NoStep()}
+    training.path_length.mean_length.fill_(p["pl_mean0"])
+    return training
 
 
 @pytest.mark.parametrize("case", params("loss.npz", cases))
 def test_phase(case):
     z = fixture("loss.npz")
     pair, case = case
-    module = build(z, pair, case)
+    training = build(z, pair, case)
     out = f"{pair['id']}/out/{case['id']}"
     letter = case["phase"][0]
-    player = module.generator if letter == "G" else module.discriminator
+    network = training.generator if letter == "G" else training.discriminator
+    reals = z.tensor(f"{pair['id']}/in/real_img")
+    labels = z.tensor(f"{pair['id']}/in/real_c") if pair["D_kwargs"]["c_dim"] else None
     reported: dict[str, list] = {}
-    module.stats.add = lambda name, values: reported.setdefault(name, []).append(
+    training.stats.add = lambda name, values: reported.setdefault(name, []).append(
         torch.as_tensor(values).detach()
     )
 
-    total = {name: torch.zeros_like(p) for name, p in player.named_parameters()}
+    total = {name: torch.zeros_like(p) for name, p in network.named_parameters()}
     for phase in PHASES.get(case["phase"], (case["phase"],)):
-        run(module, z, pair, phase)
-        for name, parameter in player.named_parameters():
+        training.run_phase(phase, reals, labels)
+        for name, parameter in network.named_parameters():
             total[name] += parameter.grad
 
     assert z.keys(f"{out}/report/"), "a case reports something"
@@ -115,5 +107,5 @@ def test_phase(case):
         full = z.optional(f"{out}/grad/{name}")
         if full is not None:
             assert (gradient - full).norm() <= allowed, name
-    assert (module.path_length.mean_length - z.tensor(f"{out}/pl_mean_after")).abs() <= 1e-6
-    assert (module.generator.mapping.w_avg - z.tensor(f"{out}/w_avg_after")).abs().max() <= 1e-5
+    assert (training.path_length.mean_length - z.tensor(f"{out}/pl_mean_after")).abs() <= 1e-6
+    assert (training.generator.mapping.w_avg - z.tensor(f"{out}/w_avg_after")).abs().max() <= 1e-5

@@ -7,11 +7,11 @@ from torch import nn
 from stylegan.augment import AugmentPipe
 from stylegan.interop.nvidia_names import build_discriminator, build_generator
 from stylegan.losses import PathLengthPenalty, R1Penalty
-from stylegan.training import AdaController
+from stylegan.training import AdaController, AdversarialTraining
 from stylegan.training.draws import Draw
 from stylegan.training.ema import ema_decay
 from tests.golden.golden import fixture, params, relative_error
-from tests.golden.recorded import RecordedDraws, StandaloneModule
+from tests.golden.recorded import RecordedDraws
 
 TOLERANCE = 1e-8
 
@@ -55,7 +55,7 @@ def start(z, run):
         pipe = AugmentPipe(**run["augment"]).double()
         pipe.Hz_geom = z.tensor(f"{run['id']}/in/Hz_geom_f64")
         augment = PercentilePipe(pipe, run["augment_percentile"])
-    module = StandaloneModule(
+    training = AdversarialTraining(
         generator=build_generator(run["G_kwargs"], weights(z, run, "start", "G")),
         discriminator=build_discriminator(run["D_kwargs"], weights(z, run, "start", "D")),
         augment=augment,
@@ -82,7 +82,8 @@ def start(z, run):
         batch_size=run["batch_size"],
         total_kimg=1000,
     )
-    return module.double().prepare(draws(z, run, augment))
+    training.draws = draws(z, run, augment)
+    return training.double()
 
 
 def assert_norms(network, expected, place):
@@ -98,9 +99,9 @@ def assert_norms(network, expected, place):
         )
 
 
-def mean_losses(module, phases):
+def mean_losses(training, phases):
     """Mean before the gain of each phase, from what the phases report."""
-    read = module.stats.take()
+    read = training.stats.take()
     names = {"Gmain": "Loss/G/loss", "Greg": "Loss/G/reg", "Dmain": "Loss/D/loss", "Dreg": "Loss/D/reg"}
     return {phase: read[names[phase]].mean for phase in phases}
 
@@ -108,34 +109,31 @@ def mean_losses(module, phases):
 @pytest.mark.parametrize("case", params("trajectory.npz", lambda z: [(r["id"], r) for r in z.meta["runs"]]))
 def test_trajectory(case):
     z, run = fixture("trajectory.npz"), case
-    module = start(z, run)
+    training = start(z, run)
     for iteration, expected in enumerate(run["after_each_iteration"]):
-        batch = (
-            z.tensor(f"{run['id']}/in/{iteration}/real_img"),
-            z.tensor(f"{run['id']}/in/{iteration}/real_c"),
-        )
+        images, labels = (z.tensor(f"{run['id']}/in/{iteration}/{name}") for name in ("real_img", "real_c"))
         beta = ema_decay(
             batch_size=run["batch_size"],
             half_life_kimg=run["ema_kimg"],
             ramp_up=run["ema_rampup"],
-            images_seen=module.images,
+            images_seen=training.clock.images,
         )
-        module.training_step(batch, iteration)
-        for phase, loss in mean_losses(module, expected["phases"]).items():
+        training.step(images, labels)
+        for phase, loss in mean_losses(training, expected["phases"]).items():
             wanted = z.tensor(f"{run['id']}/out/{iteration}/{phase}/loss_f64").item()
             assert loss == pytest.approx(wanted, rel=TOLERANCE, abs=0), (iteration, phase)
-        assert module.images == expected["images_seen"]
-        assert module.ada.p.item() == pytest.approx(expected["p"], rel=0, abs=TOLERANCE)
+        assert training.clock.images == expected["images_seen"]
+        assert training.ada.p.item() == pytest.approx(expected["p"], rel=0, abs=TOLERANCE)
         if expected["sign_mean"] is not None:
-            assert module.ada.sign_mean.item() == pytest.approx(expected["sign_mean"], rel=0, abs=TOLERANCE)
-        assert module.path_length.mean_length.item() == pytest.approx(
+            assert training.ada.sign_mean.item() == pytest.approx(expected["sign_mean"], rel=0, abs=TOLERANCE)
+        assert training.path_length.mean_length.item() == pytest.approx(
             expected["pl_mean"], rel=TOLERANCE, abs=0
         )
         assert beta == pytest.approx(expected["ema_beta"], rel=0, abs=TOLERANCE)
-        assert_norms(module.generator, expected["G"], (iteration, "G"))
-        assert_norms(module.discriminator, expected["D"], (iteration, "D"))
-        assert_norms(module.generator_ema, expected["G_ema"], (iteration, "G_ema"))
-    networks = {"G": module.generator, "D": module.discriminator, "G_ema": module.generator_ema}
+        assert_norms(training.generator, expected["G"], (iteration, "G"))
+        assert_norms(training.discriminator, expected["D"], (iteration, "D"))
+        assert_norms(training.generator_ema, expected["G_ema"], (iteration, "G_ema"))
+    networks = {"G": training.generator, "D": training.discriminator, "G_ema": training.generator_ema}
     for letter, network in networks.items():
         state = network.state_dict()
         end = weights(z, run, "end", letter)

@@ -53,7 +53,7 @@ def test_a_command_of_the_page_trains_and_its_run_draws(here, command, capfd):
         assert state_of(run)["state_dict"]["images_seen"] == 16
         assert generate([f"network={run}", "seeds=1"]) == 0
     assert str(here / "my_conf") not in sys.path
-    assert not {"my_loss", "my_told_length", "my_critic", "my_data", "my_metric"} & set(sys.modules)
+    assert not {"my_loss", "my_told_length", "my_bcr", "my_critic", "my_data", "my_metric"} & set(sys.modules)
 
 
 def test_the_parts_are_those_of_the_page(here):
@@ -102,11 +102,22 @@ def test_a_path_length_of_ones_own_is_what_trains(here, micro_batch):
     assert 990**2 < float(rows[-1]["Loss/pl_penalty"]) < 1000**2
 
 
+@pytest.mark.parametrize("words", ["", "micro_batch=2"])
+def test_a_further_loss_is_one_more_phase(here, words):
+    assert train(arguments_of(f"--config-dir my_conf experiment=bcr {words}")) == 0
+    with open(here / "runs" / "bcr" / "stats.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert float(rows[-1]["Loss/D/bcr"]) > 0 and float(rows[-1]["Timing/Dbcr"]) > 0
+    assert "further_losses.Dbcr.pipe.p" in state_of(here / "runs" / "bcr")["state_dict"]
+
+
 def test_a_wrong_value_for_a_part_of_ones_own_is_one_line(here, capfd):
     wrong = {
-        "experiment=hinge module.adversarial_loss.margin=0": "module.adversarial_loss.margin must be above 0, got 0",
+        "experiment=hinge module.adversarial_loss.margin=0": "margin must be above 0, got 0",
         "experiment=hinge module.adversarial_loss.margin=wide": "module.adversarial_loss.margin must be a number",
-        "experiment=told_length module.path_length.length=0": "module.path_length.length must be above 0, got 0",
+        "experiment=told_length module.path_length.length=0": "length must be above 0, got 0",
+        "experiment=bcr module.further_phases.bcr.loss.weight=-1": "weight must be at least 0, got -1",
+        "experiment=bcr module.further_phases.bcr.learns=critic": "learns must be generator or discriminator",
         "experiment=critic discriminator.width=wide": "discriminator.width must be a whole number, got 'wide'",
         "experiment=critic discriminator.mbstd_group=2": "there is no key discriminator.mbstd_group",
         "callbacks=with_brightness callbacks.brightness.every_kimg=0": "callbacks.brightness.every_kimg must be a",
@@ -154,3 +165,21 @@ def test_the_python_of_the_training_page_trains(here, monkeypatch):
     )
     run_python(text, here, monkeypatch)
     assert state_of(here / "runs" / "foxes")["state_dict"]["images_seen"] == 4
+
+
+def test_the_python_of_the_plain_torch_page_trains(here, monkeypatch, capsys):
+    Path("foxes").mkdir()
+    for i in range(6):
+        Image.new("RGB", (10, 10), (40 * i, 0, 0)).save(f"foxes/{i}.png")
+    (text,) = (block.text for block in blocks_of("plain_torch.md") if block.language == "python")
+    assert len(text.splitlines()) <= 36
+    text = smaller(
+        text,
+        px=("=64", "=8"),
+        batch=("batch_size=32", "batch_size=4"),
+        kimg=("=1000,", "=0.008,"),
+        every=("due(10)", "due(0.008)"),
+    )
+    run_python(text, here, monkeypatch)
+    assert capsys.readouterr().out.startswith("kimg 0.008: p 0.000, D ")
+    assert generate(["network=foxes.safetensors", "seeds=1"]) == 0

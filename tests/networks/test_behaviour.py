@@ -196,3 +196,10 @@ def test_memory_layout_changes_nothing():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_group_size_of_a_discriminator():
+    shared = dict(resolution=8, channel_base=64, channel_max=8)
+    assert Discriminator(**shared).group_size == 4
+    assert Discriminator(**shared, mbstd_channels=0).group_size == 1
+    assert Discriminator(**shared, mbstd_group=None).group_size is None

@@ -6,7 +6,7 @@ import torch
 from stylegan.networks import Discriminator, Generator, synthesis
 from stylegan.networks import precision as networks_precision
 from stylegan.networks.layers import ToRGBLayer
-from stylegan.networks.precision import ResolutionBlock, compute_in, has_bfloat16, lower
+from stylegan.networks.precision import ResolutionBlock, compute_in, has_bfloat16, set_compute_dtype
 from stylegan.networks.synthesis import SynthesisLayer, prepared
 
 SMALL = dict(resolution=32, channel_base=512, channel_max=32)
@@ -186,13 +186,13 @@ def test_auto_is_float32_where_nothing_keeps_activations_in_the_range_of_float16
     monkeypatch.setattr(networks_precision, "has_bfloat16", lambda device: False)
     gpu = torch.device("cuda")
     limited, unlimited = Generator(**SMALL, conv_clamp=256), Generator(**SMALL, conv_clamp=None)
-    assert lower(limited, gpu) == "fp16"
-    assert lower(unlimited, gpu) == "fp32"
+    assert set_compute_dtype(limited, gpu) == "fp16"
+    assert set_compute_dtype(unlimited, gpu) == "fp32"
     assert set(dtypes(unlimited).values()) == {None}
     with pytest.raises(
         ValueError, match="precision=fp16 needs a limit of activations, and this generator has none"
     ):
-        lower(unlimited, gpu, "fp16")
+        set_compute_dtype(unlimited, gpu, "fp16")
 
 
 def test_the_gpu_that_is_meant_is_asked_for_bfloat16(monkeypatch):

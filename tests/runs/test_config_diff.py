@@ -37,6 +37,15 @@ def test_what_is_harmless_passes(argument):
     assert refuse_changes(stored(), completed(argument), place="run") == []
 
 
+def test_a_run_that_names_the_adapter_of_before_goes_on():
+    before = stored()
+    before["module"]["_target_"] = "stylegan.training.StyleGAN2ADA"
+    assert refuse_changes(before, completed(), place="run") == []
+    with pytest.raises(UserError, match="module._target_=stylegan.training.StyleGAN2ADA2, not"):
+        before["module"]["_target_"] += "2"
+        refuse_changes(before, completed(), place="run")
+
+
 @pytest.mark.parametrize("folder", [None, "scans", "/a folder/of, scans"])
 def test_a_run_whose_cache_was_a_folder_resumes(folder):
     """`data.cache` named the folder that is `data.cache_dir` now."""

@@ -11,7 +11,7 @@ from datamodules.datasets import ImageDataset
 from stylegan.augment import AugmentPipe
 from stylegan.networks import Generator
 from stylegan.training.draws import Draw, KeyedDraws, key
-from tests.training.standalone import BGC
+from tests.training.trainings import BGC, KINDS
 
 LIKE = torch.zeros([])
 
@@ -56,25 +56,25 @@ def test_different_parts_give_different_keys(a, b):
 
 @pytest.mark.parametrize("phase", ["Gmain", "Greg", "Dmain", "Dreg"])
 def test_a_draw_depends_neither_on_history_nor_on_the_global_state(phase):
-    fresh = flat(draws().phase(phase, 5, 4, LIKE))
+    fresh = flat(draws().draw(phase, 5, 4, LIKE, KINDS[phase]))
     used = draws()
     torch.manual_seed(99)
     for i in range(3):
-        used.phase("Gmain", i, 4, LIKE)
-        used.phase(phase, i, 4, LIKE)
+        used.draw("Gmain", i, 4, LIKE, KINDS["Gmain"])
+        used.draw(phase, i, 4, LIKE, KINDS[phase])
     state = torch.random.get_rng_state()
-    again = flat(used.phase(phase, 5, 4, LIKE))
+    again = flat(used.draw(phase, 5, 4, LIKE, KINDS[phase]))
     assert fresh.keys() == again.keys() != set()
     assert all(torch.equal(fresh[name], again[name]) for name in fresh)
     assert torch.equal(state, torch.random.get_rng_state())
 
 
 def test_seed_phase_and_iteration_each_change_every_number():
-    base = flat(draws().phase("Dmain", 0, 4, LIKE))
+    base = flat(draws().draw("Dmain", 0, 4, LIKE, KINDS["Dmain"]))
     for other in (
-        draws(seed=1).phase("Dmain", 0, 4, LIKE),
-        draws().phase("Gmain", 0, 4, LIKE),
-        draws().phase("Dmain", 1, 4, LIKE),
+        draws(seed=1).draw("Dmain", 0, 4, LIKE, KINDS["Dmain"]),
+        draws().draw("Gmain", 0, 4, LIKE, KINDS["Gmain"]),
+        draws().draw("Dmain", 1, 4, LIKE, KINDS["Dmain"]),
     ):
         common = [name for name, value in flat(other).items() if name in base and value.numel()]
         assert len(common) >= 4
@@ -82,7 +82,7 @@ def test_seed_phase_and_iteration_each_change_every_number():
 
 
 def test_no_two_purposes_share_their_numbers():
-    draw = flat(draws().phase("Dmain", 0, 64, LIKE))
+    draw = flat(draws().draw("Dmain", 0, 64, LIKE, KINDS["Dmain"]))
     seen = set()
     for name, value in draw.items():
         first = round(value.flatten()[0].item(), 9)
@@ -92,8 +92,8 @@ def test_no_two_purposes_share_their_numbers():
 
 def test_toggling_style_mixing_changes_nothing_else():
     with_mixing, without = (
-        draws(mixing=1.0).phase("Gmain", 2, 4, LIKE),
-        draws(mixing=0.0).phase("Gmain", 2, 4, LIKE),
+        draws(mixing=1.0).draw("Gmain", 2, 4, LIKE, KINDS["Gmain"]),
+        draws(mixing=0.0).draw("Gmain", 2, 4, LIKE, KINDS["Gmain"]),
     )
     assert with_mixing.mixing_z is not None and without.mixing_z is None
     assert torch.equal(with_mixing.z, without.z)
@@ -101,7 +101,10 @@ def test_toggling_style_mixing_changes_nothing_else():
 
 
 def test_cut_offs_are_uniform_and_as_likely_as_asked():
-    cutoffs = [draws(mixing=0.5, augment=False).phase("Gmain", i, 1, LIKE).mixing_cutoff for i in range(600)]
+    cutoffs = [
+        draws(mixing=0.5, augment=False).draw("Gmain", i, 1, LIKE, KINDS["Gmain"]).mixing_cutoff
+        for i in range(600)
+    ]
     mixed = [c for c in cutoffs if c is not None]
     assert abs(len(mixed) - 300) < 4 * (600 * 0.25) ** 0.5
     assert set(mixed) == {1, 2, 3, 4, 5}
@@ -113,7 +116,9 @@ def test_labels_are_rows_of_the_data_set_drawn_uniformly():
     rows = torch.eye(7)
     items = torch.cat(
         [
-            draws(labels=lambda i: rows[i], augment=False).phase("Gmain", i, 50, LIKE).c.argmax(1)
+            draws(labels=lambda i: rows[i], augment=False)
+            .draw("Gmain", i, 50, LIKE, KINDS["Gmain"])
+            .c.argmax(1)
             for i in range(20)
         ]
     )
@@ -166,26 +171,26 @@ def draws_of(data, *, seed=0, c_dim=2) -> KeyedDraws:
 
 @pytest.mark.parametrize(("balanced", "share"), [(True, 0.5), (False, 0.1)])
 @pytest.mark.parametrize("xflip", [False, True])
-def test_fakes_get_each_class_as_often_as_it_is_dealt(balanced, share, xflip):
+def test_fakes_get_each_class_as_often_as_reals_do(balanced, share, xflip):
     """Within 4 standard deviations of the binomial distribution: 63 of 1 million correct draws are not."""
     n = 4000
-    drawn = draws_of(OneInTenData(balanced=balanced, xflip=xflip)).phase("Gmain", 0, n, LIKE).c
+    drawn = draws_of(OneInTenData(balanced=balanced, xflip=xflip)).draw("Gmain", 0, n, LIKE, KINDS["Gmain"]).c
     assert abs(drawn[:, 1].sum().item() - n * share) < 4 * (n * share * (1 - share)) ** 0.5
     assert (drawn.sum(1) == 1).all()
 
 
 def test_items_of_labels_stay_what_they_have_always_been():
-    """A run that goes on must not meet other labels: the numbers were recorded before there was a choice of items."""
+    """A run that resumes must not get other labels: the numbers were recorded before there was a choice of items."""
     recorded = {
         "Gmain": [85527, 81780, 9163, 12956, 94047, 11731, 21997, 39927],
         "Dmain": [31484, 81641, 57584, 50712, 1678, 60367, 13662, 78301],
     }
     like = torch.zeros([], dtype=torch.float64)
     for phase, items in recorded.items():
-        assert draws_of(Items(), seed=3).phase(phase, 5, 8, like).c[:, 0].tolist() == items
+        assert draws_of(Items(), seed=3).draw(phase, 5, 8, like, KINDS[phase]).c[:, 0].tolist() == items
         data = OneInTenData(count=100_000)
         expected = OneInTen(100_000).labels(torch.tensor(items))
-        assert torch.equal(draws_of(data, seed=3).phase(phase, 5, 8, LIKE).c, expected)
+        assert torch.equal(draws_of(data, seed=3).draw(phase, 5, 8, LIKE, KINDS[phase]).c, expected)
 
 
 class LargestTensor(TorchDispatchMode):
@@ -206,13 +211,13 @@ class LargestTensor(TorchDispatchMode):
 def test_a_phase_costs_the_same_for_any_number_of_items(data):
     drawing = draws_of(data)
     with LargestTensor() as largest:
-        drawing.phase("Gmain", 0, 4, LIKE)
+        drawing.draw("Gmain", 0, 4, LIKE, KINDS["Gmain"])
     # The noise of the largest layer, 4 x 8 x 8, and no array of all items.
     assert largest.numel == 4 * 8 * 8
 
 
 @given(n=st.integers(1, 12), count=st.integers(1, 4))
-def test_parts_are_dealt_by_stride_and_lose_nothing(n, count):
+def test_parts_are_split_by_stride_and_lose_nothing(n, count):
     draw = Draw(z=torch.arange(n), noise={"b4": torch.arange(n) * 2}, mixing_cutoff=3)
     parts = draw.parts(count)
     assert [part.z.tolist() for part in parts] == [list(range(n))[k::count] for k in range(count)]
@@ -221,11 +226,11 @@ def test_parts_are_dealt_by_stride_and_lose_nothing(n, count):
 
 
 def test_float64_runs_get_the_numbers_of_float32():
-    single = flat(draws().phase("Dmain", 0, 4, torch.zeros([], dtype=torch.float32)))
+    single = flat(draws().draw("Dmain", 0, 4, torch.zeros([], dtype=torch.float32), KINDS["Dmain"]))
     default = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
-        double = flat(draws().phase("Dmain", 0, 4, torch.zeros([], dtype=torch.float64)))
+        double = flat(draws().draw("Dmain", 0, 4, torch.zeros([], dtype=torch.float64), KINDS["Dmain"]))
     finally:
         torch.set_default_dtype(default)
     assert double["z"].dtype == torch.float64

@@ -11,36 +11,35 @@ from stylegan.ops import downsample2d, setup_filter, upsample2d
 from stylegan.training import AdaController, draws
 from stylegan.training.gradients import LearningSteps
 from tests.training.pretended_gpu import GPU, OnGpu, moved_there, pretending
-from tests.training.standalone import batch, module
+from tests.training.trainings import KINDS, batch, training
 
 
 @pytest.fixture
 def on_gpu(monkeypatch):
     """Makes a module on the pretended GPU, which has no random numbers and no clock of its own."""
-    keyed, picture = draws.keyed_generator, draws.KeyedDraws._picture
+    keyed, noise = draws.keyed_generator, draws.KeyedDraws._image_noise
     monkeypatch.setattr(draws, "keyed_generator", lambda *parts, device="cpu": keyed(*parts))
 
     def drawn_on_cpu(self, shape, like, *purpose):
-        return picture(self, shape, torch.empty(0, dtype=like.dtype), *purpose).to(like.device)
+        return noise(self, shape, torch.empty(0, dtype=like.dtype), *purpose).to(like.device)
 
-    monkeypatch.setattr(draws.KeyedDraws, "_picture", drawn_on_cpu)
+    monkeypatch.setattr(draws.KeyedDraws, "_image_noise", drawn_on_cpu)
     draw = AugmentPipe.draw
 
-    def with_pictures_there(self, n, shape, generator, pictures=None):
-        made = draw(self, n, shape, generator, pictures)
-        return made if pictures is None or "noise" not in made else made | {"noise": OnGpu(made["noise"])}
+    def with_image_noises_there(self, n, shape, generator, image_noise=None):
+        made = draw(self, n, shape, generator, image_noise)
+        return made if image_noise is None or "noise" not in made else made | {"noise": OnGpu(made["noise"])}
 
-    monkeypatch.setattr(AugmentPipe, "draw", with_pictures_there)
+    monkeypatch.setattr(AugmentPipe, "draw", with_image_noises_there)
 
     def make(**options):
-        trained = moved_there(module(**options))
-        trained._device = GPU
-        trained._steps = LearningSteps((trained.generator, trained.discriminator))
-        trained._own_optimizers = trained.configure_optimizers()
+        trained = moved_there(training(**options))
+        steps = trained.gradients
+        both = ("generator", "discriminator")
+        trained.gradients = LearningSteps({n: getattr(trained, n).parameters() for n in both}, steps.adam)
         trained.stats.measure = lambda *phase_and_device: nullcontext()
-        trained.settle_precision(GPU)
-        assert trained.precision == options.get("precision", "fp32")
-        trained.on_train_start()
+        trained.start()
+        assert trained.precision.chosen == options.get("precision", "fp32")
         return trained
 
     return make
@@ -58,11 +57,11 @@ def test_a_step_reads_nothing_but_p_and_that_only_where_it_moves(on_gpu, options
         ada = AdaController(p_init=0.5, target=0.123, interval_iterations=2)
         trained = on_gpu(batch_size=8, ada=ada, **options)
         c_dim = options.get("c_dim", 0)
-        trained.training_step(there(0, c_dim), 0)
+        trained.step(*there(0, c_dim))
         counts = []
         for iteration in range(1, 7):
             reads.clear()
-            trained.training_step(there(iteration, c_dim), iteration)
+            trained.step(*there(iteration, c_dim))
             assert set(reads) <= {"a copy to the host"}
             counts.append(len(reads))
     # p moves at the end of the iterations 1, 3 and 5.
@@ -74,10 +73,10 @@ def test_large_draws_are_made_there_or_taken_from_memory_that_stays(on_gpu):
     with pretending() as reads:
         trained = on_gpu(batch_size=32, augment=AugmentPipe(noise=1, xflip=1))
         trained.draws.z_dim = 1024
-        draw = trained._draw("Gmain", 0)
+        draw = trained.draws.draw("Gmain", 0, 32, trained.networks.weight, KINDS["Gmain"])
         assert draw.z.numel() * 4 > 64 * 1024 < draw.augment_fake["noise"].numel() * 4
         trained.draws.z_dim = 16
-        trained.training_step(tuple(t.to(GPU) for t in batch(32, 0)), 0)
+        trained.step(*(t.to(GPU) for t in batch(32, 0)))
         assert draw.z.device == draw.augment_fake["noise"].device == GPU
         assert draw.augment_fake["gate"].device == torch.device("cpu")
         assert not [read for read in reads if "large" in read]
@@ -88,13 +87,13 @@ def test_large_draws_are_made_there_or_taken_from_memory_that_stays(on_gpu):
 def test_a_step_there_is_that_of_the_cpu(on_gpu):
     # float64: Adam's first steps are as long for a gradient that is a rounding error.
     options = dict(batch_size=8, micro_batch=4, dtype=torch.float64)
-    here = module(**options)
+    here = training(**options)
     with pretending():
         trained = on_gpu(**options)
         for iteration in range(2):
-            trained.training_step(there(iteration), iteration)
+            trained.step(*there(iteration))
     for iteration in range(2):
-        here.training_step(batch(8, iteration), iteration)
+        here.step(*batch(8, iteration))
     for (name, ours), theirs in zip(here.state_dict().items(), trained.state_dict().values(), strict=True):
         torch.testing.assert_close(
             theirs.held, ours, rtol=1e-6, atol=1e-8, msg=lambda m, name=name: f"{name}: {m}"

@@ -1,35 +1,32 @@
-"""Small real networks and a module that trains without a Trainer, for tests of the phases."""
+"""Small real networks and a training of them, for tests of the phases."""
 
 import torch
 
 from stylegan.augment import AugmentPipe
-from stylegan.losses import PathLengthPenalty, R1Penalty
+from stylegan.distributed import collectives as ranks
+from stylegan.losses import NonSaturatingLogistic, PathLengthPenalty, R1Penalty
 from stylegan.networks import Discriminator, Generator
-from stylegan.training import AdaController, StyleGAN2ADA
+from stylegan.training import AdaController, AdversarialTraining
 from stylegan.training.draws import KeyedDraws
+from stylegan.training.phases import phases_of
 
 BGC = (
     "xflip rotate90 xint scale rotate aniso xfrac brightness contrast lumaflip hue saturation".split()  # fmt: skip
 )
 
+# What each of the four phases draws.
+KINDS = {
+    phase.name: phase.draws
+    for phase in phases_of(
+        adversarial_loss=NonSaturatingLogistic(),
+        r1=R1Penalty(gamma=1),
+        path_length=PathLengthPenalty(),
+        r1_interval_iterations=16,
+        pl_interval_iterations=4,
+    )
+}
 
-class Standalone(StyleGAN2ADA):
-    """Backward and optimisers without Lightning's Trainer; the phases themselves are untouched."""
-
-    class _Trainer:
-        should_stop = False
-
-    _stand_in = _Trainer()
-
-    @property
-    def trainer(self):
-        return self._stand_in
-
-    def optimizers(self):
-        return self._own_optimizers
-
-    def manual_backward(self, loss, *args, **kwargs):
-        loss.backward()
+PHASES = tuple(KINDS)
 
 
 def networks(resolution=16, c_dim=0, **generator_options):
@@ -43,14 +40,15 @@ def networks(resolution=16, c_dim=0, **generator_options):
     return generator, Discriminator(**widths)
 
 
-def module(
+def training(
     *, batch_size, micro_batch=None, c_dim=0, seed=0, dtype=torch.float32, p=0.5, freeze=(), **options
-):
+) -> AdversarialTraining:
+    """Not started yet: its first step does so."""
     generator, discriminator = networks(c_dim=c_dim)
     for name in freeze:
-        player, _, parameter = name.partition(".")
-        player = generator if player == "generator" else discriminator
-        player.get_parameter(parameter).requires_grad_(False)
+        network, _, parameter = name.partition(".")
+        network = generator if network == "generator" else discriminator
+        network.get_parameter(parameter).requires_grad_(False)
     pipe = AugmentPipe(**dict.fromkeys(BGC, 1))
     settings = dict(
         augment=pipe,
@@ -62,7 +60,7 @@ def module(
         ema_half_life_kimg=0.05,
         total_kimg=1000,
     )
-    trained = Standalone(
+    made = AdversarialTraining(
         generator=generator,
         discriminator=discriminator,
         batch_size=batch_size,
@@ -70,20 +68,25 @@ def module(
         seed=seed,
         **(settings | options),
     ).to(dtype)
-    trained.draws = KeyedDraws(
+    made.draws = KeyedDraws(
         seed=seed,
         z_dim=16,
         num_ws=generator.num_ws,
         noise_layers=generator.synthesis.noise_layers,
         image_shape=(3, 16, 16),
-        style_mixing_prob=trained.style_mixing_prob,
-        augment=trained.augment,
+        style_mixing_prob=made.style_mixing_prob,
+        augment=made.augment,
         labels=(lambda items: torch.eye(c_dim)[items % c_dim]) if c_dim else None,
         label_items=torch.arange(100),
     )
-    trained._own_optimizers = trained.configure_optimizers()
-    trained.on_train_start()
-    return trained
+    return made
+
+
+def started(**options) -> AdversarialTraining:
+    """As `training`, ready for one phase at a time."""
+    made = training(**options)
+    made.start()
+    return made
 
 
 def batch(n, iteration, c_dim=0, size=16):
@@ -92,3 +95,21 @@ def batch(n, iteration, c_dim=0, size=16):
     images = torch.randint(0, 256, (n, 3, size, size), dtype=torch.uint8, generator=generator)
     labels = torch.eye(c_dim)[torch.randint(c_dim, (n,), generator=generator)] if c_dim else torch.zeros(n, 0)
     return images, labels
+
+
+class NoStep:
+    """An optimiser that leaves the weights as they are, so that the gradients of a phase can be read."""
+
+    param_groups = ({},)
+
+    def step(self):
+        pass
+
+
+def first_gradients(made: AdversarialTraining, phase: str) -> torch.Tensor:
+    """Of one phase from the fresh state, of all processes."""
+    made.gradients.optimizers = {"generator": NoStep(), "discriminator": NoStep()}
+    reals, _ = batch(made.batch_size, 2)
+    made.run_phase(phase, reals[ranks.rank() :: ranks.world()])
+    network = made.generator if phase.startswith("G") else made.discriminator
+    return torch.cat([p.grad.flatten() for p in network.parameters()])

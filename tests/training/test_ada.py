@@ -64,14 +64,14 @@ def test_the_mean_pools_passes_by_their_size():
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        (dict(mode="off"), "ada.mode"),
-        (dict(target=1.5), "ada.target"),
-        (dict(kimg=0), "ada.kimg"),
-        (dict(interval_iterations=0), "ada.interval_iterations"),
-        (dict(p_init=1.2), "ada.p_init"),
-        (dict(p_init=0.6, p_max=0.5), "ada.p_max"),
+        (dict(mode="off"), "mode must be one of adaptive, fixed, none, got 'off'"),
+        (dict(target=1.5), "target must be a mean of signs, from -1 to 1, got 1.5"),
+        (dict(kimg=0), "kimg must be above 0, got 0"),
+        (dict(interval_iterations=0), "interval_iterations must be at least 1, got 0"),
+        (dict(p_init=1.2), "p_init must be from 0 to 1, got 1.2"),
+        (dict(p_init=0.6, p_max=0.5), "p_max must be at least p_init, 0.6, or null for no ceiling, got 0.5"),
     ],
 )
 def test_bad_settings_are_named(bad, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=f"^{message}$"):
         AdaController(**bad)
