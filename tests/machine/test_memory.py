@@ -135,7 +135,8 @@ def test_held_memory_is_that_of_the_process_alone(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(ours)
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        assert mapped[:].count(b"1") == len(ours)
+        # In pieces: a whole copy would stay with the process, where an earlier test has set the allocator so.
+        assert sum(mapped[at : at + MIB].count(b"1") for at in range(0, len(ours), MIB)) == len(ours)
         assert held_bytes() - before == pytest.approx(len(ours), abs=8 * MIB)
         assert resident_bytes() - resident == pytest.approx(2 * len(ours), abs=8 * MIB)
 
