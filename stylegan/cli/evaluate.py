@@ -1,7 +1,6 @@
 """`stylegan-evaluate`: finds networks and pictures, and lets `stylegan.evaluation` score the one against the other.
 
-torchrun or Slurm may start several processes; each composes the same command line, and the first one speaks.
-"""
+torchrun or Slurm may start several processes; each composes the same command line, and the first one speaks."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,8 +20,8 @@ from stylegan.configuration.user_code import nonsense_in
 from stylegan.distributed.processes import this_process
 from stylegan.errors import EXIT_TRY_AGAIN, UserError
 from stylegan.machine.process import prepare_host
-from stylegan.runs.folder import RunFolder, checkpoints_in, images_of
-from stylegan.runs.network_files import find_network
+from stylegan.runs.folder import RunFolder
+from stylegan.runs.network_files import chosen_networks, folder_of
 from stylegan.runs.records import resolved_text
 from stylegan.runs.resume import stored_config
 
@@ -56,36 +55,6 @@ def evaluate(composition: Composition) -> Result:
         )
         evaluation.run(_open_data(config, folder, evaluation.load(networks[0])))
     return Result(EXIT_TRY_AGAIN if evaluation.unrecorded else 0)
-
-
-def folder_of(network: Path) -> RunFolder:
-    """The run that a file belongs to, or the folder of a lone file."""
-    folder = network.absolute().parent
-    run = RunFolder(folder.parent)
-    return run if run.checkpoints == folder else RunFolder(network.parent)
-
-
-def chosen_networks(network: str | None, *, runs_dir: str, checkpoints: str) -> list[Path]:
-    """The files to score, oldest first. Args: checkpoints: of a run, "newest" or "all".
-
-    Raises: ValueError where there is none.
-    """
-    run = None if network is None else RunFolder(Path(network).expanduser())
-    kept = generators_of(run.checkpoints) if run else []
-    if not kept:
-        file = find_network(network, runs_dir=runs_dir)
-        kept = generators_of(file.parent) if checkpoints == "all" or network is None else [file]
-        if not kept:
-            raise ValueError(f"checkpoints=all: {file.parent} has none of a run; name a run by network=...")
-    return kept if checkpoints == "all" else kept[-1:]
-
-
-def generators_of(folder: Path) -> list[Path]:
-    """The generators of all checkpoints in a folder, oldest first; of each the small file, where there is one."""
-    found = {}
-    for suffix in (".ckpt", ".safetensors"):
-        found |= {images_of(path): path for path in checkpoints_in(folder, suffix)}
-    return [found[images] for images in sorted(found)]
 
 
 def _learned_from(folder: RunFolder) -> str | None:

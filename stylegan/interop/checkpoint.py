@@ -5,8 +5,7 @@ What a file must hold:
   constructors' options); weights in `state_dict` under `generator_ema.` and `discriminator.`. Nothing in
   it is executed.
 - `.safetensors` of ours: one generator; metadata `format_version` and `config`, the options as JSON.
-- `.safetensors` without `format_version`: one network of the public implementation; `config` has its options.
-"""
+- `.safetensors` without `format_version`: one network of the public implementation; `config` has its options."""
 
 import json
 import pickle
@@ -22,11 +21,10 @@ from torch import Tensor
 from stylegan.interop.nvidia_names import build_discriminator, build_generator, load_exactly
 from stylegan.machine.files import replacing
 from stylegan.networks import Discriminator, Generator
-from stylegan.runs.folder import RunFolder
+from stylegan.runs.network_files import network_file
 from stylegan.version import FORMAT_VERSION, __version__
 
 Network = TypeVar("Network", Generator, Discriminator)
-
 # In a `.ckpt`: where the weights of each network are. Samples are drawn from the EMA generator.
 _WEIGHTS = {"generator": "generator_ema.", "discriminator": "discriminator."}
 
@@ -57,22 +55,6 @@ def load_discriminator(path: str | Path) -> Discriminator:
     A `.safetensors` written by training holds the generator alone, and says so.
     """
     return _load(Path(path), "discriminator", Discriminator, build_discriminator)
-
-
-def network_file(path: str | Path) -> Path:
-    """The file that a path stands for: the newest checkpoint of a run folder, any other path itself.
-
-    Raises: ValueError where there is none.
-    """
-    path = Path(path)
-    if path.is_dir():
-        newest = RunFolder(path).newest_checkpoint()
-        if newest is None:
-            raise ValueError(f"{path} has no checkpoint: no .ckpt in {RunFolder(path).checkpoints}")
-        return newest
-    if not path.exists():
-        raise ValueError(f"no such network: {path}; it must be a run folder, a .ckpt or a .safetensors")
-    return path
 
 
 def save_generator(path: str | Path, generator: Generator, metadata: Mapping[str, str] | None = None) -> None:

@@ -147,8 +147,8 @@ def test_a_file_without_discriminator_says_so(tmp_path, players):
 
 
 def test_an_absent_file_and_an_empty_run_are_named(tmp_path):
-    assert "no such network" in complaint(load_generator, tmp_path / "nothing.ckpt")
-    assert "has no checkpoint" in complaint(load_generator, tmp_path)
+    assert "there is no such file or folder" in complaint(load_generator, tmp_path / "nothing.ckpt")
+    assert "it is no run folder" in complaint(load_generator, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["network.pkl", "network", "network.ckpt.bad"])
