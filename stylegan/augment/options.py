@@ -53,7 +53,7 @@ class Options:
                 _check(field.name, getattr(self, field.name))
         bands = self.imgfilter_bands
         if isinstance(bands, str) or not isinstance(bands, Sequence) or len(bands) != 4:
-            raise ValueError(f"imgfilter_bands is {bands!r}; give four strengths, e.g. [1, 1, 1, 1]")
+            raise ValueError(f"imgfilter_bands must be four strengths, as in [1, 1, 1, 1], got {bands!r}")
         for i, strength in enumerate(bands):
             _check(f"imgfilter_bands[{i}]", strength)
         # A list from a config could change under our feet.
@@ -66,4 +66,4 @@ class Options:
 
 def _check(name: str, value: float) -> None:
     if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        raise ValueError(f"augmentation option {name} is {value!r}; give a number of at least 0 (0 = off)")
+        raise ValueError(f"{name} must be a number of at least 0 (0 = off), got {value!r}")
