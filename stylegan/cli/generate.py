@@ -65,8 +65,8 @@ def folder_of_job(swept: Mapping[str, str]) -> str:
 
     Files are named by their seeds alone, so each job would replace the pictures of the one before.
     """
-    told = [f"{key}={value}" for key, value in swept.items() if key != "out"]
-    return ",".join(told).replace("/", "_")
+    words = [f"{key}={value}" for key, value in swept.items() if key != "out"]
+    return ",".join(words).replace("/", "_")
 
 
 def provenance_of(network: Path) -> dict[str, str]:

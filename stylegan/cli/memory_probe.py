@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig, OmegaConf
 
 from stylegan.cli.announce import quiet_lightning
-from stylegan.configuration.batches import devices_of, share_of_device, whole_groups
+from stylegan.configuration.batches import devices_of, images_per_device, whole_groups
 from stylegan.configuration.complete import with_values
 from stylegan.configuration.hydra_errors import explain, instantiate_part
 from stylegan.distributed.processes import Process, this_process
@@ -62,7 +62,7 @@ def measured_micro_batch(config: DictConfig) -> tuple[int, str]:
     import torch
 
     devices = devices_of(config)
-    share = share_of_device(batch_size=config.batch_size, devices=devices)
+    share = images_per_device(batch_size=config.batch_size, devices=devices)
     # A player of the user's own need not compare images.
     compares = config.discriminator.get("mbstd_channels", 1)
     group = config.discriminator.get("mbstd_group") or 1 if compares else 1
@@ -216,10 +216,10 @@ def _report(config: DictConfig) -> dict[str, Any]:
         module = instantiate_part(config, "module")
         return probe_memory(module, trainer, devices_of(config))
     except Exception as error:
-        told = explain(error)
-        if told is None:
+        reason = explain(error)
+        if reason is None:
             raise
-        return {"fault": told}
+        return {"fault": reason}
 
 
 def _one_of(devices: Any) -> Any:

@@ -226,14 +226,14 @@ def _no_file(error: OSError) -> str:
 def _unusable(checkpoint: Path, error: Exception, resume: str | None) -> str:
     reason = str(error).replace("Error(s) in loading state_dict", "it does not fit").splitlines()
     # torch adds a paragraph for whoever reads its source.
-    told = " ".join(reason[:2]).split(". ")[0] or type(error).__name__
+    fault = " ".join(reason[:2]).split(". ")[0] or type(error).__name__
     if resume is not None:
         # That run is in order: it is this one's settings that differ, or the path.
         return (
-            f"resume={resume}: {checkpoint.name} cannot be continued from: {told}; set what that run's config.yaml has,"
-            " name another checkpoint by resume=..., or leave it out"
+            f"resume={resume}: {checkpoint.name} cannot be continued from: {fault}; set what that run's config.yaml"
+            " has, name another checkpoint by resume=..., or leave it out"
         )
     return (
-        f"{checkpoint} cannot be continued from: {told}; rename it to {checkpoint.name}.bad, and the same command"
+        f"{checkpoint} cannot be continued from: {fault}; rename it to {checkpoint.name}.bad, and the same command"
         " takes the one before it, or begins"
     )

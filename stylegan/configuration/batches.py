@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from stylegan.distributed.processes import Process
 
 
-def share_of_device(*, batch_size: int, devices: int) -> int:
+def images_per_device(*, batch_size: int, devices: int) -> int:
     """Images of a batch that a device gets.  Raises: ValueError where the batch does not come out even."""
     if batch_size % devices:
         raise ValueError(
@@ -22,7 +22,7 @@ def accumulation(*, batch_size: int, micro_batch: int, devices: int) -> int:
 
     Raises: ValueError where the batch does not come out even.
     """
-    share = share_of_device(batch_size=batch_size, devices=devices)
+    share = images_per_device(batch_size=batch_size, devices=devices)
     if share % micro_batch:
         fitting = ", ".join(str(part) for part in range(1, share + 1) if share % part == 0)
         raise ValueError(

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 
-from stylegan.configuration.batches import accumulation, count_devices, devices_of_run, share_of_device
+from stylegan.configuration.batches import accumulation, count_devices, devices_of_run, images_per_device
 from stylegan.configuration.command_line import literal
 from stylegan.configuration.compose import Composition, run_name
 from stylegan.configuration.explain import origins, users_keys
@@ -179,7 +179,7 @@ def complete(checked: Checked, *, stored: Mapping[str, Any] | None = None) -> Co
     config = with_values(config, {key: value for key, (value, _) in derived.items()})
     found |= {key: origin for key, (_, origin) in derived.items()}
     if config.micro_batch == AUTO:
-        share_of_device(batch_size=config.batch_size, devices=devices)
+        images_per_device(batch_size=config.batch_size, devices=devices)
     else:
         accumulation(batch_size=config.batch_size, micro_batch=config.micro_batch, devices=devices)
     found |= {key: "the data" for key in FROM_THE_DATA if OmegaConf.select(config, key) is None}

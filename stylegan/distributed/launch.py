@@ -147,12 +147,12 @@ class RunProcesses:
         )
 
     def _tell(self, message: dict[str, Any]) -> None:
-        self._put(f"told/{self._sent}", message)
+        self._put(f"message/{self._sent}", message)
         self._sent += 1
 
     def _hear(self) -> dict[str, Any]:
         """What rank 0 says next; waits for as long as rank 0 looks at a large set of images."""
-        message = self._get(f"told/{self._sent}")
+        message = self._get(f"message/{self._sent}")
         self._sent += 1
         if "close" in message:
             self._closed = message["close"]

@@ -20,7 +20,7 @@ _WAYS_OUT = (
     "Go back to an earlier checkpoint: give its file in checkpoints/ as the network, and compare the two reports.",
     "Raise loss.r1_gamma, to 2 to 4 times what explain=true shows.",
 )
-_ADD_PICTURES = "Add pictures: a hundred is little, a thousand is a good start."
+_ADD_IMAGES = "Add pictures: a hundred is little, a thousand is a good start."
 
 # Of the user's own set: images that are looked at, those that an answer needs, pairs that are shown.
 _MOST_OF_SET, _FEWEST_OF_SET, _PAIRS_SHOWN = 300, 20, 6
@@ -37,7 +37,7 @@ def copies_finding(evidence: Evidence, copies: Copies | None) -> Finding:
             result=f"There are only {len(evidence.real)} different pictures; {FEWEST_REALS} are needed to tell.",
             values={"real pictures": len(evidence.real)},
             what_it_means="With so few pictures a generator has little choice but to learn them by heart.",
-            what_to_try=(_ADD_PICTURES,),
+            what_to_try=(_ADD_IMAGES,),
         )
     values: dict[str, Value] = {
         "share of copies": round(copies.share, 4),
@@ -230,7 +230,7 @@ def own_set_finding(before: Evidence, evidence: Evidence) -> Finding:
             result=f"There are only {count} different pictures; {_FEWEST_OF_SET} are needed to tell.",
             values={"different pictures": count},
             what_it_means="A network learns so few pictures by heart, each of them.",
-            what_to_try=(_ADD_PICTURES,),
+            what_to_try=(_ADD_IMAGES,),
         )
     return Finding(
         key="your-set",

@@ -93,9 +93,9 @@ def _most_alike(references: Tensor, queries: Tensor, itself: Tensor | None) -> T
         both = torch.stack([_details(some), _details(some.flip(-1))], dim=1).flatten(0, 1)
         alike = wanted @ both.T
         if itself is not None:
-            mine = ((itself >= first) & (itself < first + len(some))).nonzero()[:, 0]
+            own = ((itself >= first) & (itself < first + len(some))).nonzero()[:, 0]
             for mirrored in (0, 1):
-                alike[mine, 2 * (itself[mine] - first) + mirrored] = -2.0
+                alike[own, 2 * (itself[own] - first) + mirrored] = -2.0
         best = alike.topk(min(count, alike.shape[1]), dim=1)
         values = torch.cat([values, best.values], dim=1)
         atoms = torch.cat([atoms, best.indices + 2 * first], dim=1)

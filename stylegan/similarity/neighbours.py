@@ -216,8 +216,8 @@ def find_candidates(references: Tensor, queries: Tensor, itself: Tensor | None, 
         maps = _maps(references[first : first + _BLOCK])
         best, best_where = _best_alignment(maps, middle, margin, cell)
         if itself is not None:
-            mine = (itself >= first) & (itself < first + len(maps))
-            best[mine, itself[mine] - first] = -9.0
+            own = (itself >= first) & (itself < first + len(maps))
+            best[own, itself[own] - first] = -9.0
         some, places = best.topk(min(count, len(maps)), dim=1)
         values, order = torch.cat([values, some], dim=1).topk(count, dim=1)
         indices = torch.cat([indices, places + first], dim=1).gather(1, order)

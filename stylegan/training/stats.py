@@ -109,7 +109,7 @@ class RunningStats:
         """Replaces all sums by those of `state_dict`: each process takes its own, or, where there were more or fewer
         of them, rank r the rows r, r + world, ... Sums [3] are of a single process."""
         rows = {name: sums.reshape(-1, 3)[rank() :: world()] for name, sums in state.items()}
-        self._sums = {name: mine.sum(dim=0) for name, mine in rows.items() if len(mine)}
+        self._sums = {name: own.sum(dim=0) for name, own in rows.items() if len(own)}
 
     def _together(self) -> dict[str, Tensor]:
         """The sums over all processes."""

@@ -65,18 +65,18 @@ class Life:
 
 def planned(kills: int, dice: random.Random) -> list[Life]:
     """So many kills, and some SIGTERMs, in any order; each kind has its share, so that a few kills have all."""
-    lives = [Life(ends) for ends in dealt(("writing", "start", "writing", "training"), kills, dice)]
+    lives = [Life(ends) for ends in shuffled(("writing", "start", "writing", "training"), kills, dice)]
     training = [place for place, life in enumerate(lives) if life.ends == "training"]
     for place in dice.sample(training, -(-len(training) // 3)):
         lives[place] = Life("full disk")
-    lives += [Life(ends, signal.SIGTERM) for ends in dealt(("training", "start"), kills // 5, dice)]
+    lives += [Life(ends, signal.SIGTERM) for ends in shuffled(("training", "start"), kills // 5, dice)]
     dice.shuffle(lives)
     for place in dice.sample(range(len(lives)), -(-len(lives) // 4)):
         lives[place] = replace(lives[place], clock_back=True)
     return [*lives, Life("end")]
 
 
-def dealt(kinds: Sequence[Any], count: int, dice: random.Random) -> list[Any]:
+def shuffled(kinds: Sequence[Any], count: int, dice: random.Random) -> list[Any]:
     """So many, each kind as often as the others, in any order."""
     cards = list(itertools.islice(itertools.cycle(kinds), count))
     return dice.sample(cards, count)
@@ -104,7 +104,7 @@ class Struck:
             if life.ends != "end":
                 process.send_signal(life.signal)
             code = process.wait(PATIENCE_SEC)
-            self._judge(life, code, newest, log.read_text(errors="replace"))
+            self._check_life(life, code, newest, log.read_text(errors="replace"))
         except subprocess.TimeoutExpired as late:
             raise Defect(f"{log}: it does not end") from late
         except Defect as defect:
@@ -160,7 +160,7 @@ class Struck:
                 raise Defect("it does not train")
             time.sleep(0.0003)
 
-    def _judge(self, life: Life, code: int, newest: Path | None, log: str) -> None:
+    def _check_life(self, life: Life, code: int, newest: Path | None, log: str) -> None:
         # A signal may come before Python answers signals.
         expected = {0} if life.ends == "end" else {-life.signal, 128 + life.signal} - {128 + signal.SIGKILL}
         if code not in expected:

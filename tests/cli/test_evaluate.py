@@ -20,7 +20,7 @@ from tests.cli.evaluate_runs import (  # noqa: F401
     make_generator,
     records,
     small_run,
-    twenty_pictures,
+    twenty_images,
 )
 
 

@@ -99,8 +99,8 @@ def test_exit_codes(error, code, lines, capsys):
 
 
 def test_pictures_in_the_place_of_a_kind_of_data_are_told_where_they_go(capsys, tmp_path):
-    (told,) = lines_of(capsys, f"data={tmp_path}")
-    assert told.endswith(f"for images of your own: data=folder data.path={tmp_path}")
+    (reported,) = lines_of(capsys, f"data={tmp_path}")
+    assert reported.endswith(f"for images of your own: data=folder data.path={tmp_path}")
 
 
 @pytest.mark.parametrize("words", [["--help"], ["explain=true"]])
@@ -183,8 +183,8 @@ def lines_of(capsys, *words: str, config_name: str = "train") -> list[str]:
     ],
 )
 def test_words_that_do_not_compose_are_one_line(capsys, words, line):
-    (told,) = lines_of(capsys, *words.split(" "))
-    assert line in told
+    (reported,) = lines_of(capsys, *words.split(" "))
+    assert line in reported
 
 
 def test_all_words_that_do_not_compose_are_told_at_once(capsys):
@@ -223,5 +223,5 @@ def test_all_words_that_do_not_compose_are_told_at_once(capsys):
 def test_a_mistake_in_a_recipe_is_one_line(capsys, tmp_path, text, line):
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "mine.yaml").write_text(text)
-    (told,) = lines_of(capsys, "--config-dir", str(tmp_path), "experiment=mine")
-    assert line in told
+    (reported,) = lines_of(capsys, "--config-dir", str(tmp_path), "experiment=mine")
+    assert line in reported

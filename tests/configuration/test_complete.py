@@ -146,10 +146,10 @@ def test_faults_are_told_together():
         completed(
             "batch_size=0", "seed=-1", "generator.z_dim=wide", "+loss.gamma=1", "resolution=7", "data=folder"
         )
-    told = str(caught.value).splitlines()
+    reported = str(caught.value).splitlines()
     for key in ("batch_size", "seed", "generator.z_dim", "loss.gamma", "resolution", "data.path"):
-        assert sum(key in line for line in told) == 1, key
-    assert len(told) == 6
+        assert sum(key in line for line in reported) == 1, key
+    assert len(reported) == 6
 
 
 @pytest.mark.parametrize(

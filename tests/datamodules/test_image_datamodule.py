@@ -252,8 +252,8 @@ def test_a_mistake_in_a_set_is_raised_where_it_is_read_from(workers):
     batches = iter(data.train_dataloader())
     with pytest.raises(KeyError, match="missing") as caught:
         next(batches)
-    told = "".join(traceback.format_exception(caught.value))
-    assert "open_dataset" in told or "lambda" in told
+    reported = "".join(traceback.format_exception(caught.value))
+    assert "open_dataset" in reported or "lambda" in reported
     del batches
     assert multiprocessing.active_children() == []
 

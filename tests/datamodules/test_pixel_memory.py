@@ -44,7 +44,7 @@ def opened(path, **options) -> FolderData:
     return data
 
 
-def dealt(data, batches: int) -> list:
+def sampled(data, batches: int) -> list:
     return list(islice(data.train_dataloader(), batches))
 
 
@@ -78,7 +78,7 @@ def test_every_batch_has_the_same_bits(noise, options, workers):
     kept = opened(noise, cache=True, workers=workers, **options)
     assert kept.fingerprint == plain.fingerprint and kept.notes == plain.notes
     assert_same_batches([kept.preview(5)], [plain.preview(5)])
-    assert_same_batches(dealt(kept, 30), dealt(plain, 30))
+    assert_same_batches(sampled(kept, 30), sampled(plain, 30))
 
 
 def test_flowers_are_kept_too():
@@ -86,24 +86,24 @@ def test_flowers_are_kept_too():
     plain, kept = FlowersData(**options, cache=False), FlowersData(**options)
     for data in (plain, kept):
         data.setup("fit")
-    assert_same_batches(dealt(kept, 15), dealt(plain, 15))
+    assert_same_batches(sampled(kept, 15), sampled(plain, 15))
     kept.dataset.dataset.image = None  # nothing is drawn any more
-    assert_same_batches(dealt(kept, 15), dealt(plain, 15))
+    assert_same_batches(sampled(kept, 15), sampled(plain, 15))
 
 
 def test_each_picture_is_decoded_once(noise, decoded):
     """Four epochs, and both sides of a flip."""
     kept = opened(noise, xflip=True)
-    dealt(kept, 4 * 2 * COUNT // BATCH)
+    sampled(kept, 4 * 2 * COUNT // BATCH)
     kept.preview(3)
     assert int(decoded) == COUNT
     decoded.zero_()
-    dealt(opened(noise, xflip=True, cache=False), 4 * 2 * COUNT // BATCH)
+    sampled(opened(noise, xflip=True, cache=False), 4 * 2 * COUNT // BATCH)
     assert int(decoded) == 4 * 2 * COUNT
 
 
 def test_what_is_not_shown_is_not_decoded(noise, decoded):
-    dealt(opened(noise), 2)
+    sampled(opened(noise), 2)
     assert int(decoded) == 2 * BATCH
 
 
@@ -117,7 +117,7 @@ def test_workers_and_the_main_process_share_what_one_of_them_has_decoded(noise, 
     decoded.zero_()
     list(islice(batches, 2 * COUNT // BATCH))
     batches.close()
-    dealt(kept, 3)  # by new workers
+    sampled(kept, 3)  # by new workers
     kept.preview(COUNT)
     assert int(decoded) == 0
 
@@ -142,7 +142,7 @@ def test_a_picture_that_fails_while_training_is_replaced_as_without_cache(noise,
         data = opened(root, cache=cache, workers=workers, labels="folders", max_bad=2)
         for name in data.dataset.key(4), data.dataset.key(5):
             (root / name).write_bytes(b"no picture any more")
-        batches[cache] = dealt(data, 30)
+        batches[cache] = sampled(data, 30)
         said[cache] = capfd.readouterr().err.replace(str(root), "")
     assert_same_batches(batches[True], batches[False])
     assert said[True] == said[False] and said[True].count("another is shown in its place") == 2
@@ -155,18 +155,18 @@ def test_too_many_that_fail_end_the_run_as_without_cache(noise, tmp_path, worker
     data = opened(root, cache=True, workers=workers, max_bad=0)
     (root / data.dataset.key(4)).write_bytes(b"no picture any more")
     with pytest.raises(BadImageError, match="data.max_bad=1"):
-        dealt(data, 10)
+        sampled(data, 10)
 
 
 def test_what_has_been_read_is_not_missed(noise, tmp_path):
     root = tmp_path / "set"
     shutil.copytree(noise, root)
-    expected = dealt(opened(noise, cache=False), 30)
+    expected = sampled(opened(noise, cache=False), 30)
     kept = opened(root)
-    received = dealt(kept, COUNT // BATCH)
+    received = sampled(kept, COUNT // BATCH)
     shutil.rmtree(root)
     assert_same_batches(received, expected[: COUNT // BATCH])
-    assert_same_batches(dealt(kept, 30), expected)
+    assert_same_batches(sampled(kept, 30), expected)
 
 
 class Stripes(ImageDataset):
@@ -248,9 +248,9 @@ def test_only_what_was_shown_takes_memory_and_flips_take_none(xflip):
     data = FlowersData(**options)
     data.setup("fit")
     assert shared_bytes() - before < whole / 20
-    dealt(data, 2)
+    sampled(data, 2)
     assert abs(shared_bytes() - before - whole / 5) < whole / 20
-    dealt(data, 20 if xflip else 10)
+    sampled(data, 20 if xflip else 10)
     assert abs(shared_bytes() - before - whole) < whole / 20
 
 

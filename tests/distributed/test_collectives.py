@@ -138,7 +138,7 @@ def test_statistics_are_of_all_processes(tmp_path):
     assert alone.take()["both"] == Stat(4, 6.5, pytest.approx(25.25**0.5))
 
 
-def told():
+def reported():
     def fails():
         raise OSError(28, "no room")
 
@@ -152,7 +152,7 @@ def told():
 
 
 def test_rank_zero_works_for_all(tmp_path):
-    assert together(2, told, tmp_path) == [[["of rank", 0], 28, 4, [0, 1]]] * 2
+    assert together(2, reported, tmp_path) == [[["of rank", 0], 28, 4, [0, 1]]] * 2
 
 
 def compared():

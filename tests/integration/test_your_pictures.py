@@ -18,7 +18,7 @@ SMALL = [
     *("generator.z_dim=16", "generator.w_dim=16", "generator.channel_max=8", "discriminator.channel_max=8"),
     *("callbacks.snapshots.columns=2", "callbacks.snapshots.rows=2", "data=folder", "name=run"),
 ]
-NUM_PICTURES = 12
+NUM_IMAGES = 12
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def test_a_folder_is_trained_on_and_drawn_from(kind, tmp_path, monkeypatch):
     case = FOLDERS[kind]
     pictures = tmp_path / "my pictures"
     pictures.mkdir()
-    for index in range(NUM_PICTURES):
+    for index in range(NUM_IMAGES):
         case.make(pictures, index)
 
     assert train([*SMALL, *case.options, "data.path=my pictures", "data.cache_dir=cache"]) == 0
