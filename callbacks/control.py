@@ -241,7 +241,7 @@ def maintenance(module: TrainingModule) -> Iterator[None]:
     """Adds the wall time inside, that of images, checkpoints and scores, to `module.stats`.
 
     `StatsTicks` shows its sum, and takes it off the time of the tick. Open work of the device is waited for first, so
-    that training does not count as the work beside it.
+    that training does not count as the work besides it.
     """
     if module.device.type == "cuda":
         torch.cuda.synchronize(module.device)

@@ -104,7 +104,7 @@ class Metrics(RunCallback):
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._last_end_sec = time.monotonic()
         if trainer.is_global_zero:
-            # Also with metrics=none: scores of what is trained again now would stand beside other weights.
+            # Also with metrics=none: scores of what is trained again now would stand next to other weights.
             truncate_records_after(self.folder.path, module.images)
         if not self.settings.definitions or trainer.datamodule is None:
             return
@@ -213,7 +213,7 @@ class Metrics(RunCallback):
             return f"they took more than callbacks.metrics.max_minutes={self.max_minutes:g}"
         if module.is_last:
             return "asked to leave; stylegan-evaluate computes them"
-        return "asked to leave; they are made up for when the run continues"
+        return "asked to leave; they are computed when the run continues"
 
 
 def _check(*, budget: float, max_minutes: float | None, plateau_kimg: float | None, stop: bool) -> None:

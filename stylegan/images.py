@@ -63,7 +63,7 @@ def save_png(path: str | os.PathLike, image: Tensor, text: Mapping[str, str] | N
 
     Args:
         image: uint8 [C,H,W], C = 1 grey, 2 grey + alpha, 3 RGB, 4 RGBA.
-        text: stored beside the pixels under Latin-1 keywords of at most 79 characters; the values may be any text.
+        text: stored next to the pixels under Latin-1 keywords of at most 79 characters; the values may be any text.
     Raises: ValueError for another dtype or shape; OSError where the folder cannot be written.
     """
     if image.dtype != torch.uint8 or image.ndim != 3 or image.shape[0] not in _PNG_MODES:

@@ -147,7 +147,7 @@ class ZipFiles:
 def open_image_files(path: str | Path, channels: int = 3) -> FolderFiles | ZipFiles:
     """The images of a folder or a zip; which of them it is shows in the file, not in its name.
 
-    Raises: ValueError where there is neither, or no file in it that can hold so many channels.
+    Raises: ValueError where there is neither, or no file in it that can hold this many channels.
     """
     path = Path(path).expanduser()
     suffixes = suffixes_for(channels)

@@ -21,7 +21,7 @@ class ImageDataset(Dataset, ABC):
 
     label_kind: "none", "classes" (exactly one class an item), "multi" (any number of classes) or "vector"
       (real numbers); label_names: of the K classes, [] where they have none; memory: where images are kept once
-      an item was asked for, None = each is read again.
+      an item was requested, None = each is read again.
     """
 
     label_width = 0
@@ -205,7 +205,7 @@ def filter_names(
             idle.append(pattern)
     if not kept:
         raise ValueError(
-            f"data.exclude=[{','.join(exclude)}] leaves no picture of {len(names)}; leave some of it away"
+            f"data.exclude=[{','.join(exclude)}] leaves no picture of {len(names)}; exclude less"
         )
     return [name for name in names if name in kept], idle
 

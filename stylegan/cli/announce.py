@@ -108,7 +108,7 @@ def say_where_to_look(folder: RunFolder) -> None:
 
 def _label_of(folder: RunFolder) -> Iterator[str]:
     """The word that a network with labels asks for, with its first class."""
-    with suppress(ValueError):  # whatever became of that file: the training is done
+    with suppress(ValueError):  # that file may be unreadable by now: the training is done
         generator = stored_config(folder).get("generator") or {}
         if generator.get("c_dim"):
             names = generator.get("label_names") or ()
@@ -122,7 +122,7 @@ def quiet_lightning() -> None:
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     for message in (
         ".*does not have many workers.*",  # our own default is the right one for small pictures
-        ".*Checkpoint directory .* exists and is not empty.*",  # a run that goes on
+        ".*Checkpoint directory .* exists and is not empty.*",  # a resumed run
         ".*in eval mode at the start of training.*",  # the average generator, which never trains
         ".*isinstance.treespec, LeafSpec.. is deprecated.*",  # between Lightning and torch
     ):

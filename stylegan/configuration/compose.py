@@ -46,7 +46,7 @@ def composed(
 ) -> Composition:
     """The configuration, composed without side effects; `overrides` are in Hydra's grammar.
 
-    Args: config_dir: a folder with the user's own groups, searched beside ours.
+    Args: config_dir: a folder with the user's own groups, searched besides ours.
     Raises: Hydra's and OmegaConf's errors; UserError where config_dir is no folder.
     """
     overrides = list(overrides)
@@ -88,7 +88,7 @@ def searchpath(config_dir: str) -> str:
 
 
 def keys_of(config_name: str, overrides: Sequence[str] = (), *, config_dir: str | None = None) -> list[str]:
-    """All groups and dotted keys of a configuration; without overrides, of the one nobody has changed."""
+    """All groups and dotted keys of a configuration; without overrides, of the unchanged one."""
     composition = composed(config_name, overrides, config_dir=config_dir)
     groups = [group for group in composition.choices if not group.startswith("hydra/")]
     return groups + [

@@ -44,7 +44,7 @@ class StartedProcesses(ClusterEnvironment):
         if size != self._process.world:
             raise ValueError(
                 f"trainer.devices and trainer.num_nodes ask for {size} processes, {self._process.world} were started;"
-                " let torchrun start as many, or take trainer=ddp, which takes what was started"
+                " let torchrun start as many, or set trainer=ddp, which uses the processes that were started"
             )
 
     def global_rank(self) -> int:
@@ -88,7 +88,7 @@ class FlatStrategy(DDPStrategy):
                 tensor.copy_(dense)
 
     def barrier(self, *args: Any, **kwargs: Any) -> None:
-        # By gloo, whatever the device is.
+        # By gloo, on any device.
         ranks.largest_over_ranks(0)
 
     def save_checkpoint(

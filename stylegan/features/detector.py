@@ -51,7 +51,7 @@ class Detector(ABC):
             return self._features(rgb).to(torch.float32)
 
     def protocol(self) -> dict[str, str]:
-        """What has to stand beside a number for it to be compared with another one."""
+        """What has to stand next to a number for it to be compared with another one."""
         return {"detector": self.name, "detector_checksum": self.checksum, "resize": self.resize}
 
     @abstractmethod

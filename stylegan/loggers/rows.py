@@ -1,7 +1,7 @@
 """Row loggers: one row of statistics a tick, as JSON lines and as CSV, append-only.
 
 Lightning's own CSVLogger deletes the file of the run that it continues, and no logger of Lightning knows how
-many values are behind a mean; hence these."""
+many values are behind a mean; so these exist."""
 
 import csv
 import io

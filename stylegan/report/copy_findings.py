@@ -34,7 +34,7 @@ def copies_finding(evidence: Evidence, copies: Copies | None) -> Finding:
         return Finding.unknown(
             "copies",
             _TITLE,
-            result=f"There are only {len(evidence.real)} different pictures; {FEWEST_REALS} are needed to tell.",
+            result=f"There are only {len(evidence.real)} different pictures; {FEWEST_REALS} are needed for an answer.",
             values={"real pictures": len(evidence.real)},
             what_it_means="With so few pictures a generator has little choice but to learn them by heart.",
             what_to_try=(_ADD_IMAGES,),
@@ -67,7 +67,7 @@ def _many_copies(evidence: Evidence, copies: Copies, values: dict[str, Value]) -
         result=f"Yes. About {percent(copies.share)} of the fakes are nearer to {_single(evidence)} than "
         f"{_against(evidence, copies)}.",
         values=values,
-        what_it_means="The generator gives back pictures of your set, perhaps mirrored, shifted, recoloured or "
+        what_it_means="The generator repeats pictures of your set, perhaps mirrored, shifted, recoloured or "
         f"blended, instead of new ones. Chance alone does this less than once in {1 / LEVEL:.0f} reports.",
         what_to_try=_WAYS_OUT,
         grids=_suspects(evidence, copies),
@@ -104,7 +104,7 @@ def _no_copies(evidence: Evidence, copies: Copies, values: dict[str, Value]) -> 
         f"{_against(evidence, copies)}.",
         values=values,
         what_it_means=f"{means} {note_on(evidence.provenance)}".rstrip(),
-        what_to_try=("Nothing. Look at the nearest pictures all the same.",),
+        what_to_try=("Nothing. Look at the nearest pictures anyway.",),
     )
 
 
@@ -126,8 +126,8 @@ def _copies_of_others(evidence: Evidence, values: dict[str, Value]) -> Finding:
     return Finding.unknown(
         "copies",
         _TITLE,
-        result=f"It cannot be told. No copies of these {len(evidence.real):,} pictures were found, but the network was "
-        "trained on others, which it may copy.",
+        result=f"This cannot be answered. No copies of these {len(evidence.real):,} pictures were found, but the "
+        "network was trained on others, which it may copy.",
         values=values,
         what_it_means=note_on(evidence.provenance),
         what_to_try=ways_out_of(evidence.provenance),
@@ -163,7 +163,7 @@ def _suspects(evidence: Evidence, copies: Copies) -> tuple[ImageGrid, ...]:
 
 
 def neighbours_finding(evidence: Evidence, copies: Copies | None) -> Finding | None:
-    """Fakes beside the reals nearest to them, for the eye; None where there are too few reals."""
+    """Fakes next to the reals nearest to them, for the eye; None where there are too few reals."""
     if copies is None:
         return None
     if copies.verdict != "fine":
@@ -227,7 +227,7 @@ def own_set_finding(before: Evidence, evidence: Evidence) -> Finding:
         return Finding.unknown(
             "your-set",
             title,
-            result=f"There are only {count} different pictures; {_FEWEST_OF_SET} are needed to tell.",
+            result=f"There are only {count} different pictures; {_FEWEST_OF_SET} are needed for an answer.",
             values={"different pictures": count},
             what_it_means="A network learns so few pictures by heart, each of them.",
             what_to_try=(_ADD_IMAGES,),

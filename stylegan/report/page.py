@@ -27,9 +27,9 @@ _WORDS: dict[Verdict, str] = {
 }
 _HEADS: dict[Verdict, str] = {
     "bad": "Something is wrong.",
-    "look": "Something wants a look.",
+    "look": "Something needs a look.",
     "fine": "Nothing wrong was found.",
-    "unknown": "Too little was given to tell.",
+    "unknown": "Too little was given for an answer.",
 }
 _FINE_BUT_OPEN = "Nothing wrong was found, but some questions are open."
 

@@ -29,7 +29,7 @@ _DIVERSITY_LOOK, _DIVERSITY_BAD = 0.9, 0.7
 _MOST_COMPARED = 500
 _RESAMPLES = 200
 
-# A jump is a step so many times the mean of its walk, and this share of the distance between unrelated fakes.
+# A jump is a step this many times the mean of its walk, and this share of the distance between unrelated fakes.
 _JUMP_STEPS, _JUMP_SHARE = 3.0, 0.5
 # Shares of walks with a jump.
 _JUMPS_LOOK, _JUMPS_BAD = 0.1, 0.4
@@ -82,7 +82,7 @@ def repeats_finding(evidence: Evidence) -> Finding:
 
 
 def _excess_of_twins(fakes: Neighbours, reals: Neighbours) -> Excess:
-    # Twins are nearest to each other, and a family of lookalikes is many fakes all the same: each counts.
+    # Twins are nearest to each other, and a family of lookalikes is many fakes nevertheless: each counts.
     own = torch.arange(len(fakes.distances))
     return excess(fakes.distances[:, 0], reals.distances[:, 0], fake_like=own, reference_like=own, cap=0.5)
 

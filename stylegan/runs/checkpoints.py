@@ -1,4 +1,4 @@
-"""Checkpoints on the disk: a checksum beside each, which of them are good, and which may go.
+"""Checkpoints on the disk: a checksum next to each, which of them are good, and which may go.
 
 `torch.load` does not notice a flipped byte, so the SHA-256 of `kimg0000012.800.ckpt` stands in
 `kimg0000012.800.ckpt.sha256`, in the form that `sha256sum --check` reads."""
@@ -44,7 +44,7 @@ def checksum_of(path: Path) -> Path:
 def damage_of(path: Path) -> str | None:
     """What is wrong with a checkpoint's file, in a few words; None where it is as it was written.
 
-    A file without a checksum is judged by the sums inside the archive that it is.
+    A file without a checksum is checked by the sums inside the archive that it is.
     Raises: OSError, with the file's name, where the system does not let it be read, at several tries. That is no
         damage: a network disk may be away, or the file be somebody else's.
     """

@@ -40,4 +40,6 @@ def _why_none(path: Path) -> str:
             "this run has saved no checkpoint yet; it saves every callbacks.checkpoint.every_kimg, and where it is"
             " stopped with Ctrl-C"
         )
-    return f"it is no run folder, for there is no {RunFolder(path).checkpoints}/kimg*.ckpt; name a run, or a file"
+    return (
+        f"it is not a run folder: there is no {RunFolder(path).checkpoints}/kimg*.ckpt; name a run, or a file"
+    )

@@ -2,7 +2,7 @@
 
 An image and the references, without the references' mean image, are compared at 16 px. The best pair of references
 leaves the least of the image's energy after a least-squares fit on both; either may be mirrored. Whether that is
-little is seen beside the best pairs that share no reference with it: a blend has one pair that stands out, any other
+little is seen next to the best pairs that share no reference with it: a blend has one pair that stands out, any other
 image has many that are about as good.
 
 Legend: N references, M queries, B some of them, D values of a small image, L references that are looked at, of which

@@ -118,7 +118,7 @@ class Networks:
         if group is None or n % group or len(reals[0]) != n:
             return self.discriminate(*fakes), self.discriminate(*reals)
         images = join(fakes[0], reals[0], group)
-        # A discriminator without labels beside a generator with labels is handed those of fakes alone.
+        # A discriminator without labels next to a generator with labels is handed those of fakes alone.
         labels = None if fakes[1] is None or reals[1] is None else join(fakes[1], reals[1], group)
         draws = None
         if fakes[2] is not None and reals[2] is not None:
@@ -138,7 +138,7 @@ class Networks:
         try:
             graphs = CompiledNetworks(self.generator, self.discriminator)
             line = graphs.try_out(n, learning)
-        # Whatever a compiler or the tools that it calls may raise.
+        # Anything that a compiler or its tools may raise.
         except Exception as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             return f"note        compile=true failed, continuing without: {reason[:200]}"
@@ -170,7 +170,7 @@ class CompiledNetworks:
             n: samples of a part.
             learning: the parameters that learn, by network.
         Returns: a line about it.
-        Raises: whatever the compiler raises.
+        Raises: any error of the compiler.
         """
         start = time.perf_counter()
         for learns in learning:

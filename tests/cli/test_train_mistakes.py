@@ -211,8 +211,8 @@ def test_all_words_that_do_not_compose_are_told_at_once(capsys):
         ("# @package _global_\nresolutoin: 16\n", "in experiment/mine.yaml: there is no key resolutoin;"),
         ("# @package _global_\nseed: abc\n", "seed must be a whole number, got 'abc'"),
         ("seed: 16\n", "in experiment/mine.yaml: a recipe begins with the line `# @package _global_`"),
-        ("seed: [1\n", "mine.yaml, line 2: this is no YAML"),
-        ("# @package _global_\n\tseed: 1\n", "mine.yaml, line 2: this is no YAML"),
+        ("seed: [1\n", "mine.yaml, line 2: this is not YAML"),
+        ("# @package _global_\n\tseed: 1\n", "mine.yaml, line 2: this is not YAML"),
         (
             "# @package _global_\ndefaults:\n  - override /prest: tiny\n",
             "no group prest; did you mean preset?",

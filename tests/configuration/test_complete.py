@@ -222,7 +222,7 @@ def test_a_run_whose_checkpoints_are_all_damaged_says_that_it_begins_anew(begun)
     for path in begun.checkpoints.glob("*.ckpt"):
         path.write_bytes(b"cut")
     found, said = find_checkpoint("auto", begun)
-    assert found is None and len(said) == 3 and "begins anew" in said[-1]
+    assert found is None and len(said) == 3 and "begins again" in said[-1]
     assert find_checkpoint("auto", begun) == (None, [])
 
 

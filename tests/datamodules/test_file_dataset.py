@@ -331,9 +331,9 @@ def test_channels_of_arrays_are_cropped_and_resized_each_like_a_grey_picture():
         (npy(np.zeros((0, 8, 5), np.uint8)), r"\[0, 8, 5\]"),
         (npy(noise(8, 8, 5))[:-1], "cut short"),
         (npy(np.array([{}], dtype=object)), "object"),
-        (b"", "no .npy file"),
-        (b"\x93NUMPY\x09\x00junk", "no .npy file"),
-        (npy(noise(8, 8, 5)).replace(b"(8, 8, 5)", b"(9**9,1,5)"), "no .npy file"),
+        (b"", "not a .npy file"),
+        (b"\x93NUMPY\x09\x00junk", "not a .npy file"),
+        (npy(noise(8, 8, 5)).replace(b"(8, 8, 5)", b"(9**9,1,5)"), "not a .npy file"),
         (npy(noise(8, 10, 5)).replace(b"(8, 10, 5), } ", b"(99999999, 99999999, 5), }"), "above|no .npy"),
     ],
 )

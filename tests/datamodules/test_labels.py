@@ -211,7 +211,7 @@ def test_faults_of_a_table_are_named_in_one_line(folder, text, words):
 
 def test_what_is_no_text_or_no_json(folder):
     (folder / "dataset.json").write_bytes(b"\xff\xfe{")
-    with pytest.raises(ValueError, match="no text in UTF-8"):
+    with pytest.raises(ValueError, match="is not UTF-8 text"):
         opened(folder, labels="json")
     (folder / "dataset.json").write_text('["labels"]')
     with pytest.raises(ValueError, match="is not of the form"):

@@ -292,7 +292,7 @@ def test_where_nobody_knows_what_is_free_only_true_tries(noise, monkeypatch):
     assert opened(noise, cache=True).dataset.memory
     data = opened(noise)
     assert data.dataset.memory is None
-    assert any("does not tell how much memory is free" in note for note in data.notes)
+    assert any("does not report how much memory is free" in note for note in data.notes)
 
 
 @pytest.mark.parametrize("side", [2**20, 2**40])
@@ -301,8 +301,8 @@ def test_memory_that_the_system_refuses_is_done_without(monkeypatch, side):
     monkeypatch.setattr(pixel_memory, "room_of_machine", lambda: Room(10**41, 10**40))
     ask = dict(count=100, shape=(3, side, side), devices=1, workers=0)
     memory, (note,) = pixel_memory_for(cache="auto", **ask)
-    assert memory is None and "cannot be had" in note
-    with pytest.raises(ValueError, match="data.cache=true: .* cannot be had"):
+    assert memory is None and "cannot be allocated" in note
+    with pytest.raises(ValueError, match="data.cache=true: .* cannot be allocated"):
         pixel_memory_for(cache=True, **ask)
 
 

@@ -120,7 +120,7 @@ def test_a_download_is_whole_and_has_the_digits(server, tmp_path):
     ("page", "digits", "words"),
     [
         ("whole", "00000000", "should begin with 00000000"),
-        ("short", SHA256[:8], "broke off"),
+        ("short", SHA256[:8], "stopped at"),
         ("nothing", SHA256[:8], "404"),
     ],
 )

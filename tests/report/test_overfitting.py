@@ -19,7 +19,7 @@ def test_what_is_missing_is_what_is_asked_for():
     without = overfitting_finding(evidence(FAKES))
     assert "no pictures were held out" in without.result and "val_fraction" in without.what_to_try[0]
     alone = overfitting_finding(evidence(FAKES, held_out=held_out))
-    assert "discriminator is not at hand" in alone.result and ".ckpt" in alone.what_to_try[0]
+    assert "there is no discriminator" in alone.result and ".ckpt" in alone.what_to_try[0]
     few = overfitting_finding(
         evidence(FAKES, held_out=held_out, logits=Logits(torch.ones(9), torch.ones(9), torch.ones(9)))
     )
