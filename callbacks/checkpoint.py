@@ -81,7 +81,7 @@ class KimgCheckpoint(Checkpoint):
             control.stop(EXIT_TRY_AGAIN)
 
     def _is_due(self, module: TrainingModule) -> bool:
-        """Whether a checkpoint is due by the cadence, or one that found no room is to be tried again."""
+        """Whether a checkpoint is due by the cadence, or one that found no room has to be tried again."""
         due = module.due(self.every_kimg) or (self._owed and module.due(self.retry_every_kimg))
         return bool(module.images) and due
 

@@ -176,7 +176,7 @@ def about_files(
     bad: Sequence[str],
     source: LabelSource | None,
 ) -> list[str]:
-    """Each file that cannot be read, and, together, those that are no images and labels of no image."""
+    """Each file that cannot be read, and, together, those that are not images, and labels without an image."""
     notes = [f"left out, cannot be read: {name} ({facts[name].fault})" for name in bad]
     others = [name for name in files.others if name.rsplit("/", 1)[-1] not in label_file_names()]
     if others:

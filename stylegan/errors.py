@@ -15,7 +15,7 @@ EXIT_GIVEN_UP = 70
 class UserError(Exception):
     """Something the user can correct, in one line that says how; several faults are as many lines.
 
-    Args: exit_code: another one for what may pass by itself, so that a script may try again.
+    Args: exit_code: another one for a temporary failure, so that a script may try again.
     """
 
     def __init__(self, text: str, *, exit_code: int = EXIT_USER_ERROR):

@@ -76,7 +76,7 @@ def save_png(path: str | os.PathLike, image: Tensor, text: Mapping[str, str] | N
         if value.isascii():
             chunks.add_text(key, value)
         else:
-            # Names of files may hold bytes that are no text; they must not keep an image from being saved.
+            # Names of files may hold bytes that are not text; they must not keep an image from being saved.
             chunks.add_itxt(key, value.encode("utf-8", "backslashreplace").decode("utf-8"))
     pixels = image.detach().cpu().permute(1, 2, 0).contiguous()
     pillow_image = Image.frombytes(_PNG_MODES[image.shape[0]], pixels.shape[1::-1], pixels.numpy().tobytes())

@@ -19,7 +19,7 @@ from stylegan.distributed.strategy import FlatStrategy
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "private_names.md"
 OURS = ("stylegan", "callbacks", "datamodules", "benchmarks")
-# Underscored by their makers and documented all the same; `_target_` is a key of Hydra's configurations.
+# Underscored by their makers and documented nevertheless; `_target_` is a key of Hydra's configurations.
 DOCUMENTED = {"_exit", "_replace", "_asdict", "_fields", "_make", "_target_", "_convert_"}
 
 

@@ -154,7 +154,7 @@ class XFlipped(_View):
 
 
 def place_in_lot(seed: int, purpose: str, key: str) -> int:
-    """A number from 0 to 2^64 - 1 for an item, as good as random: of the seed and what the item is called."""
+    """A number from 0 to 2^64 - 1 for an item, as good as random: of the seed and the item's name."""
     digest = hashlib.blake2b(f"{seed} {purpose} {key}".encode("utf-8", "surrogatepass"), digest_size=8)
     return int.from_bytes(digest.digest(), "big")
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # the plan measures memory, and says so with `say`
 
 
 def say_start(plan: "Plan", choices: Mapping[str, str | None], notes: Iterable[str]) -> None:
-    """Which run, on what, how, and what is to be known about it."""
+    """Which run, on what, how, and what the user should know about it."""
     from stylegan.training.memory_estimate import memory_line  # loads torch
 
     config, checkpoint = plan.config, plan.checkpoint

@@ -39,7 +39,7 @@ class Plan:
         is_done: whether the checkpoint has seen all images already.
         num_items: images of the data.
         changes: of the settings since the run was last started.
-        notes: what is to be said about all this.
+        notes: lines about all this, for the user.
     """
 
     config: DictConfig

@@ -117,7 +117,7 @@ def _train_in(
 def _settle_folder(plan: Plan, lock: RunLock) -> list[str]:
     """Makes the folder this run's, now that everything is built: a mistake leaves an older run where it was.
 
-    Returns: what is to be said at the start.
+    Returns: the lines to print at the start.
     """
     notes = [lock.taken_over] if lock.taken_over else []
     notes += plan.notes

@@ -163,7 +163,7 @@ def fit(parts: Parts, data: Any, checkpoint: Path | None, *, resume: str | None 
     Args: resume: the value of that key where the checkpoint is another run's; None = it is this one's.
 
     Raises: UserError; ProcessLostError; SystemExit where one of several processes leaves alone; errors of the training
-    itself, and what is no mistake.
+    itself, and errors that are not mistakes.
     """
     from callbacks.control import RunControl
 

@@ -47,7 +47,7 @@ def composed(
     """The configuration, composed without side effects; `overrides` are in Hydra's grammar.
 
     Args: config_dir: a folder with the user's own groups, searched besides ours.
-    Raises: Hydra's and OmegaConf's errors; UserError where config_dir is no folder.
+    Raises: Hydra's and OmegaConf's errors; UserError where config_dir is not a folder.
     """
     overrides = list(overrides)
     if config_dir is not None:

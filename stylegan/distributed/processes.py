@@ -55,7 +55,7 @@ def this_process(environment: Mapping[str, str] = os.environ) -> Process:
 
     Slurm counts only inside a step with several tasks (`srun`): in the shell of an allocation its variables are
     set, too, and one command started there is one process.
-    Raises: ValueError for variables that are no numbers or do not go together.
+    Raises: ValueError for variables that are not numbers or do not fit together.
     """
     if WORLD in environment and RANK in environment:
         world = _number(environment, WORLD)

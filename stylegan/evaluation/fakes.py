@@ -16,7 +16,7 @@ _LABEL_STREAM = int.from_bytes(b"eval", "big")
 
 
 def check_truncation(truncation: float) -> None:
-    """Raises: ValueError for a psi that is no number or far beyond any image."""
+    """Raises: ValueError for a psi that is not a number or far beyond any image."""
     if not abs(truncation) <= LARGEST_PSI:
         raise ValueError(f"truncation must be between -{LARGEST_PSI} and {LARGEST_PSI}, got {truncation}")
 

@@ -45,7 +45,7 @@ class ScoreHistory:
         better = []
         for name, value in ranked(score.results).items():
             found = Best(value, images, protocol)
-            if value != value:  # NaN is no score
+            if value != value:  # NaN is not a score
                 continue
             if self._is_better(self._best.get(name), found, name):
                 self._best[name] = found

@@ -64,7 +64,7 @@ class MetricSettings:
 
     @cached_property
     def definitions(self) -> tuple[Definition, ...]:
-        """What is to be computed, in the order of `metrics`, each once."""
+        """The metrics to compute, in the order of `metrics`, each once."""
         return definitions_of(self.metrics, detector=self.detector, num_fakes=self.num_fakes)
 
     def open_detectors(self) -> dict[str, Detector]:

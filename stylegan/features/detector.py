@@ -42,7 +42,7 @@ class Detector(ABC):
     def features(self, images: Tensor) -> Tensor:
         """uint8 [N,C,H,W], on any device → float32 [N,F] on the detector's device, each row from its image alone.
 
-        Raises: ValueError for what are no such images.
+        Raises: ValueError for anything but such images.
         """
         rgb = rgb_pixels(images).to(self.device)
         if not len(rgb):

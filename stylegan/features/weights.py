@@ -133,7 +133,7 @@ def read_weights(path: Path, file: WeightFile) -> Weights:
     if promised and not digest.startswith(promised[1]):
         raise ValueError(
             f"{path} is damaged or not what its name says: its SHA-256 begins with {digest[: len(promised[1])]}, "
-            f"not {promised[1]}; fetch it again from {file.url}, or rename it if those are no digits of it"
+            f"not {promised[1]}; fetch it again from {file.url}, or rename it if those are not digits of it"
         )
     return Weights(path, _tensors(path, file), digest, bool(file.sha256) and digest.startswith(file.sha256))
 

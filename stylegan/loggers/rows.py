@@ -25,7 +25,7 @@ KIMG = "Progress/kimg"
 class RowLogger(Logger):
     """A file in the run folder to which `callbacks.stats.StatsTicks` hands complete rows.
 
-    It is a Lightning logger so that it stands among the others in the config; rows come by `log_row` alone.
+    It is a Lightning logger so that it is among the others in the config; rows come by `log_row` alone.
 
     Args:
         folder: the run folder; made when the first row is written.

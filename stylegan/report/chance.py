@@ -54,7 +54,7 @@ def excess(
 ) -> Excess:
     """Whether more of the fakes have a small value than chance allows.
 
-    Images that are near the same real are counted once, since they are no independent evidence: families of
+    Images that are near the same real are counted once, since they are not independent evidence: families of
     images, and fakes that repeat each other.
 
     Args:

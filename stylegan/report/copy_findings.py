@@ -178,7 +178,7 @@ def neighbours_finding(evidence: Evidence, copies: Copies | None) -> Finding | N
         title="Which of your pictures are nearest to the fakes?",
         verdict=verdict,
         result="The nearest picture is as far from a fake, compared with the next nearest, as "
-        f"{of_fakes:.2f} to 1; for pictures that are no copies it is {of_reference:.2f} to 1.",
+        f"{of_fakes:.2f} to 1; for pictures that are not copies it is {of_reference:.2f} to 1.",
         values={
             "nearest over next, fakes": round(of_fakes, 4),
             "nearest over next, known": round(of_reference, 4),
@@ -215,7 +215,7 @@ def own_set_finding(before: Evidence, evidence: Evidence) -> Finding:
         evidence: without them.
     """
     title = "Are there duplicates among your own pictures?"
-    # Where mirror images are wanted, an image may be there with its own: that is no mistake.
+    # Where mirror images are wanted, an image may be there with its own: that is not a mistake.
     kept = first_of_equals(before.real.thumbnails, mirrored=not before.xflip)
     exact = len(before.real) - len(kept)
     near, rows = _nearest_of_set(evidence)

@@ -72,8 +72,8 @@ def _truncation_note(evidence: Evidence) -> str:
     if not evidence.is_truncated:
         return ""
     return (
-        f"The fakes were drawn with truncation {evidence.truncation:g}. What that changes by itself is left open "
-        "here; truncation=1 shows what the network has learned."
+        f"The fakes were drawn with truncation {evidence.truncation:g}. What that changes by itself is not "
+        "answered here; truncation=1 shows what the network has learned."
     )
 
 

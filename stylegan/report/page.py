@@ -16,7 +16,7 @@ from stylegan.similarity.thumbnails import as_seen, shrunk
 _FORMAT_VERSION = 1
 # Images on the page have at most this many pixels a side; smaller ones are enlarged.
 _SHOWN_PX = 96
-# Of `about`, what stands at the top; the reader opens the rest.
+# Of `about`, what is at the top; the reader opens the rest.
 _COUNTED = ("fakes", "real pictures", "held-out pictures")
 
 _WORDS: dict[Verdict, str] = {

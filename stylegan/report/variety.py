@@ -121,7 +121,7 @@ def diversity_finding(evidence: Evidence) -> Finding:
         return Finding.unknown(
             "diversity",
             title,
-            result="The distances are no numbers: features of some pictures are infinite or undefined.",
+            result="The distances are not numbers: features of some pictures are infinite or undefined.",
             values=values,
             what_it_means=means,
             what_to_try=("Check that the detector's weights are the right ones.",),
@@ -171,7 +171,7 @@ def mean_distance_ratio(fake: Tensor, real: Tensor) -> tuple[float, float, float
         draws = torch.randint(len(points), (_RESAMPLES, len(points)), generator=generator)
         weights = torch.zeros(_RESAMPLES, len(points), dtype=torch.float64)
         weights.scatter_add_(1, draws, torch.ones_like(draws, dtype=torch.float64))
-        # An image that is drawn twice is no pair of its own.
+        # An image that is drawn twice is not a pair.
         pairs = weights.sum(1).square() - weights.square().sum(1)
         means = ((weights @ distances) * weights).sum(1) / pairs
         whole = distances.sum() / (len(points) * (len(points) - 1))

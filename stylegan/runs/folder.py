@@ -1,4 +1,4 @@
-"""Where a run keeps its files, and what a checkpoint is called.
+"""Where a run keeps its files, and the names of checkpoints.
 
 A run is one folder, `runs_dir/name/`. A checkpoint's name holds the images it has seen, so the newest one is
 found by name alone: copying a folder changes the times of its files, never their names."""

@@ -1,7 +1,7 @@
 """Run lock: one process a run folder.
 
 The file `run.lock` is a record of who holds it: process, host, and when the process started. While the process lives
-it renews the file's time (a lease). On top of the record stands a lock of the operating system's (filelock), wherever
+it renews the file's time (a lease). On top of the record is a lock of the operating system's (filelock), where
 the mount has such locks. What each is for:
 
     the system's lock   exact and free of races among processes of one kernel, also where neither sees the other's

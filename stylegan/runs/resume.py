@@ -17,7 +17,7 @@ from stylegan.runs.folder import RunFolder, images_of
 
 @contextmanager
 def _disk_may_answer_later() -> Iterator[None]:
-    """Inside, a file that the system refuses ends the command as what may pass by itself; nothing else is taken."""
+    """Inside, a file that the system refuses ends the command as a temporary failure; nothing else is used instead."""
     try:
         yield
     except OSError as error:

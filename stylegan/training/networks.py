@@ -113,7 +113,7 @@ class Networks:
     def discriminate_both(self, fakes: Discriminated, reals: Discriminated) -> tuple[Tensor, Tensor]:
         """Logits of fakes and of reals, in one pass where they would not be compared with each other."""
         n = len(fakes[0])
-        # A discriminator of the user's need not have this member: it may compare no samples with each other.
+        # A discriminator of the user's need not have this member: it may not compare samples with each other.
         group = getattr(self.discriminator, "group_size", None)
         if group is None or n % group or len(reals[0]) != n:
             return self.discriminate(*fakes), self.discriminate(*reals)

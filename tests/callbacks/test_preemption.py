@@ -91,7 +91,7 @@ def test_a_second_ctrl_c_leaves_at_once(tmp_path):
     done = run_command(interrupted_twice, [], tmp_path)
     assert done.returncode == 130
     assert done.stdout == "still here\n"
-    # Before it stands what Lightning reports of a new Trainer.
+    # Before it is what Lightning reports of a new Trainer.
     assert done.stderr.endswith("\nSIGINT: saving after this step (once more to leave at once)\n")
 
 

@@ -7,7 +7,7 @@ down its newest checkpoint is cut, flipped in one bit, emptied or lost, half a r
 times of all files are set back. Some starts find a full disk (a limit on the size of files, which the log has
 reached, too), by others the clock is set back while they train, and some are asked to leave by SIGTERM.
 
-Ends with code 0 where every start went on from the newest good checkpoint and the last one ended in the same bits.
+Ends with code 0 where every start continued from the newest good checkpoint and the last one ended in the same bits.
 """
 
 import argparse
@@ -144,7 +144,7 @@ class Struck:
             self._wait_for_files(process, leftovers, ".ckpt.", 1)
             time.sleep(self.dice.uniform(0, 1))
         elif life.ends == "full disk":
-            # It is begun once more: so the training went on without the first.
+            # It is begun once more: so the training continued without the first.
             self._wait_for_files(process, leftovers, ".ckpt.", 2)
             time.sleep(self.dice.uniform(0, 1))
 
@@ -165,10 +165,12 @@ class Struck:
         expected = {0} if life.ends == "end" else {-life.signal, 128 + life.signal} - {128 + signal.SIGKILL}
         if code not in expected:
             raise Defect(f"exit code {code}, not {expected}")
-        went_on = re.search(r"continuing from kimg \S+ \((\S+)\)", log)
+        continued = re.search(r"continuing from kimg \S+ \((\S+)\)", log)
         trained = life.ends in ("training", "writing", "end")
-        if (trained or went_on) and (went_on and went_on[1]) != (newest and newest.name):
-            raise Defect(f"it went on from {went_on and went_on[1]}; the newest good checkpoint was {newest}")
+        if (trained or continued) and (continued and continued[1]) != (newest and newest.name):
+            raise Defect(
+                f"it continued from {continued and continued[1]}; the newest good checkpoint was {newest}"
+            )
         left = re.search(r"interrupted at kimg (\S+); the same command continues from kimg0*(\S+)\.ckpt", log)
         if "saving after this step" in log and (not left or float(left[1]) != float(left[2])):
             raise Defect("it was asked to leave, and did not save where it was")

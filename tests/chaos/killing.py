@@ -1,4 +1,4 @@
-"""Parts for trainings that are to die: named by `_target_`, found beside this file."""
+"""Parts for trainings that are to die: named by `_target_`, found next to this file."""
 
 import hashlib
 import multiprocessing
@@ -41,7 +41,7 @@ class SignalAtStart(pl.Callback):
 
 
 class PoisonAt(pl.Callback):
-    """Makes a weight NaN at the end of the iteration that reaches `at_images`, so many `times` in a process.
+    """Makes a weight NaN at the end of the iteration that reaches `at_images`, this many `times` in a process.
 
     Args: rank: of the process whose weight it is; None = of all. network: generator or discriminator.
     """

@@ -45,7 +45,7 @@ def events(place: Path) -> list[dict]:
     return [json.loads(line) for line in (place / "runs/run/events.jsonl").read_text().splitlines()]
 
 
-def test_it_goes_back_to_the_last_good_checkpoint_and_draws_anew(tmp_path):
+def test_it_goes_back_to_the_last_good_checkpoint_and_draws_again(tmp_path):
     done = train(tmp_path, "+callbacks.poison.at_images=64", "+callbacks.poison.times=1")
     assert done.returncode == 0, done.stderr
     assert "weights are not finite" in done.stdout
@@ -62,7 +62,7 @@ def test_it_goes_back_to_the_last_good_checkpoint_and_draws_anew(tmp_path):
     assert all(value.isfinite().all() for value in last.values() if value.is_floating_point())
     rows = (tmp_path / "runs/run/stats.jsonl").read_text().splitlines()
     assert [json.loads(row)["Progress/kimg"]["mean"] for row in rows] == [0.04, 0.08, 0.12]
-    # The same run without trouble has the same first checkpoint and another end.
+    # The same run without this fault has the same first checkpoint and another end.
     calm = tmp_path / "calm"
     calm.mkdir()
     assert train(calm, "+callbacks.poison.at_images=64", "+callbacks.poison.times=0").returncode == 0

@@ -97,7 +97,7 @@ def test_torchrun_on_two_nodes(tmp_path):
 @pytest.mark.long
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_process_that_is_killed_takes_the_others_along_and_nothing_is_lost(tmp_path, rank):
-    # It goes on between two moves of p: the file holds signs of both processes, and the last move counts them.
+    # It continues between two moves of p: the file holds signs of both processes, and the last move counts them.
     two = ["trainer.devices=2", "data.workers=1", "total_kimg=0.16", "callbacks.checkpoint.every_kimg=0.072"]
     train(tmp_path, "name=whole", *two)
     kill = [

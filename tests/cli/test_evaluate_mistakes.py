@@ -61,7 +61,9 @@ def test_mistakes_are_one_line(run, arguments, reported, capsys):
     assert sorted(path.name for path in run.iterdir()) == before
 
 
-def test_a_folder_that_cannot_be_written_is_told_before_anything_is_drawn(run, tmp_path, capsys, monkeypatch):
+def test_a_folder_that_cannot_be_written_is_reported_before_anything_is_drawn(
+    run, tmp_path, capsys, monkeypatch
+):
     monkeypatch.setattr(Evaluator, "scores", lambda *_, **__: pytest.fail("it was computed"))
     (tmp_path / "file").touch()
     (tmp_path / "scores" / "metric-kid_builtin.jsonl").mkdir(parents=True)

@@ -98,7 +98,7 @@ def test_exit_codes(error, code, lines, capsys):
     assert capsys.readouterr().err == lines
 
 
-def test_pictures_in_the_place_of_a_kind_of_data_are_told_where_they_go(capsys, tmp_path):
+def test_pictures_in_the_place_of_a_kind_of_data_are_answered_with_their_key(capsys, tmp_path):
     (reported,) = lines_of(capsys, f"data={tmp_path}")
     assert reported.endswith(f"for images of your own: data=folder data.path={tmp_path}")
 
@@ -187,7 +187,7 @@ def test_words_that_do_not_compose_are_one_line(capsys, words, line):
     assert line in reported
 
 
-def test_all_words_that_do_not_compose_are_told_at_once(capsys):
+def test_all_words_that_do_not_compose_are_reported_at_once(capsys):
     words = ["resolutoin=64", "data.path=a b", "loss.r1_gama=1", "total_kimg=much", "data=folder"]
     assert lines_of(capsys, *words) == [
         "there is no key resolutoin; did you mean resolution?",

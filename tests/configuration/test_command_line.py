@@ -57,7 +57,7 @@ def test_any_text_comes_through_hydra_and_omegaconf(text):
     (argument,) = quote_free_text([f"name={text}"])
     override = parser.parse_override(argument)
     assert not override.is_sweep_override()
-    # A sweep writes its jobs' overrides anew and reads them again.
+    # A sweep writes its jobs' overrides again and reads them.
     again = parser.parse_override(f"{override.get_key_element()}={override.get_value_element_as_str()}")
     for value in (override.value(), again.value()):
         config = OmegaConf.create({"name": value, "x": "wrong", "other": "${name}"})

@@ -80,7 +80,7 @@ def test_the_last_line_is_the_memory():
     assert lines_of(composed("train", ["preset=tiny"]))[-2:] == ["", "memory  about 1 GB"]
 
 
-def test_every_value_is_told_once():
+def test_every_value_is_printed_once():
     composition = composed("train", ["preset=tiny"])
     lines = lines_of(composition)
     keys = [line.split()[0] for line in lines if line.startswith("  ")]

@@ -155,7 +155,7 @@ def test_without_labels():
 
 
 @pytest.mark.parametrize("resolution", [8, 32, 256])
-def test_items_have_the_size_asked_for(resolution):
+def test_items_have_the_requested_size(resolution):
     image = flowers(resolution=resolution).dataset[7][0]
     assert image.shape == (3, resolution, resolution) and image.dtype == torch.uint8
 

@@ -147,7 +147,7 @@ def test_names_may_be_spelled_as_another_system_does(folder):
     assert opened(folder, labels="json").labels(torch.arange(5)).argmax(1).tolist() == [1, 0, 1, 0, 0]
 
 
-def test_labels_of_no_picture_are_a_note(folder):
+def test_labels_of_no_image_are_a_note(folder):
     write_json(folder, [[name, 0] for name in [*FILES, "gone.png", "lost.png"]])
     assert any("gone.png, lost.png" in note for note in opened(folder, labels="json").notes)
 
@@ -236,7 +236,7 @@ def test_one_class_is_no_help(folder):
 
 
 def test_balanced_classes(folder):
-    """One picture of class b for three of a: dealt as often, and labels to draw from are as frequent."""
+    """One image of class b for three of a: sampled as often, and labels to draw from are as frequent."""
     write_json(folder, [[name, label] for name, label in zip(FILES, "aaba", strict=True)])
     data = opened(folder, labels="json", balanced=True, xflip=True, batch_size=8)
     batches = iter(data.train_dataloader())

@@ -23,7 +23,7 @@ from tests.datamodules.test_image_datamodule import assert_same_batches
 
 ROOT = Path(__file__).parents[2]
 ITEMS, BATCH = 60, 4
-# Dealt once, in batch 5: later than what the workers read at the start.
+# Sampled once, in batch 5: later than what the workers read at the start.
 ITEM = int(ResumableSampler(num_items=ITEMS, batch_size=BATCH, seed=0).indices(np.array([22]))[0])
 
 
@@ -41,7 +41,7 @@ def gone(pids: list[int]) -> bool:
 
 
 class Broken:
-    """A set that does something to the worker that reads an item. Args: times: in all, in whichever worker."""
+    """A set that does something to the worker that reads an item. Args: times: in all, in any worker."""
 
     def __init__(self, dataset, item: int, fault, times: int):
         self.dataset, self.item, self.fault = dataset, item, fault
@@ -103,7 +103,7 @@ def expected():
 
 
 @pytest.mark.parametrize("fault", [hang, die, stop])
-def test_the_batches_are_those_of_workers_without_trouble(expected, capfd, fault):
+def test_the_batches_are_those_of_workers_without_faults(expected, capfd, fault):
     batches = iter(broken(fault, times=2, timeout_sec=1).train_dataloader())
     received = [next(batches)]
     first = living()
@@ -225,7 +225,7 @@ def test_in_the_end_it_is_given_up_with_the_file_and_the_way_out(expected, capfd
 
 
 def test_a_batch_that_comes_ends_the_row(expected, capfd, monkeypatch):
-    """More troubles than may come in a row, each with a batch between: all are overcome."""
+    """More faults than may come in a row, each with a batch between: all are overcome."""
     monkeypatch.setattr(loader, "MOST_RESTARTS", 1)
     batches = iter(flowers(workers=1).train_dataloader())
     received = [next(batches)]
@@ -240,7 +240,7 @@ def test_a_batch_that_comes_ends_the_row(expected, capfd, monkeypatch):
 
 
 def test_one_that_hangs_does_not_keep_the_program_from_its_end():
-    """Within the limit nobody has noticed yet; at the end of a program all children are waited for."""
+    """Within the limit nothing has noticed yet; at the end of a program all children are waited for."""
     body = (
         "from itertools import islice\nfrom tests.datamodules.test_loader import broken, hang\n"
         "batches = iter(broken(hang, times=9, timeout_sec=300).train_dataloader())\n"

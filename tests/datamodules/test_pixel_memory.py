@@ -91,7 +91,7 @@ def test_flowers_are_kept_too():
     assert_same_batches(sampled(kept, 15), sampled(plain, 15))
 
 
-def test_each_picture_is_decoded_once(noise, decoded):
+def test_each_image_is_decoded_once(noise, decoded):
     """Four epochs, and both sides of a flip."""
     kept = opened(noise, xflip=True)
     sampled(kept, 4 * 2 * COUNT // BATCH)
@@ -124,7 +124,7 @@ def test_workers_and_the_main_process_share_what_one_of_them_has_decoded(noise, 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_run_that_goes_on_in_the_middle_is_dealt_the_same(noise, tmp_path, workers):
+def test_a_run_that_continues_in_the_middle_gets_the_same(noise, tmp_path, workers):
     whole, _ = fit(opened(noise, cache=False), steps=20)
     begun, trainer = fit(opened(noise, workers=workers), steps=9)
     trainer.save_checkpoint(tmp_path / "stopped.ckpt")
@@ -197,14 +197,14 @@ class Stripes(ImageDataset):
     st.dictionaries(st.integers(0, 19), st.integers(0, 19), max_size=5),
 )
 def test_any_order_of_reading_gives_the_items_of_the_set(order, pairs):
-    # Who stands in for another is shown in its own place, too.
+    # An image that replaces another is shown in its own place, too.
     replaced = {index: shown for index, shown in pairs.items() if shown not in pairs}
     plain, under = Stripes(20, replaced), Stripes(20, replaced)
     under.memory = PixelMemory(20, SHAPE)
     for index in order:
         image, label = under[index]
         assert torch.equal(image, plain[index][0]) and torch.equal(label, plain[index][1])
-        image.zero_()  # whoever changes what he was given changes nothing that is kept
+        image.zero_()  # a change to what was given changes nothing that is kept
     assert len(under.read_items) == len(set(order)) - _spared(order, replaced)
     with pytest.raises(IndexError):
         under[20]
@@ -287,7 +287,7 @@ def test_false_keeps_nothing_and_says_nothing(noise):
     assert data.dataset.memory is None and not any("cache" in note for note in data.notes)
 
 
-def test_where_nobody_knows_what_is_free_only_true_tries(noise, monkeypatch):
+def test_where_it_is_unknown_what_is_free_only_true_tries(noise, monkeypatch):
     monkeypatch.setattr(pixel_memory, "room_of_machine", lambda: None)
     assert opened(noise, cache=True).dataset.memory
     data = opened(noise)
@@ -297,7 +297,7 @@ def test_where_nobody_knows_what_is_free_only_true_tries(noise, monkeypatch):
 
 @pytest.mark.parametrize("side", [2**20, 2**40])
 def test_memory_that_the_system_refuses_is_done_without(monkeypatch, side):
-    """No address space has room for the first; the second is no number of bytes that the system could be told."""
+    """No address space has room for the first; the second is no number of bytes that the system could accept."""
     monkeypatch.setattr(pixel_memory, "room_of_machine", lambda: Room(10**41, 10**40))
     ask = dict(count=100, shape=(3, side, side), devices=1, workers=0)
     memory, (note,) = pixel_memory_for(cache="auto", **ask)

@@ -31,14 +31,14 @@ def test_a_restart_anywhere_with_any_batch_continues_one_stream(n, batch, seed, 
 
 @settings(deadline=None, max_examples=25)
 @given(n=st.integers(1, 40), batch=st.integers(1, 50), seed=st.integers(0, 2**40))
-def test_every_epoch_deals_every_item_once(n, batch, seed):
+def test_every_epoch_gives_every_item_once(n, batch, seed):
     stream = np.array(sampled(3 * n, num_items=n, batch_size=batch, seed=seed)).reshape(3, n)
     assert (np.sort(stream, axis=1) == np.arange(n)).all()
 
 
 @settings(deadline=None, max_examples=25)
 @given(n=st.integers(1, 40), share=st.integers(1, 9), world=st.integers(1, 5), start=st.integers(0, 99))
-def test_ranks_together_deal_what_one_alone_would(n, share, world, start):
+def test_ranks_together_give_what_one_alone_would(n, share, world, start):
     common = dict(num_items=n, batch_size=share * world, seed=5, start=start)
     alone = list(islice(ResumableSampler(**common), 4))
     ranks = [list(islice(ResumableSampler(**common, rank=r, world=world), 4)) for r in range(world)]
@@ -118,7 +118,7 @@ def test_ranks_share_the_balanced_stream(counts, share, world):
 
 @settings(deadline=None, max_examples=25)
 @given(counts=COUNTS, seed=st.integers(0, 2**40))
-def test_each_group_is_dealt_equally_often_and_each_item_of_it(counts, seed):
+def test_each_group_comes_equally_often_and_each_item_of_it(counts, seed):
     groups = groups_of(*counts)
     rounds = int(np.lcm.reduce(counts))
     stream = sampled(rounds * len(counts), num_items=sum(counts), batch_size=5, seed=seed, groups=groups)

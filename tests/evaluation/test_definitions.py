@@ -77,7 +77,7 @@ def test_none_is_nothing(metrics):
         ("Kid_Incepton", "builtin", "did you mean kid_inception?"),
     ],
 )
-def test_mistakes_are_told_with_a_way_out(metrics, detector, reported):
+def test_mistakes_are_reported_with_a_way_out(metrics, detector, reported):
     with pytest.raises(ValueError, match=reported) as caught:
         definitions_of(metrics, detector=detector, num_fakes=100)
     assert "\n" not in str(caught.value)

@@ -42,7 +42,7 @@ def test_labels_of_fakes_are_as_frequent_as_those_of_reals():
 
 
 class Counting(Images):
-    """Knows the most labels that were asked for at once."""
+    """Knows the most labels that were requested at once."""
 
     most = 0
 

@@ -35,7 +35,7 @@ def test_half_precision_in_some_resolutions_is_another_protocol_than_in_all():
     assert len(ids) == 3
 
 
-def test_a_protocol_tells_everything_that_decides():
+def test_a_protocol_holds_everything_that_decides():
     [score] = scores(evaluator(["pr"], truncation=0.7))
     assert score.protocol == {
         "version": 1,

@@ -1,4 +1,4 @@
-"""`metric-<name>.jsonl`: the fields of the public implementation, the protocol, and cuts when a run goes on."""
+"""`metric-<name>.jsonl`: the fields of the public implementation, the protocol, and cuts when a run continues."""
 
 import json
 
@@ -62,7 +62,7 @@ def test_what_is_no_number_is_null(tmp_path):
 
 
 @pytest.mark.parametrize(("images", "kept"), [(0, 0), (999, 0), (1000, 1), (2999, 2), (3000, 3), (10**9, 3)])
-def test_a_run_that_goes_on_drops_what_came_after(tmp_path, images, kept):
+def test_a_resumed_run_drops_what_came_after(tmp_path, images, kept):
     add(tmp_path, 1000, 2000, 3000)
     truncate_after(tmp_path, images)
     assert len(list(read_records(record_path(tmp_path, "kid_builtin")))) == kept

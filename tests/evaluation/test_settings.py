@@ -26,7 +26,7 @@ OWN = {
 
 @pytest.fixture
 def detectors(monkeypatch):
-    """Detectors without weights: name → whether theirs are the published ones; and what was asked for."""
+    """Detectors without weights: name → whether theirs are the published ones; and what was requested."""
     published, asked = {}, []
 
     def opened(name, *, path, download):
@@ -110,7 +110,7 @@ def test_weights_are_looked_for_where_they_are_said_to_be(detectors):
     assert detectors.asked[-1] == ("builtin", None, False)
 
 
-def test_a_path_that_nobody_would_read_is_refused():
+def test_a_path_that_nothing_would_read_is_refused():
     with pytest.raises(ValueError, match="^detector_path must be left out .* got w.pth; or choose another"):
         MetricSettings(metrics="kid", detector_path="w.pth").open_detectors()
 

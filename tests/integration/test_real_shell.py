@@ -23,7 +23,7 @@ def in_shell(line: str, folder: Path) -> subprocess.CompletedProcess:
     python = shlex.quote(sys.executable)
     for program in ("train.py", "generate.py"):
         line = line.replace(f"python {program}", f"{python} {shlex.quote(str(ROOT / program))}")
-    # The encoding is Python's own choice in UTF-8 mode, whatever the machine's locale.
+    # The encoding is Python's own choice in UTF-8 mode, in any locale of the machine.
     environment = os.environ | {"PYTHONUTF8": "1"}
     return subprocess.run(
         ["bash", "-c", line], cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8"

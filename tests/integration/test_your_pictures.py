@@ -23,7 +23,7 @@ NUM_IMAGES = 12
 
 @dataclass(frozen=True)
 class Folder:
-    """One kind of pictures: how they are made, what the commands are told, and what should come out."""
+    """One kind of pictures: how they are made, what the commands get, and what should come out."""
 
     make: object  # (folder, index, disc [H,W] in [0, 1]) -> None
     options: tuple[str, ...]
@@ -34,7 +34,7 @@ class Folder:
 
 
 def disc(height: int, width: int, index: int) -> np.ndarray:
-    """A soft disc whose radius tells the index."""
+    """A soft disc whose radius shows the index."""
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     return np.clip(4 * (0.3 + 0.04 * index - np.hypot(x, y)) + 0.5, 0, 1)
 

@@ -1,4 +1,4 @@
-"""Networks from run folders, checkpoints and safetensors, and what is said where there is none."""
+"""Networks from run folders, checkpoints and safetensors, and what is reported where there is none."""
 
 import json
 import os
@@ -176,7 +176,7 @@ def test_a_checkpoint_with_code_in_it_is_not_executed(tmp_path):
     assert not (tmp_path / "harmed").exists()
 
 
-def test_a_foreign_checkpoint_is_told_by_its_missing_version(tmp_path):
+def test_a_foreign_checkpoint_is_known_by_its_missing_version(tmp_path):
     torch.save({"state_dict": {}}, tmp_path / "network.ckpt")
     assert "has no format_version" in complaint(load_generator, tmp_path / "network.ckpt")
 

@@ -13,7 +13,7 @@ from stylegan.loggers import TensorBoardEvents, log_means
 
 @contextmanager
 def full_disk() -> Iterator[None]:
-    """A limit on the size of files stands in for it; the first record of a new file gets through in part."""
+    """A limit on the size of files replaces it; the first record of a new file gets through in part."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (20, resource.RLIM_INFINITY))
     try:
         yield

@@ -52,7 +52,7 @@ def test_any_scale_and_origin(offset, scale, dtype):
 
 
 def test_doubtful_pairs_are_measured():
-    """Limits one unit in the last place beside the distance are beyond what a product of float32 can tell."""
+    """Limits one unit in the last place next to the distance are beyond what a product of float32 can tell."""
     random = np.random.RandomState(0)
     a, b = random.randn(40, 64).astype(np.float32), random.randn(1, 64).astype(np.float32)
     for limit in squared(a, b)[:, 0]:

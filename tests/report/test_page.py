@@ -1,4 +1,4 @@
-"""The report's page and its JSON: complete, self-contained, and safe whatever names and texts hold."""
+"""The report's page and its JSON: complete, self-contained, and safe for any names and texts."""
 
 import json
 import re
@@ -52,7 +52,7 @@ def test_the_page_says_how_it_was_made():
         assert row in page, row
 
 
-def test_open_questions_are_said_beside_a_clean_answer():
+def test_open_questions_are_reported_with_a_clean_answer():
     fine, unknown = (
         Finding(key=verdict, title="", verdict=verdict, result="", values={}, what_it_means="")
         for verdict in ("fine", "unknown")

@@ -51,7 +51,7 @@ def test_a_folder_that_holds_anything_stays(tmp_path):
     assert os.listdir(tmp_path / "runs" / "run") == ["config.yaml"]
 
 
-def test_a_second_process_is_told_who_holds_it_and_a_dead_ones_lock_is_taken_over(tmp_path):
+def test_a_second_process_is_refused_by_name_and_a_dead_ones_lock_is_taken_over(tmp_path):
     process = holder_of(tmp_path)
     try:
         who = rf"in use by process {process.pid} on {platform.node()}; .*another name="
