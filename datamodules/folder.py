@@ -228,7 +228,7 @@ def too_many_bad(path: str | Path, facts: Mapping[str, Facts], bad: Sequence[str
     if len(bad) < len(facts):
         way_out = f"remove or repair them, or continue without them: data.max_bad={len(bad)}"
     return (
-        f"data.path={path}: {len(bad)} of {len(facts)} pictures cannot be read, and {max_bad} may be "
+        f"data.path={path}: {len(bad)} of {len(facts)} pictures cannot be read, and at most {max_bad} are allowed "
         f"({first}{more}); {way_out}"
     )
 

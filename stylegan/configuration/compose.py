@@ -133,6 +133,6 @@ def job_suffix(swept: Mapping[str, str]) -> str:
 def _checked_name(name: str) -> str:
     if name in ("", ".", "..") or any(character in name for character in "/\\\0"):
         raise ValueError(
-            f"name is that of one folder inside runs_dir, got {name!r}; set runs_dir for another place"
+            f"name must be that of one folder inside runs_dir, got {name!r}; set runs_dir for another place"
         )
     return name
