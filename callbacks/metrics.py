@@ -39,7 +39,7 @@ class Metrics(RunCallback):
         folder: the run folder.
         every_kimg: cadence in thousands of images, > 0.
         detector: of the project's own metrics. detector_path: its weights, None = where they usually are.
-        download: fetch weights that are nowhere.
+        download: fetch weights that are missing.
         num_fakes: images drawn for the project's own metrics.
         first_seed: of the first image. truncation: psi.
         at_start: also before the first iteration.

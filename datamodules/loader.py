@@ -213,7 +213,7 @@ class WorkerBatches:
         self._by_force()
 
     def _fault(self, error: Exception) -> str | None:
-        """What is wrong with the workers; None where the error is none of theirs."""
+        """What is wrong with the workers; None where the error is not theirs."""
         broken = isinstance(error, OSError | EOFError)
         if broken:
             # What a worker has sent is fetched over a connection, which breaks a moment before it is seen dead.

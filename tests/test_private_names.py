@@ -89,7 +89,7 @@ def sources() -> Iterator[tuple[str, Path]]:
 
 
 def relied_on() -> dict[str, set[str]]:
-    """Private name of another package, without what stands before its last dot → the files that need it."""
+    """Private name of another package, without what is before its last dot → the files that need it."""
     trees = {path: ast.parse(path.read_text(encoding="utf-8")) for _, path in sources()}
     own = set().union(*map(defined, trees.values()))
     found: dict[str, set[str]] = {}

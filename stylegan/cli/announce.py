@@ -116,7 +116,7 @@ def _label_of(folder: RunFolder) -> Iterator[str]:
 
 
 def quiet_lightning() -> None:
-    """Silences what Lightning says to its own developers' users, not to ours. The only place that does so."""
+    """Silences what Lightning says to its own users, not to ours. The only place that does so."""
     # "GPU available", "litlogger" and other tips; warnings still come.
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)

@@ -27,7 +27,7 @@ class MetricSettings:
         detector: of the project's own metrics.
         detector_path: weights of the only detector that has any, or a folder with those of all; None = looked for
             where they usually are.
-        download: whether published weights that are found nowhere are fetched.
+        download: whether missing published weights are fetched.
         num_fakes: images drawn for the project's own metrics.
         first_seed: of the first fake; the next ones follow.
         truncation: psi, 1 = none.

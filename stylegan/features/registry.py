@@ -31,8 +31,8 @@ def open_detector(
           the heads and VGG16.
         path: the file of weights, or the folder where it is under its published name; None = looked for in
           `cache_dir` (None = the user's cache folder) and among torch's downloads. Of LPIPS: the heads, with VGG16
-          beside them or in these folders.
-        download: fetch into `cache_dir` what is found nowhere.
+          next to them or in these folders.
+        download: fetch what is missing into `cache_dir`.
     Raises: ValueError, of one line: an unknown name, a file that is missing, damaged, or of other weights, or a
       package that is missing.
     """

@@ -64,8 +64,8 @@ def find_weights(
 
     Args:
         cache_dir: None = the user's.
-        download: fetch it into the cache folder if it is nowhere.
-    Raises: ValueError, of one line, that says what to put where, if it is nowhere or could not be fetched.
+        download: fetch it into the cache folder if it is missing.
+    Raises: ValueError, of one line, that says what to put where, if it is missing or could not be fetched.
     """
     folder = Path(cache_dir).expanduser() if cache_dir is not None else cache_folder("detectors")
     if path is not None:

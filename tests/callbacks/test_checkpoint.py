@@ -218,7 +218,7 @@ def test_room_is_made_by_what_the_policy_lets_go(tmp_path, monkeypatch):
 
 
 def test_a_write_that_fails_half_way_harms_nothing_saved(tmp_path, capsys):
-    """A limit on the size of files stands in for a full disk: real writes fail, in torch and in Python."""
+    """A limit on the size of files replaces a full disk: real writes fail, in torch and in Python."""
     module = idle_module(total_images=12)
 
     def limit(trainer, module):

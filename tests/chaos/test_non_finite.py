@@ -82,7 +82,7 @@ def test_a_branch_goes_back_to_where_it_began(tmp_path):
     assert "continuing from kimg0000000.120.ckpt with other random numbers (time 1 of 3)" in done.stdout
 
 
-def test_a_last_checkpoint_without_room_is_no_success(tmp_path):
+def test_a_last_checkpoint_without_room_is_not_a_success(tmp_path):
     full = ["+callbacks.full._target_=killing.FullDiskAt", "+callbacks.full.at_images=48"]
     done = train(tmp_path, *POISON_NONE, *full, "logger=none")
     assert done.returncode == 75, done.stderr

@@ -146,7 +146,7 @@ def test_a_signal_to_one_process_lets_all_leave_in_order(tmp_path, number):
 
 
 @pytest.mark.long
-def test_a_process_that_is_killed_before_it_is_ready_is_no_mistake(tmp_path):
+def test_a_process_that_is_killed_before_it_is_ready_is_not_a_mistake(tmp_path):
     said = train(tmp_path, "name=run", "trainer.devices=2", "data._target_=killing.DyingFlowers", code=75)
     assert "processes   process 1 of 2 ended before it was ready (exit code -9)" in said
     assert "Traceback" not in said

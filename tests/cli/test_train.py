@@ -1,4 +1,4 @@
-"""Real trainings of a few images through the command: what they leave behind, and how they go on."""
+"""Real trainings of a few images through the command: what they leave behind, and how they continue."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Changes that a run which goes on is given leave for: they work, or leave the run as it was."""
+"""Changes that a resumed run is allowed: they work, or leave the run as it was."""
 
 import json
 import shutil

@@ -119,7 +119,7 @@ def test_a_bug_comes_through():
         exit_code_of(raising(ZeroDivisionError()), program="test")
 
 
-def test_a_pipe_that_is_not_the_output_is_no_reader_that_has_seen_enough():
+def test_a_pipe_that_is_not_the_output_is_not_a_reader_that_has_seen_enough():
     with pytest.raises(BrokenPipeError):
         exit_code_of(raising(BrokenPipeError(32, "a worker is gone")), program="test")
 

@@ -1,4 +1,4 @@
-"""What fails before the first step is told as what it is: the checkpoint's fault, a file's, or nobody's."""
+"""What fails before the first step is reported as what it is: the checkpoint's fault, a file's, or neither's."""
 
 import errno
 import json

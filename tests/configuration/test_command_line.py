@@ -134,7 +134,7 @@ def test_every_key_is_known_with_and_without_plus(plus, key):
 
 @given(text=texts)
 @example("${x}\\")
-def test_literal_text_is_no_interpolation(text):
+def test_literal_text_is_not_an_interpolation(text):
     if text not in KEPT:
         assert OmegaConf.create({"value": literal(text)}).value == text
 

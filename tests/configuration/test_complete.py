@@ -255,7 +255,7 @@ def test_a_branch_continues_from_its_own_checkpoint(begun, branch, tmp_path, mon
     assert found == begun.checkpoints / "kimg0000012.800.ckpt" and own.name in said[0]
 
 
-def test_a_run_that_began_otherwise_is_no_branch(begun, branch, tmp_path):
+def test_a_run_that_began_otherwise_is_not_a_branch(begun, branch, tmp_path):
     for folder, start in ((begun, branch.path), (branch, begun.checkpoints / "kimg0000000.800.ckpt")):
         before = sorted(folder.path.rglob("*"))
         with pytest.raises(ValueError, match=r"holds a run already \(kimg0000012.*leave resume out"):

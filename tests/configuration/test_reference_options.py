@@ -1,4 +1,4 @@
-"""`rederive=false` against the numbers of the reference, which keeps its own whatever batch it is given."""
+"""`rederive=false` against the numbers of the reference, which keeps its own with any batch."""
 
 import json
 import os

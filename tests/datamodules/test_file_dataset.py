@@ -280,7 +280,7 @@ def test_cmyk_as_photo_programs_write_it():
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_every_orientation_of_exif(orientation):
-    """The eight ways a camera may lie, against the standard's own words: where row 0 and column 0 are."""
+    """The eight ways a camera may be held, against the standard's own words: where row 0 and column 0 are."""
     upright = np.arange(48, dtype=np.uint8).reshape(6, 8)
     stored = {
         1: upright,

@@ -184,7 +184,7 @@ def test_petals_of_takes_turns():
 
 @pytest.mark.parametrize("size", [(32, 64), (80, 32), (96, 40), (100, 128)])
 def test_a_rectangle_holds_the_square_in_its_middle(size):
-    """The flower keeps its size in the shorter side, and the ground goes on around it."""
+    """The flower keeps its size in the shorter side, and the ground continues around it."""
     flower = grow(0, 5)
     side = min(size)
     top, left = (size[0] - side) // 2, (size[1] - side) // 2

@@ -132,7 +132,7 @@ def test_numbers_pass_through_unchanged(vectors):
 
 
 def test_a_zip_of_the_folder_itself_has_the_same_labels(folder, tmp_path):
-    """Its table lies one folder down, and the names in it are relative to that folder."""
+    """Its table is one folder down, and the names in it are relative to that folder."""
     write_json(folder, [[name, number] for number, name in enumerate(FILES)])
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
         for path in sorted(folder.rglob("*.*")):
@@ -209,7 +209,7 @@ def test_faults_of_a_table_are_named_in_one_line(folder, text, words):
     assert "data.labels=csv" in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_what_is_no_text_or_no_json(folder):
+def test_what_is_not_text_or_not_json(folder):
     (folder / "dataset.json").write_bytes(b"\xff\xfe{")
     with pytest.raises(ValueError, match="is not UTF-8 text"):
         opened(folder, labels="json")

@@ -1,4 +1,4 @@
-"""Workers that hang or die: the batches stay what they are, nobody is left behind, and in the end one line says why."""
+"""Workers that hang or die: the batches stay what they are, no process stays behind, and at the end a line says why."""
 
 import errno
 import multiprocessing
@@ -179,7 +179,7 @@ def test_torchs_answer_to_a_dead_worker_is_known_where_another_loader_has_instal
 
 
 def test_a_worker_killed_from_outside_is_not_noticed_before_its_batch_is_missing(expected, capfd):
-    """torch would raise it at once, in the middle of whatever the main process does."""
+    """torch would raise it at once, in the middle of anything that the main process does."""
     batches = iter(flowers(workers=2, worker_timeout_sec=None).train_dataloader())
     received = list(islice(batches, 3))
     os.kill(living()[0], signal.SIGKILL)

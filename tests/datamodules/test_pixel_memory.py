@@ -211,7 +211,7 @@ def test_any_order_of_reading_gives_the_items_of_the_set(order, pairs):
 
 
 def _spared(order: list[int], replaced: dict[int, int]) -> int:
-    """Items that were kept already when they were first asked for, since they had stood in for another."""
+    """Items that were kept already when they were first requested, since they had replaced another."""
     first = {index: order.index(index) for index in set(order)}
     stood_in = {}
     for index, shown in replaced.items():

@@ -55,7 +55,7 @@ def test_lines_are_added(tmp_path):
     assert kimg == [1.0, 2.0, 3.0]
 
 
-def test_what_is_no_number_is_null(tmp_path):
+def test_what_is_not_a_number_is_null(tmp_path):
     append(tmp_path, score(float("nan")), images=1, network="x", processes=1)
     [line] = read_records(record_path(tmp_path, "kid_builtin"))
     assert line["results"] == {"kid_builtin": None}

@@ -152,7 +152,7 @@ def test_an_absent_file_and_an_empty_run_are_named(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["network.pkl", "network", "network.ckpt.bad"])
-def test_another_kind_of_file_is_no_network(tmp_path, name):
+def test_another_kind_of_file_is_not_a_network(tmp_path, name):
     (tmp_path / name).touch()
     assert "is not a network" in complaint(load_generator, tmp_path / name)
 
@@ -210,7 +210,7 @@ def test_safetensors_without_options_cannot_be_built(tmp_path):
     assert "is not JSON" in complaint(load_generator, path)
 
 
-def test_the_package_offers_the_names_a_notebook_wants():
+def test_the_package_offers_the_names_a_notebook_needs():
     assert stylegan.load_generator is load_generator and stylegan.load_discriminator is load_discriminator
     assert stylegan.Generator is Generator and stylegan.Discriminator is Discriminator
     assert set(stylegan.__all__) <= set(dir(stylegan))

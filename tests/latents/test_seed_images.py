@@ -119,7 +119,7 @@ def test_a_wrong_value_is_named_before_anything_is_drawn(tmp_path, values, messa
 
 
 @pytest.mark.parametrize("label", ["3", "-1", "cat", "1.0", "²"])
-def test_a_label_that_is_no_class_is_refused_with_the_classes(tmp_path, label):
+def test_a_label_that_is_not_a_class_is_refused_with_the_classes(tmp_path, label):
     with pytest.raises(ValueError, match=f"^label={label}: .*3 classes; say which, label=0 to label=2$"):
         task(tmp_path, make_generator(c_dim=3), label=label)
 

@@ -58,6 +58,6 @@ def test_the_end_on_a_full_disk_raises_nothing(logger, tmp_path, capsys, status)
     assert steps(tmp_path / "tensorboard") == [1]
 
 
-def test_what_is_no_full_disk_is_raised(logger):
+def test_what_is_not_a_full_disk_is_raised(logger):
     with pytest.raises(ValueError, match="you tried to log"):
         logger.log_metrics({"x": object()}, step=1)

@@ -291,7 +291,7 @@ def test_on_a_mount_without_locks_too_one_of_many_gets_a_stale_lock(tmp_path, mo
     race_for_a_stale_lock(tmp_path, turns=20)
 
 
-def test_a_claim_whose_maker_is_gone_is_no_obstacle(tmp_path, mount_without_locks):
+def test_a_claim_whose_maker_is_gone_is_not_an_obstacle(tmp_path, mount_without_locks):
     stale = '{"pid": 1, "host": "elsewhere"}'
     (tmp_path / "run.lock").write_text(stale)
     os.utime(tmp_path / "run.lock", (1, 1))

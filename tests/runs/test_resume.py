@@ -47,7 +47,7 @@ def checkpoints(run: Path) -> list[str]:
 
 
 def folders(place: Path) -> set[str]:
-    """Everything in the working folder, and what lies directly in the folder of runs."""
+    """Everything in the working folder, and what is directly in the folder of runs."""
     return {path.relative_to(place).as_posix() for path in [*place.glob("*"), *place.glob("runs/*")]}
 
 

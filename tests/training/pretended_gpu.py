@@ -26,7 +26,7 @@ _READS = {
 
 
 class OnGpu(Tensor):
-    """Holds a CPU tensor, which it computes with. `reads` names what the host has asked for."""
+    """Holds a CPU tensor, which it computes with. `reads` names what the host has requested."""
 
     held: Tensor
     reads: list[str] = []
