@@ -1,4 +1,4 @@
-"""Checkpoints: named and timed by the images seen, whole or not there at all."""
+"""Checkpoints: named and timed by the images seen, complete or absent."""
 
 import errno
 import os

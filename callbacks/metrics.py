@@ -28,10 +28,10 @@ from stylegan.training.clock import is_due
 
 
 class Metrics(RunCallback):
-    """Scores the EMA generator, writes `metric-<name>.jsonl`, and knows the best checkpoint.
+    """Scores the EMA generator, writes `metric-<name>.jsonl`, and tracks the best checkpoint.
 
     At every multiple of `every_kimg`, and after the last iteration of a run that came by one. An evaluation that
-    would cost more than `budget` of the training's time is left out, and one that a signal interrupts is made up
+    would cost more than `budget` of the training's time is left out, and one that a signal interrupts is computed
     for when the run continues. Training notices nothing: no global random number is drawn, and modes and buffers stay.
 
     Args:

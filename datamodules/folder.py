@@ -1,4 +1,4 @@
-"""Folder data: a user's own images in a folder or a zip, chosen, labelled and looked at before training."""
+"""Folder data: a user's own images in a folder or a zip, chosen, labelled and checked before training."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

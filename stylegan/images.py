@@ -59,7 +59,7 @@ def on_white(images: Tensor) -> Tensor:
 
 
 def save_png(path: str | os.PathLike, image: Tensor, text: Mapping[str, str] | None = None) -> None:
-    """Write a PNG that is whole or not there at all.
+    """Write a PNG that is complete or absent.
 
     Args:
         image: uint8 [C,H,W], C = 1 grey, 2 grey + alpha, 3 RGB, 4 RGBA.

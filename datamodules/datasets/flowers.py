@@ -300,7 +300,7 @@ class FlowersDataset(ImageDataset):
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def content_digest(self) -> str:
-        """Of the numbers, the size, and some images, which tell of a change in how all are painted."""
+        """Of the numbers, the size, and some images, which show a change in how all are painted."""
         digest = hashlib.blake2b(f"{self.fingerprint()} {self.size}".encode(), digest_size=16)
         for index in range(min(self.num_items, 16)):
             digest.update(self.image(index).numpy().tobytes())

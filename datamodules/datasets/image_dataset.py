@@ -46,7 +46,7 @@ class ImageDataset(Dataset, ABC):
         return torch.zeros(len(indices), 0)
 
     def key(self, index: int) -> str:
-        """What an item is called: by it, and not by its place, it is held out or trained on."""
+        """The name of an item: this decides, and not its place, whether it is held out or trained on."""
         return str(index)
 
     def choose(self, indices: np.ndarray) -> "ImageDataset":

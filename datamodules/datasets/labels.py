@@ -142,7 +142,7 @@ _WHOLE = re.compile(r"[+-]?\d+")
 class LabelSource:
     """Labels by file name, from one place.
 
-    found: relative name -> label; strangers: names in the place that no file has.
+    found: relative name -> label; strangers: names in the table that no file has.
     Args:
         name: what to call the place.
         columns: names of the numbers of a label.

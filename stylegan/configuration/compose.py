@@ -27,7 +27,7 @@ VERSION_BASE = "1.3"
 
 @dataclass(frozen=True)
 class Composition:
-    """A composed configuration, and what it alone does not tell."""
+    """A composed configuration, and what it alone does not say."""
 
     config: DictConfig
     choices: Mapping[str, str | None]  # group -> the file that was chosen

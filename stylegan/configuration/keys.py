@@ -145,7 +145,7 @@ class Command:
         return frozenset(name for name, key in self.keys.items() if chosen(key))
 
     def filled_by(self, who: Filled) -> list[str]:
-        """The dotted names of the keys that somebody fills in, in order."""
+        """The dotted names of the keys that are filled in, in order."""
         return [
             key.name
             for section in self.sections

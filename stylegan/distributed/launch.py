@@ -151,7 +151,7 @@ class RunProcesses:
         self._sent += 1
 
     def _hear(self) -> dict[str, Any]:
-        """What rank 0 says next; waits for as long as rank 0 looks at a large set of images."""
+        """The next message of rank 0; waits for as long as rank 0 looks at a large set of images."""
         message = self._get(f"message/{self._sent}")
         self._sent += 1
         if "close" in message:

@@ -39,7 +39,7 @@ class Process:
         return self.rank // self.local_world
 
     def environment(self) -> dict[str, str]:
-        """The variables that tell a process that it is this one."""
+        """The variables that make a process this one."""
         return {
             RANK: str(self.rank),
             LOCAL_RANK: str(self.local_rank),

@@ -82,7 +82,7 @@ class Copies:
     Attributes:
         fakes: what they are like.
         reference: what they were compared with.
-        p_value: corrected for all that was looked at.
+        p_value: corrected for all comparisons.
         share: of the fakes that are copies, beyond chance.
         by: name of a value → its own excess.
         copied: bool [M], the fakes that were counted.

@@ -14,7 +14,7 @@ VERDICTS: tuple[Verdict, ...] = ("bad", "look", "unknown", "fine")
 
 @dataclass(frozen=True)
 class ImageGrid:
-    """Images in rows, to be looked at.
+    """Images in rows, for the eye.
 
     Args:
         title: what they are.

@@ -159,7 +159,7 @@ def mean_distance_ratio(fake: Tensor, real: Tensor) -> tuple[float, float, float
     """Mean distance between two fakes over that between two reals.
 
     Args:
-        fake: float [M,F], M of 2 or more; at most 500 are looked at.
+        fake: float [M,F], M of 2 or more; at most 500 are compared.
         real: float [N,F], likewise.
     Returns: the ratio, and the ends of its 95 % interval by 200 bootstrap samples with a fixed seed.
     """

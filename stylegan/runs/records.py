@@ -55,7 +55,7 @@ def wandb_id_values(config: DictConfig, before: Mapping[str, Any]) -> dict[str, 
     """The id of a run at Weights & Biases, which it keeps, so that a run that continues is one curve there, too.
 
     Args: before: the values that the folder's run was last started with.
-    Returns: {"logger.wandb.id": id}, or {} where none is wanted.
+    Returns: {"logger.wandb.id": id}, or {} where none is needed.
     """
     node = config.logger.get("wandb")
     if node is None or "id" not in node or node.id is not None:
@@ -90,7 +90,7 @@ def _record(folder: RunFolder, event: str, checkpoint: Path | None, values: Mapp
 
 @contextmanager
 def put_back_unless(begun: Callable[[], bool], folder: RunFolder) -> Iterator[None]:
-    """Gives a folder back the configuration and events that it had, where what was changed never came to be trained.
+    """Gives a folder back the configuration and events that it had, where the change was never trained.
 
     Else a checkpoint that does not fit the change would be refused to the command that it was made with, too.
     """

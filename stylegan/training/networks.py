@@ -126,12 +126,12 @@ class Networks:
         return separate(self.discriminate(images, labels, draws), group)
 
     def compile(self, n: int, learning: Mapping[str, Iterable[nn.Parameter]]) -> str | None:
-        """Compiles, where that is wanted, for parts of n samples; where it fails, training continues without.
+        """Compiles, where `compile` asks for it, for parts of n samples; where it fails, training continues without.
 
         Args:
             n: samples of a part.
             learning: the parameters that learn, by network.
-        Returns: a line about it; None = not wanted.
+        Returns: a line about it; None = not compiled.
         """
         if not self.wants_compiled:
             return None
