@@ -75,8 +75,8 @@ def _files_below(
 ) -> Iterator[tuple[str, tuple[int, int]]]:
     """Names and stamps of the files below a folder.
 
-    Links are followed, but never back into a folder we came through. Hidden files and folders are skipped: it may be large,
-    large, or not ours to read.
+    Links are followed, but never back into a folder we came through. Hidden files and folders are skipped: they
+    may be large, or not ours to read.
     """
     status = folder.stat()
     here = (status.st_dev, status.st_ino)
