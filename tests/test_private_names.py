@@ -214,7 +214,7 @@ def test_onednn_takes_weights_in_its_own_order(name, arguments):
     assert [argument.name for argument in schema.arguments] == arguments
 
 
-def test_the_processor_is_asked_for_bfloat16():
+def test_the_processor_says_whether_it_has_bfloat16():
     assert torch.cpu._is_avx512_bf16_supported() in (True, False)
     assert torch.cpu._is_amx_tile_supported() in (True, False)
 
@@ -240,7 +240,7 @@ def test_lightning_tells_other_processes_of_a_signal_by_two_functions():
     assert "self._broadcast_sigterm_tensor()" in inspect.getsource(type(loop).advance)
 
 
-def test_a_strategy_is_asked_for_its_launcher():
+def test_a_strategy_configures_its_launcher():
     assert "strategy._configure_launcher()" in inspect.getsource(_AcceleratorConnector)
     strategy = FlatStrategy()
     strategy._configure_launcher()
