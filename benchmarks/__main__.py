@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--json", type=Path, help="where the figures are written")
     parser.add_argument(
-        "--rounds", type=int, default=5, help="medians are of so many turns; at least 5 to state"
+        "--rounds", type=int, default=5, help="medians are of this many turns; at least 5 to state"
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--beside", action="store_true", help="also loading, start-up, checkpoint and grid")

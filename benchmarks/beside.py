@@ -1,4 +1,4 @@
-"""What a run does beside its iterations: reading images, starting, writing checkpoints and grids."""
+"""What a run does besides its iterations: reading images, starting, writing checkpoints and grids."""
 
 import os
 import statistics
@@ -26,7 +26,7 @@ def loading(setting: Setting, *, cached: bool, batches: int = 20) -> float:
 
     Args: cached: all are kept in memory already, from an epoch before; else each is decoded or drawn.
     """
-    # A set of so many that an epoch is as long as what is timed.
+    # As many images in an epoch as are timed.
     words = [f"data.cache={str(cached).lower()}", f"data.num_items={batches * setting.batch}"]
     config = complete(check(composed("train", [*setting.words, *words]))).config
     data = instantiate(config.data, _convert_="all")

@@ -48,7 +48,7 @@ NAMED = {
 }
 
 
-# What a setting may say beside what it needs: words of the train command.
+# What a setting may say besides what it needs: words of the train command.
 _SIZES = ("resolution", "preset", "batch")
 _FLAGS = ("compile", "activation_checkpointing", "tf32")
 _OPTIONS = ("precision", "micro_batch", *_FLAGS)

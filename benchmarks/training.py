@@ -21,7 +21,7 @@ SHARES = {"Gmain": 1.0, "Greg": 1 / 4, "Dmain": 1.0, "Dreg": 1 / 16}
 
 
 class Training:
-    """A training that can be asked for one phase at a time.
+    """A training that can run one phase at a time.
 
     Args: setting: what to train. device: where.
     Raises: what the train command raises for its words.

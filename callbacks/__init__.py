@@ -1,4 +1,4 @@
-"""Callbacks: what happens beside the training, each at a cadence in kimg or seconds; `control` is their contract."""
+"""Callbacks: what happens besides the training, each at a cadence in kimg or seconds; `control` is their contract."""
 
 from callbacks.checkpoint import AtomicCheckpointIO, KimgCheckpoint
 from callbacks.control import RunControl, in_order

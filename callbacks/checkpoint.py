@@ -1,4 +1,4 @@
-"""Checkpoints: named and timed by the images seen, whole or not there at all."""
+"""Checkpoints: named and timed by the images seen, complete or absent."""
 
 import errno
 import os
@@ -23,7 +23,7 @@ from stylegan.runs.folder import RunFolder, checkpoint_name, checkpoints_in, ima
 
 
 class KimgCheckpoint(Checkpoint):
-    """Writes `checkpoints/kimg0000012.800.ckpt`, and beside it the EMA generator as safetensors and a checksum.
+    """Writes `checkpoints/kimg0000012.800.ckpt`, and next to it the EMA generator as safetensors and a checksum.
 
     At every multiple of `every_kimg`, after the last iteration, when training is asked to stop, and where another
     callback asks for one (`RunControl.want_checkpoint`); never before the first iteration, and never for one that an
@@ -31,7 +31,7 @@ class KimgCheckpoint(Checkpoint):
     (`RunControl.keep`). Where the disk has no room, a line reports it, training continues, and the checkpoint is tried
     again every `retry_every_kimg`; where the last one found no room, the run's exit code is 75.
 
-    Being one of Lightning's `Checkpoint`s it acts after all other callbacks, in whatever order they are listed, and
+    Being one of Lightning's `Checkpoint`s it acts after all other callbacks, in any order of the list, and
     takes the place of Lightning's own; a Trainer that has it does not take `enable_checkpointing=False`.
 
     Args:
@@ -73,7 +73,7 @@ class KimgCheckpoint(Checkpoint):
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         control = RunControl.of(trainer)
         if control.is_checkpoint_wanted(module) or self._is_due(module):
-            # Also where the guard has had its turn: the scores, which came later, may have asked for this checkpoint.
+            # Also where the guard has had its turn: the scores, which came later, may have requested this checkpoint.
             control.verify_before_saving(module)
             with maintenance(module):
                 self._owed = not self._save(trainer, module)
@@ -81,7 +81,7 @@ class KimgCheckpoint(Checkpoint):
             control.stop(EXIT_TRY_AGAIN)
 
     def _is_due(self, module: TrainingModule) -> bool:
-        """Whether a checkpoint is due by the cadence, or one that found no room is to be tried again."""
+        """Whether a checkpoint is due by the cadence, or one that found no room has to be tried again."""
         due = module.due(self.every_kimg) or (self._owed and module.due(self.retry_every_kimg))
         return bool(module.images) and due
 
@@ -143,7 +143,7 @@ def _bytes_of(module: pl.LightningModule) -> int:
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint beside its final name and renames it once it is safely on the disk.
+    """Writes a checkpoint next to its final name and renames it once it is safely on the disk.
 
     Lightning's own writer goes through the system's folder for temporary files. Where that is another file
     system, a kill or a full disk in the middle leaves half a file under the final name, and the file that was

@@ -1,7 +1,7 @@
 """Run control: what callbacks may ask of a run and of each other, and the order in which they act.
 
 Each of our callbacks, and a user's own, finds the run's one `RunControl` by `RunControl.of(trainer)`, so none of them
-looks for another among `trainer.callbacks`. The cadence and the timing that every callback needs stand here, too.
+looks for another among `trainer.callbacks`. The cadence and the timing that every callback needs are here, too.
 """
 
 import math
@@ -179,7 +179,7 @@ class RunControl:
         return any(self.is_checkpoint_wanted(module) or is_due(module) for is_due in self._writers)
 
     def writes(self, is_due: Callable[[TrainingModule], bool]) -> None:
-        """Makes known who writes checkpoints. Args: is_due: whether one is due by the writer's own cadence."""
+        """Registers the writer of checkpoints. Args: is_due: whether one is due by the writer's own cadence."""
         _add(self._writers, is_due)
 
     def verify_with(self, verify: Callable[[TrainingModule], None]) -> None:
@@ -241,7 +241,7 @@ def maintenance(module: TrainingModule) -> Iterator[None]:
     """Adds the wall time inside, that of images, checkpoints and scores, to `module.stats`.
 
     `StatsTicks` shows its sum, and takes it off the time of the tick. Open work of the device is waited for first, so
-    that training does not count as the work beside it.
+    that training does not count as the work besides it.
     """
     if module.device.type == "cuda":
         torch.cuda.synchronize(module.device)

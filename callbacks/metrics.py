@@ -28,10 +28,10 @@ from stylegan.training.clock import is_due
 
 
 class Metrics(RunCallback):
-    """Scores the EMA generator, writes `metric-<name>.jsonl`, and knows the best checkpoint.
+    """Scores the EMA generator, writes `metric-<name>.jsonl`, and tracks the best checkpoint.
 
     At every multiple of `every_kimg`, and after the last iteration of a run that came by one. An evaluation that
-    would cost more than `budget` of the training's time is left out, and one that a signal interrupts is made up
+    would cost more than `budget` of the training's time is left out, and one that a signal interrupts is computed
     for when the run continues. Training notices nothing: no global random number is drawn, and modes and buffers stay.
 
     Args:
@@ -39,7 +39,7 @@ class Metrics(RunCallback):
         folder: the run folder.
         every_kimg: cadence in thousands of images, > 0.
         detector: of the project's own metrics. detector_path: its weights, None = where they usually are.
-        download: fetch weights that are nowhere.
+        download: fetch weights that are missing.
         num_fakes: images drawn for the project's own metrics.
         first_seed: of the first image. truncation: psi.
         at_start: also before the first iteration.
@@ -104,7 +104,7 @@ class Metrics(RunCallback):
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._last_end_sec = time.monotonic()
         if trainer.is_global_zero:
-            # Also with metrics=none: scores of what is trained again now would stand beside other weights.
+            # Also with metrics=none: scores of what is trained again now would stand next to other weights.
             truncate_records_after(self.folder.path, module.images)
         if not self.settings.definitions or trainer.datamodule is None:
             return
@@ -213,7 +213,7 @@ class Metrics(RunCallback):
             return f"they took more than callbacks.metrics.max_minutes={self.max_minutes:g}"
         if module.is_last:
             return "asked to leave; stylegan-evaluate computes them"
-        return "asked to leave; they are made up for when the run continues"
+        return "asked to leave; they are computed when the run continues"
 
 
 def _check(*, budget: float, max_minutes: float | None, plateau_kimg: float | None, stop: bool) -> None:

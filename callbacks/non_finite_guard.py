@@ -1,4 +1,4 @@
-"""Non-finite guard: weights and losses are looked at before they are saved."""
+"""Non-finite guard: weights and losses are checked before they are saved."""
 
 from typing import Any
 
@@ -14,11 +14,11 @@ LOSSES = ("Loss/G/loss", "Loss/D/loss")
 
 
 class NonFiniteGuard(RunCallback):
-    """Looks at the weights and losses, and raises TrainingUnstableError where they are not finite, or not alike.
+    """Checks the weights and losses, and raises TrainingUnstableError where they are not finite, or not the same.
 
     At every multiple of `every_kimg`, and before each checkpoint, so that none holds such weights: where the
     checkpoint is foreseen, before other callbacks score and draw; in any case right before it is written.
-    A loss counts only where it was not finite at two looks in a row: a single bad batch is repaired by itself.
+    A loss counts only where it was not finite at two checks in a row: a single bad batch is repaired by itself.
     Of several processes it also sees whether they still have the same weights, EMA and p.
 
     Args:
@@ -80,6 +80,6 @@ def all_finite(module: nn.Module) -> bool:
 
 
 def _replicated(module: nn.Module) -> dict[str, torch.Tensor]:
-    """What all processes have alike: everything but the signs since the last move of p."""
+    """What is the same on all processes: everything but the signs since the last move of p."""
     own = {"ada.sign_sum", "ada.sign_count"}
     return {name: tensor for name, tensor in module.state_dict().items() if name not in own}

@@ -29,7 +29,7 @@ class Preemption(RunCallback):
     was up.
 
     Args:
-        max_time: how long a run may be trained from now on, as in `11h30m`, `90m`, `1d`; None = for ever. It does not
+        max_time: how long a run may be trained from now on, as in `11h30m`, `90m`, `1d`; None = no limit. It does not
             begin again where `RunControl` already has the deadline of a run that goes back to an older checkpoint.
     Raises: ValueError for a time that cannot be read.
     """

@@ -109,7 +109,7 @@ def duration(seconds: float) -> str:
 
 
 class Machine(RunCallback):
-    """Keeps what the bits of a run depend on beside its settings in the checkpoint, and reports where it changed.
+    """Keeps what the bits of a run depend on besides its settings in the checkpoint, and reports where it changed.
 
     That is the numbers of processes and threads, the kind of device, and torch's version. Another number of threads or
     processes adds sums in another order, and so rounds otherwise: such a run is as good as before, and no longer the
@@ -142,4 +142,4 @@ class Machine(RunCallback):
             if name in self._before and self._before[name] != value
         ]
         if changed and trainer.is_global_zero:
-            say(f"note        {', '.join(changed)}: the last bits will differ from those of before")
+            say(f"note        {', '.join(changed)}: the last bits will differ from before")

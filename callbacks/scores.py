@@ -1,6 +1,6 @@
 """Score history of a run: which checkpoint is the best at what, whether anything still improves, and its reports.
 
-The two parts of `callbacks.metrics.Metrics` beside the evaluation itself.
+The two parts of `callbacks.metrics.Metrics` besides the evaluation itself.
 """
 
 from collections.abc import Mapping, Sequence

@@ -131,7 +131,7 @@ def draw(generator: nn.Module, first_seed: int, labels: Tensor, *, truncation: f
     with undisturbed(generator):
         c = labels if labels.shape[1] else None
         ws = sampler.map(latents_of(seeds, generator.z_dim), c, truncation=truncation)
-        # One chunk at a time leaves the device: a grid of large images may not fit beside the training.
+        # One chunk at a time leaves the device: a grid of large images may not fit next to the training.
         for some in ws.split(sampler.chunk):
             images.append(to_uint8(sampler.draw(some, noise_mode="const")).cpu())
     return torch.cat(images)

@@ -91,8 +91,8 @@ class StatsTicks(RunCallback):
         p = float(module.ada.p)
         stats = module.stats.take()
         now = time.perf_counter()  # after the reading, which waits until the device has done its work
-        beside = stats.pop(MAINTENANCE, Stat(0, 0.0, 0.0))
-        maintenance_sec = beside.num * beside.mean
+        maintenance = stats.pop(MAINTENANCE, Stat(0, 0.0, 0.0))
+        maintenance_sec = maintenance.num * maintenance.mean
         tick_sec = max(self._tick_sec + now - self._tick_start - maintenance_sec, 0.0)
         total_sec = self._total_sec + now - self._start
         kimg = (module.images - self._tick_images) / 1000

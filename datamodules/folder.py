@@ -1,4 +1,4 @@
-"""Folder data: a user's own images in a folder or a zip, chosen, labelled and looked at before training."""
+"""Folder data: a user's own images in a folder or a zip, chosen, labelled and checked before training."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ _LABELS = ("none", "folders", "json", "csv")
 class FolderData(ImageDataModule):
     """Images in a folder (with the folders below it) or in a zip, used as they are.
 
-    They are turned upright as their EXIF says, cropped to the largest centred rectangle of the aspect asked for
+    They are turned upright as their EXIF says, cropped to the largest centred rectangle of the requested aspect
     and resized by Lanczos where they differ. With 1 and 3 channels transparency is put on white, with 2 and
     4 it is kept. Sorted by name, so that a folder and a zip of it are the same set.
 
@@ -33,8 +33,8 @@ class FolderData(ImageDataModule):
         labels: "none", "folders" (the first sub-folder is the class), "json" (dataset.json) or "csv" (labels.csv).
         labels_path: the table, None = within the set.
         include, exclude: globs for relative names, or classes.
-        subset: use so many images, chosen by the seed.
-        max_bad: continue without so many files that cannot be read, None = the larger of 20 and 1 % of them.
+        subset: use this many images, chosen by the seed.
+        max_bad: continue without up to this many files that cannot be read, None = the larger of 20 and 1 % of them.
         cache_dir: folder for what a look at the files found, None = the user's cache folder.
         The others as in `ImageDataModule`.
     Raises: `setup`: ValueError for a set that does not fit the options; an item: BadImageError.
@@ -176,7 +176,7 @@ def about_files(
     bad: Sequence[str],
     source: LabelSource | None,
 ) -> list[str]:
-    """Each file that cannot be read, and, together, those that are no images and labels of no image."""
+    """Each file that cannot be read, and, together, those that are not images, and labels without an image."""
     notes = [f"left out, cannot be read: {name} ({facts[name].fault})" for name in bad]
     others = [name for name in files.others if name.rsplit("/", 1)[-1] not in label_file_names()]
     if others:
@@ -199,7 +199,7 @@ def about_choices(idle: Sequence[str], labels: Labels, *, subset: int | None) ->
             notes.append(f"classes without a picture: {_some(empty, _FIRST)}")
         if labels.width == 1:
             notes.append(
-                f"there is one class only ({labels.names[0]}), which tells the network nothing; "
+                f"there is one class only ({labels.names[0]}), which teaches the network nothing; "
                 f"point data.path at the folder of the classes, or use data.labels=none"
             )
     return notes
@@ -228,7 +228,7 @@ def too_many_bad(path: str | Path, facts: Mapping[str, Facts], bad: Sequence[str
     if len(bad) < len(facts):
         way_out = f"remove or repair them, or continue without them: data.max_bad={len(bad)}"
     return (
-        f"data.path={path}: {len(bad)} of {len(facts)} pictures cannot be read, and {max_bad} may be "
+        f"data.path={path}: {len(bad)} of {len(facts)} pictures cannot be read, and at most {max_bad} are allowed "
         f"({first}{more}); {way_out}"
     )
 

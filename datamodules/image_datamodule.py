@@ -45,8 +45,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         cache: True = keep images in memory once they are read, "auto" = do so where a quarter of the free memory is
             enough.
         devices: of this machine, which share that quarter, or a list of them.
-        workers: processes that read, 0 = none, None = 0 on a CPU, and beside a GPU 3, or as many as there are cores.
-        worker_timeout_sec: how long they may take for a batch before they are started again, None = for ever.
+        workers: processes that read, 0 = none, None = 0 on a CPU, and with a GPU 3, or as many as there are cores.
+        worker_timeout_sec: how long they may take for a batch before they are started again, None = no limit.
 
     After `setup`: `dataset`, `num_items` (flips included), `size`, `label_width` (0 = no labels), `label_kind`,
       `label_names`, `fingerprint`, `validation` (the items held out, without flips, or None) and `notes`,

@@ -6,10 +6,10 @@ All of it rests on public parts of torch and Python:
     noticing a loss   `DataLoader(timeout=...)` with a short timeout; an iterator that timed out can be asked again.
                       What a worker reads it notes in shared memory
     a stopped worker  may have sent half a batch, for which no timeout counts: a thread kills it after the deadline
-    SIGCHLD           torch raises a worker's death in whatever the main process is doing, as in half an iteration.
+    SIGCHLD           torch raises a worker's death in any line of the main process, as in half an iteration.
                       Its handler is taken away again; the death is found where the worker's batch is missed
-    the end           an iterator ends its workers once nothing refers to it; those that do not heed that are killed,
-                      also at the end of the program, which would wait for them for ever
+    the end           an iterator ends its workers once nothing refers to it; those that do not stop are killed,
+                      also at the end of the program, which would wait for them without end
 """
 
 import multiprocessing
@@ -108,8 +108,8 @@ def make_loader(
         dataset: of (uint8 [C,H,W], float32 [K]).
         sampler: which items come, in which order.
         workers: processes that read, 0 = none.
-        pin_memory: whether batches shall lie in memory from which a GPU copies while it computes.
-        timeout_sec: how long the workers may take for a batch, None = for ever.
+        pin_memory: whether batches are put into memory from which a GPU copies while it computes.
+        timeout_sec: how long the workers may take for a batch, None = no limit.
     """
     loader = ImageLoader(
         _Guarded(dataset, Reading(dataset, workers)),
@@ -168,7 +168,7 @@ class WorkerBatches:
         iterator: of torch's, that times out every `_LOOK_EVERY_SEC`; nothing else may refer to it.
         workers: its processes, in the order of their numbers.
         reading: what they read.
-        timeout_sec: how long a batch may be waited for; None = for ever.
+        timeout_sec: how long to wait for a batch; None = no limit.
 
     Raises, from `next`: WorkersLostError.
     """
@@ -207,13 +207,13 @@ class WorkerBatches:
             self._watch.deadline = None
 
     def end(self) -> None:
-        """Ends the workers, in good order where they heed it."""
+        """Ends the workers, in good order where they react."""
         self._watch.deadline = time.monotonic() + _GRACE_SEC
         self._iterator = None
         self._by_force()
 
     def _fault(self, error: Exception) -> str | None:
-        """What is wrong with the workers; None where the error is none of theirs."""
+        """What is wrong with the workers; None where the error is not theirs."""
         broken = isinstance(error, OSError | EOFError)
         if broken:
             # What a worker has sent is fetched over a connection, which breaks a moment before it is seen dead.
@@ -230,11 +230,11 @@ class WorkerBatches:
                 f"data worker {n} {_end_in_words(code)}{self._reading.in_words(n)}"
                 for n, code in dead.items()
             )
-        return "the connection to a data worker broke" if broken else None
+        return "the connection to a data worker was lost" if broken else None
 
 
 class _Watch(threading.Thread):
-    """Kills all workers once a deadline has passed: whoever waits for them then wakes up."""
+    """Kills all workers once a deadline has passed: a thread that waits for them then wakes up."""
 
     def __init__(self, workers: Sequence[BaseProcess]):
         super().__init__(daemon=True)
@@ -339,7 +339,7 @@ def _for_sending(error: Exception, worker: int) -> Exception:
     note = f"In data worker {worker}:\n{''.join(traceback.format_exception(error))}"
     try:
         sent = pickle.loads(pickle.dumps(error))
-    except Exception:  # whatever a class of a user's own raises there
+    except Exception:  # anything that a user's class raises there
         sent = RuntimeError(f"{type(error).__name__}: {error}")
     sent.add_note(note)
     return sent

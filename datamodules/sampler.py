@@ -14,7 +14,7 @@ class ResumableSampler(Sampler[list[int]]):
     """Batches of indices without end; a `batch_sampler` without length.
 
     Position j of the stream lies in epoch j // n and gets item j % n of that epoch's permutation. Batches cut
-    the stream wherever they fall, also across epochs, and a run resumes at any position: nothing has
+    the stream at any position, also across epochs, and a run resumes at any position: nothing has
     to be saved. With several ranks, rank r takes the positions r, r + world, ... of every batch, so that the
     ranks together read what one alone would.
 
@@ -29,7 +29,7 @@ class ResumableSampler(Sampler[list[int]]):
         rank, world: which of how many processes this is.
         groups: indices of the items of each group, none empty; None = no groups.
 
-    `passed_batches`: so many batches after `start` the next pass begins; 0 unless it is set.
+    `passed_batches`: this many batches after `start` the next pass begins; 0 unless it is set.
     Raises: ValueError for a batch that the ranks cannot split equally.
     """
 

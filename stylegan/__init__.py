@@ -1,6 +1,6 @@
 """StyleGAN2-ADA as a PyTorch Lightning research framework.
 
-The names a notebook wants are loaded when they are first asked for: the commands import this package before
+The names that a notebook needs are loaded on first use: the commands import this package before
 they know whether they need torch at all.
 """
 

@@ -6,16 +6,16 @@ EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 # As the shell has it for a program that such a pipe ends.
 EXIT_BROKEN_PIPE = 128 + 13
-# Of sysexits.h: a temporary failure, to be tried again; the same command goes on.
+# Of sysexits.h: a temporary failure, to be tried again; the same command continues.
 EXIT_TRY_AGAIN = 75
 # Of sysexits.h: something is wrong inside, as weights that stay non-finite.
 EXIT_GIVEN_UP = 70
 
 
 class UserError(Exception):
-    """Something the user can mend, in one line that says how; several faults are as many lines.
+    """Something the user can correct, in one line that says how; several faults are as many lines.
 
-    Args: exit_code: another one for what may pass by itself, so that a script may try again.
+    Args: exit_code: another one for a temporary failure, so that a script may try again.
     """
 
     def __init__(self, text: str, *, exit_code: int = EXIT_USER_ERROR):

@@ -59,11 +59,11 @@ def on_white(images: Tensor) -> Tensor:
 
 
 def save_png(path: str | os.PathLike, image: Tensor, text: Mapping[str, str] | None = None) -> None:
-    """Write a PNG that is whole or not there at all.
+    """Write a PNG that is complete or absent.
 
     Args:
         image: uint8 [C,H,W], C = 1 grey, 2 grey + alpha, 3 RGB, 4 RGBA.
-        text: stored beside the pixels under Latin-1 keywords of at most 79 characters; the values may be any text.
+        text: stored next to the pixels under Latin-1 keywords of at most 79 characters; the values may be any text.
     Raises: ValueError for another dtype or shape; OSError where the folder cannot be written.
     """
     if image.dtype != torch.uint8 or image.ndim != 3 or image.shape[0] not in _PNG_MODES:
@@ -76,7 +76,7 @@ def save_png(path: str | os.PathLike, image: Tensor, text: Mapping[str, str] | N
         if value.isascii():
             chunks.add_text(key, value)
         else:
-            # Names of files may hold bytes that are no text; they must not keep an image from being saved.
+            # Names of files may hold bytes that are not text; they must not keep an image from being saved.
             chunks.add_itxt(key, value.encode("utf-8", "backslashreplace").decode("utf-8"))
     pixels = image.detach().cpu().permute(1, 2, 0).contiguous()
     pillow_image = Image.frombytes(_PNG_MODES[image.shape[0]], pixels.shape[1::-1], pixels.numpy().tobytes())

@@ -19,7 +19,7 @@ from stylegan.distributed.strategy import FlatStrategy
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "private_names.md"
 OURS = ("stylegan", "callbacks", "datamodules", "benchmarks")
-# Underscored by their makers and documented all the same; `_target_` is a key of Hydra's configurations.
+# Underscored by their makers and documented nevertheless; `_target_` is a key of Hydra's configurations.
 DOCUMENTED = {"_exit", "_replace", "_asdict", "_fields", "_make", "_target_", "_convert_"}
 
 
@@ -89,7 +89,7 @@ def sources() -> Iterator[tuple[str, Path]]:
 
 
 def relied_on() -> dict[str, set[str]]:
-    """Private name of another package, without what stands before its last dot → the files that need it."""
+    """Private name of another package, without what is before its last dot → the files that need it."""
     trees = {path: ast.parse(path.read_text(encoding="utf-8")) for _, path in sources()}
     own = set().union(*map(defined, trees.values()))
     found: dict[str, set[str]] = {}
@@ -214,7 +214,7 @@ def test_onednn_takes_weights_in_its_own_order(name, arguments):
     assert [argument.name for argument in schema.arguments] == arguments
 
 
-def test_the_processor_is_asked_for_bfloat16():
+def test_the_processor_says_whether_it_has_bfloat16():
     assert torch.cpu._is_avx512_bf16_supported() in (True, False)
     assert torch.cpu._is_amx_tile_supported() in (True, False)
 
@@ -240,7 +240,7 @@ def test_lightning_tells_other_processes_of_a_signal_by_two_functions():
     assert "self._broadcast_sigterm_tensor()" in inspect.getsource(type(loop).advance)
 
 
-def test_a_strategy_is_asked_for_its_launcher():
+def test_a_strategy_configures_its_launcher():
     assert "strategy._configure_launcher()" in inspect.getsource(_AcceleratorConnector)
     strategy = FlatStrategy()
     strategy._configure_launcher()

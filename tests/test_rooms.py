@@ -89,7 +89,7 @@ MAY_IMPORT = {
         "stylegan.version",
     },
     "conf": set(),
-    # The package's face: loads lazily what a notebook wants.
+    # The package's face: loads lazily what a notebook needs.
     "stylegan": {"stylegan.version", "stylegan.networks", "stylegan.interop"},
 }
 OURS = (

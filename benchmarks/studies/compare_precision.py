@@ -4,7 +4,7 @@ python -m benchmarks.studies.compare_precision \
     --fp32 runs/a0 runs/a1 --bf16 runs/b0 runs/b1 --until_kimg 100 --out precision.png
 
 The runs of a precision differ in their seed. The table is of the second half of the ticks: the mean of each precision,
-their difference, and beside it how far the means of two seeds of one precision differ at the most. The last two columns
+their difference, and with it how far the means of two seeds of one precision differ at the most. The last two columns
 are the root mean square, over the ticks, of the differences of two curves: of two seeds, and of two precisions.
 """
 

@@ -154,12 +154,14 @@ def lines_of(mistake: Mistake, folder: Path) -> list[str]:
     """
     before = sorted(folder.rglob("*"))
     code, stderr = answer(mistake.command, folder)
-    told = stderr.replace(str(folder), HOME)
-    lines = [line.partition(": ")[2] for line in told.splitlines()]
+    shown = stderr.replace(str(folder), HOME)
+    lines = [line.partition(": ")[2] for line in shown.splitlines()]
     if sorted(folder.rglob("*")) != before:
         raise SystemExit(f"{mistake.command}: files were left behind")
     if code != 2 or len(lines) != mistake.faults or not all(lines):
-        raise SystemExit(f"{mistake.command}: exit code {code}, {mistake.faults} lines expected, got\n{told}")
+        raise SystemExit(
+            f"{mistake.command}: exit code {code}, {mistake.faults} lines expected, got\n{shown}"
+        )
     return lines
 
 

@@ -23,7 +23,7 @@ from stylegan.features import open_detector
 from stylegan.metrics import fid, kid_full
 
 PX = 64
-ORDERS = 3  # classes are left out, or favoured, in so many orders
+ORDERS = 3  # classes are left out, or favoured, in this many orders
 Images = torch.Tensor  # uint8 [N,3,H,W]
 
 

@@ -1,4 +1,4 @@
-"""Decoding: an encoded image of any kind and size to pixels, upright, cropped, resized, with the channels asked for.
+"""Decoding: an encoded image of any kind and size to pixels, upright, cropped, resized, with the requested channels.
 
 Channels: 1 = grey, 2 = grey and alpha, 3 = RGB, 4 = RGB and alpha; 5 and more come as arrays only.
 """
@@ -54,14 +54,14 @@ def reason_of(error: Exception) -> str:
 
 
 def suffixes_for(channels: int) -> tuple[str, ...]:
-    """The ends of the names of files that can hold so many channels."""
+    """The ends of the names of files that can hold this many channels."""
     return IMAGE_SUFFIXES if channels <= MOST_IMAGE_CHANNELS else ARRAY_SUFFIXES
 
 
 def decode_image(data: bytes, *, size: Size, channels: int) -> np.ndarray:
     """Decode, turn as EXIF says, crop to the centre, resize by Lanczos where the size differs.
 
-    The crop is the largest centred rectangle of the aspect asked for. With channels 1 and 3 transparency is
+    The crop is the largest centred rectangle of the requested aspect. With channels 1 and 3 transparency is
     put on white, with 2 and 4 it is kept, and what has none is opaque. 16 bits a channel become 8 over
     their whole range: 65535 becomes 255. Of several frames or pages the first counts.
 
@@ -155,7 +155,7 @@ def _read_array(stream: BinaryIO, channels: int) -> np.ndarray:
         )
         shape, in_columns, dtype = read_header(stream)
     except ValueError as error:
-        raise ValueError("it is no .npy file") from error
+        raise ValueError("it is not a .npy file") from error
     if dtype != np.uint8 or len(shape) != 3 or shape[2] != channels or min(shape) < 1:
         raise ValueError(f"it is {dtype} {list(shape)}, and must be uint8 [H,W,{channels}]")
     if math.prod(shape[:2]) > (Image.MAX_IMAGE_PIXELS or math.inf):

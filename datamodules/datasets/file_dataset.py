@@ -1,4 +1,4 @@
-"""File dataset: encoded images, decoded when they are asked for."""
+"""File dataset: encoded images, decoded on request."""
 
 import hashlib
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class ImageFiles(Protocol):
 
 class FileDataset(ImageDataset):
     """Images by name. One that turns out to be unreadable is named once, and the next readable one, with its
-    label, is shown in its place: for ever the same one, so that the order of the rest stays what it was.
+    label, is shown in its place: always the same one, so that the order of the rest stays what it was.
 
     Args:
         names: the files, None = all.
@@ -100,7 +100,7 @@ class FileDataset(ImageDataset):
         return digest.hexdigest()
 
     def content_digest(self) -> str:
-        """Of the contents as they are now, whatever was known of the files before, and of how they are shown."""
+        """Of the contents as they are now, not as an earlier scan found them, and of how they are shown."""
         digest = hashlib.blake2b(f"{self.size} {self.channels}".encode(), digest_size=16)
         for name in self.names:
             try:

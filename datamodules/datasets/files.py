@@ -75,8 +75,8 @@ def _files_below(
 ) -> Iterator[tuple[str, tuple[int, int]]]:
     """Names and stamps of the files below a folder.
 
-    Links are followed, but never back into a folder we came through. What is hidden is not looked at: it may be large,
-    or not ours to read.
+    Links are followed, but never back into a folder we came through. Hidden files and folders are skipped: they
+    may be large, or not ours to read.
     """
     status = folder.stat()
     here = (status.st_dev, status.st_ino)
@@ -147,7 +147,7 @@ class ZipFiles:
 def open_image_files(path: str | Path, channels: int = 3) -> FolderFiles | ZipFiles:
     """The images of a folder or a zip; which of them it is shows in the file, not in its name.
 
-    Raises: ValueError where there is neither, or no file in it that can hold so many channels.
+    Raises: ValueError where there is neither, or no file in it that can hold this many channels.
     """
     path = Path(path).expanduser()
     suffixes = suffixes_for(channels)

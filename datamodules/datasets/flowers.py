@@ -84,7 +84,7 @@ def petals_of(index):
 
 
 def grow(seed: int, index: int) -> Flower:
-    """The flower of (seed, index), whatever was grown before."""
+    """The flower of (seed, index), independent of what was grown before."""
     rng = np.random.default_rng([seed, _STREAM, index])
     petals = petals_of(index)
     length = rng.uniform(0.78, 0.9)
@@ -294,13 +294,13 @@ class FlowersDataset(ImageDataset):
     def fingerprint(self) -> str:
         """Of the numbers that flowers are drawn by, the same at every size."""
         grown = [vars(grow(self.seed, index)).values() for index in range(min(self.num_items, 64))]
-        # Rounded: the last digits of tan() and the like are each machine's own.
+        # Rounded: the last digits of tan() and similar functions are each machine's own.
         numbers = [[np.round(value, 5).tolist() for value in flower] for flower in grown]
         text = repr(["flowers", self.seed, self.num_items, self.label_width, numbers])
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def content_digest(self) -> str:
-        """Of the numbers, the size, and some images, which tell of a change in how all are painted."""
+        """Of the numbers, the size, and some images, which show a change in how all are painted."""
         digest = hashlib.blake2b(f"{self.fingerprint()} {self.size}".encode(), digest_size=16)
         for index in range(min(self.num_items, 16)):
             digest.update(self.image(index).numpy().tobytes())

@@ -21,7 +21,7 @@ class ImageDataset(Dataset, ABC):
 
     label_kind: "none", "classes" (exactly one class an item), "multi" (any number of classes) or "vector"
       (real numbers); label_names: of the K classes, [] where they have none; memory: where images are kept once
-      an item was asked for, None = each is read again.
+      an item was requested, None = each is read again.
     """
 
     label_width = 0
@@ -46,7 +46,7 @@ class ImageDataset(Dataset, ABC):
         return torch.zeros(len(indices), 0)
 
     def key(self, index: int) -> str:
-        """What an item is called: by it, and not by its place, it is held out or trained on."""
+        """The name of an item: this decides, and not its place, whether it is held out or trained on."""
         return str(index)
 
     def choose(self, indices: np.ndarray) -> "ImageDataset":
@@ -154,7 +154,7 @@ class XFlipped(_View):
 
 
 def place_in_lot(seed: int, purpose: str, key: str) -> int:
-    """A number from 0 to 2^64 - 1 for an item, as good as random: of the seed and what the item is called."""
+    """A number from 0 to 2^64 - 1 for an item, as good as random: of the seed and the item's name."""
     digest = hashlib.blake2b(f"{seed} {purpose} {key}".encode("utf-8", "surrogatepass"), digest_size=8)
     return int.from_bytes(digest.digest(), "big")
 
@@ -205,7 +205,7 @@ def filter_names(
             idle.append(pattern)
     if not kept:
         raise ValueError(
-            f"data.exclude=[{','.join(exclude)}] leaves no picture of {len(names)}; leave some of it away"
+            f"data.exclude=[{','.join(exclude)}] leaves no picture of {len(names)}; exclude less"
         )
     return [name for name in names if name in kept], idle
 

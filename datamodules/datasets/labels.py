@@ -40,7 +40,7 @@ class Labels:
         """int64 [n] -> float32 [n,K]."""
         chosen = torch.from_numpy(self.values[indices.numpy()])
         if self.kind == "classes":
-            # one_hot makes whole numbers first, which take twice the memory of what is asked for.
+            # one_hot makes whole numbers first, which take twice the memory of the result.
             return torch.zeros(len(chosen), self.width).scatter_(1, chosen[:, None], 1.0)
         return chosen
 
@@ -103,7 +103,7 @@ def _by_number(names: Sequence[str], labels: Sequence[int], source: str, _: Sequ
 def _by_name(names: Sequence[str], labels: Sequence[str], source: str, _: Sequence[str]) -> Labels:
     classes = sorted(set(labels))
     if len(classes) > _MOST_CLASSES:
-        raise ValueError(f"{source} has {len(classes)} classes; at most {_MOST_CLASSES} can be told apart")
+        raise ValueError(f"{source} has {len(classes)} classes; at most {_MOST_CLASSES} are allowed")
     number_of = {name: number for number, name in enumerate(classes)}
     values = np.array([number_of[label] for label in labels], dtype=np.int64)
     return Labels("classes", len(classes), classes, values)
@@ -142,7 +142,7 @@ _WHOLE = re.compile(r"[+-]?\d+")
 class LabelSource:
     """Labels by file name, from one place.
 
-    found: relative name -> label; strangers: names in the place that no file has.
+    found: relative name -> label; strangers: names in the table that no file has.
     Args:
         name: what to call the place.
         columns: names of the numbers of a label.
@@ -157,7 +157,7 @@ class LabelSource:
         self._spelled = {_key(file): file for file in found}
         if len(self._by_key) < len(found):
             twice = next(file for file in found if self._spelled[_key(file)] != file)
-            raise ValueError(f"{name}: {twice} has two labels; leave one")
+            raise ValueError(f"{name}: {twice} has two labels; keep one")
         self.found: dict[str, Label] = {}
         self.strangers: list[str] = []
 
@@ -194,7 +194,7 @@ def read_labels(kind: str, files: FolderFiles | ZipFiles, path: str | Path | Non
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"data.labels={kind}: {where} is no text in UTF-8; save it as such") from error
+        raise ValueError(f"data.labels={kind}: {where} is not UTF-8 text; save it as UTF-8") from error
     try:
         source = _from_json(where, text) if kind == "json" else _from_csv(where, text)
     except (ValueError, csv.Error, RecursionError) as error:
@@ -241,7 +241,7 @@ def _find(kind: str, files: FolderFiles | ZipFiles, path: str | Path | None) -> 
                 f"data.labels_path cannot be read: {path} ({error.strerror or error}); give the table of labels"
             ) from error
     usual = _USUAL_NAMES[kind]
-    # A zip of a folder holds that folder, and the table lies in it.
+    # A zip of a folder holds that folder, and the table is in it.
     folders = {first_folder(name) for name in files.names}
     only = folders.pop() + "/" if len(folders) == 1 else ""
     for below in dict.fromkeys(("", only)):
@@ -273,7 +273,7 @@ def _from_json(where: str, text: str) -> LabelSource:
             raise ValueError(f'{where}: entry {number} of "labels" is {str(pair)[:60]}, not [file, label]')
         name, label = pair
         if name in found:
-            raise ValueError(f"{where}: {name} has two labels; leave one")
+            raise ValueError(f"{where}: {name} has two labels; keep one")
         found[name] = _json_label(where, name, label)
     return LabelSource(where, found, missing=_WITHOUT_LABEL)
 
@@ -305,11 +305,11 @@ def _from_csv(where: str, text: str) -> LabelSource:
             continue
         if len(row) != len(header) or not all(cell.strip() for cell in row):
             raise ValueError(
-                f"{where}, line {rows.line_num}: {len(header)} filled cells are wanted, as in the first line"
+                f"{where}, line {rows.line_num}: {len(header)} filled cells are needed, as in the first line"
             )
         name = row.pop(place)
         if name in cells:
-            raise ValueError(f"{where}, line {rows.line_num}: {name} has two labels; leave one")
+            raise ValueError(f"{where}, line {rows.line_num}: {name} has two labels; keep one")
         cells[name] = [cell.strip() for cell in row]
     columns = header[:place] + header[place + 1 :]
     if len(columns) == 1:

@@ -24,7 +24,7 @@ class PixelMemory:
     Args:
         count: items of the set.
         shape: [C,H,W] of each.
-    Raises: OSError, OverflowError where so much memory cannot be had.
+    Raises: OSError, OverflowError where that much memory cannot be allocated.
     """
 
     def __init__(self, count: int, shape: Sequence[int]):
@@ -61,7 +61,7 @@ class PixelMemory:
 
 
 def pixel_bytes(count: int, shape: Sequence[int]) -> int:
-    """What the pixels of so many images take.
+    """What the pixels of this many images take.
 
     Args:
         shape: [C,H,W].
@@ -110,10 +110,10 @@ def pixel_memory_for(
         try:
             return PixelMemory(count, shape), []
         except (OSError, OverflowError) as error:
-            fault = f"{in_words(pixel_bytes(count, shape))} of memory cannot be had ({error})"
+            fault = f"{in_words(pixel_bytes(count, shape))} of memory cannot be allocated ({error})"
     if cache is True:
         raise ValueError(
-            f"data.cache=true: {fault}; use data.cache=auto, which then decodes each picture whenever it is shown"
+            f"data.cache=true: {fault}; use data.cache=auto, which then decodes each picture each time it is shown"
         )
     return None, [f"data.cache=auto keeps no decoded pictures: {fault}"]
 
@@ -124,7 +124,7 @@ def _fault(count: int, *, cache: bool | str, shape: Sequence[int], devices: int,
         return "workers share none on this system, where they are not forked; data.workers=0 has none"
     room = room_of_machine()
     if room is None:
-        return None if cache is True else "this system does not tell how much memory is free"
+        return None if cache is True else "this system does not report how much memory is free"
     free = room.free_bytes
     needed = pixel_bytes(count, shape) * devices
     if needed <= (free if cache is True else free // _SHARE_OF_FREE):

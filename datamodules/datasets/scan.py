@@ -21,7 +21,7 @@ from stylegan.machine.console import say
 from stylegan.machine.process import usable_cores
 from stylegan.sizes import Size
 
-# Sets of up to so many images are decoded once before the start, so that it can name every damaged file.
+# Sets of up to this many images are decoded once before the start, so that it can name every damaged file.
 # Of larger ones, where that takes many minutes, the headers are read; the rest shows when it is trained on.
 MOST_DECODED = 5000
 _QUIET_SECONDS, _EVERY_SECONDS = 2.0, 10.0
@@ -50,7 +50,7 @@ class ScanCache:
 
     Args:
         folder: where findings are kept, None = nowhere.
-        place: what tells them from those of other places.
+        place: what distinguishes them from those of other places.
     """
 
     def __init__(self, folder: Path | None, place: Iterable[object]):

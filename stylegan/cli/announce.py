@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # the plan measures memory, and says so with `say`
 
 
 def say_start(plan: "Plan", choices: Mapping[str, str | None], notes: Iterable[str]) -> None:
-    """Which run, on what, how, and what is to be known about it."""
+    """Which run, on what, how, and what the user should know about it."""
     from stylegan.training.memory_estimate import memory_line  # loads torch
 
     config, checkpoint = plan.config, plan.checkpoint
@@ -108,7 +108,7 @@ def say_where_to_look(folder: RunFolder) -> None:
 
 def _label_of(folder: RunFolder) -> Iterator[str]:
     """The word that a network with labels asks for, with its first class."""
-    with suppress(ValueError):  # whatever became of that file: the training is done
+    with suppress(ValueError):  # that file may be unreadable by now: the training is done
         generator = stored_config(folder).get("generator") or {}
         if generator.get("c_dim"):
             names = generator.get("label_names") or ()
@@ -116,13 +116,13 @@ def _label_of(folder: RunFolder) -> Iterator[str]:
 
 
 def quiet_lightning() -> None:
-    """Silences what Lightning says to its own developers' users, not to ours. The only place that does so."""
+    """Silences what Lightning says to its own users, not to ours. The only place that does so."""
     # "GPU available", "litlogger" and other tips; warnings still come.
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     for message in (
         ".*does not have many workers.*",  # our own default is the right one for small pictures
-        ".*Checkpoint directory .* exists and is not empty.*",  # a run that goes on
+        ".*Checkpoint directory .* exists and is not empty.*",  # a resumed run
         ".*in eval mode at the start of training.*",  # the average generator, which never trains
         ".*isinstance.treespec, LeafSpec.. is deprecated.*",  # between Lightning and torch
     ):

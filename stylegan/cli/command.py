@@ -101,12 +101,12 @@ def _print_help(config_name: str, line: CommandLine) -> int:
 def _all_faults(config_name: str, line: CommandLine, first: Exception) -> list[str]:
     """All that is wrong with the words of a command line, not only what Hydra met first.
 
-    Raises: `first`, or another one that is no mistake of the user's.
+    Raises: `first`, or another one that is not a mistake of the user's.
     """
     groups = [word for word in line.overrides if options_of(word.partition("=")[0])]
     accepted: list[str] = []
     faults: list[str] = []
-    # What a key may be depends on the groups chosen, so these are judged before.
+    # What a key may be depends on the groups chosen, so these are checked before.
     for word in groups + [word for word in line.overrides if word not in groups]:
         try:
             composed(config_name, [*accepted, word], config_dir=line.config_dir)
@@ -206,7 +206,7 @@ def exit_code_of(
     Args:
         keys: gives the keys of the configuration, from which the nearest right one is suggested.
         report: gets each line about a mistake in place of the console.
-    Raises: whatever is no mistake.
+    Raises: every error that is not a user's mistake.
     """
     try:
         return command()

@@ -1,6 +1,7 @@
 """`stylegan-evaluate`: finds networks and pictures, and lets `stylegan.evaluation` score the one against the other.
 
-torchrun or Slurm may start several processes; each composes the same command line, and the first one speaks."""
+torchrun or Slurm may start several processes; each composes the same command line, and the first one prints.
+"""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -58,8 +59,8 @@ def evaluate(composition: Composition) -> Result:
 
 
 def _learned_from(folder: RunFolder) -> str | None:
-    """Fingerprint of the pictures that a run was trained on, None where nothing tells."""
-    with suppress(ValueError):  # a lone file may lie beside a config.yaml of anything
+    """Fingerprint of the pictures that a run was trained on, None where nothing says so."""
+    with suppress(ValueError):  # a lone file may be next to a config.yaml of anything
         return stored_config(folder).get("data_fingerprint")
     return None
 
@@ -97,8 +98,8 @@ def _stored_data(folder: RunFolder) -> DictConfig:
     stored = OmegaConf.create(stored_config(folder))
     say_which = "say which pictures to compare with: data=folder data.path=..."
     if not isinstance(stored.get("data"), DictConfig):
-        raise ValueError(f"{folder.path} does not tell what pictures it was trained on; {say_which}")
-    # What is judged and what is built are the same: nothing is looked up any more.
+        raise ValueError(f"{folder.path} does not say what pictures it was trained on; {say_which}")
+    # What is checked and what is built are the same: nothing is looked up afterwards.
     node = OmegaConf.create(resolved_text(stored.data))
     ours = [composed("evaluate", [f"data={option}"]).config.data._target_ for option in options_of("data")]
     targets = list(_targets_in(OmegaConf.to_container(node)))
@@ -123,7 +124,7 @@ def _targets_in(tree: Any) -> Iterator[Any]:
 def _refuse_nonsense(composition: Composition) -> None:
     """Raises: UserError, one line a fault."""
     config, data = composition.config, composition.choices.get("data")
-    # A kind of data of the user's own lies where --config-dir says.
+    # A kind of data of the user's own is where --config-dir says.
     places = [word for word in composition.overrides if word.startswith("hydra.searchpath=")]
     keys = keys_of("evaluate", [*places, f"data={data}"] if data else [])
     faults = list(nonsense_in(config, keys, later={"resolution"}))

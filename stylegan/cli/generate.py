@@ -52,7 +52,7 @@ def generate(composition: Composition) -> Result:
 
 
 def default_out(network: Path) -> Path:
-    """`generated` in the run that a file belongs to, or beside a lone file."""
+    """`generated` in the run that a file belongs to, or next to a lone file."""
     # A relative path is kept where it leads through the run's folder: it is the shorter one to print.
     folder = network.parent if network.parent.name not in ("", "..") else network.absolute().parent.resolve()
     run = RunFolder(folder.parent)
@@ -65,12 +65,12 @@ def folder_of_job(swept: Mapping[str, str]) -> str:
 
     Files are named by their seeds alone, so each job would replace the pictures of the one before.
     """
-    told = [f"{key}={value}" for key, value in swept.items() if key != "out"]
-    return ",".join(told).replace("/", "_")
+    words = [f"{key}={value}" for key, value in swept.items() if key != "out"]
+    return ",".join(words).replace("/", "_")
 
 
 def provenance_of(network: Path) -> dict[str, str]:
-    """What a picture tells of its origin: the file, its run, its kimg where the name has it, and our version."""
+    """What an image says of its origin: the file, its run, its kimg where the name has it, and our version."""
     place = network.absolute()
     # Runs have files of the same name.
     run = {"run": place.parent.parent.name} if place.parent.name == RunFolder(place).checkpoints.name else {}

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig, OmegaConf
 
 from stylegan.cli.announce import quiet_lightning
-from stylegan.configuration.batches import devices_of, share_of_device, whole_groups
+from stylegan.configuration.batches import devices_of, images_per_device, whole_groups
 from stylegan.configuration.complete import with_values
 from stylegan.configuration.hydra_errors import explain, instantiate_part
 from stylegan.distributed.processes import Process, this_process
@@ -26,12 +26,12 @@ from stylegan.machine.console import say
 from stylegan.machine.memory import Room, held_bytes, in_words, promised_bytes, room_of_machine
 from stylegan.machine.process import end_with_starter, environment_of_child, give_back_memory, prepare_host
 
-# A measurement is a process alone, whatever started this one.
+# A measurement is a process alone, however this one was started.
 _OF_SEVERAL = ("TORCHELASTIC_", "SLURM_", *Process().environment())
 
 
 class Need(NamedTuple):
-    """peak_bytes: the most that was held at a time; infinite where there was no more to be had.
+    """peak_bytes: the most that was held at a time; infinite where no more memory was available.
 
     usable_bytes: what there was.
     """
@@ -62,8 +62,8 @@ def measured_micro_batch(config: DictConfig) -> tuple[int, str]:
     import torch
 
     devices = devices_of(config)
-    share = share_of_device(batch_size=config.batch_size, devices=devices)
-    # A player of the user's own need not compare images.
+    share = images_per_device(batch_size=config.batch_size, devices=devices)
+    # A user's own network need not compare images.
     compares = config.discriminator.get("mbstd_channels", 1)
     group = config.discriminator.get("mbstd_group") or 1 if compares else 1
     sizes = whole_groups(share, group)
@@ -95,7 +95,7 @@ def measured_micro_batch(config: DictConfig) -> tuple[int, str]:
 def largest_that_fits(sizes: Sequence[int], measure: Callable[[int], Need]) -> tuple[int, Need]:
     """The largest of `sizes` that fits, measuring as few as possible; none twice, and none that is not likely to fit.
 
-    What two of them need tells what the others will, by a straight line. Needs that grow faster than that are met on
+    What two of them need predicts what the others will, by a straight line. Needs that grow faster than that are met on
     the way down, for the one that is returned has been measured.
     Args: sizes: ascending; at least one.
     Returns: it and its need; where none fits, the smallest and its need.
@@ -167,7 +167,7 @@ def _room(processes_here: int) -> Room:
     """
     room = room_of_machine()
     if room is None:
-        raise UserError("micro_batch=auto cannot tell how much memory this system has; set a number")
+        raise UserError("micro_batch=auto cannot find out how much memory this system has; set a number")
     free = min(room.free_bytes + held_bytes(), room.total_bytes)
     return room._replace(free_bytes=max(0, free - promised_bytes() * processes_here))
 
@@ -193,7 +193,7 @@ def main() -> int:
     end_with_starter()
     prepare_host()
     with suppress(OSError):
-        # Where the machine has no memory left the kernel shall end this process, and no other.
+        # Where the machine has no memory left the kernel should end this process, and no other.
         Path("/proc/self/oom_score_adj").write_text("1000")
     quiet_lightning()
     print(json.dumps(_report(OmegaConf.create(sys.stdin.read()))), flush=True)
@@ -216,10 +216,10 @@ def _report(config: DictConfig) -> dict[str, Any]:
         module = instantiate_part(config, "module")
         return probe_memory(module, trainer, devices_of(config))
     except Exception as error:
-        told = explain(error)
-        if told is None:
+        reason = explain(error)
+        if reason is None:
             raise
-        return {"fault": told}
+        return {"fault": reason}
 
 
 def _one_of(devices: Any) -> Any:

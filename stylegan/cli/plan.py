@@ -33,13 +33,13 @@ class Plan:
     """What a run will do.
 
     Args:
-        config: complete; nobody changes it (a read-only flag would keep Hydra from building parts that share nodes).
+        config: complete; nothing changes it (a read-only flag would keep Hydra from building parts that share nodes).
         folder: where its files belong.
         checkpoint: to continue from; None = the run begins.
         is_done: whether the checkpoint has seen all images already.
         num_items: images of the data.
         changes: of the settings since the run was last started.
-        notes: what is to be said about all this.
+        notes: lines about all this, for the user.
     """
 
     config: DictConfig
@@ -64,7 +64,7 @@ class Plan:
 
 
 def completed(composition: Composition, process: Process) -> Completed:
-    """A complete configuration but for what the data say; only for `resolution=null` they are asked for their size."""
+    """A complete configuration but for what the data say; their size is read only for `resolution=null`."""
     checked = check(composition, process)
     if composition.config.resolution is None:
         checked = check(composition, process, size=size_of_data(checked))
@@ -116,7 +116,7 @@ def open_data(config: DictConfig) -> tuple[Any, DataFacts]:
 def open_data_of_worker(plan: Plan) -> Any:
     """The data module in another process than rank 0.  Raises: ValueError where it sees other files than rank 0."""
     if plan.checkpoint is not None and not plan.checkpoint.exists():
-        raise ValueError(f"{plan.checkpoint} is not there; runs_dir must lie on a disk that all nodes share")
+        raise ValueError(f"{plan.checkpoint} is not there; runs_dir must be on a disk that all nodes share")
     data, facts = open_data(plan.config)
     if facts.fingerprint != plan.config.data_fingerprint:
         raise ValueError(

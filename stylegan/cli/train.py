@@ -117,7 +117,7 @@ def _train_in(
 def _settle_folder(plan: Plan, lock: RunLock) -> list[str]:
     """Makes the folder this run's, now that everything is built: a mistake leaves an older run where it was.
 
-    Returns: what is to be said at the start.
+    Returns: the lines to print at the start.
     """
     notes = [lock.taken_over] if lock.taken_over else []
     notes += plan.notes
@@ -152,7 +152,7 @@ def _explain(composition: Composition, complete: Completed) -> int:
 
 
 def _work(processes: RunProcesses, argv: Sequence[str] | None) -> int:
-    """A worker's share of all runs of the command: it composes as rank 0 does, and prints nothing by itself.
+    """A worker's part of all runs of the command: it composes as rank 0 does, and prints nothing by itself.
 
     Returns: the exit code, which is rank 0's, or that of a signal to this process alone.
     """
@@ -185,7 +185,7 @@ def _work_in_run(processes: RunProcesses) -> int:
             data = open_data_of_worker(plan)
             parts = build(plan.config)
         except Exception as error:
-            # Whatever it is: rank 0 waits for the answer, and ends the run with it.
+            # Any error: rank 0 waits for the answer, and ends the run with it.
             processes.agree(_in_one_line(error))
             raise
         processes.agree()

@@ -36,7 +36,7 @@ _READER = "pytorch_lightning.trainer.connectors.checkpoint_connector"
 
 
 class Parts(NamedTuple):
-    """What a training is made of, beside its data."""
+    """What a training is made of, besides its data."""
 
     trainer: Any
     module: Any
@@ -65,7 +65,7 @@ def build(config: DictConfig, *, deadline: Any = None) -> Parts:
     module = as_lightning(instantiate_part(config, "module"))
     callbacks = in_order(_instantiate_each(config, "callbacks"))
     loggers = _instantiate_each(config, "logger")
-    # Without a callback of this kind Lightning would add its own, with it Lightning must not be told "no".
+    # Without a callback of this kind Lightning would add its own, with it Lightning must not get "no".
     keeps = any(isinstance(part, Checkpoint) for part in callbacks)
     several = config.trainer.strategy == "auto" and devices_of(config) > 1
     chosen = {"strategy": FlatStrategy()} if several else {}
@@ -91,7 +91,7 @@ def _instantiate_each(config: DictConfig, group: str) -> list[Any]:
 def fit_until_done(plan: Plan, parts: Parts, data: Any, processes: RunProcesses) -> Result:
     """Trains, and after non-finite weights again from an older checkpoint; the same on all processes of a run.
 
-    Returns: the exit code, 0 or that of whoever asked to leave, and the best scores.
+    Returns: the exit code, 0 or that of what asked to stop, and the best scores.
     Raises: UserError; RunEndedError on workers; SystemExit where one of several processes leaves alone.
     """
     from callbacks.control import RunControl
@@ -158,12 +158,12 @@ def _go_back(plan: Plan, module: Any, error: TrainingUnstableError) -> dict[str,
 
 
 def fit(parts: Parts, data: Any, checkpoint: Path | None, *, resume: str | None = None) -> int:
-    """Trains.  Returns: the exit code; 0, or that of whoever asked to leave.
+    """Trains.  Returns: the exit code; 0, or that of what asked to stop.
 
     Args: resume: the value of that key where the checkpoint is another run's; None = it is this one's.
 
-    Raises: UserError; ProcessLostError; SystemExit where one of several processes leaves alone; trouble of the training
-    itself, and what is no mistake.
+    Raises: UserError; ProcessLostError; SystemExit where one of several processes leaves alone; errors of the training
+    itself, and errors that are not mistakes.
     """
     from callbacks.control import RunControl
 
@@ -201,7 +201,7 @@ def _too_large(micro_batch: int | None, error: Exception) -> str:
     return (
         f"memory ran out at micro_batch={'null' if micro_batch is None else micro_batch} ({reason[0][:160]}); a smaller"
         " one needs less, and micro_batch=auto finds the largest that fits: the result stays the same; where it is the"
-        " smallest already, activation_checkpointing=true needs less. The run goes on from its newest checkpoint"
+        " smallest already, activation_checkpointing=true needs less. The run continues from its newest checkpoint"
     )
 
 
@@ -220,20 +220,20 @@ def _is_of_the_checkpoint(error: Exception) -> bool:
 
 def _no_file(error: OSError) -> str:
     place, reason = error.filename or "a file of the run", error.strerror or " ".join(str(error).split())
-    return f"{place}: {reason}; nothing was trained, and once that is mended the same command goes on"
+    return f"{place}: {reason}; nothing was trained; correct that, and the same command continues"
 
 
 def _unusable(checkpoint: Path, error: Exception, resume: str | None) -> str:
     reason = str(error).replace("Error(s) in loading state_dict", "it does not fit").splitlines()
-    # torch adds a paragraph for whoever reads its source.
-    told = " ".join(reason[:2]).split(". ")[0] or type(error).__name__
+    # torch adds a paragraph for readers of its source.
+    fault = " ".join(reason[:2]).split(". ")[0] or type(error).__name__
     if resume is not None:
         # That run is in order: it is this one's settings that differ, or the path.
         return (
-            f"resume={resume}: {checkpoint.name} cannot be continued from: {told}; set what that run's config.yaml has,"
-            " name another checkpoint by resume=..., or leave it out"
+            f"resume={resume}: {checkpoint.name} cannot be continued from: {fault}; set what that run's config.yaml"
+            " has, name another checkpoint by resume=..., or leave it out"
         )
     return (
-        f"{checkpoint} cannot be continued from: {told}; rename it to {checkpoint.name}.bad, and the same command"
+        f"{checkpoint} cannot be continued from: {fault}; rename it to {checkpoint.name}.bad, and the same command"
         " takes the one before it, or begins"
     )

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from stylegan.distributed.processes import Process
 
 
-def share_of_device(*, batch_size: int, devices: int) -> int:
+def images_per_device(*, batch_size: int, devices: int) -> int:
     """Images of a batch that a device gets.  Raises: ValueError where the batch does not come out even."""
     if batch_size % devices:
         raise ValueError(
@@ -22,7 +22,7 @@ def accumulation(*, batch_size: int, micro_batch: int, devices: int) -> int:
 
     Raises: ValueError where the batch does not come out even.
     """
-    share = share_of_device(batch_size=batch_size, devices=devices)
+    share = images_per_device(batch_size=batch_size, devices=devices)
     if share % micro_batch:
         fitting = ", ".join(str(part) for part in range(1, share + 1) if share % part == 0)
         raise ValueError(
@@ -35,7 +35,7 @@ def accumulation(*, batch_size: int, micro_batch: int, devices: int) -> int:
 def whole_groups(share: int, group: int) -> list[int]:
     """The micro-batches, smallest first, that leave the result as it is: the minibatch-std groups stay whole.
 
-    Args: share: images of a batch that a device gets. group: size of the groups asked for, at least 1.
+    Args: share: images of a batch that a device gets. group: the requested size of the groups, at least 1.
     Returns: what divides the share and is a multiple of the group; and the whole share.
     """
     return [
@@ -46,7 +46,7 @@ def whole_groups(share: int, group: int) -> list[int]:
 def effective_group(part: int, group: int) -> int:
     """The minibatch-std group that a part of the batch can form: the largest divisor of it, at most `group`.
 
-    Args: part: images that pass the discriminator together. group: the size asked for, at least 1.
+    Args: part: images that pass the discriminator together. group: the requested size, at least 1.
     """
     return next(size for size in range(min(part, group), 0, -1) if part % size == 0)
 
@@ -70,7 +70,7 @@ def devices_of_run(trainer: DictConfig, process: Process) -> tuple[int, dict[str
         trainer: that group of the configuration; `devices` and `num_nodes` may be null.
         process: this one among those that were started.
     Returns: the number of devices, and {dotted key: value} of what was null.
-    Raises: ValueError where the processes that were started are not those that are asked for.
+    Raises: ValueError where the processes that were started are not the requested ones.
     """
     settled: dict[str, Any] = {}
     devices, num_nodes = trainer.devices, trainer.get("num_nodes", 1)
@@ -94,7 +94,7 @@ def devices_of_run(trainer: DictConfig, process: Process) -> tuple[int, dict[str
     if process.world > 1 and count != process.world:
         raise ValueError(
             f"{process.starter} started {process.world} processes, trainer.devices={devices} and"
-            f" trainer.num_nodes={num_nodes} ask for {count}; trainer=ddp takes what was started"
+            f" trainer.num_nodes={num_nodes} ask for {count}; trainer=ddp uses the processes that were started"
         )
     if process.world == 1 and num_nodes > 1:
         raise ValueError(
@@ -103,7 +103,7 @@ def devices_of_run(trainer: DictConfig, process: Process) -> tuple[int, dict[str
         )
     if count > 1 and isinstance(strategy := trainer.get("strategy", "auto"), str) and strategy != "auto":
         raise ValueError(
-            f"trainer.strategy={strategy} sums gradients a second time, for the module sums them itself; leave it out"
+            f"trainer.strategy={strategy} sums gradients a second time: the module sums them itself; leave it out"
         )
     return count, settled
 

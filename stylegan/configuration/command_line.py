@@ -115,7 +115,7 @@ def quote_free_text(
     """The command line with the values of free-text keys quoted for Hydra; the rest as it is.
 
     Left alone: `null`, text that is already in one pair of quotes, and with `multirun` a `choice(...)`, which
-    asks for a sweep. Not to be had is the text `???`: OmegaConf keeps it for values that are missing.
+    asks for a sweep. The text `???` cannot be given: OmegaConf keeps it for missing values.
     """
     return [_quote_argument(argument, multirun, keys) for argument in arguments]
 

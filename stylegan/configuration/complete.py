@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 
-from stylegan.configuration.batches import accumulation, count_devices, devices_of_run, share_of_device
+from stylegan.configuration.batches import accumulation, count_devices, devices_of_run, images_per_device
 from stylegan.configuration.command_line import literal
 from stylegan.configuration.compose import Composition, run_name
 from stylegan.configuration.explain import origins, users_keys
@@ -61,7 +61,7 @@ class DataFacts:
 
 @dataclass(frozen=True)
 class Checked:
-    """A composition that makes sense, as far as can be told without the data.
+    """A composition that makes sense, as far as can be checked without the data.
 
     Args:
         composition: as Hydra made it.
@@ -179,7 +179,7 @@ def complete(checked: Checked, *, stored: Mapping[str, Any] | None = None) -> Co
     config = with_values(config, {key: value for key, (value, _) in derived.items()})
     found |= {key: origin for key, (_, origin) in derived.items()}
     if config.micro_batch == AUTO:
-        share_of_device(batch_size=config.batch_size, devices=devices)
+        images_per_device(batch_size=config.batch_size, devices=devices)
     else:
         accumulation(batch_size=config.batch_size, micro_batch=config.micro_batch, devices=devices)
     found |= {key: "the data" for key in FROM_THE_DATA if OmegaConf.select(config, key) is None}
@@ -197,7 +197,7 @@ def home_written_out(config: DictConfig) -> dict[str, Any]:
 def _runs_among_images(config: DictConfig) -> Iterator[str]:
     """A run's grids would be images to train on, and the set would be another one whenever the run continues."""
     path = config.data.get("path")
-    # Whoever chooses among the images may well have left the runs out.
+    # A choice among the images may well leave the runs out.
     everything = "include" in config.data and not config.data.include and not config.data.get("exclude")
     if not everything or not isinstance(path, str) or not path or not Path(path).expanduser().is_dir():
         return
@@ -216,7 +216,7 @@ def derived_values(
     users: Collection[str] = frozenset(),
     rederive: bool = True,
 ) -> dict[str, tuple[Any, str]]:
-    """The derived value wherever a key of the preset's is null, or was made for another batch.
+    """The derived value where a key of the preset's is null, or was made for another batch.
 
     A preset of the user's own has no formulas; its nulls are derived as those of `auto`.
 
@@ -252,7 +252,7 @@ def kept_values(
     Args:
         stored: values that it was last started with, by dotted key.
         devices: how many there are now. What was chosen for as many, perhaps by measuring, stays.
-        batch_size: that is asked for, None = the run's; what divides another one is of no use to it.
+        batch_size: the requested one, None = the run's; what divides another one is of no use to it.
     """
     same = _devices_stored(stored) == devices and batch_size in (None, stored.get("batch_size"))
     again = _DERIVED_AGAIN - _FOLLOW_THE_DEVICES if same else _DERIVED_AGAIN

@@ -27,7 +27,7 @@ VERSION_BASE = "1.3"
 
 @dataclass(frozen=True)
 class Composition:
-    """A composed configuration, and what it alone does not tell."""
+    """A composed configuration, and what it alone does not say."""
 
     config: DictConfig
     choices: Mapping[str, str | None]  # group -> the file that was chosen
@@ -46,8 +46,8 @@ def composed(
 ) -> Composition:
     """The configuration, composed without side effects; `overrides` are in Hydra's grammar.
 
-    Args: config_dir: a folder with the user's own groups, searched beside ours.
-    Raises: Hydra's and OmegaConf's errors; UserError where config_dir is no folder.
+    Args: config_dir: a folder with the user's own groups, searched besides ours.
+    Raises: Hydra's and OmegaConf's errors; UserError where config_dir is not a folder.
     """
     overrides = list(overrides)
     if config_dir is not None:
@@ -88,7 +88,7 @@ def searchpath(config_dir: str) -> str:
 
 
 def keys_of(config_name: str, overrides: Sequence[str] = (), *, config_dir: str | None = None) -> list[str]:
-    """All groups and dotted keys of a configuration; without overrides, of the one nobody has changed."""
+    """All groups and dotted keys of a configuration; without overrides, of the unchanged one."""
     composition = composed(config_name, overrides, config_dir=config_dir)
     groups = [group for group in composition.choices if not group.startswith("hydra/")]
     return groups + [
@@ -133,6 +133,6 @@ def job_suffix(swept: Mapping[str, str]) -> str:
 def _checked_name(name: str) -> str:
     if name in ("", ".", "..") or any(character in name for character in "/\\\0"):
         raise ValueError(
-            f"name is that of one folder inside runs_dir, got {name!r}; set runs_dir for another place"
+            f"name must be that of one folder inside runs_dir, got {name!r}; set runs_dir for another place"
         )
     return name

@@ -118,7 +118,7 @@ def origins(composition: Composition, config_name: str = "train") -> dict[str, s
 
 
 def users_keys(found: Mapping[str, str]) -> frozenset[str]:
-    """The keys that the user has set, in whatever way."""
+    """The keys that the user has set, in any way."""
     return frozenset(key for key, origin in found.items() if is_users(origin))
 
 

@@ -21,7 +21,7 @@ FLAGS = (
     ),
     ("--multirun, -m", "one run for each of several values, as in seed=1,2,3"),
     ("--cfg job", "the configuration as YAML, as it was composed, and end"),
-    ("--help, -h", "this text, with the values that follow from the words beside it"),
+    ("--help, -h", "this text, with the values that follow from the other words"),
 )
 
 
@@ -91,7 +91,7 @@ def _at(values: Any, name: str) -> Any:
 
 
 def _entry(head: str, text: str, width: int) -> Iterator[str]:
-    """A head and its text beside it, or below where the head is long."""
+    """A head and its text next to it, or below where the head is long."""
     margin = " " * TEXT_COLUMN
     lines = textwrap.wrap(text, max(width - TEXT_COLUMN, 20), break_on_hyphens=False)
     if len(head) + 4 <= TEXT_COLUMN:

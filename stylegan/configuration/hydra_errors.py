@@ -113,11 +113,11 @@ def _where(text: str) -> str:
 
 def _explain_option(error: MissingConfigException) -> str:
     missing = error.missing_cfg_file or ""
-    # Hydra's own groups lie in a folder; what follows ours may be a path.
+    # Hydra's own groups are in a folder; what follows ours may be a path.
     group, _, option = missing.rpartition("/") if missing.startswith("hydra/") else missing.partition("/")
     options = ", ".join(error.options or ())
     if group == "data" and Path(option).exists():
-        return f"data={option} is no kind of data; for images of your own: data=folder data.path={option}"
+        return f"data={option} is not a kind of data; for images of your own: data=folder data.path={option}"
     return f"{group}={option}: there is no such file; there are {options}" + nearest(
         option, error.options or ()
     )
@@ -128,7 +128,7 @@ def _explain_word(error: OverrideParseException) -> str:
     word = error.override
     if "=" not in word and not word.startswith("~"):
         return (
-            f"{word}: every word is key=value, as in seed=1; a value that holds blanks needs quotes,"
+            f"{word}: every word is key=value, as in seed=1; a value with spaces needs quotes,"
             " as in 'name=two words'"
         )
     reason = str(error).splitlines()[0]
@@ -140,9 +140,7 @@ def _explain_word(error: OverrideParseException) -> str:
 def _explain_yaml(error: yaml.MarkedYAMLError) -> str:
     mark = error.problem_mark or error.context_mark
     place = f"{mark.name}, line {mark.line + 1}" if mark else "a configuration file"
-    return (
-        f"{place}: this is no YAML ({error.problem or error.context}); correct the line, or the one before it"
-    )
+    return f"{place}: this is not YAML ({error.problem or error.context}); correct the line, or the one before it"
 
 
 def instantiate_part(config: DictConfig, key: str, **arguments: Any) -> Any:
@@ -156,7 +154,7 @@ def instantiate_part(config: DictConfig, key: str, **arguments: Any) -> Any:
         UserError: a value that a constructor refuses, in one line that names the key to set.
         InstantiationException: an error from inside a constructor.
     """
-    # Hydra resolves the values that other keys hold in place, and then nobody knows what followed what.
+    # Hydra resolves the values that other keys hold in place, and then it is unknown what followed what.
     copy = deepcopy(config)
     try:
         return instantiate(OmegaConf.select(copy, key), **arguments)

@@ -55,7 +55,7 @@ class Key:
         resume: may a resumed run change it? None = as its section says.
         filled: who fills in null; None = as its section says.
         follows: what the preset's number depends on; None = neither.
-        null_is_none: null is a value of its own, "none", and nobody fills it in.
+        null_is_none: null is a value of its own, "none", and nothing fills it in.
         free_text: the value is quoted before Hydra parses it.
         alias: what other programs and papers call it, with `_` for `-`.
         example: a value as it is typed.
@@ -145,7 +145,7 @@ class Command:
         return frozenset(name for name, key in self.keys.items() if chosen(key))
 
     def filled_by(self, who: Filled) -> list[str]:
-        """The dotted names of the keys that somebody fills in, in order."""
+        """The dotted names of the keys that are filled in, in order."""
         return [
             key.name
             for section in self.sections

@@ -140,7 +140,7 @@ _DATA = (
         Key("data.resolution",   int | list[int],  "as resolution", "px", FIXED),
         Key("data.channels",     int,              "1 = grey, 2 = grey and alpha, 3 = RGB, 4 = RGB and alpha, more = .npy files", resume=FIXED),
         Key("data.labels",       str,              "none | flowers: own = number of petals | folder: folders = first sub-folder, json = dataset.json, csv = labels.csv", alias=("cond",)),
-        Key("data.labels_path",  str | None,       "table of labels; null = dataset.json or labels.csv beside the images", free_text=True),
+        Key("data.labels_path",  str | None,       "table of labels; null = dataset.json or labels.csv next to the images", free_text=True),
         Key("data.balanced",     bool,             "true = each class is shown equally often"),
         Key("data.include",      str | list[str],  "only these: classes, or globs for relative names; [] = all", example="[cats,*.png]"),
         Key("data.exclude",      str | list[str],  "never these", example="[cats,*.png]"),
@@ -193,7 +193,7 @@ _AROUND = (
     )),
     Section("Where the numbers go", "logger", resume=HARMLESS, keys=(
         Key("logger.tensorboard.name",              str,  "folder of the events inside the run's"),
-        Key("logger.tensorboard.version",           str,  "sub-folder of it; '' = none, so that a resumed run writes beside its older events"),
+        Key("logger.tensorboard.version",           str,  "sub-folder of it; '' = none, so that a resumed run writes next to its older events"),
         Key("logger.tensorboard.default_hp_metric", bool, "true = also Lightning's hp_metric"),
         Key("logger.wandb.project", str,        "at Weights & Biases", free_text=True),
         Key("logger.wandb.name",    str,        "of the run there", free_text=True),
@@ -228,7 +228,7 @@ _DEVICE = Section("Device", "", keys=(
 _GENERATE = (
     Section("Network and place", "", keys=(
         *_NETWORK,
-        Key("out",    str | None, "folder for the images; null = generated/ in the run, or beside the file", free_text=True, alias=("outdir",)),
+        Key("out",    str | None, "folder for the images; null = generated/ in the run, or next to the file", free_text=True, alias=("outdir",)),
     )),
     Section("Images", "", keys=(
         Key("seeds",  str | int,  "numbers and ranges; a seed is one image, always the same", free_text=True, example="0-15,20", alias=("seed",)),
@@ -241,8 +241,8 @@ _GENERATE = (
 _EVALUATE = (
     Section("Network and place", "", keys=(
         *_NETWORK,
-        Key("checkpoints", str,        "newest | all = every one that a run has kept"),
-        Key("out",         str | None, "folder for metric-*.jsonl and the report; null = the run's, or beside the file", free_text=True, alias=("outdir",)),
+        Key("checkpoints", str,        "newest | all = all that a run has kept"),
+        Key("out",         str | None, "folder for metric-*.jsonl and the report; null = the run's, or next to the file", free_text=True, alias=("outdir",)),
         Key("again",       bool,       "with checkpoints=all: true = also what is recorded already"),
     )),
     Section("Scores", "", keys=(

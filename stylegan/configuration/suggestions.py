@@ -77,7 +77,7 @@ def _typed(name: str, value: str, command: Command) -> str:
 
 
 def options_of(group: str) -> list[str]:
-    """The files of a group of ours, by name; none for a word that is no group."""
+    """The files of a group of ours, by name; none for a word that is not a group."""
     folder = resources.files("conf").joinpath(group)
     if not group.isidentifier() or not folder.is_dir():
         return []

@@ -1,4 +1,4 @@
-"""User code: parts from files beside the user's configuration, and the types that constructors ask for.
+"""User code: parts from files next to the user's configuration, and the types that constructors ask for.
 
 The types of the arguments of a `_target_` are the constructor's annotations. They are read here, before anything is
 built, so that a wrong value is reported by its key."""
@@ -73,7 +73,7 @@ def arguments_of(target: str) -> set[str] | None:
     try:
         return taken_by(part_named(target))
     except Exception:
-        # Whatever the import of a user's own file raises is reported when the part is built.
+        # An error in the import of a user's own file is reported when the part is built.
         return None
 
 
@@ -86,7 +86,7 @@ def taken_by(part: Callable) -> set[str] | None:
 
 
 def part_named(target: str) -> Any:
-    """The class or function that a `_target_` names. Raises: whatever its import raises, or AttributeError."""
+    """The class or function that a `_target_` names. Raises: any error of its import, or AttributeError."""
     return pkgutil.resolve_name(target)
 
 
@@ -175,7 +175,7 @@ def _asked_by(target: Any) -> tuple[Mapping[str, Any], Collection[str] | None]:
         function: Callable = found.__init__ if isinstance(found, type) else found
         return typing.get_type_hints(function), taken_by(found)
     except Exception:
-        # Whatever the import of a user's own file raises is reported when the part is built.
+        # An error in the import of a user's own file is reported when the part is built.
         return {}, None
 
 
@@ -183,7 +183,7 @@ def _fits(value: Any, hint: Any) -> bool:
     """Whether a value as YAML has it can be passed for an annotation.
 
     By hand, since typeguard's `check_type` asks whether the value is an instance: it lets true pass for a number and
-    text for a list of texts, and refuses a list for a tuple, text for a path, and whatever stands for an object. Each
+    text for a list of texts, and refuses a list for a tuple, text for a path, and all that stands for an object. Each
     of these would need a checker of its own, and the messages would remain ours.
     """
     origin, inner = typing.get_origin(hint), typing.get_args(hint)

@@ -1,6 +1,6 @@
 """What the processes of a run do together. Alone, each of these does nothing, and costs nothing.
 
-Every process must call them in the same order; so whatever decides about a call must be the same on all."""
+Every process must call them in the same order; so what decides about a call must be the same on all."""
 
 import datetime
 import os
@@ -124,7 +124,7 @@ def meeting_place(process: Process, *, listening: int | None = None) -> dist.Sto
 def _made_or_found(process: Process, listening: int | None) -> dist.Store:
     by_agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
     store = _connected(process, is_master=process.rank == 0 and not by_agent, listening=listening)
-    # Where torchrun starts the processes anew, its store still knows the words of those before.
+    # Where torchrun restarts the processes, its store still knows the words of those before.
     return dist.PrefixStore(f"stylegan/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
 
 

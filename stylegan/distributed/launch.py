@@ -23,7 +23,7 @@ from stylegan.errors import EXIT_TRY_AGAIN, ProcessLostError, RunEndedError, Use
 from stylegan.machine.console import say_error
 from stylegan.machine.process import environment_of_child
 
-# A process that ends breaks the connections to the others, which mostly notice at once. GPUs may wait for ever.
+# A process that ends breaks the connections to the others, which mostly notice at once. GPUs may wait without end.
 _NOTICED_SEC = 20.0
 
 
@@ -126,7 +126,7 @@ class RunProcesses:
         return EXIT_TRY_AGAIN
 
     def _until_closed(self, fault: str | None) -> int:
-        """For a worker that has met a fault of its own: it answers whatever rank 0 asks, until that ends."""
+        """For a worker that has met a fault of its own: it answers every question of rank 0, until that ends."""
         while True:
             try:
                 if "decided" in self._hear():
@@ -147,12 +147,12 @@ class RunProcesses:
         )
 
     def _tell(self, message: dict[str, Any]) -> None:
-        self._put(f"told/{self._sent}", message)
+        self._put(f"message/{self._sent}", message)
         self._sent += 1
 
     def _hear(self) -> dict[str, Any]:
-        """What rank 0 says next; waits for as long as rank 0 looks at a large set of images."""
-        message = self._get(f"told/{self._sent}")
+        """The next message of rank 0; waits for as long as rank 0 looks at a large set of images."""
+        message = self._get(f"message/{self._sent}")
         self._sent += 1
         if "close" in message:
             self._closed = message["close"]
@@ -189,8 +189,8 @@ class StartedProcesses(RunProcesses):
     """
 
     def __init__(self, world: int, words: Sequence[str]):
-        # Whoever reaches the place to meet can have the others build anything: it is open to this machine alone. Kept
-        # open from here on, the port cannot be taken by another program either.
+        # Any program that reaches the place to meet can have the others build anything: it is open to this machine
+        # alone. Kept open from here on, the port cannot be taken by another program either.
         place = socket.create_server((LOOPBACK, 0))
         port = place.getsockname()[1]
         leader = Process(world=world, local_world=world, port=port, starter="this command")

@@ -1,6 +1,6 @@
 """Which of a run's processes this one is: read from what torchrun, Slurm or our own command left in the environment.
 
-Whoever starts several processes tells each its number in this way; a process that is told nothing is alone."""
+torchrun and Slurm give each process its number in this way; a process without these variables is alone."""
 
 import os
 import re
@@ -39,7 +39,7 @@ class Process:
         return self.rank // self.local_world
 
     def environment(self) -> dict[str, str]:
-        """The variables that tell a process that it is this one."""
+        """The variables that make a process this one."""
         return {
             RANK: str(self.rank),
             LOCAL_RANK: str(self.local_rank),
@@ -55,7 +55,7 @@ def this_process(environment: Mapping[str, str] = os.environ) -> Process:
 
     Slurm counts only inside a step with several tasks (`srun`): in the shell of an allocation its variables are
     set, too, and one command started there is one process.
-    Raises: ValueError for variables that are no numbers or do not go together.
+    Raises: ValueError for variables that are not numbers or do not fit together.
     """
     if WORLD in environment and RANK in environment:
         world = _number(environment, WORLD)
@@ -74,7 +74,7 @@ def this_process(environment: Mapping[str, str] = os.environ) -> Process:
         process = Process()
     if not 0 < process.port < 65536:
         raise ValueError(
-            f"the environment says {PORT}={process.port}, which is no port; set it to one from 1 to 65535"
+            f"the environment says {PORT}={process.port}, which is not a port; set it to one from 1 to 65535"
         )
     uneven = not process.local_world or process.world % process.local_world
     if uneven or not 0 <= process.rank < process.world:
@@ -114,7 +114,7 @@ def _number(environment: Mapping[str, str], name: str, default: str | None = Non
         text = default
     if text is None or not text.isdecimal():
         raise ValueError(
-            f"the environment says {name}={text}, which is no number; unset it, or start by torchrun"
+            f"the environment says {name}={text}, which is not a number; unset it, or start by torchrun"
         )
     return int(text)
 
@@ -123,7 +123,7 @@ def is_lost_connection(error: BaseException) -> bool:
     """Whether another process of the run is gone, by what torch says of it: gloo, NCCL or the meeting place."""
     if not isinstance(error, RuntimeError):
         return False
-    from torch.distributed import DistError  # whoever meets such an error has loaded torch
+    from torch.distributed import DistError  # a program that meets such an error has loaded torch
 
     words = ("Connection closed by peer", "Connection reset by peer", "gloo", "NCCL", "Broken pipe")
     return isinstance(error, DistError) or any(word in str(error) for word in words)

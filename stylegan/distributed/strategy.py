@@ -12,7 +12,7 @@ from stylegan.distributed.processes import this_process
 
 
 class StartedProcesses(ClusterEnvironment):
-    """The processes that are there already: torchrun, Slurm or the train command started them.
+    """The processes that exist already: torchrun, Slurm or the train command started them.
 
     Without it Lightning takes any shell of a Slurm allocation for one of several processes.
     """
@@ -44,7 +44,7 @@ class StartedProcesses(ClusterEnvironment):
         if size != self._process.world:
             raise ValueError(
                 f"trainer.devices and trainer.num_nodes ask for {size} processes, {self._process.world} were started;"
-                " let torchrun start as many, or take trainer=ddp, which takes what was started"
+                " let torchrun start as many, or set trainer=ddp, which uses the processes that were started"
             )
 
     def global_rank(self) -> int:
@@ -63,7 +63,7 @@ class StartedProcesses(ClusterEnvironment):
 class FlatStrategy(DDPStrategy):
     """One process a device, each with the whole model, and nothing around the module.
 
-    `DistributedDataParallel` sums gradients at each backward pass, of both networks, and stumbles over parameters
+    `DistributedDataParallel` sums gradients at each backward pass, of both networks, and fails on parameters
     that a phase does not use. Here the training sums one flat vector before each optimiser step, and everything that
     its buffers depend on; so N processes train as one does with the same batch. The processes are those that
     `stylegan.distributed.processes` finds in the environment.
@@ -88,7 +88,7 @@ class FlatStrategy(DDPStrategy):
                 tensor.copy_(dense)
 
     def barrier(self, *args: Any, **kwargs: Any) -> None:
-        # By gloo, whatever the device is.
+        # By gloo, on any device.
         ranks.largest_over_ranks(0)
 
     def save_checkpoint(

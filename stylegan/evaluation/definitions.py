@@ -2,7 +2,7 @@
 
 Published names (`fid50k_full`, ...) fix the score, its detector, how many images it takes and all its other numbers,
 as in StyleGAN2-ADA (Karras et al. 2020). The project's own (`kid`, `fid`, ...) take the detector and the number of
-fakes that are asked for, and carry the detector in their name: `kid_builtin` can never be taken for a published KID.
+requested fakes, and carry the detector in their name: `kid_builtin` can never be taken for a published KID.
 """
 
 import difflib
@@ -17,7 +17,7 @@ NONE = "none"
 
 _PUBLISHED_FAKES = 50_000
 _LEGACY_REALS = 50_000
-# Below it no score is computed; from about so many on it tells much.
+# Below it no score is computed; from about this many on it means much.
 _FEWEST_FAKES, _TELLING_FAKES = 2, 2000
 
 
@@ -105,7 +105,7 @@ PUBLISHED: Mapping[str, Definition] = dict(
     ]
 )
 
-# Name → score, options. Each takes the detector that is asked for.
+# Name → score, options. Each takes the requested detector.
 _OWN: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "kid": ("kid", _KID),
     "fid": ("fid_and_bias", {}),
@@ -133,14 +133,14 @@ def definitions_of(
         raise ValueError(f"detector must be one of {', '.join(DETECTORS)}, got {detector}")
     if isinstance(num_fakes, bool) or num_fakes < _FEWEST_FAKES:
         raise ValueError(
-            f"num_fakes must be at least {_FEWEST_FAKES}, got {num_fakes}; a score tells much from about"
+            f"num_fakes must be at least {_FEWEST_FAKES}, got {num_fakes}; a score means much from about"
             f" {_TELLING_FAKES} on"
         )
     definitions = [_definition(name, detector, num_fakes) for name in _names_in(metrics)]
     for definition in definitions:
         if definition.num_fakes < (fewest := definition.fewest_images):
             raise ValueError(
-                f"num_fakes must be at least {fewest} for metrics={definition.name}, got {num_fakes}; a score tells"
+                f"num_fakes must be at least {fewest} for metrics={definition.name}, got {num_fakes}; a score means"
                 f" much from about {_TELLING_FAKES} on"
             )
     return tuple({definition.name: definition for definition in definitions}.values())

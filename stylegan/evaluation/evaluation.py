@@ -220,7 +220,7 @@ def print_best(scores: Sequence[tuple[Network, Score]]) -> None:
     groups: dict[tuple[str, str], list[tuple[float, Network]]] = {}
     for network, score in scores:
         for name, value in ranked(score.results).items():
-            if value != value:  # NaN is no score
+            if value != value:  # NaN is not a score
                 continue
             groups.setdefault((name, protocol_id(score.protocol)), []).append((value, network))
     names = [name for name, _ in groups]

@@ -16,7 +16,7 @@ _LABEL_STREAM = int.from_bytes(b"eval", "big")
 
 
 def check_truncation(truncation: float) -> None:
-    """Raises: ValueError for a psi that is no number or far beyond any image."""
+    """Raises: ValueError for a psi that is not a number or far beyond any image."""
     if not abs(truncation) <= LARGEST_PSI:
         raise ValueError(f"truncation must be between -{LARGEST_PSI} and {LARGEST_PSI}, got {truncation}")
 
@@ -28,7 +28,7 @@ def check_noise_mode(noise_mode: str) -> None:
 
 
 def check_seeds(first_seed: int, num_seeds: int) -> None:
-    """Raises: ValueError where there are not so many seeds from the first one on."""
+    """Raises: ValueError where there are fewer seeds from the first one on."""
     last = MAX_SEED + 1 - num_seeds
     if not 0 <= first_seed <= last:
         raise ValueError(f"first_seed must be from 0 to {last} for {num_seeds:,} seeds, got {first_seed}")
@@ -54,7 +54,7 @@ class Fakes:
         first_seed: of fake 0.
         truncation: psi.
         noise_mode: "random" (each its own), "const" or "none".
-    Raises: ValueError for an unknown noise mode, or where there are not so many seeds.
+    Raises: ValueError for an unknown noise mode, or where there are too few seeds.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Fakes:
 class LabelsOfFakes:
     """Labels drawn with equal chances among those of real images; the first n are the same for any num >= n.
 
-    Only those that are asked for are made: with many classes, a table of all would take gigabytes.
+    Only the requested ones are made: with many classes, a table of all would take gigabytes.
 
     Args:
         reals: whose labels are drawn.

@@ -58,7 +58,7 @@ def protocol_of(
         "num_reals": num_reals,
         "num_fakes": definition.num_fakes,
         "seed": settings.first_seed,
-        # The definition of a path length says these three, whatever the settings are.
+        # The definition of a path length says these three, not the settings.
         "precision": "fp32" if is_path else precision_text(generator, precision),
         # 1 and 1.0 are one protocol.
         "truncation": 1.0 if is_path else float(settings.truncation),

@@ -1,4 +1,4 @@
-"""Reporting on one network: its fakes, walks and logits beside the images of its training, and the page about them."""
+"""Reporting on one network: its fakes, walks and logits besides the images of its training, and the page about them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -171,7 +171,7 @@ def evidence_of(
 
 
 class _Images(Sequence):
-    """The images of a set without their labels, each read when it is asked for.
+    """The images of a set without their labels, each read on request.
 
     Args:
         images: the set.

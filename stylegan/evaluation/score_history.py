@@ -45,7 +45,7 @@ class ScoreHistory:
         better = []
         for name, value in ranked(score.results).items():
             found = Best(value, images, protocol)
-            if value != value:  # NaN is no score
+            if value != value:  # NaN is not a score
                 continue
             if self._is_better(self._best.get(name), found, name):
                 self._best[name] = found
@@ -117,7 +117,7 @@ def _half_width(results: Mapping[str, float], name: str) -> float:
 class Plateau:
     """A plateau: no result of any metric has clearly improved for `kimg` thousand images.
 
-    A line reports each result that stands still once, until it improves again.
+    A line reports once each result that has stopped improving, until it improves again.
 
     Args:
         kimg: above 0; None = never.

@@ -27,7 +27,7 @@ class MetricSettings:
         detector: of the project's own metrics.
         detector_path: weights of the only detector that has any, or a folder with those of all; None = looked for
             where they usually are.
-        download: whether published weights that are found nowhere are fetched.
+        download: whether missing published weights are fetched.
         num_fakes: images drawn for the project's own metrics.
         first_seed: of the first fake; the next ones follow.
         truncation: psi, 1 = none.
@@ -64,7 +64,7 @@ class MetricSettings:
 
     @cached_property
     def definitions(self) -> tuple[Definition, ...]:
-        """What is to be computed, in the order of `metrics`, each once."""
+        """The metrics to compute, in the order of `metrics`, each once."""
         return definitions_of(self.metrics, detector=self.detector, num_fakes=self.num_fakes)
 
     def open_detectors(self) -> dict[str, Detector]:

@@ -132,7 +132,7 @@ def chunks_of(total: int) -> list[range]:
 
 
 def rows_of_all(num: int, compute: Callable[[range], Rows], watch: Watch, what: str) -> Rows | None:
-    """Rows of all of 0 .. num-1, in chunks that are dealt to the processes in turn.
+    """Rows of all of 0 .. num-1, in chunks that are split among the processes in turn.
 
     Args:
         num: how many rows, at least 1.

@@ -15,7 +15,7 @@ from stylegan.machine.devices import full_precision
 # Names the design below, and seeds its weights.
 DESIGN = "stylegan-lightning builtin detector, design 1"
 # Counted up with every change of what is computed from the weights: features that were kept, and scores, must not meet
-# those of another formula. A test that pins features tells of such a change.
+# those of another formula. A test that pins features notices such a change.
 _FORMULAS = 2
 
 _WORKING_PX = 64
@@ -45,7 +45,7 @@ class BuiltinDetector(Detector, HasEmbedding):
         the same logarithms. Of the second: means in 2x2 cells, standard deviations. Of the third: means, standard
         deviations, and 64 random projections of the means in 4x4 cells.
     Filters follow from SHAKE-256, so that their bits are the same everywhere. The idea that features of a random
-    network rank images: Naeem et al. 2020, on density and coverage. What it cannot tell stands in docs/metrics.md.
+    network rank images: Naeem et al. 2020, on density and coverage. docs/metrics.md says what it cannot show.
 
     Images: height and width of at least 4 px.
     """
@@ -59,7 +59,7 @@ class BuiltinDetector(Detector, HasEmbedding):
         self.checksum = weights_checksum(self.network)
 
     def _features(self, images: Tensor) -> Tensor:
-        # What fits into a processor's cache is done several times faster than a large batch; a GPU wants the large one.
+        # What fits into a processor's cache is done several times faster than a large batch; a GPU needs the large one.
         most_px = _CHUNK_PX.get(self.device.type, _CHUNK_PX["cpu"])
         chunk = max(1, most_px // (images.shape[2] * images.shape[3]))
         return torch.cat([self.network(to_float(some)) for some in images.split(chunk)])
@@ -177,7 +177,7 @@ def _parameter(values: np.ndarray) -> nn.Parameter:
 
 
 def _uniform(name: str, count: int) -> np.ndarray:
-    """Numbers strictly within (-1, 1), float64, from SHAKE-256: exact, hence the same in every version of anything."""
+    """Numbers strictly within (-1, 1), float64, from SHAKE-256: exact, so the same in every version of any library."""
     stream = hashlib.shake_256(f"{DESIGN}, {name}".encode()).digest(4 * count)
     return (np.frombuffer(stream, "<u4").astype(np.float64) - (2**31 - 0.5)) / 2**31
 

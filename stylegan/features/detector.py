@@ -42,7 +42,7 @@ class Detector(ABC):
     def features(self, images: Tensor) -> Tensor:
         """uint8 [N,C,H,W], on any device → float32 [N,F] on the detector's device, each row from its image alone.
 
-        Raises: ValueError for what are no such images.
+        Raises: ValueError for anything but such images.
         """
         rgb = rgb_pixels(images).to(self.device)
         if not len(rgb):
@@ -51,7 +51,7 @@ class Detector(ABC):
             return self._features(rgb).to(torch.float32)
 
     def protocol(self) -> dict[str, str]:
-        """What has to stand beside a number for it to be compared with another one."""
+        """What has to stand next to a number for it to be compared with another one."""
         return {"detector": self.name, "detector_checksum": self.checksum, "resize": self.resize}
 
     @abstractmethod

@@ -54,7 +54,7 @@ def _port(weights: Weights) -> torch.nn.Module:
         raise ValueError(
             "the detector inception needs torch-fidelity; install it with pip install 'stylegan-lightning[metrics]'"
         ) from None
-    # The port unpickles whatever its path holds. It is given a file in memory of what was read safely.
+    # The port unpickles anything that its path holds. It is given a file in memory of what was read safely.
     file = io.BytesIO()
     torch.save(weights.tensors, file)
     file.seek(0)

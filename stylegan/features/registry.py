@@ -29,10 +29,10 @@ def open_detector(
     Args:
         name: "builtin", which needs no file; "inception", "vgg16", "dinov2", "clip"; "lpips-vgg16", which needs two,
           the heads and VGG16.
-        path: the file of weights, or the folder where it lies under its published name; None = looked for in
+        path: the file of weights, or the folder where it is under its published name; None = looked for in
           `cache_dir` (None = the user's cache folder) and among torch's downloads. Of LPIPS: the heads, with VGG16
-          beside them or in these folders.
-        download: fetch into `cache_dir` what is found nowhere.
+          next to them or in these folders.
+        download: fetch what is missing into `cache_dir`.
     Raises: ValueError, of one line: an unknown name, a file that is missing, damaged, or of other weights, or a
       package that is missing.
     """
@@ -66,7 +66,7 @@ def _open(
 
 
 def _beside(path: str | Path | None, file: WeightFile) -> Path | None:
-    """Where a second file may lie: in the folder `path`, or in that of the file `path`; None = look elsewhere."""
+    """Where a second file may be: in the folder `path`, or in that of the file `path`; None = look elsewhere."""
     if path is None:
         return None
     given = Path(path).expanduser()

@@ -1,4 +1,4 @@
-"""Weight files: where they lie, where they come from, whether they are what they are called, and reading them."""
+"""Weight files: where they are, where they come from, whether they are what they are called, and reading them."""
 
 import hashlib
 import pickle
@@ -60,12 +60,12 @@ def find_weights(
     cache_dir: str | Path | None = None,
     download: bool = False,
 ) -> Path:
-    """Where the file lies: `path` (the file, or its folder) if given; else the cache folder; else torch's.
+    """Where the file is: `path` (the file, or its folder) if given; else the cache folder; else torch's.
 
     Args:
         cache_dir: None = the user's.
-        download: fetch it into the cache folder if it is nowhere.
-    Raises: ValueError, of one line, that says what to put where, if it is nowhere or could not be fetched.
+        download: fetch it into the cache folder if it is missing.
+    Raises: ValueError, of one line, that says what to put where, if it is missing or could not be fetched.
     """
     folder = Path(cache_dir).expanduser() if cache_dir is not None else cache_folder("detectors")
     if path is not None:
@@ -109,7 +109,7 @@ def download_weights(
                     progress(file.name, done, length)
             if length is not None and done != length:
                 raise ValueError(
-                    f"the download of {file.name} broke off at {done} of {length} bytes; {by_hand}"
+                    f"the download of {file.name} stopped at {done} of {length} bytes; {by_hand}"
                 )
             if not digest.hexdigest().startswith(file.sha256):
                 raise ValueError(
@@ -122,7 +122,7 @@ def download_weights(
 
 
 def read_weights(path: Path, file: WeightFile) -> Weights:
-    """The tensors of a file of weights. Nothing in it is executed, whatever it is.
+    """The tensors of a file of weights. Nothing in it is executed.
 
     A name that ends like `-6726825d.pth` promises the first digits of the SHA-256. Of a file that is named otherwise
     any weights of the right shapes are accepted, and are not called published.
@@ -133,7 +133,7 @@ def read_weights(path: Path, file: WeightFile) -> Weights:
     if promised and not digest.startswith(promised[1]):
         raise ValueError(
             f"{path} is damaged or not what its name says: its SHA-256 begins with {digest[: len(promised[1])]}, "
-            f"not {promised[1]}; fetch it again from {file.url}, or rename it if those are no digits of it"
+            f"not {promised[1]}; fetch it again from {file.url}, or rename it if those are not digits of it"
         )
     return Weights(path, _tensors(path, file), digest, bool(file.sha256) and digest.startswith(file.sha256))
 
@@ -171,7 +171,7 @@ def _tensors(path: Path, file: WeightFile) -> dict[str, Tensor]:
     with open(path, "rb") as content:
         start = content.read(64).lstrip()
     if start.startswith(b"<"):
-        raise ValueError(f"{path} is a web page, no weights; fetch {file.url} itself")
+        raise ValueError(f"{path} is a web page, not weights; fetch {file.url} itself")
     try:
         # It warns of what it then refuses.
         with warnings.catch_warnings(action="ignore"):

@@ -71,7 +71,7 @@ def save_generator(path: str | Path, generator: Generator, metadata: Mapping[str
         raise ValueError(f"metadata of a generator's file may not hold {', '.join(taken)}")
     weights = {name: value.detach().cpu().contiguous() for name, value in generator.state_dict().items()}
     content = save(weights, metadata={**metadata, **own})
-    # Written here, since safetensors' own writer makes files that nobody else may read.
+    # Written here, since safetensors' own writer makes files that no other user may read.
     with replacing(path) as file:
         file.write(content)
 
@@ -104,7 +104,7 @@ def _read(file: Path, kind: str) -> _Stored:
     try:
         return readers[file.suffix](file, kind)
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, SafetensorError) as error:
-        # torch adds a paragraph for whoever reads its source.
+        # torch adds a paragraph for readers of its source.
         first_line = (str(error).splitlines() or [type(error).__name__])[0].split(". ")[0]
         raise ValueError(
             f"{file} cannot be read, it may be incomplete: {first_line}; an older checkpoint, or the"

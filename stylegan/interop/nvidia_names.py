@@ -143,7 +143,7 @@ def _translate(
                 known = ", ".join(sorted(table))
                 raise ValueError(
                     f"the {kind.lower()}'s option {prefix}{name} = {value!r} is not known here; "
-                    f"known {f'in {section}' if section else 'beside the groups'}: {known}"
+                    f"known {f'in {section}' if section else 'besides the groups'}: {known}"
                 )
         for name, (ours, default) in table.items():
             if default is _REQUIRED and ours not in translated:

@@ -1,4 +1,4 @@
-"""Label text: which class, by name or number, or the numbers of a label that is no class."""
+"""Label text: which class, by name or number, or the numbers of a label that is not a class."""
 
 import difflib
 import math

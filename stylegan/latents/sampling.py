@@ -1,4 +1,4 @@
-"""Sampling: images of latents and seeds, the same pixels, whatever else is drawn beside them."""
+"""Sampling: images of latents and seeds, the same pixels, alone or among others."""
 
 from collections.abc import Iterator, Sequence
 
@@ -30,7 +30,7 @@ class Sampler:
     result of a row depends on that row alone, bit for bit on one machine: not on its place or neighbours.
 
     Args:
-        generator: a `Generator`, on the device that shall compute; its `w_avg` is left as it is.
+        generator: a `Generator`, on the device that computes; its `w_avg` is left as it is.
     """
 
     def __init__(self, generator: nn.Module):

@@ -44,7 +44,7 @@ class SeedImages:
         noise_mode: "const", "random" (each seed its own) or "none".
         device: "auto" (CUDA where there is one), "cpu", "cuda", "cuda:1", ...
         precision: "auto" (the fastest that the device has), "fp32", "bf16" or "fp16"; see `precision_on`.
-        provenance: text stored in every image beside seed, truncation, label and noise mode.
+        provenance: text stored in every image besides seed, truncation, label and noise mode.
     Raises: ValueError that names the value and the way out.
     """
 

@@ -52,7 +52,7 @@ def latents_of(seeds: Sequence[int], z_dim: int) -> Tensor:
 def noise_of(seeds: Sequence[int], noise_layers: Sequence[tuple[str, Size]]) -> dict[str, Tensor]:
     """Unit normal noise of each seed, {layer: float32 [N,1,H,W]}, for `noise_mode="random"`.
 
-    A function of the seed and the layer's place in the network alone: the same beside other seeds.
+    A function of the seed and the layer's place in the network alone: the same among other seeds.
     `noise_layers`: [(name, (height, width)), ...].
     """
     return {

@@ -17,7 +17,7 @@ from torch import Tensor
 from stylegan.images import on_white
 from stylegan.machine.console import warn
 
-# Dashboards are for a glance; the full grid lies in the run folder.
+# Dashboards are for a glance; the full grid is in the run folder.
 LONGEST_SIDE_PX = 1024
 
 
@@ -118,7 +118,7 @@ class TensorBoardEvents(TensorBoardLogger):
         try:
             yield
         except (OSError, ValueError) as error:
-            # Lightning makes a ValueError of whatever fails in log_metrics.
+            # Lightning makes a ValueError of any failure in log_metrics.
             cause = error if isinstance(error, OSError) else error.__cause__
             if not isinstance(cause, OSError):
                 raise

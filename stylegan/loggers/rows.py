@@ -1,7 +1,7 @@
 """Row loggers: one row of statistics a tick, as JSON lines and as CSV, append-only.
 
 Lightning's own CSVLogger deletes the file of the run that it continues, and no logger of Lightning knows how
-many values are behind a mean; hence these."""
+many values are behind a mean; so these exist."""
 
 import csv
 import io
@@ -25,7 +25,7 @@ KIMG = "Progress/kimg"
 class RowLogger(Logger):
     """A file in the run folder to which `callbacks.stats.StatsTicks` hands complete rows.
 
-    It is a Lightning logger so that it stands among the others in the config; rows come by `log_row` alone.
+    It is a Lightning logger so that it is among the others in the config; rows come by `log_row` alone.
 
     Args:
         folder: the run folder; made when the first row is written.

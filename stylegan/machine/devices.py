@@ -9,8 +9,9 @@ from torch import Tensor
 
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
-    """Products of float32 are those of float32, whatever the training around chose, and whatever torch does by itself:
-    it lets convolutions round. Images and scores must not depend on that."""
+    """Inside, products of float32 are computed in float32, whether or not the training around rounds them.
+
+    By default torch lets convolutions round. Images and scores must not depend on that."""
     flags = (torch.backends.cuda.matmul, torch.backends.cudnn)
     before = [flag.allow_tf32 for flag in flags]
     try:
@@ -44,7 +45,7 @@ def device_named(name: str, number: int = 0) -> torch.device:
             raise TypeError("tensors without values")
     # Without CUDA torch fails an assertion, without a device of this number a runtime check.
     except (RuntimeError, AssertionError, TypeError) as error:
-        raise ValueError(f"device={name} cannot be used here; device=auto takes what there is") from error
+        raise ValueError(f"device={name} cannot be used here; device=auto takes the best there is") from error
     return device
 
 

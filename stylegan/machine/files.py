@@ -21,7 +21,7 @@ def replacing(path: str | os.PathLike, *, durable: bool = True) -> Iterator[Bina
     """
     path = Path(path)
     # In the same folder, since a rename is atomic within one file system only; hidden and with another ending, so
-    # that nobody takes it for the file.
+    # that nothing takes it for the file.
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.partial")
     try:
         with open(partial, "xb") as file:
@@ -41,7 +41,7 @@ def append_whole(path: str | os.PathLike, text: str) -> None:
 
     An unfinished line that is there is ended first: it is lost, and not the new one with it.
     Raises: OSError, as where the disk is full; nothing of the text is in the file then, unless another process has
-      added to the file meanwhile.
+      added to the file in the meantime.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a+b", buffering=0) as file:
@@ -63,7 +63,7 @@ def append_whole(path: str | os.PathLike, text: str) -> None:
 
 
 def sweep_partials(folder: str | os.PathLike, pattern: str = "*") -> None:
-    """Deletes what killed processes left of files that `pattern` matches; nobody else may be writing there."""
+    """Deletes what killed processes left of files that `pattern` matches; no other process may be writing there."""
     for left_over in Path(folder).glob(f".{pattern}.partial"):
         left_over.unlink(missing_ok=True)
 
@@ -100,7 +100,7 @@ _TORCH_WORDS = ("PytorchStreamWriter", "inline_container", "unexpected pos")
 
 
 def is_full_disk(error: BaseException) -> bool:
-    """Whether a file could not be written for want of room: OSError of that kind, or torch's error for it."""
+    """Whether a file could not be written for lack of room: OSError of that kind, or torch's error for it."""
     if isinstance(error, OSError):
         return error.errno in _FULL
     return isinstance(error, RuntimeError) and any(word in str(error) for word in _TORCH_WORDS)

@@ -30,7 +30,7 @@ class Room(NamedTuple):
 
 
 def room_of_machine(root: Path = Path("/")) -> Room | None:
-    """What this process can have beside what it holds; None where the system does not tell.
+    """What this process can have besides what it holds; None where the system does not say.
 
     Args:
         root: where `proc/self/cgroup` and `sys/fs/cgroup` are.
@@ -54,7 +54,7 @@ def resident_bytes() -> int | None:
 
 
 def held_bytes() -> int:
-    """What this process holds in memory for itself, without files where the system tells; else 0."""
+    """What this process holds in memory for itself, without files where the system says so; else 0."""
     info = _of_process()
     # Linux counts pages of files and shared memory apart.
     return 0 if info is None else info.rss - getattr(info, "shared", 0)
@@ -71,7 +71,7 @@ def _of_process() -> Any:
 
 
 class Promised(Protocol):
-    """Memory that this process has asked for and not filled yet: the system still counts it as free.
+    """Memory that this process has requested and not filled yet: the system still counts it as free.
 
     promised_bytes: what will be taken of it later.
     """

@@ -22,7 +22,7 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
 def prepare_host() -> None:
     """Make CPU work steady.
 
-    Idle OpenMP threads spin for microseconds only and then sleep: beside another busy process a long-spinning thread
+    Idle OpenMP threads spin for microseconds only and then sleep: next to another busy process a long-spinning thread
     takes the core from the very thread it waits for. And freed memory stays
     with the process: activations are tens of megabytes each, which glibc would hand back to the kernel and fetch
     page by page again, at every operation. What the user has set in the environment is left alone.
@@ -42,7 +42,7 @@ def prepare_host() -> None:
 
 
 def give_back_memory() -> None:
-    """Hands freed memory back to the kernel all the same, for another process to have."""
+    """Hands freed memory back to the kernel anyway, for another process to have."""
     gc.collect()
     if sys.platform.startswith("linux"):
         with suppress(AttributeError):

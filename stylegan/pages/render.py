@@ -1,6 +1,6 @@
 """Rendering of pages: templates, the numbers and images in them, and one stylesheet for all.
 
-A page is one file: its style and its images (as data URIs) are inside, and it runs no script. Templates lie in this
+A page is one file: its style and its images (as data URIs) are inside, and it runs no script. Templates are in this
 folder; each extends `base.html`, which holds `style.css`. Every value is escaped, so that a name of a file or a class
 cannot become markup; a template must never mark a value as safe.
 """

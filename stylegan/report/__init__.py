@@ -1,4 +1,4 @@
-"""Is it learning or copying? What a set of fakes, beside the images they were learned from, tells about training."""
+"""Is it learning or copying? What a set of fakes, next to the images they were learned from, tells about training."""
 
 from stylegan.report.evidence import Evidence, Logits, ReportImages, report_images
 from stylegan.report.examination import examine

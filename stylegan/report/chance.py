@@ -1,4 +1,4 @@
-"""Beta-binomial test: how often chance alone puts so many fakes where only the closest few of known images lie.
+"""Beta-binomial test: how often chance alone puts this many fakes where only the closest few of known images lie.
 
 Distribution-free: if fakes and reference images come from one population, every order of their values is equally
 likely. The share of the population below the k-th smallest of n reference values is then Beta(k, n + 1 - k), and
@@ -54,7 +54,7 @@ def excess(
 ) -> Excess:
     """Whether more of the fakes have a small value than chance allows.
 
-    Images that are near the same real are counted once, since they are no independent evidence: families of
+    Images that are near the same real are counted once, since they are not independent evidence: families of
     images, and fakes that repeat each other.
 
     Args:

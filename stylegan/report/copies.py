@@ -1,7 +1,7 @@
 """Copy test: do fakes lie nearer to single training images than images that cannot be copies?
 
 Three values of every fake say how much its nearest real stands out: under the invariant distance, as half of a blend
-of two, and in feature space. They are compared with the same values of reference images, which are no copies: those
+of two, and in feature space. They are compared with the same values of reference images, which are not copies: those
 held out of training, or each of some reals among all the others.
 """
 
@@ -59,7 +59,7 @@ class Likeness:
 
 @dataclass(frozen=True)
 class Reference:
-    """Images that are no copies.
+    """Images that are not copies.
 
     Args:
         kind: "held-out" or "reals".
@@ -82,7 +82,7 @@ class Copies:
     Attributes:
         fakes: what they are like.
         reference: what they were compared with.
-        p_value: corrected for all that was looked at.
+        p_value: corrected for all comparisons.
         share: of the fakes that are copies, beyond chance.
         by: name of a value → its own excess.
         copied: bool [M], the fakes that were counted.
@@ -123,7 +123,7 @@ def likeness(real: ReportImages, images: ReportImages, itself: Tensor | None = N
     Args:
         real: N images.
         images: M images.
-        itself: int64 [M], the real that each of them is; None = they are no reals.
+        itself: int64 [M], the real that each of them is; None = they are not reals.
     """
     features = None
     if images.features is not None and real.features is not None:
@@ -148,7 +148,7 @@ def reference_images(real: ReportImages, held_out: ReportImages | None) -> Refer
 
 
 def compare(fakes: Likeness, reference: Reference) -> Copies:
-    """Whether reals stand out more beside fakes than beside reference images."""
+    """Whether reals stand out more next to fakes than next to reference images."""
     values, nearest_reals = fakes.values(), fakes.nearest_reals()
     by = {
         key: excess(

@@ -20,7 +20,7 @@ _WAYS_OUT = (
     "Go back to an earlier checkpoint: give its file in checkpoints/ as the network, and compare the two reports.",
     "Raise loss.r1_gamma, to 2 to 4 times what explain=true shows.",
 )
-_ADD_PICTURES = "Add pictures: a hundred is little, a thousand is a good start."
+_ADD_IMAGES = "Add pictures: a hundred is little, a thousand is a good start."
 
 # Of the user's own set: images that are looked at, those that an answer needs, pairs that are shown.
 _MOST_OF_SET, _FEWEST_OF_SET, _PAIRS_SHOWN = 300, 20, 6
@@ -34,10 +34,10 @@ def copies_finding(evidence: Evidence, copies: Copies | None) -> Finding:
         return Finding.unknown(
             "copies",
             _TITLE,
-            result=f"There are only {len(evidence.real)} different pictures; {FEWEST_REALS} are needed to tell.",
+            result=f"There are only {len(evidence.real)} different pictures; {FEWEST_REALS} are needed for an answer.",
             values={"real pictures": len(evidence.real)},
             what_it_means="With so few pictures a generator has little choice but to learn them by heart.",
-            what_to_try=(_ADD_PICTURES,),
+            what_to_try=(_ADD_IMAGES,),
         )
     values: dict[str, Value] = {
         "share of copies": round(copies.share, 4),
@@ -67,7 +67,7 @@ def _many_copies(evidence: Evidence, copies: Copies, values: dict[str, Value]) -
         result=f"Yes. About {percent(copies.share)} of the fakes are nearer to {_single(evidence)} than "
         f"{_against(evidence, copies)}.",
         values=values,
-        what_it_means="The generator gives back pictures of your set, perhaps mirrored, shifted, recoloured or "
+        what_it_means="The generator repeats pictures of your set, perhaps mirrored, shifted, recoloured or "
         f"blended, instead of new ones. Chance alone does this less than once in {1 / LEVEL:.0f} reports.",
         what_to_try=_WAYS_OUT,
         grids=_suspects(evidence, copies),
@@ -104,7 +104,7 @@ def _no_copies(evidence: Evidence, copies: Copies, values: dict[str, Value]) -> 
         f"{_against(evidence, copies)}.",
         values=values,
         what_it_means=f"{means} {note_on(evidence.provenance)}".rstrip(),
-        what_to_try=("Nothing. Look at the nearest pictures all the same.",),
+        what_to_try=("Nothing. Look at the nearest pictures anyway.",),
     )
 
 
@@ -126,8 +126,8 @@ def _copies_of_others(evidence: Evidence, values: dict[str, Value]) -> Finding:
     return Finding.unknown(
         "copies",
         _TITLE,
-        result=f"It cannot be told. No copies of these {len(evidence.real):,} pictures were found, but the network was "
-        "trained on others, which it may copy.",
+        result=f"This cannot be answered. No copies of these {len(evidence.real):,} pictures were found, but the "
+        "network was trained on others, which it may copy.",
         values=values,
         what_it_means=note_on(evidence.provenance),
         what_to_try=ways_out_of(evidence.provenance),
@@ -163,7 +163,7 @@ def _suspects(evidence: Evidence, copies: Copies) -> tuple[ImageGrid, ...]:
 
 
 def neighbours_finding(evidence: Evidence, copies: Copies | None) -> Finding | None:
-    """Fakes beside the reals nearest to them, for the eye; None where there are too few reals."""
+    """Fakes next to the reals nearest to them, for the eye; None where there are too few reals."""
     if copies is None:
         return None
     if copies.verdict != "fine":
@@ -178,7 +178,7 @@ def neighbours_finding(evidence: Evidence, copies: Copies | None) -> Finding | N
         title="Which of your pictures are nearest to the fakes?",
         verdict=verdict,
         result="The nearest picture is as far from a fake, compared with the next nearest, as "
-        f"{of_fakes:.2f} to 1; for pictures that are no copies it is {of_reference:.2f} to 1.",
+        f"{of_fakes:.2f} to 1; for pictures that are not copies it is {of_reference:.2f} to 1.",
         values={
             "nearest over next, fakes": round(of_fakes, 4),
             "nearest over next, known": round(of_reference, 4),
@@ -215,7 +215,7 @@ def own_set_finding(before: Evidence, evidence: Evidence) -> Finding:
         evidence: without them.
     """
     title = "Are there duplicates among your own pictures?"
-    # Where mirror images are wanted, an image may be there with its own: that is no mistake.
+    # Where mirror images are wanted, an image may be there with its own: that is not a mistake.
     kept = first_of_equals(before.real.thumbnails, mirrored=not before.xflip)
     exact = len(before.real) - len(kept)
     near, rows = _nearest_of_set(evidence)
@@ -227,10 +227,10 @@ def own_set_finding(before: Evidence, evidence: Evidence) -> Finding:
         return Finding.unknown(
             "your-set",
             title,
-            result=f"There are only {count} different pictures; {_FEWEST_OF_SET} are needed to tell.",
+            result=f"There are only {count} different pictures; {_FEWEST_OF_SET} are needed for an answer.",
             values={"different pictures": count},
             what_it_means="A network learns so few pictures by heart, each of them.",
-            what_to_try=(_ADD_PICTURES,),
+            what_to_try=(_ADD_IMAGES,),
         )
     return Finding(
         key="your-set",

@@ -1,6 +1,6 @@
 """Examination: every question of a report, asked in turn, and what each answer is worth.
 
-An answer is worth less where fakes were not drawn as in training (truncation), or where the images beside them are
+An answer is worth less where fakes were not drawn as in training (truncation), or where the images next to them are
 not those of the training (data provenance).
 """
 
@@ -25,13 +25,13 @@ _TRUNCATED = {
     "orientation": "leaves out what is unusual",
     "colour": "leaves out what is unusual, and moves colours to their mean",
 }
-# Findings about fakes beside real images, which mean little beside other real images.
+# Findings about fakes compared with real images, which mean little with other real images.
 _COMPARED = ("repeats", "diversity", "orientation", "colour")
 
 
 @torch.no_grad()
 def examine(evidence: Evidence) -> Report:
-    """Everything that the evidence tells. Equal evidence gives an equal report.
+    """Everything that the evidence shows. Equal evidence gives an equal report.
 
     Takes about 10 s on one core for 2,000 reals and 500 fakes of 32 px, and grows with (500 + fakes) x reals.
     """
@@ -72,13 +72,13 @@ def _truncation_note(evidence: Evidence) -> str:
     if not evidence.is_truncated:
         return ""
     return (
-        f"The fakes were drawn with truncation {evidence.truncation:g}. What that changes by itself is left open "
-        "here; truncation=1 shows what the network has learned."
+        f"The fakes were drawn with truncation {evidence.truncation:g}. What that changes by itself is not "
+        "answered here; truncation=1 shows what the network has learned."
     )
 
 
 def with_caveats(finding: Finding, evidence: Evidence) -> Finding:
-    """The finding, or what is left of it: unknown where truncation decides, no alarm beside images of another set."""
+    """The finding, or what is left of it: unknown where truncation decides, no alarm next to images of another set."""
     if evidence.is_truncated and finding.key in _TRUNCATED:
         return _decided_by_truncation(finding, evidence.truncation)
     if evidence.is_truncated and finding.key == "copies" and finding.verdict == "fine":
@@ -100,6 +100,6 @@ def _decided_by_truncation(finding: Finding, truncation: float) -> Finding:
     return replace(
         finding,
         verdict="unknown",
-        result=f"It cannot be told: the fakes were drawn with truncation {truncation:g}, which by itself {effect}.",
+        result=f"This cannot be answered: the fakes were drawn with truncation {truncation:g}, which itself {effect}.",
         what_to_try=("Make the report with truncation=1.",),
     )

@@ -14,7 +14,7 @@ VERDICTS: tuple[Verdict, ...] = ("bad", "look", "unknown", "fine")
 
 @dataclass(frozen=True)
 class ImageGrid:
-    """Images in rows, to be looked at.
+    """Images in rows, for the eye.
 
     Args:
         title: what they are.
@@ -34,7 +34,7 @@ class Finding:
     Args:
         key: its name in `report.json`.
         title: the question.
-        verdict: "bad" wants action, "look" a look, "fine" nothing; "unknown" = it cannot be told.
+        verdict: "bad" needs action, "look" a look, "fine" nothing; "unknown" = it cannot be told.
         result: the answer in a sentence.
         values: numbers, and words that belong to them.
         what_it_means: in a few sentences.

@@ -109,7 +109,7 @@ def _answer(question: _Question, evidence: Evidence, ways: Mapping[str, Change])
         return Finding.unknown(
             question.key,
             question.title,
-            result=f"{_FEWEST} pictures and as many fakes are needed to tell.",
+            result=f"{_FEWEST} pictures and as many fakes are needed for an answer.",
             what_it_means=question.means,
             what_to_try=("Make a few hundred fakes.",),
         )

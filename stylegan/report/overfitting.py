@@ -16,7 +16,7 @@ _FEWEST = 10
 _TITLE = "Does the discriminator know your pictures by heart?"
 _MEANS = (
     "The generator can only be as good as the discriminator. One that remembers single pictures calls "
-    "held-out ones false, and no longer tells the generator what pictures are like."
+    "held-out ones false, and no longer teaches the generator what pictures are like."
 )
 
 
@@ -48,7 +48,7 @@ def overfitting_finding(evidence: Evidence) -> Finding:
         return Finding.unknown(
             "overfitting",
             _TITLE,
-            result=f"It cannot be told: {result}.",
+            result=f"This cannot be answered: {result}.",
             what_it_means=_with_note(evidence),
             what_to_try=tuple(ways),
         )
@@ -58,7 +58,7 @@ def overfitting_finding(evidence: Evidence) -> Finding:
     apart = float(logits.training.mean() - logits.fakes.mean())
     if apart <= 0:
         verdict: Verdict = "fine"
-        result = "No. It cannot even tell training pictures from fakes."
+        result = "No. It cannot even distinguish training pictures from fakes."
     else:
         verdict = "bad" if low > _BAD else "look" if low > _LOOK else "fine"
         result = (
@@ -106,7 +106,7 @@ def _missing(evidence: Evidence) -> tuple[str, ...] | None:
         )
     if logits is None:
         return (
-            "the discriminator is not at hand. A .safetensors file holds the generator alone",
+            "there is no discriminator. A .safetensors file holds the generator alone",
             "Give the run folder, or a .ckpt in its checkpoints/, as the network.",
         )
     fewest = min(len(side) for side in (logits.training, logits.held_out, logits.fakes))

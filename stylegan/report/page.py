@@ -16,7 +16,7 @@ from stylegan.similarity.thumbnails import as_seen, shrunk
 _FORMAT_VERSION = 1
 # Images on the page have at most this many pixels a side; smaller ones are enlarged.
 _SHOWN_PX = 96
-# Of `about`, what stands at the top; the reader opens the rest.
+# Of `about`, what is at the top; the reader opens the rest.
 _COUNTED = ("fakes", "real pictures", "held-out pictures")
 
 _WORDS: dict[Verdict, str] = {
@@ -27,9 +27,9 @@ _WORDS: dict[Verdict, str] = {
 }
 _HEADS: dict[Verdict, str] = {
     "bad": "Something is wrong.",
-    "look": "Something wants a look.",
+    "look": "Something needs a look.",
     "fine": "Nothing wrong was found.",
-    "unknown": "Too little was given to tell.",
+    "unknown": "Too little was given for an answer.",
 }
 _FINE_BUT_OPEN = "Nothing wrong was found, but some questions are open."
 

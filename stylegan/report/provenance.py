@@ -1,4 +1,4 @@
-"""Data provenance: whether the images beside the fakes are those that the network learned from.
+"""Data provenance: whether the images next to the fakes are those that the network learned from.
 
 If they are not, no finding can clear the network: it may copy images that are not here.
 """
@@ -14,7 +14,7 @@ PROVENANCES: tuple[Provenance, ...] = get_args(Provenance)
 
 _NOTES: dict[Provenance, str] = {
     "trust": "This report takes it on trust that the network was trained on these pictures, and on none that were "
-    "held out: no record beside the network says so.",
+    "held out: no record next to the network says so.",
     "other": "These are not the pictures that the network was trained on (by the run's config.yaml): other ones, "
     "another choice or order of them, or other labels.",
     "changed": "The network was trained on other pictures before these (by the run's events.jsonl), and what is held "

@@ -29,7 +29,7 @@ _DIVERSITY_LOOK, _DIVERSITY_BAD = 0.9, 0.7
 _MOST_COMPARED = 500
 _RESAMPLES = 200
 
-# A jump is a step so many times the mean of its walk, and this share of the distance between unrelated fakes.
+# A jump is a step this many times the mean of its walk, and this share of the distance between unrelated fakes.
 _JUMP_STEPS, _JUMP_SHARE = 3.0, 0.5
 # Shares of walks with a jump.
 _JUMPS_LOOK, _JUMPS_BAD = 0.1, 0.4
@@ -82,7 +82,7 @@ def repeats_finding(evidence: Evidence) -> Finding:
 
 
 def _excess_of_twins(fakes: Neighbours, reals: Neighbours) -> Excess:
-    # Twins are nearest to each other, and a family of lookalikes is many fakes all the same: each counts.
+    # Twins are nearest to each other, and a family of lookalikes is many fakes nevertheless: each counts.
     own = torch.arange(len(fakes.distances))
     return excess(fakes.distances[:, 0], reals.distances[:, 0], fake_like=own, reference_like=own, cap=0.5)
 
@@ -121,7 +121,7 @@ def diversity_finding(evidence: Evidence) -> Finding:
         return Finding.unknown(
             "diversity",
             title,
-            result="The distances are no numbers: features of some pictures are infinite or undefined.",
+            result="The distances are not numbers: features of some pictures are infinite or undefined.",
             values=values,
             what_it_means=means,
             what_to_try=("Check that the detector's weights are the right ones.",),
@@ -159,7 +159,7 @@ def mean_distance_ratio(fake: Tensor, real: Tensor) -> tuple[float, float, float
     """Mean distance between two fakes over that between two reals.
 
     Args:
-        fake: float [M,F], M of 2 or more; at most 500 are looked at.
+        fake: float [M,F], M of 2 or more; at most 500 are compared.
         real: float [N,F], likewise.
     Returns: the ratio, and the ends of its 95 % interval by 200 bootstrap samples with a fixed seed.
     """
@@ -171,7 +171,7 @@ def mean_distance_ratio(fake: Tensor, real: Tensor) -> tuple[float, float, float
         draws = torch.randint(len(points), (_RESAMPLES, len(points)), generator=generator)
         weights = torch.zeros(_RESAMPLES, len(points), dtype=torch.float64)
         weights.scatter_add_(1, draws, torch.ones_like(draws, dtype=torch.float64))
-        # An image that is drawn twice is no pair of its own.
+        # An image that is drawn twice is not a pair.
         pairs = weights.sum(1).square() - weights.square().sum(1)
         means = ((weights @ distances) * weights).sum(1) / pairs
         whole = distances.sum() / (len(points) * (len(points) - 1))

@@ -1,6 +1,6 @@
-"""Checkpoints on the disk: a checksum beside each, which of them are good, and which may go.
+"""Checkpoints on the disk: a checksum next to each, which of them are good, and which may go.
 
-`torch.load` does not notice a flipped byte, so the SHA-256 of `kimg0000012.800.ckpt` stands in
+`torch.load` does not notice a flipped byte, so the SHA-256 of `kimg0000012.800.ckpt` is in
 `kimg0000012.800.ckpt.sha256`, in the form that `sha256sum --check` reads."""
 
 import errno
@@ -37,16 +37,16 @@ def write_checkpoint(path: Path, write: Callable[[BinaryIO], None]) -> None:
 
 
 def checksum_of(path: Path) -> Path:
-    """Where the checksum of a checkpoint stands."""
+    """Where the checksum of a checkpoint is."""
     return path.with_name(f"{path.name}.sha256")
 
 
 def damage_of(path: Path) -> str | None:
     """What is wrong with a checkpoint's file, in a few words; None where it is as it was written.
 
-    A file without a checksum is judged by the sums inside the archive that it is.
+    A file without a checksum is checked by the sums inside the archive that it is.
     Raises: OSError, with the file's name, where the system does not let it be read, at several tries. That is no
-        damage: a network disk may be away, or the file be somebody else's.
+        damage: a network disk may be away, or the file belong to another user.
     """
     return _insisting(lambda: _damage_seen(path), path)
 
@@ -95,7 +95,7 @@ def _insisting(read: Callable[[], T], path: Path) -> T:
 
 
 def images_in(path: Path) -> int | None:
-    """Images that a checkpoint has seen, by what it holds, for files of other names; None where it does not tell."""
+    """Images that a checkpoint has seen, by what it holds, for files of other names; None where it does not say."""
     # Here, since commands that read no checkpoint need no torch.
     import torch
 
@@ -111,7 +111,7 @@ def newest_good(folder: RunFolder) -> tuple[Path | None, list[str]]:
     """The newest checkpoint that is as it was written; damaged ones are set aside as `….ckpt.bad`.
 
     Returns: the checkpoint, None where there is none; a line for each that was set aside.
-    Raises: OSError, with a file's name, where one cannot be read, or not set aside; an older one is not taken for it.
+    Raises: OSError, with a file's name, where one cannot be read, or not set aside; an older one is not used instead.
     """
     said = []
     while (newest := _insisting(folder.newest_checkpoint, folder.checkpoints)) is not None:
@@ -141,7 +141,7 @@ def expendable(
     """The checkpoints that a policy lets go, oldest first.
 
     Args: checkpoints: by the names that training gives, as `checkpoints_in` finds them.
-    Kept are the `keep_last` newest (None = all), and the first one at or after each multiple of
+    It keeps the `keep_last` newest (None = all), and the first one at or after each multiple of
     `keep_every_kimg` (None = none of these).
     """
     ordered = sorted(checkpoints, key=images_of)

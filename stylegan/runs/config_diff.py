@@ -2,7 +2,7 @@
 
 The schema says of every key which of three kinds it is (`stylegan.configuration.keys.Resume`). Harmless keys change
 nothing that the next step computes, or are meant to be changed. Risky keys change what is learned: the run resumes with
-them only where `allow_change` names them. Fixed keys no run can change, since the weights in its checkpoint would mean
+them only where `allow_change` names them. No run can change fixed keys, since the weights in its checkpoint would mean
 something else."""
 
 from collections.abc import Collection, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Where a run keeps its files, and what a checkpoint is called.
+"""Where a run keeps its files, and the names of checkpoints.
 
 A run is one folder, `runs_dir/name/`. A checkpoint's name holds the images it has seen, so the newest one is
 found by name alone: copying a folder changes the times of its files, never their names."""
@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 LOCK = "run.lock"
-# With the endings of what is written under one name. A name that goes on otherwise is a user's own copy.
+# With the endings of what is written under one name. A name that continues otherwise is a user's own copy.
 _CHECKPOINT = re.compile(r"kimg(\d{7,})\.(\d{3})(\.ckpt|\.safetensors)?")
 
 
@@ -47,7 +47,7 @@ class RunFolder:
 
     @property
     def events(self) -> Path:
-        """What happened beside training, one JSON line each."""
+        """What happened besides training, one JSON line each."""
         return self.path / "events.jsonl"
 
     @property
@@ -56,7 +56,7 @@ class RunFolder:
 
     @property
     def in_use(self) -> bool:
-        """Whether there is anything in it, but for the lock of whoever asks, and for hidden files.
+        """Whether there is anything in it, but for the lock of the caller, and for hidden files.
 
         These are what a kill left of a lock or of a setting, or the system's own, as `.DS_Store`.
         """
@@ -65,7 +65,7 @@ class RunFolder:
         return any(path.name != LOCK and not path.name.startswith(".") for path in self.path.iterdir())
 
     def set_aside(self) -> Path:
-        """Moves the folder to `<name>.old-1` beside it, or the next number that is free.  Returns: the new place."""
+        """Moves the folder to `<name>.old-1` next to it, or the next number that is free.  Returns: the new place."""
         number = 1
         while (place := self.path.with_name(f"{self.path.name}.old-{number}")).exists():
             number += 1

@@ -1,7 +1,7 @@
 """Run lock: one process a run folder.
 
 The file `run.lock` is a record of who holds it: process, host, and when the process started. While the process lives
-it renews the file's time (a lease). On top of the record stands a lock of the operating system's (filelock), wherever
+it renews the file's time (a lease). On top of the record is a lock of the operating system's (filelock), where
 the mount has such locks. What each is for:
 
     the system's lock   exact and free of races among processes of one kernel, also where neither sees the other's
@@ -9,10 +9,10 @@ the mount has such locks. What each is for:
     the record          names the holder in the refusal; counts alone on mounts without locks, and against other
                         machines: a network mount may grant the system's lock to each of its hosts
 
-So a lock is stale where its process is gone and nobody holds the system's lock; on another machine, or where the
-system does not say when a process started, where nobody has renewed it. filelock's own leases cannot take the record's
-place: they are taken over only by a process that has watched one for its whole duration, and a command that is refused
-does not wait.
+So a lock is stale where its process is gone and no process holds the system's lock; on another machine, or where the
+system does not say when a process started, where no process has renewed it. filelock's own leases cannot take the
+record's place: only a process that has watched one for its whole duration takes it over, and a command that is
+refused does not wait.
 """
 
 import hashlib
@@ -39,14 +39,14 @@ STALE_AFTER_SEC = 900.0
 # Taking over a stale lock takes milliseconds, and so does a look whether it is held.
 CLAIMED_FOR_SEC = 60.0
 LOOKED_AT_FOR_SEC = 5.0
-# The start of a process is told on a clock that may be read twice, to the second.
+# The start of a process is read from a clock that may be read twice, to the second.
 SAME_START_SEC = 2.0
 
 
 class RunLockedError(ValueError):
     """Another process trains in this folder.
 
-    `may_be_gone`: it is one of which nobody can tell whether it still runs before the lock is old, as on another
+    `may_be_gone`: it is one of which it is unknown whether it still runs before the lock is old, as on another
     machine.
     """
 
@@ -114,7 +114,7 @@ class RunLock:
     def follow(self, aside: Path) -> None:
         """Takes the lock back to its place after the folder was moved to `aside` with it.
 
-        Raises: RunLockedError where another process has taken the place meanwhile.
+        Raises: RunLockedError where another process has taken the place in the meantime.
         """
         self._release_system()
         (aside / self.path.name).unlink(missing_ok=True)
@@ -124,13 +124,13 @@ class RunLock:
         self._system = _system_lock(self.path)
 
     def _release_system(self) -> None:
-        """The record still stands: nobody gets in before it is gone."""
+        """The record still stands: no process gets in before it is gone."""
         if self._system is not None:
             self._system.release()
             self._system = None
 
     def _create(self) -> bool:
-        # A link of a file that is complete: nobody ever reads half a record.
+        # A link of a file that is complete: no process ever reads half a record.
         with self._complete() as own:
             try:
                 os.link(own, self.path)
@@ -142,7 +142,7 @@ class RunLock:
 
     @contextmanager
     def _complete(self) -> Iterator[Path]:
-        """A file that holds this lock's record, beside the place where it is to be."""
+        """A file that holds this lock's record, next to the place where it is to be."""
         path = self.path.with_name(f".run.lock.{uuid.uuid4().hex[:12]}.partial")
         try:
             path.write_text(self._own, encoding="utf-8")
@@ -180,7 +180,7 @@ class RunLock:
 
     @contextmanager
     def _alone_at(self, stale: str) -> Iterator[bool]:
-        """Inside, nobody else takes over this stale record. Gives: False where another process was quicker.
+        """Inside, no other process takes over this stale record. Gives: False where another process was quicker.
 
         Raises: RunLockedError where the system's lock of the record is held: the process behind it lives after all.
         """
@@ -260,7 +260,7 @@ class RunLock:
 def _system_lock(path: Path) -> "FileLock | None":
     """The system's lock of a record that is ours, held; None where the mount has none, and the record counts alone.
 
-    On Windows none is taken: nobody else could read the record of a locked file.
+    On Windows none is taken: no other process could read the record of a locked file.
     """
     from filelock import FileLock, has_fcntl
 
@@ -308,7 +308,7 @@ def _lives(holder: dict, age_sec: float) -> bool:
     if not is_there(pid):
         return False
     started, recorded = started_sec(pid), holder.get("started_sec")
-    # The number may have been given to another process since. Where that cannot be told, the lock's age must do.
+    # The number may have been given to another process since. Where that is unknown, the lock's age decides.
     if started is None or not isinstance(recorded, int | float):
         return fresh
     return abs(started - recorded) < SAME_START_SEC

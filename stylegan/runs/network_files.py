@@ -56,7 +56,9 @@ def _why_none(path: Path) -> str:
             "this run has saved no checkpoint yet; it saves every callbacks.checkpoint.every_kimg, and where it is"
             " stopped with Ctrl-C"
         )
-    return f"it is no run folder, for there is no {RunFolder(path).checkpoints}/kimg*.ckpt; name a run, or a file"
+    return (
+        f"it is not a run folder: there is no {RunFolder(path).checkpoints}/kimg*.ckpt; name a run, or a file"
+    )
 
 
 def folder_of(network: Path) -> RunFolder:
@@ -80,7 +82,9 @@ def chosen_networks(network: str | None, *, runs_dir: str, checkpoints: str) -> 
         file = find_network(network, runs_dir=runs_dir)
         kept = generators_of(file.parent) if checkpoints == "all" or network is None else [file]
         if not kept:
-            raise ValueError(f"checkpoints=all: {file.parent} has none of a run; name a run by network=...")
+            raise ValueError(
+                f"checkpoints=all: {file.parent} has no checkpoints of a run; name a run by network=..."
+            )
     return kept if checkpoints == "all" else kept[-1:]
 
 

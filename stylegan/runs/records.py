@@ -23,12 +23,12 @@ def refuse_unwritable(folder: RunFolder) -> None:
     """Raises: ValueError where the run folder cannot be made or written, which would show only after minutes."""
     place = next(path for path in (folder.path, *folder.path.absolute().parents) if path.exists())
     if not place.is_dir():
-        raise ValueError(f"{folder.path} cannot be made, for {place} is a file; set runs_dir=... or name=...")
+        raise ValueError(f"{folder.path} cannot be made: {place} is a file; set runs_dir=... or name=...")
     # Those within it, too: a checkpoint that cannot be written is noticed after hours.
     for inner in (place, folder.checkpoints, folder.snapshots):
         if inner.exists() and not os.access(inner, os.W_OK | os.X_OK):
             raise ValueError(
-                f"{folder.path} cannot be written: {inner} is read-only to you; set runs_dir=..."
+                f"{folder.path} cannot be written: {inner} is read-only for you; set runs_dir=..."
             )
 
 
@@ -36,7 +36,7 @@ def locked(folder: RunFolder) -> RunLock:
     """The lock of a folder, held.
 
     Raises: ValueError where another process has it, or none can be made; UserError with the code to try again
-    where nobody can tell whether that process is gone, as on another machine: one that was taken away leaves its
+    where it is unknown whether that process is gone, as on another machine: one that was taken away leaves its
     lock behind, which ages.
     """
     lock = RunLock(folder.path)
@@ -55,7 +55,7 @@ def wandb_id_values(config: DictConfig, before: Mapping[str, Any]) -> dict[str, 
     """The id of a run at Weights & Biases, which it keeps, so that a run that continues is one curve there, too.
 
     Args: before: the values that the folder's run was last started with.
-    Returns: {"logger.wandb.id": id}, or {} where none is wanted.
+    Returns: {"logger.wandb.id": id}, or {} where none is needed.
     """
     node = config.logger.get("wandb")
     if node is None or "id" not in node or node.id is not None:
@@ -68,7 +68,7 @@ def wandb_id_values(config: DictConfig, before: Mapping[str, Any]) -> dict[str, 
 
 
 def record_changes(folder: RunFolder, changes: Iterable[Change], checkpoint: Path | None) -> None:
-    """Appends to `events.jsonl` what was changed under a run that goes on."""
+    """Appends to `events.jsonl` what was changed under a resumed run."""
     for change in changes:
         _record(folder, "allow_change", checkpoint, change._asdict())
 
@@ -90,7 +90,7 @@ def _record(folder: RunFolder, event: str, checkpoint: Path | None, values: Mapp
 
 @contextmanager
 def put_back_unless(begun: Callable[[], bool], folder: RunFolder) -> Iterator[None]:
-    """Gives a folder back the configuration and events that it had, where what was changed never came to be trained.
+    """Gives a folder back the configuration and events that it had, where the change was never trained.
 
     Else a checkpoint that does not fit the change would be refused to the command that it was made with, too.
     """
@@ -99,7 +99,7 @@ def put_back_unless(begun: Callable[[], bool], folder: RunFolder) -> Iterator[No
         yield
     finally:
         if former and not begun():
-            with suppress(OSError):  # what went wrong is told by its own error
+            with suppress(OSError):  # its own error says what went wrong
                 for path in (folder.config, folder.events):
                     _put_back(path, former.get(path))
 

@@ -17,14 +17,14 @@ from stylegan.runs.folder import RunFolder, images_of
 
 @contextmanager
 def _disk_may_answer_later() -> Iterator[None]:
-    """Inside, a file that the system refuses ends the command as what may pass by itself; nothing else is taken."""
+    """Inside, a file that the system refuses ends the command as a temporary failure; nothing else is used instead."""
     try:
         yield
     except OSError as error:
         refused = "renamed" if error.filename2 else "read"
         raise UserError(
             f"{error.filename or 'a checkpoint'} cannot be {refused} ({error.strerror}), and no older checkpoint is"
-            " taken for it; repeat the command once the disk answers, or move that away by hand",
+            " used instead; repeat the command once the disk answers, or move that away by hand",
             exit_code=EXIT_TRY_AGAIN,
         ) from error
 
@@ -39,10 +39,10 @@ def last_good(folder: RunFolder) -> tuple[Path | None, list[str]]:
 def find_checkpoint(
     resume: str, folder: RunFolder, *, overwrite: bool = False
 ) -> tuple[Path | None, list[str]]:
-    """The checkpoint that `resume` asks to go on from, None = begin; and what is to be said about it.
+    """The checkpoint that `resume` asks to continue from, None = begin; and lines to report about it.
 
     Of a run's folder it is the newest that is as it was written; a damaged one is set aside as `….ckpt.bad`.
-    A run that began from another one goes on from its own, once it has any.
+    A run that began from another one continues from its own, if it has any.
 
     Args: resume: `auto`, `never`, or the path of a checkpoint or of a run folder. overwrite: the folder will be
         moved aside before the run begins.
@@ -52,7 +52,7 @@ def find_checkpoint(
     if resume == "auto":
         found, said = newest_good(folder)
         if said and found is None:
-            said.append("no other checkpoint is there: the run begins anew")
+            said.append("there is no other checkpoint: the run begins again")
         return found, said
     newest = folder.newest_checkpoint()
     if resume == "never":
@@ -72,12 +72,12 @@ def _named_checkpoint(resume: str, folder: RunFolder, newest: Path | None) -> tu
     aside: list[str] = []
     other_run = newest is not None and not _holds(folder, path)
     if other_run and _began_from(folder, path):
-        # The same command again, after an interruption: what was trained since the branch is not trained anew.
+        # The same command again, after an interruption: what was trained since the branch is not trained again.
         own, aside = newest_good(folder)
         if own is not None:
             return own, [
                 *aside,
-                f"resume={resume}: this run began there, and goes on from its own checkpoint",
+                f"resume={resume}: this run began there, and continues from its own checkpoint",
             ]
         other_run = False
     found, said = newest_good(RunFolder(path)) if path.is_dir() else (path, [])
@@ -85,7 +85,7 @@ def _named_checkpoint(resume: str, folder: RunFolder, newest: Path | None) -> tu
         raise ValueError(f"resume={resume}: there is no such checkpoint, nor a run folder that holds one")
     if other_run:
         raise ValueError(
-            f"resume={resume}: {folder.path} holds a run already ({newest.name}); leave resume out, and it goes on"
+            f"resume={resume}: {folder.path} holds a run already ({newest.name}); leave resume out, and it continues"
             " from there, or set another name= to branch off"
         )
     # Asked again: of this very folder a damaged one may have been set aside just now.
@@ -142,12 +142,12 @@ def stored_config(folder: RunFolder) -> dict[str, Any]:
 
 def _unreadable(folder: RunFolder, reason: str) -> str:
     return (
-        f"{folder.config} cannot be read ({reason}); mend it, or remove it, and the run goes on with what is"
+        f"{folder.config} cannot be read ({reason}); correct it, or remove it, and the run continues with what is"
         " configured now"
     )
 
 
-# Beside the presets' keys: what decides whether a micro-batch still fits.
+# Besides the presets' keys: what decides whether a micro-batch still fits.
 _OF_THE_TRAINER = ("trainer.devices", "trainer.num_nodes")
 
 
@@ -164,7 +164,7 @@ def stored_values(folder: RunFolder) -> dict[str, Any]:
         stored = OmegaConf.load(folder.config)
         values = {key: OmegaConf.select(stored, key) for key in (*preset_keys(), *_OF_THE_TRAINER)}
     except (YAMLError, UnicodeDecodeError, OSError, ValueError):
-        return {}  # whoever reads all of it says what is wrong with the file
+        return {}  # a reader of all of it says what is wrong with the file
     return {key: _plain(value, key, folder) for key, value in values.items() if value is not None}
 
 

@@ -2,7 +2,7 @@
 
 An image and the references, without the references' mean image, are compared at 16 px. The best pair of references
 leaves the least of the image's energy after a least-squares fit on both; either may be mirrored. Whether that is
-little is seen beside the best pairs that share no reference with it: a blend has one pair that stands out, any other
+little is seen next to the best pairs that share no reference with it: a blend has one pair that stands out, any other
 image has many that are about as good.
 
 Legend: N references, M queries, B some of them, D values of a small image, L references that are looked at, of which
@@ -93,9 +93,9 @@ def _most_alike(references: Tensor, queries: Tensor, itself: Tensor | None) -> T
         both = torch.stack([_details(some), _details(some.flip(-1))], dim=1).flatten(0, 1)
         alike = wanted @ both.T
         if itself is not None:
-            mine = ((itself >= first) & (itself < first + len(some))).nonzero()[:, 0]
+            own = ((itself >= first) & (itself < first + len(some))).nonzero()[:, 0]
             for mirrored in (0, 1):
-                alike[mine, 2 * (itself[mine] - first) + mirrored] = -2.0
+                alike[own, 2 * (itself[own] - first) + mirrored] = -2.0
         best = alike.topk(min(count, alike.shape[1]), dim=1)
         values = torch.cat([values, best.values], dim=1)
         atoms = torch.cat([atoms, best.indices + 2 * first], dim=1)

@@ -1,6 +1,6 @@
 """Nearest neighbours under a distance that mirroring, shifts and changes of colour leave unchanged.
 
-How much of an image does another one explain, whatever was done to it? The middle of an image f is compared with
+How much of an image does another one explain, after any change to it? The middle of an image f is compared with
 windows of an image r and of its mirror image, shifted by up to 3 px of a thumbnail. A window explains f by the best
 affine map of its colours (any hue, brightness, contrast, negatives included): the least squares of f's channels on
 those of the window. The distance is the square root of the share of f's energy that is left, 0 to 1.
@@ -65,7 +65,7 @@ class Neighbours:
 
 @dataclass(frozen=True)
 class Candidates:
-    """References that may be a query's nearest, and where in them it may lie.
+    """References that may be a query's nearest, and where in them it may be.
 
     Attributes:
         indices: int64 [M,K].
@@ -216,8 +216,8 @@ def find_candidates(references: Tensor, queries: Tensor, itself: Tensor | None, 
         maps = _maps(references[first : first + _BLOCK])
         best, best_where = _best_alignment(maps, middle, margin, cell)
         if itself is not None:
-            mine = (itself >= first) & (itself < first + len(maps))
-            best[mine, itself[mine] - first] = -9.0
+            own = (itself >= first) & (itself < first + len(maps))
+            best[own, itself[own] - first] = -9.0
         some, places = best.topk(min(count, len(maps)), dim=1)
         values, order = torch.cat([values, some], dim=1).topk(count, dim=1)
         indices = torch.cat([indices, places + first], dim=1).gather(1, order)

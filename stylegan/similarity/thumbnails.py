@@ -17,7 +17,7 @@ def thumbnails(images: Tensor | Sequence[Tensor], side_px: int = LARGEST_SIDE_PX
     """Thumbnails by averaging areas; images that are small enough stay as they are.
 
     Args:
-        images: uint8 [N,C,H,W], or a sequence of uint8 [C,H,W]. What is transparent lies on white; of more than
+        images: uint8 [N,C,H,W], or a sequence of uint8 [C,H,W]. What is transparent is shown on white; of more than
             4 channels the first 3 are kept.
         side_px: the longest side of a thumbnail, at least 1.
     Returns: uint8 [N,c,h,w], c = 1 or 3.

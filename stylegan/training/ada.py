@@ -64,7 +64,7 @@ class AdaController(nn.Module):
 
     @torch.no_grad()
     def apply_mode(self) -> None:
-        """Sets a p that does not adapt to the value of its mode, whatever a checkpoint restored."""
+        """Sets a p that does not adapt to the value of its mode, not to what a checkpoint restored."""
         if self.mode != "adaptive":
             self.p.fill_(0.0 if self.mode == "none" else self.p_init)
 

@@ -90,7 +90,7 @@ class ImageClock(nn.Module):
         self.images_seen += self.batch_size
 
     def went_back(self, times: int) -> None:
-        """Sets `rollbacks` at the next start of training, whatever a checkpoint restores."""
+        """Sets `rollbacks` at the next start of training, after a checkpoint has restored its own."""
         self._next_rollbacks = times
 
     def settle_rollbacks(self) -> int:

@@ -207,7 +207,7 @@ class KeyedDraws:
             n: samples.
             like: gives dtype and device.
             kinds: what the phase draws.
-            own: draws what the phase's loss needs beside these.
+            own: draws what the phase's loss needs besides these.
         """
         draw = self._latents(phase, iteration, n, like) if "latents" in kinds else Draw()
         path_noise = fake = real = None
@@ -261,5 +261,5 @@ def _label_items(data: LabelledData) -> Tensor:
 
 
 def _normal(shape: Sequence[int], generator: torch.Generator) -> Tensor:
-    # In float32 whatever the default is: a run in float64 gets the same numbers.
+    # In float32, not in the default type: a run in float64 gets the same numbers.
     return torch.randn(*shape, generator=generator, device=generator.device, dtype=torch.float32)

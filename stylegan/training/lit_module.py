@@ -40,7 +40,7 @@ class StyleGAN2ADA(pl.LightningModule):
     One `training_step` is one `AdversarialTraining.step`. Lightning moves, saves and restores, and starts and ends the
     loop; its `global_step` counts optimiser steps and decides nothing.
 
-    Callbacks may use, beside what every LightningModule has (`device`, `trainer`, ...):
+    Callbacks may use, besides what every LightningModule has (`device`, `trainer`, ...):
 
     - the clock: `images`, `kimg`, `total_images`, `iteration`, `batch_size`, `is_last`, `due(every_kimg)`,
       `rollbacks`
@@ -111,7 +111,7 @@ class StyleGAN2ADA(pl.LightningModule):
         return int(self.adversarial_training.clock.rollbacks)
 
     def went_back(self, times: int) -> None:
-        """Sets `rollbacks` at the next start of training, whatever a checkpoint restores."""
+        """Sets `rollbacks` at the next start of training, after a checkpoint has restored its own."""
         self.adversarial_training.clock.went_back(times)
 
     def settle_rollbacks(self) -> int:
@@ -193,7 +193,7 @@ class StyleGAN2ADA(pl.LightningModule):
         return self.adversarial_training.load_state_dict(state_dict, strict=strict, assign=assign)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds what a checkpoint holds beside weights and buffers.
+        """Adds what a checkpoint holds besides weights and buffers.
 
         Rank 0 writes the file. Its buffers are the same on all processes, but for the signs since the last move of p:
         the file holds their sums over all processes, so that they count once, however many processes continue.

@@ -52,7 +52,7 @@ class MemoryEstimate:
 def estimate_memory(config: DictConfig) -> MemoryEstimate:
     """The estimate for a complete configuration.
 
-    Raises: whatever the networks raise where they cannot be built or run without values.
+    Raises: any error of the networks where they cannot be built or run without values.
     """
     generator, discriminator, image_values = count_networks(config.generator, config.discriminator)
     phases = [4 * generator.values + 3 * discriminator.values]

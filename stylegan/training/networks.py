@@ -113,12 +113,12 @@ class Networks:
     def discriminate_both(self, fakes: Discriminated, reals: Discriminated) -> tuple[Tensor, Tensor]:
         """Logits of fakes and of reals, in one pass where they would not be compared with each other."""
         n = len(fakes[0])
-        # A discriminator of the user's need not have this member: it may compare no samples with each other.
+        # A discriminator of the user's need not have this member: it may not compare samples with each other.
         group = getattr(self.discriminator, "group_size", None)
         if group is None or n % group or len(reals[0]) != n:
             return self.discriminate(*fakes), self.discriminate(*reals)
         images = join(fakes[0], reals[0], group)
-        # A discriminator without labels beside a generator with labels is handed those of fakes alone.
+        # A discriminator without labels next to a generator with labels is handed those of fakes alone.
         labels = None if fakes[1] is None or reals[1] is None else join(fakes[1], reals[1], group)
         draws = None
         if fakes[2] is not None and reals[2] is not None:
@@ -126,19 +126,19 @@ class Networks:
         return separate(self.discriminate(images, labels, draws), group)
 
     def compile(self, n: int, learning: Mapping[str, Iterable[nn.Parameter]]) -> str | None:
-        """Compiles, where that is wanted, for parts of n samples; where it fails, training continues without.
+        """Compiles, where `compile` asks for it, for parts of n samples; where it fails, training continues without.
 
         Args:
             n: samples of a part.
             learning: the parameters that learn, by network.
-        Returns: a line about it; None = not wanted.
+        Returns: a line about it; None = not compiled.
         """
         if not self.wants_compiled:
             return None
         try:
             graphs = CompiledNetworks(self.generator, self.discriminator)
             line = graphs.try_out(n, learning)
-        # Whatever a compiler or the tools that it calls may raise.
+        # Anything that a compiler or its tools may raise.
         except Exception as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             return f"note        compile=true failed, continuing without: {reason[:200]}"
@@ -170,7 +170,7 @@ class CompiledNetworks:
             n: samples of a part.
             learning: the parameters that learn, by network.
         Returns: a line about it.
-        Raises: whatever the compiler raises.
+        Raises: any error of the compiler.
         """
         start = time.perf_counter()
         for learns in learning:

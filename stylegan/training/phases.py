@@ -208,7 +208,7 @@ class Phase:
         name: of its draws and statistics; no other phase has it. Letters, digits and underscores.
         learns: the network whose weights move.
         loss: what is minimised.
-        draws: which random numbers the loss needs, beside its own: latents, path_noise, augment_fake, augment_real.
+        draws: which random numbers the loss needs, besides its own: latents, path_noise, augment_fake, augment_real.
         interval_iterations: it runs in iterations 0, interval, 2·interval, ..., and counts for as many.
         second_order: whether the loss differentiates a gradient. It then runs on the plain networks, in the
             precision of the regularisers.

@@ -97,7 +97,7 @@ class TrainingPrecision:
         if device.type not in ("cpu", "cuda"):
             yield (
                 f"note        results on {device.type} have not been compared with those of a CPU;"
-                " trainer=cpu is sure"
+                " trainer=cpu is the safe choice"
             )
         text = f"precision   {self.chosen}"
         if self.chosen != "fp32":

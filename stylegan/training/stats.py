@@ -28,7 +28,7 @@ class RunningStats:
 
     Holds per name one tensor [3] = (count, sum, sum of squares) on the device of the latest values, in
     float64, or in float32 where the device has no float64. The names are in the order of their first report.
-    Until they are read the sums are those of this process; `take` and the state are of all, and must be asked for by
+    Until they are read the sums are those of this process; `take` and the state are of all, and must be requested by
     all of them.
     """
 
@@ -62,7 +62,7 @@ class RunningStats:
         count = torch.full((), values.numel(), dtype=dtype, device=values.device)
         sums = torch.stack([count, values.sum(), values.square().sum()])
         if (known := self._sums.get(name)) is not None:
-            sums += known.to(sums)  # a restored sum still lies on the CPU
+            sums += known.to(sums)  # a restored sum is still on the CPU
         self._sums[name] = sums
 
     def take(self) -> dict[str, Stat]:
@@ -109,7 +109,7 @@ class RunningStats:
         """Replaces all sums by those of `state_dict`: each process takes its own, or, where there were more or fewer
         of them, rank r the rows r, r + world, ... Sums [3] are of a single process."""
         rows = {name: sums.reshape(-1, 3)[rank() :: world()] for name, sums in state.items()}
-        self._sums = {name: mine.sum(dim=0) for name, mine in rows.items() if len(mine)}
+        self._sums = {name: own.sum(dim=0) for name, own in rows.items() if len(own)}
 
     def _together(self) -> dict[str, Tensor]:
         """The sums over all processes."""

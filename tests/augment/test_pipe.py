@@ -41,7 +41,7 @@ def test_at_p_0_nothing_happens(size):
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("parts", [2, 4, 8])
 def test_parts_of_a_batch_give_what_the_batch_gives(parts, channels):
-    """Whatever the split: the augmented images, and the gradient that comes back through them."""
+    """For any split: the augmented images, and the gradient that comes back through them."""
     shape = (channels, 16, 20)
     images = torch.randn(8, *shape, generator=seeded(1), dtype=torch.float64).requires_grad_()
     cotangent = torch.randn(8, *shape, generator=seeded(2), dtype=torch.float64)

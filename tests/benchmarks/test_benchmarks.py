@@ -123,7 +123,7 @@ def test_figures_of_one_setting_and_of_several(tmp_path, capsys):
     assert result["fraction_of_attainable"] == pytest.approx(ideal_ms / iteration_ms)
     for name in ("first_step_sec", "checkpoint_sec", "grid_sec"):
         assert result[name] > 0
-    # Whatever the machine: to draw a flower takes many times as long as to copy one.
+    # On any machine: to draw a flower takes many times as long as to copy one.
     assert result["loading_cached_images_per_s"] > 3 * result["loading_images_per_s"] > 0
     assert "first step after" in capsys.readouterr().out
     assert main([*words, "--setting", SMALL, "--json", str(several)]) == 0

@@ -36,7 +36,7 @@ def test_convolutions_without_onednn_are_convolutions(transposed):
     with torch.backends.mkldnn.flags(enabled=False), torch.profiler.profile(record_shapes=True) as profiler:
         convolution(x, w).sum().backward()
     events = profiler.key_averages(group_by_input_shape=True)
-    # By their time: whatever torch calls its kernels here, the outer `aten::conv2d` is not where it is spent.
+    # By their time, under any names that torch gives them here: the outer `aten::conv2d` is not where it is spent.
     named = [event for event in events if "slow_conv" in event.key]
     assert named, "torch computes small convolutions by another name now"
     assert {kind_of(event.key, event.input_shapes) for event in named} == {"convolutions"}
@@ -52,7 +52,7 @@ def test_a_image_of_one_channel_is_convolved():
     assert "convolutions" in kinds_in(lambda: torch.conv2d(torch.randn(2, 1, 6, 6), torch.randn(8, 1, 3, 3)))
 
 
-def test_products_adam_and_sampling_are_told_apart():
+def test_products_adam_and_sampling_are_distinguished():
     p = torch.randn(4, 4, requires_grad=True)
     adam = torch.optim.Adam([p], fused=True)
     p.grad = torch.randn(4, 4)

@@ -28,7 +28,7 @@ class Averages:
 
 
 def made(tmp_path: Path, **options) -> Metrics:
-    """Every 8 images, whatever it costs: training is so short here that no evaluation is within a budget of time."""
+    """Every 8 images, at any cost: training is so short here that no evaluation is within a budget of time."""
     options = {"names": "kid", "every_kimg": 0.008, "num_fakes": 20, "report": False} | options
     metrics = Metrics(folder=tmp_path, cache_dir=tmp_path / "cache", **options)
     metrics.detectors = {name: Averages() for name in metrics.detectors}

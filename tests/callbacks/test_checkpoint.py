@@ -175,7 +175,7 @@ def test_training_that_is_asked_to_stop_is_saved(tmp_path):
     assert RunFolder(tmp_path).newest_checkpoint().name == "kimg0000000.008.ckpt"
 
 
-def test_without_room_training_goes_on_says_so_and_tries_again(tmp_path, monkeypatch, capsys):
+def test_without_room_training_continues_says_so_and_tries_again(tmp_path, monkeypatch, capsys):
     """The disk is full from image 8 to image 20; a checkpoint is due every 8, a new attempt every 4."""
     module = idle_module(total_images=28)
     usage = shutil.disk_usage(tmp_path)
@@ -218,7 +218,7 @@ def test_room_is_made_by_what_the_policy_lets_go(tmp_path, monkeypatch):
 
 
 def test_a_write_that_fails_half_way_harms_nothing_saved(tmp_path, capsys):
-    """A limit on the size of files stands in for a full disk: real writes fail, in torch and in Python."""
+    """A limit on the size of files replaces a full disk: real writes fail, in torch and in Python."""
     module = idle_module(total_images=12)
 
     def limit(trainer, module):

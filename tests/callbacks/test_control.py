@@ -51,7 +51,7 @@ def test_a_callback_of_the_users_stops_a_run_with_an_exit_code_and_a_checkpoint(
 
 def test_a_callback_of_the_users_asks_for_checkpoints_and_keeps_them(tmp_path):
     class Second(pl.Callback):
-        """Wants the second checkpoint, and keeps it."""
+        """Requests the second checkpoint, and keeps it."""
 
         foreseen = ()
 

@@ -20,7 +20,7 @@ def test_at_multiples_and_after_the_last_iteration_never_at_the_start(tmp_path):
     assert kimg_of(tmp_path) == [0.008, 0.016, 0.024, 0.032, 0.036]
 
 
-def test_at_the_start_where_it_is_asked_for(tmp_path):
+def test_at_the_start_on_request(tmp_path):
     _, metrics = trained(tmp_path, total=16, at_start=True)
     assert kimg_of(tmp_path) == [0.0, 0.008, 0.016]
     assert 0 not in metrics.best.kept_images(), "there is no checkpoint before the first iteration"
@@ -129,7 +129,7 @@ def test_one_that_takes_too_long_is_given_up(tmp_path, capsys):
     assert "callbacks.metrics.max_minutes=1e-09" in capsys.readouterr().out
 
 
-def test_a_plateau_is_said_once_and_ends_the_run_where_that_is_asked_for(tmp_path, capsys):
+def test_a_plateau_is_reported_once_and_ends_the_run_on_request(tmp_path, capsys):
     module = idle_module(total_images=80)
     metrics = made(tmp_path, plateau_kimg=0.024, stop_on_plateau=True)
     fit(module, [metrics])

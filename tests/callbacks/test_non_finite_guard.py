@@ -1,4 +1,4 @@
-"""No checkpoint holds weights that are not finite, whatever it is that makes a checkpoint due."""
+"""No checkpoint holds weights that are not finite, for any reason that makes a checkpoint due."""
 
 import shutil
 

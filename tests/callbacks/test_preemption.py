@@ -40,7 +40,7 @@ def test_the_running_iteration_ends_and_is_saved(tmp_path, number):
     assert signal.getsignal(number) is before
 
 
-def test_a_signal_in_the_last_iteration_is_no_interruption(tmp_path):
+def test_a_signal_in_the_last_iteration_is_not_an_interruption(tmp_path):
     module = idle_module(total_images=16)
     callbacks = [KimgCheckpoint(every_kimg=1, folder=tmp_path), Signalling(signal.SIGTERM, 12), Preemption()]
     assert fit(module, callbacks).exit_code == 0 and module.images == 16
@@ -91,7 +91,7 @@ def test_a_second_ctrl_c_leaves_at_once(tmp_path):
     done = run_command(interrupted_twice, [], tmp_path)
     assert done.returncode == 130
     assert done.stdout == "still here\n"
-    # Before it stands what Lightning reports of a new Trainer.
+    # Before it is what Lightning reports of a new Trainer.
     assert done.stderr.endswith("\nSIGINT: saving after this step (once more to leave at once)\n")
 
 
@@ -103,7 +103,7 @@ def test_times(text, seconds):
 
 
 @pytest.mark.parametrize("text", ["", "90", "h", "0m", "-1h", "1h 30m", "1:30:00", "1w", "١h"])
-def test_what_is_no_time_is_refused(text):
+def test_what_is_not_a_time_is_refused(text):
     with pytest.raises(ValueError, match="^max_time must be a time above 0, as in 11h30m"):
         Preemption(max_time=text)
 

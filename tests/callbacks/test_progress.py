@@ -23,7 +23,7 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def reads(monkeypatch) -> list:
-    """The tensors whose number the host asked for."""
+    """The tensors whose number the host requested."""
     asked, read = [], torch.Tensor.__float__
     monkeypatch.setattr(torch.Tensor, "__float__", lambda tensor: asked.append(tensor) or read(tensor))
     return asked

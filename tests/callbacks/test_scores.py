@@ -83,7 +83,7 @@ def test_the_best_checkpoint_is_written_and_kept(tmp_path):
     assert metrics.best.kept_images() == {round(best["kimg"] * 1000)}
     assert (tmp_path / best["snapshot_pkl"]).exists()
     assert (tmp_path / best["snapshot_pkl"]).with_suffix(".ckpt").exists()
-    # Beside it the newest, and nothing else.
+    # Besides it the newest, and nothing else.
     assert len(list((tmp_path / "checkpoints").glob("*.ckpt"))) == len({best["kimg"], 0.04})
 
 

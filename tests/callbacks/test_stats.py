@@ -94,7 +94,7 @@ def test_times_by_a_clock_that_we_move(tmp_path, monkeypatch):
     logger, ticks = JsonlLogger(folder=tmp_path), StatsTicks(every_kimg=2)
     module, trainer = idle_module(total_images=10_000, batch_size=1000), tiny_trainer((), [logger])
     ticks.setup(trainer, module, "fit")
-    now += 100  # before training begins: nobody's time
+    now += 100  # before training begins: counted nowhere
     ticks.on_train_start(trainer, module)
 
     def train_on(module, ticks):
@@ -121,7 +121,7 @@ def test_times_by_a_clock_that_we_move(tmp_path, monkeypatch):
     def column(name):
         return [row[f"Timing/{name}"]["mean"] for row in rows]
 
-    # The work beside training after a row counts for the next one.
+    # The work besides training after a row counts for the next one.
     assert column("maintenance_sec") == [7, 14, 14]
     assert column("sec_per_tick") == [6, 6, 6]
     assert column("sec_per_kimg") == [3, 3, 3]
@@ -131,7 +131,7 @@ def test_times_by_a_clock_that_we_move(tmp_path, monkeypatch):
 
 
 def run(folder, *, fail_at=None, ckpt_path=None):
-    # Checkpoints (every 20 images) lie on no tick but one (every 12): open sums must travel along.
+    # Checkpoints (every 20 images) fall on no tick but one (every 12): open sums must travel along.
     # The checkpoint is listed first, and yet comes last.
     callbacks = [KimgCheckpoint(every_kimg=0.020, folder=folder), StatsTicks(every_kimg=0.012)]
     loggers = [JsonlLogger(folder=folder), CsvLogger(folder=folder)]

@@ -104,7 +104,7 @@ def fit(
 
 
 class CallAfter(pl.Callback):
-    """Calls `act(trainer, module)` at the end of each iteration: what a test, or a user, does beside the training."""
+    """Calls `act(trainer, module)` at the end of each iteration: what a test, or a user, does besides the training."""
 
     def __init__(self, act) -> None:
         self.act = act

@@ -7,7 +7,7 @@ down its newest checkpoint is cut, flipped in one bit, emptied or lost, half a r
 times of all files are set back. Some starts find a full disk (a limit on the size of files, which the log has
 reached, too), by others the clock is set back while they train, and some are asked to leave by SIGTERM.
 
-Ends with code 0 where every start went on from the newest good checkpoint and the last one ended in the same bits.
+Ends with code 0 where every start continued from the newest good checkpoint and the last one ended in the same bits.
 """
 
 import argparse
@@ -65,18 +65,18 @@ class Life:
 
 def planned(kills: int, dice: random.Random) -> list[Life]:
     """So many kills, and some SIGTERMs, in any order; each kind has its share, so that a few kills have all."""
-    lives = [Life(ends) for ends in dealt(("writing", "start", "writing", "training"), kills, dice)]
+    lives = [Life(ends) for ends in shuffled(("writing", "start", "writing", "training"), kills, dice)]
     training = [place for place, life in enumerate(lives) if life.ends == "training"]
     for place in dice.sample(training, -(-len(training) // 3)):
         lives[place] = Life("full disk")
-    lives += [Life(ends, signal.SIGTERM) for ends in dealt(("training", "start"), kills // 5, dice)]
+    lives += [Life(ends, signal.SIGTERM) for ends in shuffled(("training", "start"), kills // 5, dice)]
     dice.shuffle(lives)
     for place in dice.sample(range(len(lives)), -(-len(lives) // 4)):
         lives[place] = replace(lives[place], clock_back=True)
     return [*lives, Life("end")]
 
 
-def dealt(kinds: Sequence[Any], count: int, dice: random.Random) -> list[Any]:
+def shuffled(kinds: Sequence[Any], count: int, dice: random.Random) -> list[Any]:
     """So many, each kind as often as the others, in any order."""
     cards = list(itertools.islice(itertools.cycle(kinds), count))
     return dice.sample(cards, count)
@@ -104,7 +104,7 @@ class Struck:
             if life.ends != "end":
                 process.send_signal(life.signal)
             code = process.wait(PATIENCE_SEC)
-            self._judge(life, code, newest, log.read_text(errors="replace"))
+            self._check_life(life, code, newest, log.read_text(errors="replace"))
         except subprocess.TimeoutExpired as late:
             raise Defect(f"{log}: it does not end") from late
         except Defect as defect:
@@ -144,7 +144,7 @@ class Struck:
             self._wait_for_files(process, leftovers, ".ckpt.", 1)
             time.sleep(self.dice.uniform(0, 1))
         elif life.ends == "full disk":
-            # It is begun once more: so the training went on without the first.
+            # It is begun once more: so the training continued without the first.
             self._wait_for_files(process, leftovers, ".ckpt.", 2)
             time.sleep(self.dice.uniform(0, 1))
 
@@ -160,15 +160,17 @@ class Struck:
                 raise Defect("it does not train")
             time.sleep(0.0003)
 
-    def _judge(self, life: Life, code: int, newest: Path | None, log: str) -> None:
+    def _check_life(self, life: Life, code: int, newest: Path | None, log: str) -> None:
         # A signal may come before Python answers signals.
         expected = {0} if life.ends == "end" else {-life.signal, 128 + life.signal} - {128 + signal.SIGKILL}
         if code not in expected:
             raise Defect(f"exit code {code}, not {expected}")
-        went_on = re.search(r"continuing from kimg \S+ \((\S+)\)", log)
+        continued = re.search(r"continuing from kimg \S+ \((\S+)\)", log)
         trained = life.ends in ("training", "writing", "end")
-        if (trained or went_on) and (went_on and went_on[1]) != (newest and newest.name):
-            raise Defect(f"it went on from {went_on and went_on[1]}; the newest good checkpoint was {newest}")
+        if (trained or continued) and (continued and continued[1]) != (newest and newest.name):
+            raise Defect(
+                f"it continued from {continued and continued[1]}; the newest good checkpoint was {newest}"
+            )
         left = re.search(r"interrupted at kimg (\S+); the same command continues from kimg0*(\S+)\.ckpt", log)
         if "saving after this step" in log and (not left or float(left[1]) != float(left[2])):
             raise Defect("it was asked to leave, and did not save where it was")

@@ -39,7 +39,7 @@ class Harms:
     def __init__(self, run: Path, dice: random.Random):
         self.run, self.dice = run, dice
         self._deck: list[str] = []
-        # By content: a checkpoint that is written anew has the name of the damaged one.
+        # By content: a checkpoint that is written again has the name of the damaged one.
         self._damaged: set[str] = set()
 
     def newest_good(self) -> Path | None:

@@ -1,4 +1,4 @@
-"""Parts for trainings that are to die: named by `_target_`, found beside this file."""
+"""Parts for trainings that are to die: named by `_target_`, found next to this file."""
 
 import hashlib
 import multiprocessing
@@ -41,22 +41,22 @@ class SignalAtStart(pl.Callback):
 
 
 class PoisonAt(pl.Callback):
-    """Makes a weight NaN at the end of the iteration that reaches `at_images`, so many `times` in a process.
+    """Makes a weight NaN at the end of the iteration that reaches `at_images`, this many `times` in a process.
 
-    Args: rank: of the process whose weight it is; None = of all. player: generator or discriminator.
+    Args: rank: of the process whose weight it is; None = of all. network: generator or discriminator.
     """
 
     def __init__(
-        self, *, at_images: int, times: int, rank: int | None = None, player: str = "generator"
+        self, *, at_images: int, times: int, rank: int | None = None, network: str = "generator"
     ) -> None:
-        self.at_images, self.rank, self.player = at_images, rank, player
+        self.at_images, self.rank, self.network = at_images, rank, network
         PoisonAt.left = getattr(PoisonAt, "left", times)
 
     def on_train_batch_end(self, trainer, module, *_) -> None:
         mine = self.rank in (None, trainer.global_rank)
         if mine and module.images >= self.at_images and PoisonAt.left:
             PoisonAt.left -= 1
-            next(getattr(module, self.player).parameters()).data.fill_(float("nan"))
+            next(getattr(module, self.network).parameters()).data.fill_(float("nan"))
 
 
 class Double(pl.Callback):

@@ -45,7 +45,7 @@ def furthest(one: Path, other: Path) -> float:
     return max(float((a[name] - b[name]).abs().max()) for name in a)
 
 
-def dealt(file: Path) -> list[tuple[int, str]]:
+def sampled(file: Path) -> list[tuple[int, str]]:
     """All reals that a run was shown, in the order of the stream."""
     lines = [
         line.split() for path in file.parent.glob(f"{file.name}.*") for line in path.read_text().splitlines()
@@ -70,9 +70,9 @@ def test_one_two_and_one_processes_again(tmp_path):
         assert ("processes" in said) == (total > 0.08), said
     runs = tmp_path / "runs"
     assert furthest(runs / "alone", runs / "turns") <= 1e-9
-    assert dealt(tmp_path / "turns") == dealt(tmp_path / "alone")
-    assert [position for position, _ in dealt(tmp_path / "alone")] == list(range(240))
-    assert (tmp_path / "turns.1").exists(), "the second process was dealt nothing"
+    assert sampled(tmp_path / "turns") == sampled(tmp_path / "alone")
+    assert [position for position, _ in sampled(tmp_path / "alone")] == list(range(240))
+    assert (tmp_path / "turns.1").exists(), "the second process got nothing"
 
 
 @pytest.mark.long
@@ -97,7 +97,7 @@ def test_torchrun_on_two_nodes(tmp_path):
 @pytest.mark.long
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_process_that_is_killed_takes_the_others_along_and_nothing_is_lost(tmp_path, rank):
-    # It goes on between two moves of p: the file holds signs of both processes, and the last move counts them.
+    # It continues between two moves of p: the file holds signs of both processes, and the last move counts them.
     two = ["trainer.devices=2", "data.workers=1", "total_kimg=0.16", "callbacks.checkpoint.every_kimg=0.072"]
     train(tmp_path, "name=whole", *two)
     kill = [
@@ -146,7 +146,7 @@ def test_a_signal_to_one_process_lets_all_leave_in_order(tmp_path, number):
 
 
 @pytest.mark.long
-def test_a_process_that_is_killed_before_it_is_ready_is_no_mistake(tmp_path):
+def test_a_process_that_is_killed_before_it_is_ready_is_not_a_mistake(tmp_path):
     said = train(tmp_path, "name=run", "trainer.devices=2", "data._target_=killing.DyingFlowers", code=75)
     assert "processes   process 1 of 2 ended before it was ready (exit code -9)" in said
     assert "Traceback" not in said
@@ -188,7 +188,7 @@ def test_weights_of_one_process_that_are_not_finite_send_all_back(tmp_path):
     said = train(
         *(tmp_path, "name=run", "trainer.devices=2", "callbacks.non_finite_guard.every_kimg=0.04"),
         *("+callbacks.poison._target_=killing.PoisonAt", "+callbacks.poison.at_images=104"),
-        *("+callbacks.poison.times=1", "+callbacks.poison.rank=1", "+callbacks.poison.player=discriminator"),
+        *("+callbacks.poison.times=1", "+callbacks.poison.rank=1", "+callbacks.poison.network=discriminator"),
     )
     assert "unstable    at kimg 0.120: weights are not finite" in said
     assert "continuing from kimg0000000.064.ckpt with other random numbers (time 1 of 3)" in said
@@ -242,12 +242,12 @@ def test_a_node_that_does_not_see_the_pictures_says_so(tmp_path):
     (tmp_path / "b").mkdir()
     for i in range(16):
         Image.new("RGB", (16, 16), (i * 16, 0, 0)).save(tmp_path / f"a/foxes/{i}.png")
-    picture = [argument for argument in BASE if not argument.startswith(("data.num_items", "data.labels"))]
+    image = [argument for argument in BASE if not argument.startswith(("data.num_items", "data.labels"))]
     pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     nodes = [
         subprocess.Popen(
             [
-                *(sys.executable, str(ROOT / "train.py"), *picture, "data=folder", "data.path=foxes"),
+                *(sys.executable, str(ROOT / "train.py"), *image, "data=folder", "data.path=foxes"),
                 *("name=run", "trainer=ddp", "trainer.accelerator=cpu"),
             ],
             cwd=tmp_path / folder,

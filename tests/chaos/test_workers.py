@@ -38,7 +38,7 @@ def programs_in(place: Path) -> list[str]:
             if (process / "cwd").resolve() == place.resolve():
                 found.append((process / "cmdline").read_text().replace("\0", " "))
         except OSError:
-            continue  # ended meanwhile
+            continue  # ended in the meantime
     return found
 
 
@@ -48,7 +48,7 @@ def test_a_killed_worker_changes_no_bit(tmp_path):
     whole, struck = train(tmp_path, "name=whole"), train(tmp_path, "name=struck", *kill)
     assert (whole.returncode, struck.returncode) == (0, 0), whole.stderr + struck.stderr
     assert "warning" not in whole.stdout
-    assert struck.stdout.count("started anew at the batch that is missing (time 1 of 3)") == 1
+    assert struck.stdout.count("started again at the batch that is missing (time 1 of 3)") == 1
     runs = tmp_path / "runs"
     assert num_compared(runs / "whole") > 100
     assert differences(runs / "whole", runs / "struck") == []

@@ -24,7 +24,7 @@ def make_generator(seed=0, **options):
 
 
 @pytest.fixture(name="pictures", scope="module")
-def twenty_pictures(tmp_path_factory):
+def twenty_images(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pictures")
     random = np.random.default_rng(0)
     for number in range(20):

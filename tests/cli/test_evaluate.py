@@ -20,7 +20,7 @@ from tests.cli.evaluate_runs import (  # noqa: F401
     make_generator,
     records,
     small_run,
-    twenty_pictures,
+    twenty_images,
 )
 
 
@@ -79,7 +79,7 @@ def test_the_best_of_all_checkpoints_is_among_those_that_were_scored_before_too(
         assert said in capsys.readouterr().out
 
 
-def test_records_that_runs_share_and_weights_that_change_are_told_apart(run, tmp_path, capsys):
+def test_records_that_runs_share_and_weights_that_change_are_distinguished(run, tmp_path, capsys):
     other = tmp_path / "runs" / "b"
     shutil.copytree(run, other)
     names = [path.name for path in sorted((run / "checkpoints").iterdir())]

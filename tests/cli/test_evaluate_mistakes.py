@@ -6,11 +6,11 @@ from omegaconf import OmegaConf
 import stylegan.evaluation.evaluation
 from stylegan.cli.evaluate import main
 from stylegan.evaluation import Evaluator
-from tests.cli.evaluate_runs import FEW, ROOT, in_a_folder_of_its_own, records, small_run, twenty_pictures  # noqa: F401
+from tests.cli.evaluate_runs import FEW, ROOT, in_a_folder_of_its_own, records, small_run, twenty_images  # noqa: F401
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "reported"),
     [
         (["network=runs/b"], "there is no such file or folder"),
         (["network=runs/a", "metrics=fid50"], "did you mean fid50k"),
@@ -53,15 +53,17 @@ from tests.cli.evaluate_runs import FEW, ROOT, in_a_folder_of_its_own, records, 
         (["network=runs/a", "metrics=null"], "nothing to do"),
     ],
 )
-def test_mistakes_are_one_line(run, arguments, told, capsys):
+def test_mistakes_are_one_line(run, arguments, reported, capsys):
     before = sorted(path.name for path in run.iterdir())
     assert main(arguments) == 2
     err = capsys.readouterr().err
-    assert told in err and err.count("\n") == 1, err
+    assert reported in err and err.count("\n") == 1, err
     assert sorted(path.name for path in run.iterdir()) == before
 
 
-def test_a_folder_that_cannot_be_written_is_told_before_anything_is_drawn(run, tmp_path, capsys, monkeypatch):
+def test_a_folder_that_cannot_be_written_is_reported_before_anything_is_drawn(
+    run, tmp_path, capsys, monkeypatch
+):
     monkeypatch.setattr(Evaluator, "scores", lambda *_, **__: pytest.fail("it was computed"))
     (tmp_path / "file").touch()
     (tmp_path / "scores" / "metric-kid_builtin.jsonl").mkdir(parents=True)

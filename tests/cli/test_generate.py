@@ -174,7 +174,7 @@ def files(here):
     [
         ("network=nothing", "network=nothing: there is no such file or folder"),
         ("network=a", "did you mean network=runs/a?"),
-        ("network=empty", "network=empty: it is no run folder, for there is no empty/checkpoints/kimg*.ckpt"),
+        ("network=empty", "network=empty: it is not a run folder: there is no empty/checkpoints/kimg*.ckpt"),
         (
             "network=begun",
             "network=begun: this run has saved no checkpoint yet; it saves every callbacks.checkpoint.",

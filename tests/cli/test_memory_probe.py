@@ -22,7 +22,7 @@ from stylegan.machine.memory import Room, promised_bytes
 from tests.configuration.completing import completed_from, labelled
 
 SMALL = ("preset=tiny", "trainer=cpu", "logger=none", "callbacks.snapshots=null")
-# So small that it is quick, and that pictures still count beside the libraries.
+# So small that it is quick, and that images still count next to the libraries.
 REAL = (
     *SMALL,
     "resolution=64",
@@ -199,7 +199,7 @@ def test_where_memory_runs_out_it_does_not_fit(own_file, end):
     assert need.peak_bytes == math.inf and not need.fits
 
 
-def test_a_fault_of_the_parts_is_told_in_one_line(own_file, tmp_path, capsys):
+def test_a_fault_of_the_parts_is_reported_in_one_line(own_file, tmp_path, capsys):
     words = ["micro_batch=auto", "total_kimg=0.1", "module._target_=my_ends.Wrong", f"runs_dir={tmp_path}"]
     assert main([*SMALL, *words]) == 2
     assert capsys.readouterr().err.splitlines() == ["stylegan-train: seed must be odd"]
@@ -223,7 +223,7 @@ def losses(run: Path) -> list[dict]:
 
 
 @pytest.mark.long
-def test_a_run_measures_once_and_goes_on_with_the_number(limited, tmp_path, capsys):
+def test_a_run_measures_once_and_continues_with_the_number(limited, tmp_path, capsys):
     words = [*REAL, f"runs_dir={tmp_path}", "callbacks.stats.every_kimg=0.008"]
     assert main([*words, "name=auto", "micro_batch=auto", "total_kimg=0.016"]) == 0
     said = capsys.readouterr().out
@@ -233,7 +233,7 @@ def test_a_run_measures_once_and_goes_on_with_the_number(limited, tmp_path, caps
     assert main([*words, "name=hand", "micro_batch=4", "total_kimg=0.016"]) == 0
     assert losses(tmp_path / "auto") == losses(tmp_path / "hand")
     assert all(row["Loss/G/loss"]["mean"] > 0 for row in losses(tmp_path / "auto"))
-    # It stays, unless it is asked for again.
+    # It stays, unless it is requested again.
     capsys.readouterr()
     assert main([*words, "name=auto", "total_kimg=0.024"]) == 0
     said = capsys.readouterr().out

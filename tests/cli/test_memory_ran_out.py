@@ -1,4 +1,4 @@
-"""Memory that runs out in the middle of a training is told with the way out."""
+"""Memory that runs out in the middle of a training is reported with the way out."""
 
 from types import SimpleNamespace
 

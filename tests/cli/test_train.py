@@ -1,4 +1,4 @@
-"""Real trainings of a few images through the command: what they leave behind, and how they go on."""
+"""Real trainings of a few images through the command: what they leave behind, and how they continue."""
 
 import json
 import math
@@ -92,7 +92,7 @@ def test_a_finished_run_says_so(here, run, capfd):
     assert checkpoints(run) == ["kimg0000000.016"]
 
 
-def test_a_run_goes_on_as_if_it_had_not_stopped(here, run, capfd):
+def test_a_run_continues_as_if_it_had_not_stopped(here, run, capfd):
     train("name=whole", "total_kimg=0.024")
     capfd.readouterr()
     shutil.copytree(run, here / "runs" / "halves")
@@ -227,7 +227,7 @@ def test_a_plain_copy_of_the_tree_works_from_anywhere(tmp_path):
     ],
     ids=["int", "term", "usr1", "kill"],
 )
-def test_a_run_that_is_stopped_goes_on_by_the_same_command(tmp_path, monkeypatch, capfd, number, code):
+def test_a_run_that_is_stopped_continues_by_the_same_command(tmp_path, monkeypatch, capfd, number, code):
     arguments = [*SMALL, "name=stopped", "total_kimg=100", "callbacks.checkpoint.every_kimg=0.02"]
     running = subprocess.Popen(command(*arguments), cwd=tmp_path, stdout=subprocess.PIPE, text=True)
     folder = tmp_path / "runs" / "stopped" / "checkpoints"
@@ -293,7 +293,7 @@ def test_a_folder_that_is_in_use_is_refused_and_left_alone(here, run, capfd):
 
 
 def test_a_lock_of_another_machine_is_to_be_tried_again(here, capfd):
-    """That machine may have been taken away: a script that repeats the command shall not stop."""
+    """That machine may have been taken away: a script that repeats the command must not stop."""
     lock = here / "runs" / "away" / "run.lock"
     lock.parent.mkdir(parents=True)
     lock.write_text('{"pid": 77, "host": "vm-2", "began": "x", "key": "y"}')
@@ -320,7 +320,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_taken(here, run
     shutil.rmtree(broken)
 
 
-def test_a_picture_that_cannot_be_read_is_named(here, tmp_path, capfd):
+def test_an_image_that_cannot_be_read_is_named(here, tmp_path, capfd):
     for i in range(6):
         Image.new("RGB", (8, 8), (i, 0, 0)).save(tmp_path / f"{i}.png")
     (tmp_path / "2.png").write_bytes((tmp_path / "1.png").read_bytes()[:40])

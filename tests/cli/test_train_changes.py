@@ -1,4 +1,4 @@
-"""Changes that a run which goes on is given leave for: they work, or leave the run as it was."""
+"""Changes that a resumed run is allowed: they work, or leave the run as it was."""
 
 import json
 import shutil
@@ -52,7 +52,7 @@ def test_path_length_can_be_switched_off_and_on(run):
 
 
 def test_a_change_that_came_to_nothing_leaves_the_run_as_it_was(run, capfd):
-    """Here the file of another's run: without a checksum, and with a player of another size."""
+    """Here the file of another's run: without a checksum, and with a network of another size."""
     path = run / "checkpoints" / "kimg0000000.004.ckpt"
     good, before = path.read_bytes(), (run / "config.yaml").read_bytes()
     content = torch.load(path, weights_only=True)

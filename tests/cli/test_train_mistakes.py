@@ -98,9 +98,9 @@ def test_exit_codes(error, code, lines, capsys):
     assert capsys.readouterr().err == lines
 
 
-def test_pictures_in_the_place_of_a_kind_of_data_are_told_where_they_go(capsys, tmp_path):
-    (told,) = lines_of(capsys, f"data={tmp_path}")
-    assert told.endswith(f"for images of your own: data=folder data.path={tmp_path}")
+def test_pictures_in_the_place_of_a_kind_of_data_are_answered_with_their_key(capsys, tmp_path):
+    (reported,) = lines_of(capsys, f"data={tmp_path}")
+    assert reported.endswith(f"for images of your own: data=folder data.path={tmp_path}")
 
 
 @pytest.mark.parametrize("words", [["--help"], ["explain=true"]])
@@ -119,7 +119,7 @@ def test_a_bug_comes_through():
         exit_code_of(raising(ZeroDivisionError()), program="test")
 
 
-def test_a_pipe_that_is_not_the_output_is_no_reader_that_has_seen_enough():
+def test_a_pipe_that_is_not_the_output_is_not_a_reader_that_has_seen_enough():
     with pytest.raises(BrokenPipeError):
         exit_code_of(raising(BrokenPipeError(32, "a worker is gone")), program="test")
 
@@ -183,11 +183,11 @@ def lines_of(capsys, *words: str, config_name: str = "train") -> list[str]:
     ],
 )
 def test_words_that_do_not_compose_are_one_line(capsys, words, line):
-    (told,) = lines_of(capsys, *words.split(" "))
-    assert line in told
+    (reported,) = lines_of(capsys, *words.split(" "))
+    assert line in reported
 
 
-def test_all_words_that_do_not_compose_are_told_at_once(capsys):
+def test_all_words_that_do_not_compose_are_reported_at_once(capsys):
     words = ["resolutoin=64", "data.path=a b", "loss.r1_gama=1", "total_kimg=much", "data=folder"]
     assert lines_of(capsys, *words) == [
         "there is no key resolutoin; did you mean resolution?",
@@ -211,8 +211,8 @@ def test_all_words_that_do_not_compose_are_told_at_once(capsys):
         ("# @package _global_\nresolutoin: 16\n", "in experiment/mine.yaml: there is no key resolutoin;"),
         ("# @package _global_\nseed: abc\n", "seed must be a whole number, got 'abc'"),
         ("seed: 16\n", "in experiment/mine.yaml: a recipe begins with the line `# @package _global_`"),
-        ("seed: [1\n", "mine.yaml, line 2: this is no YAML"),
-        ("# @package _global_\n\tseed: 1\n", "mine.yaml, line 2: this is no YAML"),
+        ("seed: [1\n", "mine.yaml, line 2: this is not YAML"),
+        ("# @package _global_\n\tseed: 1\n", "mine.yaml, line 2: this is not YAML"),
         (
             "# @package _global_\ndefaults:\n  - override /prest: tiny\n",
             "no group prest; did you mean preset?",
@@ -223,5 +223,5 @@ def test_all_words_that_do_not_compose_are_told_at_once(capsys):
 def test_a_mistake_in_a_recipe_is_one_line(capsys, tmp_path, text, line):
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "mine.yaml").write_text(text)
-    (told,) = lines_of(capsys, "--config-dir", str(tmp_path), "experiment=mine")
-    assert line in told
+    (reported,) = lines_of(capsys, "--config-dir", str(tmp_path), "experiment=mine")
+    assert line in reported

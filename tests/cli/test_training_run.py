@@ -1,4 +1,4 @@
-"""What fails before the first step is told as what it is: the checkpoint's fault, a file's, or nobody's."""
+"""What fails before the first step is reported as what it is: the checkpoint's fault, a file's, or neither's."""
 
 import errno
 import json
@@ -36,7 +36,7 @@ class Straight(pl.LightningModule):
         return self.layer(batch).square().mean()
 
 
-class Pictures(pl.LightningDataModule):
+class Images(pl.LightningDataModule):
     def train_dataloader(self):
         return DataLoader(torch.ones(2, 2), batch_size=2)
 
@@ -56,7 +56,7 @@ def fitting(folder, checkpoint, *callbacks, width=2, **options):
     trainer = pl.Trainer(
         max_epochs=1, accelerator="cpu", default_root_dir=folder, callbacks=list(callbacks), **quiet
     )
-    return fit(Parts(trainer, Straight(width), []), Pictures(), checkpoint, **options), trainer
+    return fit(Parts(trainer, Straight(width), []), Images(), checkpoint, **options), trainer
 
 
 @pytest.fixture(scope="module")

@@ -56,7 +56,7 @@ def test_a_seed_fits_into_63_bits(seed, good):
     assert (scalar_faults(**{**NOTHING_SET, "seed": seed}) == []) is good
 
 
-def test_several_faults_are_told_together():
+def test_several_faults_are_reported_together():
     lines = scalar_faults(batch_size=0, micro_batch=-2, total_kimg=None, seed=-1)
     assert [line.split()[0] for line in lines] == ["batch_size", "micro_batch", "seed"]
 

@@ -57,7 +57,7 @@ def test_any_text_comes_through_hydra_and_omegaconf(text):
     (argument,) = quote_free_text([f"name={text}"])
     override = parser.parse_override(argument)
     assert not override.is_sweep_override()
-    # A sweep writes its jobs' overrides anew and reads them again.
+    # A sweep writes its jobs' overrides again and reads them.
     again = parser.parse_override(f"{override.get_key_element()}={override.get_value_element_as_str()}")
     for value in (override.value(), again.value()):
         config = OmegaConf.create({"name": value, "x": "wrong", "other": "${name}"})
@@ -134,7 +134,7 @@ def test_every_key_is_known_with_and_without_plus(plus, key):
 
 @given(text=texts)
 @example("${x}\\")
-def test_literal_text_is_no_interpolation(text):
+def test_literal_text_is_not_an_interpolation(text):
     if text not in KEPT:
         assert OmegaConf.create({"value": literal(text)}).value == text
 

@@ -72,7 +72,7 @@ def test_a_preset_of_the_users_own_is_derived_as_auto(tmp_path):
     assert config.generator.channel_base == 16384
 
 
-def test_the_name_tells_data_resolution_and_preset():
+def test_the_name_holds_data_resolution_and_preset():
     config, folder = completed("preset=tiny", "resolution=64", "runs_dir=all, my runs")
     assert folder.path.as_posix() == "all, my runs/flowers64-tiny"
     assert config.logger.jsonl.folder == config.run_dir == str(folder.path)
@@ -141,15 +141,15 @@ def test_nonsense_is_refused_by_its_key(arguments, word):
     assert str(caught.value).count("\n") == 0
 
 
-def test_faults_are_told_together():
+def test_faults_are_reported_together():
     with pytest.raises(UserError) as caught:
         completed(
             "batch_size=0", "seed=-1", "generator.z_dim=wide", "+loss.gamma=1", "resolution=7", "data=folder"
         )
-    told = str(caught.value).splitlines()
+    reported = str(caught.value).splitlines()
     for key in ("batch_size", "seed", "generator.z_dim", "loss.gamma", "resolution", "data.path"):
-        assert sum(key in line for line in told) == 1, key
-    assert len(told) == 6
+        assert sum(key in line for line in reported) == 1, key
+    assert len(reported) == 6
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_a_size_is_stored_as_constructors_take_it(text, stored, name):
     assert (config.resolution, config.generator.resolution, folder.path.name) == (stored, stored, name)
 
 
-def test_the_players_learn_the_width_of_the_labels():
+def test_the_networks_learn_the_width_of_the_labels():
     before, _ = completed()
     config = labelled(before, 5)
     assert config.generator.c_dim == config.discriminator.c_dim == 5 and before.generator.c_dim is None
@@ -198,7 +198,7 @@ def begun(tmp_path) -> RunFolder:
     return folder
 
 
-def test_resume_finds_the_checkpoint_it_is_asked_for(begun, tmp_path):
+def test_resume_finds_the_requested_checkpoint(begun, tmp_path):
     fresh = RunFolder(tmp_path / "fresh")
     newest = begun.checkpoints / "kimg0000012.800.ckpt"
     assert find_checkpoint("auto", begun) == (newest, [])
@@ -218,11 +218,11 @@ def test_resume_by_the_runs_own_folder_passes_over_a_damaged_checkpoint(begun):
     assert found == older and len(said) == 1 and newest.name in said[0]
 
 
-def test_a_run_whose_checkpoints_are_all_damaged_says_that_it_begins_anew(begun):
+def test_a_run_whose_checkpoints_are_all_damaged_says_that_it_begins_again(begun):
     for path in begun.checkpoints.glob("*.ckpt"):
         path.write_bytes(b"cut")
     found, said = find_checkpoint("auto", begun)
-    assert found is None and len(said) == 3 and "begins anew" in said[-1]
+    assert found is None and len(said) == 3 and "begins again" in said[-1]
     assert find_checkpoint("auto", begun) == (None, [])
 
 
@@ -239,7 +239,7 @@ def branch(begun, tmp_path) -> RunFolder:
     return folder
 
 
-def test_a_branch_goes_on_from_its_own_checkpoint(begun, branch, tmp_path, monkeypatch):
+def test_a_branch_continues_from_its_own_checkpoint(begun, branch, tmp_path, monkeypatch):
     own = branch.checkpoints / "kimg0000012.900.ckpt"
     found, said = find_checkpoint(str(begun.path), branch)
     assert found == own and len(said) == 1 and str(begun.path) in said[0]
@@ -255,7 +255,7 @@ def test_a_branch_goes_on_from_its_own_checkpoint(begun, branch, tmp_path, monke
     assert found == begun.checkpoints / "kimg0000012.800.ckpt" and own.name in said[0]
 
 
-def test_a_run_that_began_otherwise_is_no_branch(begun, branch, tmp_path):
+def test_a_run_that_began_otherwise_is_not_a_branch(begun, branch, tmp_path):
     for folder, start in ((begun, branch.path), (branch, begun.checkpoints / "kimg0000000.800.ckpt")):
         before = sorted(folder.path.rglob("*"))
         with pytest.raises(ValueError, match=r"holds a run already \(kimg0000012.*leave resume out"):

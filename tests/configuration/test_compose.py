@@ -76,7 +76,7 @@ def test_a_group_wins_over_a_preset(own):
 
 
 def test_groups_win_over_root_values():
-    # target stands in train.yaml beside what the group sets.
+    # target is in train.yaml next to what the group sets.
     config = config_of("ada=fixed", "ada.p_init=0.25")
     assert (config.ada.mode, config.ada.p_init, config.ada.target) == ("fixed", 0.25, 0.6)
 
@@ -107,7 +107,7 @@ def test_a_callback_can_be_switched_off_and_set():
     assert config.callbacks.snapshots is None and config.callbacks.stats.every_kimg == 1
 
 
-def test_wandb_stands_beside_the_default_loggers():
+def test_wandb_is_added_to_the_default_loggers():
     assert set(config_of("logger=wandb").logger) == {*config_of().logger, "wandb"}
     assert not config_of("logger=none").logger
 

@@ -40,28 +40,28 @@ def own(tmp_path):
 
 
 def test_each_kind_of_origin_is_named():
-    told = explanation("preset=stylegan2", "batch_size=16", "trainer=cpu", "ada.target=0.6")
-    assert told["batch_size"] == ("16", "command line")
-    assert told["ada.target"] == ("0.6", "command line")  # though it equals the default
-    assert told["loss.r1_gamma"] == ("20", "formula 10*32/16")
-    assert told["generator.mapping_layers"] == ("8", "preset stylegan2")
-    assert told["loss.pl_decay"] == ("0.01", "default")
-    assert told["augpipe.hue"] == ("1", "augpipe bgc")
-    assert told["trainer.accelerator"] == ("cpu", "trainer cpu")
-    assert told["generator.c_dim"] == ("null", "the data")
-    assert told["name"] == ("flowers32-stylegan2", "formula <data><resolution>-<preset>")
-    assert told["preset"] == ("stylegan2", "command line") and told["data"] == ("flowers", "default")
+    reported = explanation("preset=stylegan2", "batch_size=16", "trainer=cpu", "ada.target=0.6")
+    assert reported["batch_size"] == ("16", "command line")
+    assert reported["ada.target"] == ("0.6", "command line")  # though it equals the default
+    assert reported["loss.r1_gamma"] == ("20", "formula 10*32/16")
+    assert reported["generator.mapping_layers"] == ("8", "preset stylegan2")
+    assert reported["loss.pl_decay"] == ("0.01", "default")
+    assert reported["augpipe.hue"] == ("1", "augpipe bgc")
+    assert reported["trainer.accelerator"] == ("cpu", "trainer cpu")
+    assert reported["generator.c_dim"] == ("null", "the data")
+    assert reported["name"] == ("flowers32-stylegan2", "formula <data><resolution>-<preset>")
+    assert reported["preset"] == ("stylegan2", "command line") and reported["data"] == ("flowers", "default")
 
 
 def test_an_experiment_and_a_config_dir_are_the_users(own):
     own("experiment/mine", "defaults: [override /preset: mine]\nloss: {pl_weight: 2}\n")
     folder = own("preset/mine", "batch_size: 8\nema: {half_life_kimg: 3}\n")
-    told = explanation("experiment=mine", "seed=0", config_dir=folder)
-    assert told["loss.pl_weight"] == ("2", "experiment mine")
-    assert told["ema.half_life_kimg"] == ("3", "--config-dir preset/mine.yaml")
-    assert told["loss.r1_gamma"] == ("0.0256", "formula 0.0002*32*32/8")
-    assert told["preset"] == ("mine", "experiment mine")
-    assert told["seed"] == ("0", "command line")
+    reported = explanation("experiment=mine", "seed=0", config_dir=folder)
+    assert reported["loss.pl_weight"] == ("2", "experiment mine")
+    assert reported["ema.half_life_kimg"] == ("3", "--config-dir preset/mine.yaml")
+    assert reported["loss.r1_gamma"] == ("0.0256", "formula 0.0002*32*32/8")
+    assert reported["preset"] == ("mine", "experiment mine")
+    assert reported["seed"] == ("0", "command line")
 
 
 def test_the_command_line_is_named_before_an_experiment(own):
@@ -80,7 +80,7 @@ def test_the_last_line_is_the_memory():
     assert lines_of(composed("train", ["preset=tiny"]))[-2:] == ["", "memory  about 1 GB"]
 
 
-def test_every_value_is_told_once():
+def test_every_value_is_printed_once():
     composition = composed("train", ["preset=tiny"])
     lines = lines_of(composition)
     keys = [line.split()[0] for line in lines if line.startswith("  ")]
@@ -97,9 +97,9 @@ def test_every_value_is_told_once():
 @pytest.mark.parametrize("batch", [None, 16])
 def test_every_preset_is_explained_with_what_it_derives(name, resolution, batch):
     batches = [] if batch is None else [f"batch_size={batch}"]
-    told = explanation(f"preset={name}", f"resolution={resolution}", *batches)
+    reported = explanation(f"preset={name}", f"resolution={resolution}", *batches)
     for key, (value, origin) in presets.derive(name, resolution, batch, 1).items():
-        shown, said = told[key]
+        shown, said = reported[key]
         if isinstance(value, int | float) and not isinstance(value, bool):
             assert float(shown) == pytest.approx(value, rel=1e-9), key
         assert said == ("command line" if origin == "given" else origin), key

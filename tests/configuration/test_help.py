@@ -63,7 +63,7 @@ def test_sections_and_groups_are_titled():
     assert any("experiment=flowers32" in line for line in lines)
 
 
-def test_defaults_are_those_of_the_words_beside_it():
+def test_defaults_are_those_of_the_other_words():
     found = heads(lines_of(TRAIN, "preset=cifar", "ada=fixed", "seed=7"))
     assert (found["preset"], found["ada.mode"], found["seed"]) == ("cifar", "fixed", "7")
     assert found["loss.r1_gamma"].startswith("0.01") and found["loss.pl_weight"] == "0"
@@ -102,7 +102,7 @@ def test_the_command_prints_it_and_runs_nothing(command, flag, capsys, tmp_path,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_mistake_beside_it_is_a_mistake(capsys):
+def test_a_mistake_next_to_it_is_a_mistake(capsys):
     assert run_command("train", None, ["--help", "preset=tinny"], program="test") == 2
     assert "did you mean tiny?" in capsys.readouterr().err
 

@@ -53,7 +53,7 @@ def test_the_key_that_an_argument_follows_takes_its_place(config):
     config.loss.r1_gamma = -1
     line = "loss.r1_gamma must be at least 0, got -1; try loss.r1_gamma=1, not the_gamma=1"
     assert mistake(config, "module") == line
-    # The part itself stands elsewhere.
+    # The part itself is elsewhere.
     config.module.r1 = "${own}"
     assert mistake(config, "module") == mistake(config, "own") == line
 

@@ -125,7 +125,7 @@ def test_a_given_batch_scales_a_fixed_preset(name, batch, resolution):
 @pytest.mark.parametrize("batch", [4, 16, 128])
 @pytest.mark.parametrize("name", presets.names())
 def test_without_rederiving_only_the_batch_changes(name, batch, resolution):
-    """As in the reference, whose numbers are those of its own batch whatever batch it is told to take."""
+    """As in the reference, whose numbers are those of its own batch with any other batch, too."""
     own = derived(name, resolution, None, 1)
     values = {
         key: value for key, (value, _) in presets.derive(name, resolution, batch, 1, rederive=False).items()

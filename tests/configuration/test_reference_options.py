@@ -1,4 +1,4 @@
-"""`rederive=false` against the numbers of the reference, which keeps its own whatever batch it is given."""
+"""`rederive=false` against the numbers of the reference, which keeps its own with any batch."""
 
 import json
 import os
@@ -16,7 +16,7 @@ RECORD = json.loads(FILE.read_text()) if FILE.exists() else {}
 pytestmark = pytest.mark.skipif(not RECORD, reason=f"{FILE} is not there")
 
 AUTO = RECORD.get("auto_config", [])
-# With numbers of training in them; a network that goes on from another one is told elsewhere.
+# With numbers of training in them; a network that continues from another one is described elsewhere.
 SETS = [case for case in RECORD.get("option_sets", []) if case["error"] is None]
 
 

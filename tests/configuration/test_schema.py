@@ -142,7 +142,7 @@ def test_free_text_is_text(command):
 
 
 def test_a_list_that_hydra_checks_has_an_example():
-    """It is shown to whoever types a single value."""
+    """It is shown for a single value."""
     closed = [section for section in TRAIN.sections if section.closed or not section.prefix]
     lists = [key for section in closed for key in section.keys if "list" in str(key.type)]
     assert {"allow_change", "optim.betas"} <= {key.name for key in lists}

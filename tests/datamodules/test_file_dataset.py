@@ -121,7 +121,7 @@ def test_grey_is_luma():
     assert np.abs(result[0] - pixels @ np.array([0.299, 0.587, 0.114])).max() <= 0.51
 
 
-def test_a_picture_lies_as_its_exif_says():
+def test_an_image_is_turned_as_its_exif_says():
     pixels = np.repeat(np.repeat(noise(2, 2, 3), 8, 0), 8, 1)
     turned = Image.fromarray(np.rot90(pixels).copy())
     exif = turned.getexif()
@@ -206,7 +206,7 @@ def sixteen_bit_png(pixels: np.ndarray) -> bytes:
 def test_sixteen_bits_of_every_kind_become_eight(channels):
     pixels = noise(8, 8, channels, high=65536, dtype=np.uint16)
     result = decode_image(sixteen_bit_png(pixels), size=(8, 8), channels=channels)
-    # The high byte, or the nearest: between them lies one step at most.
+    # The high byte, or the nearest: between them is one step at most.
     assert np.abs(result - pixels.transpose(2, 0, 1) / 257).max() < 1
 
 
@@ -280,7 +280,7 @@ def test_cmyk_as_photo_programs_write_it():
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_every_orientation_of_exif(orientation):
-    """The eight ways a camera may lie, against the standard's own words: where row 0 and column 0 are."""
+    """The eight ways a camera may be held, against the standard's own words: where row 0 and column 0 are."""
     upright = np.arange(48, dtype=np.uint8).reshape(6, 8)
     stored = {
         1: upright,
@@ -331,13 +331,13 @@ def test_channels_of_arrays_are_cropped_and_resized_each_like_a_grey_picture():
         (npy(np.zeros((0, 8, 5), np.uint8)), r"\[0, 8, 5\]"),
         (npy(noise(8, 8, 5))[:-1], "cut short"),
         (npy(np.array([{}], dtype=object)), "object"),
-        (b"", "no .npy file"),
-        (b"\x93NUMPY\x09\x00junk", "no .npy file"),
-        (npy(noise(8, 8, 5)).replace(b"(8, 8, 5)", b"(9**9,1,5)"), "no .npy file"),
+        (b"", "not a .npy file"),
+        (b"\x93NUMPY\x09\x00junk", "not a .npy file"),
+        (npy(noise(8, 8, 5)).replace(b"(8, 8, 5)", b"(9**9,1,5)"), "not a .npy file"),
         (npy(noise(8, 10, 5)).replace(b"(8, 10, 5), } ", b"(99999999, 99999999, 5), }"), "above|no .npy"),
     ],
 )
-def test_arrays_that_do_not_fit_are_told_apart(data, words):
+def test_arrays_that_do_not_fit_are_distinguished(data, words):
     with pytest.raises(ValueError, match=words):
         decode_image(data, size=(8, 8), channels=5)
     with pytest.raises(ValueError, match=words):

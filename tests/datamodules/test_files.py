@@ -45,7 +45,7 @@ def test_names_are_sorted_and_others_skipped(folder):
 
 
 def test_hidden_folders_are_not_looked_into(folder, monkeypatch):
-    """They may be those of another user, who lets nobody in."""
+    """They may be those of another user, who lets no one in."""
     scandir = os.scandir
 
     def refusing(path):

@@ -34,7 +34,7 @@ def test_a_flower_follows_from_seed_and_index():
     forwards = [paint(grow(4, index), 32) for index in range(8)]
     backwards = [paint(grow(4, index), 32) for index in reversed(range(8))][::-1]
     np.testing.assert_array_equal(forwards, backwards)
-    assert len({picture.tobytes() for picture in forwards}) == 8
+    assert len({image.tobytes() for image in forwards}) == 8
     assert (paint(grow(5, 0), 32) != forwards[0]).any()
 
 
@@ -122,13 +122,13 @@ def test_a_flower_of_equal_petals_has_its_symmetry(index):
         squash=1,
         disc_colours=np.zeros((2, 3), np.float32),  # the seeds on it have another symmetry
     )
-    picture = paint(even, 64).astype(float)
+    image = paint(even, 64).astype(float)
     step = 2 * np.pi / even.petals
     turned = paint(replace(even, rotation=even.rotation + step), 64)
     half = paint(replace(even, rotation=even.rotation + step / 2), 64)
     middle = slice(None), *[slice(8, 56)] * 2
-    assert np.abs(picture - turned)[middle].max() <= 2
-    assert np.abs(picture - half)[middle].max() > 40
+    assert np.abs(image - turned)[middle].max() <= 2
+    assert np.abs(image - half)[middle].max() > 40
 
 
 def test_flowers_stay_inside_the_picture():
@@ -155,7 +155,7 @@ def test_without_labels():
 
 
 @pytest.mark.parametrize("resolution", [8, 32, 256])
-def test_items_have_the_size_asked_for(resolution):
+def test_items_have_the_requested_size(resolution):
     image = flowers(resolution=resolution).dataset[7][0]
     assert image.shape == (3, resolution, resolution) and image.dtype == torch.uint8
 
@@ -168,8 +168,8 @@ def test_grey_is_the_luma_of_the_colours():
 
 
 def test_pictures_differ_enough_to_be_worth_learning():
-    pictures = np.stack([paint(grow(0, index), 32) for index in range(40)]).astype(float)
-    assert pictures.std(0).mean() > 30 and pictures.std((1, 2, 3)).min() > 10
+    images = np.stack([paint(grow(0, index), 32) for index in range(40)]).astype(float)
+    assert images.std(0).mean() > 30 and images.std((1, 2, 3)).min() > 10
 
 
 @pytest.mark.parametrize("wrong", [{"labels": "petals"}, {"num_items": 0}, {"labels": None}])
@@ -184,13 +184,13 @@ def test_petals_of_takes_turns():
 
 @pytest.mark.parametrize("size", [(32, 64), (80, 32), (96, 40), (100, 128)])
 def test_a_rectangle_holds_the_square_in_its_middle(size):
-    """The flower keeps its size in the shorter side, and the ground goes on around it."""
+    """The flower keeps its size in the shorter side, and the ground continues around it."""
     flower = grow(0, 5)
     side = min(size)
     top, left = (size[0] - side) // 2, (size[1] - side) // 2
-    picture = paint(flower, size)
-    assert picture.shape == (3, *size)
-    square = picture[:, top : top + side, left : left + side].astype(int)
+    image = paint(flower, size)
+    assert image.shape == (3, *size)
+    square = image[:, top : top + side, left : left + side].astype(int)
     assert np.abs(square - paint(flower, side)).max() <= 1
 
 

@@ -142,7 +142,7 @@ def fit(data: FlowersData, steps: int, ckpt_path=None) -> tuple[list, pl.Trainer
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_resumed_run_goes_on_where_it_stopped(tmp_path):
+def test_a_resumed_run_continues_where_it_stopped(tmp_path):
     whole, _ = fit(flowers(), steps=8)
     begun, trainer = fit(flowers(), steps=3)
     trainer.save_checkpoint(tmp_path / "stopped.ckpt")
@@ -252,8 +252,8 @@ def test_a_mistake_in_a_set_is_raised_where_it_is_read_from(workers):
     batches = iter(data.train_dataloader())
     with pytest.raises(KeyError, match="missing") as caught:
         next(batches)
-    told = "".join(traceback.format_exception(caught.value))
-    assert "open_dataset" in told or "lambda" in told
+    reported = "".join(traceback.format_exception(caught.value))
+    assert "open_dataset" in reported or "lambda" in reported
     del batches
     assert multiprocessing.active_children() == []
 
@@ -303,7 +303,7 @@ def test_batches_are_copied_without_waiting_to_a_gpu():
 @pytest.mark.parametrize(
     "beside_gpu, cores, expected", [(False, 8, 0), (True, 8, 3), (True, 2, 2), (True, 1, 1)]
 )
-def test_three_beside_a_gpu_and_no_more_than_cores(beside_gpu, cores, expected, monkeypatch):
+def test_three_with_a_gpu_and_no_more_than_cores(beside_gpu, cores, expected, monkeypatch):
     monkeypatch.setattr(image_datamodule, "usable_cores", lambda: cores)
     data = FlowersData(resolution=8, batch_size=4)
     monkeypatch.setattr(data, "_beside_gpu", lambda: beside_gpu)

@@ -131,7 +131,7 @@ def test_nothing_held_out_or_nothing_left(folder):
         opened(folder, val_fraction=0.999999999)
 
 
-def test_few_pictures_are_spoken_of(folder, many):
+def test_few_images_are_reported(folder, many):
     assert any(
         "5 pictures are fewer than 1000" in note and "data.xflip" in note for note in opened(folder).notes
     )

@@ -132,7 +132,7 @@ def test_numbers_pass_through_unchanged(vectors):
 
 
 def test_a_zip_of_the_folder_itself_has_the_same_labels(folder, tmp_path):
-    """Its table lies one folder down, and the names in it are relative to that folder."""
+    """Its table is one folder down, and the names in it are relative to that folder."""
     write_json(folder, [[name, number] for number, name in enumerate(FILES)])
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
         for path in sorted(folder.rglob("*.*")):
@@ -147,7 +147,7 @@ def test_names_may_be_spelled_as_another_system_does(folder):
     assert opened(folder, labels="json").labels(torch.arange(5)).argmax(1).tolist() == [1, 0, 1, 0, 0]
 
 
-def test_labels_of_no_picture_are_a_note(folder):
+def test_labels_of_no_image_are_a_note(folder):
     write_json(folder, [[name, 0] for name in [*FILES, "gone.png", "lost.png"]])
     assert any("gone.png, lost.png" in note for note in opened(folder, labels="json").notes)
 
@@ -209,9 +209,9 @@ def test_faults_of_a_table_are_named_in_one_line(folder, text, words):
     assert "data.labels=csv" in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_what_is_no_text_or_no_json(folder):
+def test_what_is_not_text_or_not_json(folder):
     (folder / "dataset.json").write_bytes(b"\xff\xfe{")
-    with pytest.raises(ValueError, match="no text in UTF-8"):
+    with pytest.raises(ValueError, match="is not UTF-8 text"):
         opened(folder, labels="json")
     (folder / "dataset.json").write_text('["labels"]')
     with pytest.raises(ValueError, match="is not of the form"):
@@ -236,7 +236,7 @@ def test_one_class_is_no_help(folder):
 
 
 def test_balanced_classes(folder):
-    """One picture of class b for three of a: dealt as often, and labels to draw from are as frequent."""
+    """One image of class b for three of a: sampled as often, and labels to draw from are as frequent."""
     write_json(folder, [[name, label] for name, label in zip(FILES, "aaba", strict=True)])
     data = opened(folder, labels="json", balanced=True, xflip=True, batch_size=8)
     batches = iter(data.train_dataloader())

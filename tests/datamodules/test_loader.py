@@ -1,4 +1,4 @@
-"""Workers that hang or die: the batches stay what they are, nobody is left behind, and in the end one line says why."""
+"""Workers that hang or die: the batches stay what they are, no process stays behind, and at the end a line says why."""
 
 import errno
 import multiprocessing
@@ -23,7 +23,7 @@ from tests.datamodules.test_image_datamodule import assert_same_batches
 
 ROOT = Path(__file__).parents[2]
 ITEMS, BATCH = 60, 4
-# Dealt once, in batch 5: later than what the workers read at the start.
+# Sampled once, in batch 5: later than what the workers read at the start.
 ITEM = int(ResumableSampler(num_items=ITEMS, batch_size=BATCH, seed=0).indices(np.array([22]))[0])
 
 
@@ -40,11 +40,11 @@ def gone(pids: list[int]) -> bool:
     return not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
-class Troubled:
-    """A set that does something to the worker that reads an item. Args: times: in all, in whichever worker."""
+class Broken:
+    """A set that does something to the worker that reads an item. Args: times: in all, in any worker."""
 
-    def __init__(self, dataset, item: int, trouble, times: int):
-        self.dataset, self.item, self.trouble = dataset, item, trouble
+    def __init__(self, dataset, item: int, fault, times: int):
+        self.dataset, self.item, self.fault = dataset, item, fault
         self.left = torch.tensor(times).share_memory_()
 
     def __len__(self):
@@ -56,13 +56,13 @@ class Troubled:
     def __getitem__(self, index):
         if index == self.item and self.left > 0:
             self.left -= 1
-            self.trouble()
+            self.fault()
         return self.dataset[index]
 
 
-def troubled(trouble, *, times: int, timeout_sec: float | None, workers: int = 2):
+def broken(fault, *, times: int, timeout_sec: float | None, workers: int = 2):
     data = flowers(workers=workers, worker_timeout_sec=timeout_sec)
-    data.dataset = Troubled(data.dataset, item=ITEM, trouble=trouble, times=times)
+    data.dataset = Broken(data.dataset, item=ITEM, fault=fault, times=times)
     return data
 
 
@@ -102,9 +102,9 @@ def expected():
     return list(islice(flowers(workers=0).train_dataloader(), 12))
 
 
-@pytest.mark.parametrize("trouble", [hang, die, stop])
-def test_the_batches_are_those_of_workers_without_trouble(expected, capfd, trouble):
-    batches = iter(troubled(trouble, times=2, timeout_sec=1).train_dataloader())
+@pytest.mark.parametrize("fault", [hang, die, stop])
+def test_the_batches_are_those_of_workers_without_faults(expected, capfd, fault):
+    batches = iter(broken(fault, times=2, timeout_sec=1).train_dataloader())
     received = [next(batches)]
     first = living()
     received += list(islice(batches, 11))
@@ -113,8 +113,8 @@ def test_the_batches_are_those_of_workers_without_trouble(expected, capfd, troub
     said = capfd.readouterr().out.splitlines()
     assert len(said) == 2 and all(line.startswith("warning     data worker ") for line in said)
     assert all(f"reading cats/{ITEM}.png" in line and "started again" in line for line in said)
-    assert all(("no batch in 1 s" in line) != (trouble is die) for line in said)
-    assert all(("SIGKILL" in line) == (trouble is die) for line in said)
+    assert all(("no batch in 1 s" in line) != (fault is die) for line in said)
+    assert all(("SIGKILL" in line) == (fault is die) for line in said)
     began = time.monotonic()
     batches.close()
     assert living() == [] and time.monotonic() - began < 5
@@ -123,7 +123,7 @@ def test_the_batches_are_those_of_workers_without_trouble(expected, capfd, troub
 @pytest.mark.parametrize("timeout_sec", [10, None])
 def test_one_that_takes_its_time_is_waited_for(expected, capfd, timeout_sec):
     """torch's loader times out meanwhile, again and again."""
-    batches = iter(troubled(dawdle, times=2, timeout_sec=timeout_sec, workers=1).train_dataloader())
+    batches = iter(broken(dawdle, times=2, timeout_sec=timeout_sec, workers=1).train_dataloader())
     received = [next(batches)]
     first = living()
     received += list(islice(batches, 11))
@@ -133,15 +133,15 @@ def test_one_that_takes_its_time_is_waited_for(expected, capfd, timeout_sec):
 
 
 @pytest.mark.parametrize(
-    ("trouble", "kind", "words"),
+    ("fault", "kind", "words"),
     [(fail, KeyError, "no such column"), (fail_unsendably, RuntimeError, "Unsendable: what went wrong")],
 )
-def test_an_error_of_the_set_comes_as_it_is_with_the_place_where_it_was_raised(trouble, kind, words):
-    batches = iter(troubled(trouble, times=99, timeout_sec=None).train_dataloader())
+def test_an_error_of_the_set_comes_as_it_is_with_the_place_where_it_was_raised(fault, kind, words):
+    batches = iter(broken(fault, times=99, timeout_sec=None).train_dataloader())
     with pytest.raises(kind, match=words) as caught:
         list(islice(batches, 12))
     (note,) = caught.value.__notes__
-    assert note.startswith("In data worker ") and f"in {trouble.__name__}" in note
+    assert note.startswith("In data worker ") and f"in {fault.__name__}" in note
     assert living() == []
 
 
@@ -179,7 +179,7 @@ def test_torchs_answer_to_a_dead_worker_is_known_where_another_loader_has_instal
 
 
 def test_a_worker_killed_from_outside_is_not_noticed_before_its_batch_is_missing(expected, capfd):
-    """torch would raise it at once, in the middle of whatever the main process does."""
+    """torch would raise it at once, in the middle of anything that the main process does."""
     batches = iter(flowers(workers=2, worker_timeout_sec=None).train_dataloader())
     received = list(islice(batches, 3))
     os.kill(living()[0], signal.SIGKILL)
@@ -210,7 +210,7 @@ def test_the_position_survives_a_start_in_the_middle():
 
 def test_in_the_end_it_is_given_up_with_the_file_and_the_way_out(expected, capfd, monkeypatch):
     monkeypatch.setattr(loader, "MOST_RESTARTS", 1)
-    batches = iter(troubled(hang, times=99, timeout_sec=1).train_dataloader())
+    batches = iter(broken(hang, times=99, timeout_sec=1).train_dataloader())
     received = []
     with pytest.raises(BadImageError) as caught:
         for batch in batches:
@@ -225,7 +225,7 @@ def test_in_the_end_it_is_given_up_with_the_file_and_the_way_out(expected, capfd
 
 
 def test_a_batch_that_comes_ends_the_row(expected, capfd, monkeypatch):
-    """More troubles than may come in a row, each with a batch between: all are overcome."""
+    """More faults than may come in a row, each with a batch between: all are overcome."""
     monkeypatch.setattr(loader, "MOST_RESTARTS", 1)
     batches = iter(flowers(workers=1).train_dataloader())
     received = [next(batches)]
@@ -240,10 +240,10 @@ def test_a_batch_that_comes_ends_the_row(expected, capfd, monkeypatch):
 
 
 def test_one_that_hangs_does_not_keep_the_program_from_its_end():
-    """Within the limit nobody has noticed yet; at the end of a program all children are waited for."""
+    """Within the limit nothing has noticed yet; at the end of a program all children are waited for."""
     body = (
-        "from itertools import islice\nfrom tests.datamodules.test_loader import hang, troubled\n"
-        "batches = iter(troubled(hang, times=9, timeout_sec=300).train_dataloader())\n"
+        "from itertools import islice\nfrom tests.datamodules.test_loader import broken, hang\n"
+        "batches = iter(broken(hang, times=9, timeout_sec=300).train_dataloader())\n"
         "print(len(list(islice(batches, 4))))\n"
         "import time; time.sleep(0.5)"
     )

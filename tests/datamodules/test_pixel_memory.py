@@ -44,7 +44,7 @@ def opened(path, **options) -> FolderData:
     return data
 
 
-def dealt(data, batches: int) -> list:
+def sampled(data, batches: int) -> list:
     return list(islice(data.train_dataloader(), batches))
 
 
@@ -78,7 +78,7 @@ def test_every_batch_has_the_same_bits(noise, options, workers):
     kept = opened(noise, cache=True, workers=workers, **options)
     assert kept.fingerprint == plain.fingerprint and kept.notes == plain.notes
     assert_same_batches([kept.preview(5)], [plain.preview(5)])
-    assert_same_batches(dealt(kept, 30), dealt(plain, 30))
+    assert_same_batches(sampled(kept, 30), sampled(plain, 30))
 
 
 def test_flowers_are_kept_too():
@@ -86,24 +86,24 @@ def test_flowers_are_kept_too():
     plain, kept = FlowersData(**options, cache=False), FlowersData(**options)
     for data in (plain, kept):
         data.setup("fit")
-    assert_same_batches(dealt(kept, 15), dealt(plain, 15))
+    assert_same_batches(sampled(kept, 15), sampled(plain, 15))
     kept.dataset.dataset.image = None  # nothing is drawn any more
-    assert_same_batches(dealt(kept, 15), dealt(plain, 15))
+    assert_same_batches(sampled(kept, 15), sampled(plain, 15))
 
 
-def test_each_picture_is_decoded_once(noise, decoded):
+def test_each_image_is_decoded_once(noise, decoded):
     """Four epochs, and both sides of a flip."""
     kept = opened(noise, xflip=True)
-    dealt(kept, 4 * 2 * COUNT // BATCH)
+    sampled(kept, 4 * 2 * COUNT // BATCH)
     kept.preview(3)
     assert int(decoded) == COUNT
     decoded.zero_()
-    dealt(opened(noise, xflip=True, cache=False), 4 * 2 * COUNT // BATCH)
+    sampled(opened(noise, xflip=True, cache=False), 4 * 2 * COUNT // BATCH)
     assert int(decoded) == 4 * 2 * COUNT
 
 
 def test_what_is_not_shown_is_not_decoded(noise, decoded):
-    dealt(opened(noise), 2)
+    sampled(opened(noise), 2)
     assert int(decoded) == 2 * BATCH
 
 
@@ -117,14 +117,14 @@ def test_workers_and_the_main_process_share_what_one_of_them_has_decoded(noise, 
     decoded.zero_()
     list(islice(batches, 2 * COUNT // BATCH))
     batches.close()
-    dealt(kept, 3)  # by new workers
+    sampled(kept, 3)  # by new workers
     kept.preview(COUNT)
     assert int(decoded) == 0
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_run_that_goes_on_in_the_middle_is_dealt_the_same(noise, tmp_path, workers):
+def test_a_run_that_continues_in_the_middle_gets_the_same(noise, tmp_path, workers):
     whole, _ = fit(opened(noise, cache=False), steps=20)
     begun, trainer = fit(opened(noise, workers=workers), steps=9)
     trainer.save_checkpoint(tmp_path / "stopped.ckpt")
@@ -142,7 +142,7 @@ def test_a_picture_that_fails_while_training_is_replaced_as_without_cache(noise,
         data = opened(root, cache=cache, workers=workers, labels="folders", max_bad=2)
         for name in data.dataset.key(4), data.dataset.key(5):
             (root / name).write_bytes(b"no picture any more")
-        batches[cache] = dealt(data, 30)
+        batches[cache] = sampled(data, 30)
         said[cache] = capfd.readouterr().err.replace(str(root), "")
     assert_same_batches(batches[True], batches[False])
     assert said[True] == said[False] and said[True].count("another is shown in its place") == 2
@@ -155,18 +155,18 @@ def test_too_many_that_fail_end_the_run_as_without_cache(noise, tmp_path, worker
     data = opened(root, cache=True, workers=workers, max_bad=0)
     (root / data.dataset.key(4)).write_bytes(b"no picture any more")
     with pytest.raises(BadImageError, match="data.max_bad=1"):
-        dealt(data, 10)
+        sampled(data, 10)
 
 
 def test_what_has_been_read_is_not_missed(noise, tmp_path):
     root = tmp_path / "set"
     shutil.copytree(noise, root)
-    expected = dealt(opened(noise, cache=False), 30)
+    expected = sampled(opened(noise, cache=False), 30)
     kept = opened(root)
-    received = dealt(kept, COUNT // BATCH)
+    received = sampled(kept, COUNT // BATCH)
     shutil.rmtree(root)
     assert_same_batches(received, expected[: COUNT // BATCH])
-    assert_same_batches(dealt(kept, 30), expected)
+    assert_same_batches(sampled(kept, 30), expected)
 
 
 class Stripes(ImageDataset):
@@ -197,21 +197,21 @@ class Stripes(ImageDataset):
     st.dictionaries(st.integers(0, 19), st.integers(0, 19), max_size=5),
 )
 def test_any_order_of_reading_gives_the_items_of_the_set(order, pairs):
-    # Who stands in for another is shown in its own place, too.
+    # An image that replaces another is shown in its own place, too.
     replaced = {index: shown for index, shown in pairs.items() if shown not in pairs}
     plain, under = Stripes(20, replaced), Stripes(20, replaced)
     under.memory = PixelMemory(20, SHAPE)
     for index in order:
         image, label = under[index]
         assert torch.equal(image, plain[index][0]) and torch.equal(label, plain[index][1])
-        image.zero_()  # whoever changes what he was given changes nothing that is kept
+        image.zero_()  # a change to what was given changes nothing that is kept
     assert len(under.read_items) == len(set(order)) - _spared(order, replaced)
     with pytest.raises(IndexError):
         under[20]
 
 
 def _spared(order: list[int], replaced: dict[int, int]) -> int:
-    """Items that were kept already when they were first asked for, since they had stood in for another."""
+    """Items that were kept already when they were first requested, since they had replaced another."""
     first = {index: order.index(index) for index in set(order)}
     stood_in = {}
     for index, shown in replaced.items():
@@ -248,9 +248,9 @@ def test_only_what_was_shown_takes_memory_and_flips_take_none(xflip):
     data = FlowersData(**options)
     data.setup("fit")
     assert shared_bytes() - before < whole / 20
-    dealt(data, 2)
+    sampled(data, 2)
     assert abs(shared_bytes() - before - whole / 5) < whole / 20
-    dealt(data, 20 if xflip else 10)
+    sampled(data, 20 if xflip else 10)
     assert abs(shared_bytes() - before - whole) < whole / 20
 
 
@@ -287,22 +287,22 @@ def test_false_keeps_nothing_and_says_nothing(noise):
     assert data.dataset.memory is None and not any("cache" in note for note in data.notes)
 
 
-def test_where_nobody_knows_what_is_free_only_true_tries(noise, monkeypatch):
+def test_where_it_is_unknown_what_is_free_only_true_tries(noise, monkeypatch):
     monkeypatch.setattr(pixel_memory, "room_of_machine", lambda: None)
     assert opened(noise, cache=True).dataset.memory
     data = opened(noise)
     assert data.dataset.memory is None
-    assert any("does not tell how much memory is free" in note for note in data.notes)
+    assert any("does not report how much memory is free" in note for note in data.notes)
 
 
 @pytest.mark.parametrize("side", [2**20, 2**40])
 def test_memory_that_the_system_refuses_is_done_without(monkeypatch, side):
-    """No address space has room for the first; the second is no number of bytes that the system could be told."""
+    """No address space has room for the first; the second is no number of bytes that the system could accept."""
     monkeypatch.setattr(pixel_memory, "room_of_machine", lambda: Room(10**41, 10**40))
     ask = dict(count=100, shape=(3, side, side), devices=1, workers=0)
     memory, (note,) = pixel_memory_for(cache="auto", **ask)
-    assert memory is None and "cannot be had" in note
-    with pytest.raises(ValueError, match="data.cache=true: .* cannot be had"):
+    assert memory is None and "cannot be allocated" in note
+    with pytest.raises(ValueError, match="data.cache=true: .* cannot be allocated"):
         pixel_memory_for(cache=True, **ask)
 
 

@@ -65,7 +65,7 @@ def test_by_default_20_or_one_in_a_hundred_may_be(tmp_path):
                 opened(tmp_path / f"{bad}.zip")
 
 
-def test_no_readable_picture_is_an_error_whatever_is_allowed(tmp_path):
+def test_no_readable_image_is_an_error_in_any_case(tmp_path):
     with pytest.raises(ValueError, match="2 of 2 pictures cannot be read.*repair them, or give others"):
         opened(fill(tmp_path / "set", 0, bad=2), max_bad=100)
 
@@ -161,7 +161,7 @@ def test_resolution_null_where_no_network_has_that_size(tmp_path):
         opened(root, resolution=None)
 
 
-def test_enlarged_pictures_are_spoken_of(tmp_path):
+def test_enlarged_images_are_reported(tmp_path):
     root = fill(tmp_path / "set", 2, size=(64, 64))
     Image.new("L", (200, 40)).save(root / "wide.png")
     assert any("1 of 3 pictures are smaller than 64x64" in note for note in opened(root, resolution=64).notes)

@@ -132,13 +132,13 @@ def test_statistics_are_of_all_processes(tmp_path):
     assert first["taken"]["second"] == [1, 5, 0]
     assert str(first["taken"]) == str(second["taken"]) == str(first["again"])  # NaN is among them
     assert first["state"]["second"].tolist() == [[0, 0, 0], [1, 5, 25]]
-    # One process that goes on counts for both of those before it.
+    # One process that continues counts for both of those before it.
     alone = RunningStats()
     alone.load_state_dict(first["state"])
     assert alone.take()["both"] == Stat(4, 6.5, pytest.approx(25.25**0.5))
 
 
-def told():
+def reported():
     def fails():
         raise OSError(28, "no room")
 
@@ -152,7 +152,7 @@ def told():
 
 
 def test_rank_zero_works_for_all(tmp_path):
-    assert together(2, told, tmp_path) == [[["of rank", 0], 28, 4, [0, 1]]] * 2
+    assert together(2, reported, tmp_path) == [[["of rank", 0], 28, 4, [0, 1]]] * 2
 
 
 def compared():
@@ -168,7 +168,7 @@ def test_one_bit_that_differs_is_found(tmp_path):
     assert ranks.disagreement({"alone": torch.ones(1)}) == []
 
 
-def test_beside_a_gpu_numbers_on_the_cpu_are_exchanged_too(monkeypatch):
+def test_with_a_gpu_numbers_on_the_cpu_are_exchanged_too(monkeypatch):
     from torch.distributed.distributed_c10d import BackendConfig
 
     assert BackendConfig(ranks._backend()).get_device_backend_map()["cpu"] == "gloo"
@@ -184,5 +184,5 @@ def maintained():
     return one.stats.take()[MAINTENANCE].num
 
 
-def test_time_beside_the_training_counts_once(tmp_path):
+def test_time_besides_the_training_counts_once(tmp_path):
     assert together(2, maintained, tmp_path) == [1, 1]

@@ -18,7 +18,7 @@ def test_the_processes_of_one_machine_meet_where_no_other_can_reach_them(monkeyp
     try:
         assert listening_at(int(os.environ["MASTER_PORT"])) == {LOOPBACK}
         assert started.decide(lambda: {"seed": 1}) == {"seed": 1}
-        assert started._get("told/0") == {"decided": {"seed": 1}}
+        assert started._get("message/0") == {"decided": {"seed": 1}}
     finally:
         started.kill()
     assert "MASTER_PORT" not in os.environ

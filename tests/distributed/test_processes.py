@@ -108,7 +108,7 @@ def test_nonsense_in_the_environment_is_said(name, text):
         starter=st.just("torchrun"),
     )
 )
-def test_what_a_process_is_told_is_read_back(process):
+def test_what_a_process_gets_is_read_back(process):
     assert this_process(process.environment()) == process
 
 
@@ -131,7 +131,7 @@ def test_devices_are_those_that_are_there_or_will_be(words, started, devices, no
     assert asked | settled == {"trainer.devices": devices, "trainer.num_nodes": nodes}
 
 
-def test_other_processes_than_asked_for_are_refused():
+def test_other_processes_than_requested_are_refused():
     with pytest.raises(
         ValueError, match="torchrun started 4 processes, trainer.devices=1 and trainer.num_nodes=1"
     ):

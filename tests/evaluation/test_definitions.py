@@ -59,7 +59,7 @@ def test_none_is_nothing(metrics):
 
 
 @pytest.mark.parametrize(
-    ("metrics", "detector", "told"),
+    ("metrics", "detector", "reported"),
     [
         ("fid50k_ful", "builtin", "did you mean fid50k_full?"),
         ("banana", "builtin", "choose among kid, fid"),
@@ -77,8 +77,8 @@ def test_none_is_nothing(metrics):
         ("Kid_Incepton", "builtin", "did you mean kid_inception?"),
     ],
 )
-def test_mistakes_are_told_with_a_way_out(metrics, detector, told):
-    with pytest.raises(ValueError, match=told) as caught:
+def test_mistakes_are_reported_with_a_way_out(metrics, detector, reported):
+    with pytest.raises(ValueError, match=reported) as caught:
         definitions_of(metrics, detector=detector, num_fakes=100)
     assert "\n" not in str(caught.value)
 

@@ -20,7 +20,7 @@ def with_classes(thing, *names):
 
 
 @pytest.mark.parametrize("theirs", [("dog", "cat"), ("cat", "bird")])
-def test_other_classes_or_another_order_are_told(theirs):
+def test_other_classes_or_another_order_are_reported(theirs):
     generator = with_classes(small_generator(c_dim=2), "cat", "dog")
     with pytest.raises(ValueError, match="network=n draws class") as caught:
         check_fits(generator, data_of(with_classes(Images(classes=2), *theirs)), "n")

@@ -72,13 +72,13 @@ def test_neither_the_global_generator_nor_the_network_notices():
     assert all(torch.equal(value, before[name]) for name, value in generator.state_dict().items())
 
 
-def test_a_metric_is_the_same_beside_others():
+def test_a_metric_is_the_same_among_others():
     alone = results(["fid"])
     assert results(["kid", "pr", "fid"])["fid_builtin"] == alone["fid_builtin"]
 
 
 @pytest.mark.parametrize("name", ["kid", "ppl"])
-def test_images_are_drawn_in_full_float32_whatever_a_training_around_chose(monkeypatch, name):
+def test_images_are_drawn_in_full_float32_inside_a_training_too(monkeypatch, name):
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     generator, allowed = small_generator(), []
     hook = lambda *_: allowed.append(torch.backends.cudnn.allow_tf32)  # noqa: E731
@@ -90,7 +90,7 @@ def test_images_are_drawn_in_full_float32_whatever_a_training_around_chose(monke
 
 
 @pytest.mark.parametrize(("name", "count"), [("kid", 3), ("pr", 3), ("dc", 5), ("fid", 1)])
-def test_too_few_reals_are_told_before_anything_is_drawn(name, count):
+def test_too_few_reals_are_reported_before_anything_is_drawn(name, count):
     with pytest.raises(ValueError, match=f"metrics={name}_builtin.* {count} pictures"):
         evaluator([name], images=Images(count=count))
 

@@ -42,7 +42,7 @@ def test_labels_of_fakes_are_as_frequent_as_those_of_reals():
 
 
 class Counting(Images):
-    """Knows the most labels that were asked for at once."""
+    """Knows the most labels that were requested at once."""
 
     most = 0
 
@@ -69,14 +69,14 @@ def test_labels_of_fakes_are_those_of_a_table_of_all_and_no_table_is_made():
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "reported"),
     [
         ({"noise_mode": "some"}, "^noise_mode must be one of .*random.*, got some$"),
         ({"first_seed": -1}, "^first_seed must be from 0 to 4294967226 for 70 seeds, got -1$"),
         ({"first_seed": 2**32 - 69}, "^first_seed must be .*, got 4294967227$"),
     ],
 )
-def test_what_cannot_be_drawn_is_refused(options, told):
-    with pytest.raises(ValueError, match=told):
+def test_what_cannot_be_drawn_is_refused(options, reported):
+    with pytest.raises(ValueError, match=reported):
         Fakes(small_generator(), None, num=NUM, **options)
     Fakes(small_generator(), None, num=NUM, first_seed=2**32 - 70)

@@ -35,7 +35,7 @@ def test_half_precision_in_some_resolutions_is_another_protocol_than_in_all():
     assert len(ids) == 3
 
 
-def test_a_protocol_tells_everything_that_decides():
+def test_a_protocol_holds_everything_that_decides():
     [score] = scores(evaluator(["pr"], truncation=0.7))
     assert score.protocol == {
         "version": 1,
@@ -60,7 +60,7 @@ def test_a_protocol_tells_everything_that_decides():
 
 
 @pytest.mark.parametrize("option", [{"truncation": 0.5}, {"noise_mode": "const"}])
-def test_what_a_path_length_takes_no_notice_of_is_no_part_of_its_protocol(option):
+def test_what_a_path_length_takes_no_notice_of_is_not_part_of_its_protocol(option):
     [one], [other] = scores(evaluator(["ppl"])), scores(evaluator(["ppl"], **option))
     assert one.value == other.value and one.protocol["noise_mode"] == "random"
     assert protocol_id(one.protocol) == protocol_id(other.protocol)

@@ -1,4 +1,4 @@
-"""`metric-<name>.jsonl`: the fields of the public implementation, the protocol, and cuts when a run goes on."""
+"""`metric-<name>.jsonl`: the fields of the public implementation, the protocol, and cuts when a run continues."""
 
 import json
 
@@ -55,14 +55,14 @@ def test_lines_are_added(tmp_path):
     assert kimg == [1.0, 2.0, 3.0]
 
 
-def test_what_is_no_number_is_null(tmp_path):
+def test_what_is_not_a_number_is_null(tmp_path):
     append(tmp_path, score(float("nan")), images=1, network="x", processes=1)
     [line] = read_records(record_path(tmp_path, "kid_builtin"))
     assert line["results"] == {"kid_builtin": None}
 
 
 @pytest.mark.parametrize(("images", "kept"), [(0, 0), (999, 0), (1000, 1), (2999, 2), (3000, 3), (10**9, 3)])
-def test_a_run_that_goes_on_drops_what_came_after(tmp_path, images, kept):
+def test_a_resumed_run_drops_what_came_after(tmp_path, images, kept):
     add(tmp_path, 1000, 2000, 3000)
     truncate_after(tmp_path, images)
     assert len(list(read_records(record_path(tmp_path, "kid_builtin")))) == kept

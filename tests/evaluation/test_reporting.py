@@ -74,19 +74,19 @@ def test_the_discriminator_sees_training_held_out_and_fake_pictures(c_dim):
     assert abs(float(found.logits.held_out.mean() - everything.mean())) < 0.2 * float(everything.abs().mean())
 
 
-def test_the_discriminator_sees_fakes_as_in_training_whatever_the_truncation():
+def test_the_discriminator_sees_fakes_as_in_training_under_any_truncation():
     data, discriminator = Data(held_out=True), small_discriminator()
     plain, cut = (gathered(data, discriminator, truncation=psi) for psi in (1.0, 0.2))
     assert torch.equal(plain.logits.fakes, cut.logits.fakes)
     assert not torch.equal(plain.fake.thumbnails, cut.fake.thumbnails) and cut.truncation == 0.2
 
 
-def test_fakes_are_drawn_with_the_noise_that_is_asked_for():
+def test_fakes_are_drawn_with_the_requested_noise():
     plain = Fakes(small_generator(), None, num=40, noise_mode="none").images(range(40))
     assert torch.equal(gathered(Data(), noise_mode="none").fake.thumbnails, plain)
 
 
-def test_no_more_labels_are_asked_for_than_there_are_fakes():
+def test_no_more_labels_are_requested_than_there_are_fakes():
     most = 0
 
     class Counting(Images):

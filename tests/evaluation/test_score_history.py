@@ -138,7 +138,7 @@ def test_a_result_that_gains_again_is_reported_again():
     assert reached == [5, 6, 11, 12]
 
 
-def test_what_is_no_number_or_is_scored_no_more_says_nothing():
+def test_what_is_not_a_number_or_is_no_longer_scored_says_nothing():
     history = ScoreHistory()
     history.add(Score("old", {"old": 1.0}, {}, 0.0), 1000)
     said, reached = through(

@@ -1,4 +1,4 @@
-"""Scores: the path length, whose network computes in float32 whatever it is set to."""
+"""Scores: the path length, whose network computes in float32 in any setting."""
 
 import torch
 

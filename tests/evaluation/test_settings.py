@@ -26,7 +26,7 @@ OWN = {
 
 @pytest.fixture
 def detectors(monkeypatch):
-    """Detectors without weights: name → whether theirs are the published ones; and what was asked for."""
+    """Detectors without weights: name → whether theirs are the published ones; and what was requested."""
     published, asked = {}, []
 
     def opened(name, *, path, download):
@@ -46,7 +46,7 @@ def test_what_is_published_passes(name, detectors):
 
 @pytest.mark.parametrize("name", PUBLISHED)
 @pytest.mark.parametrize(
-    ("options", "published", "told"),
+    ("options", "published", "reported"),
     [
         ({"truncation": 0.5}, True, "^truncation must be 1 .* got 0.5;"),
         ({"truncation": -1}, True, "^truncation must be 1 .* got -1;"),
@@ -55,9 +55,9 @@ def test_what_is_published_passes(name, detectors):
         ({}, False, "^detector_path must lead to the published weights of .* got others .*01234567"),
     ],
 )
-def test_anything_else_is_refused_with_a_way_out_that_works(detectors, name, options, published, told):
+def test_anything_else_is_refused_with_a_way_out_that_works(detectors, name, options, published, reported):
     detectors.published[PUBLISHED[name].detector] = published
-    with pytest.raises(ValueError, match=told) as caught:
+    with pytest.raises(ValueError, match=reported) as caught:
         MetricSettings(metrics=name, **options).open_detectors()
     message = str(caught.value)
     assert f"metrics={name}" in message and "\n" not in message
@@ -73,7 +73,7 @@ def test_draws_are_checked_before_any_weights_are_looked_for(detectors):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "reported"),
     [
         ({"noise_mode": "some"}, "^noise_mode must be one of .*, got some$"),
         ({"truncation": float("nan")}, "^truncation must be between -100 and 100, got nan$"),
@@ -90,8 +90,8 @@ def test_draws_are_checked_before_any_weights_are_looked_for(detectors):
         ({"detector": "resnet"}, "^detector must be one of .*, got resnet$"),
     ],
 )  # fmt: skip
-def test_wrong_values_are_refused_by_the_name_of_the_argument(options, told):
-    with pytest.raises(ValueError, match=told) as caught:
+def test_wrong_values_are_refused_by_the_name_of_the_argument(options, reported):
+    with pytest.raises(ValueError, match=reported) as caught:
         MetricSettings(**{"metrics": "kid"} | options)
     assert "\n" not in str(caught.value)
 
@@ -110,7 +110,7 @@ def test_weights_are_looked_for_where_they_are_said_to_be(detectors):
     assert detectors.asked[-1] == ("builtin", None, False)
 
 
-def test_a_path_that_nobody_would_read_is_refused():
+def test_a_path_that_nothing_would_read_is_refused():
     with pytest.raises(ValueError, match="^detector_path must be left out .* got w.pth; or choose another"):
         MetricSettings(metrics="kid", detector_path="w.pth").open_detectors()
 

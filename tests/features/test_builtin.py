@@ -89,7 +89,7 @@ def test_other_channels_count_as_they_are_shown(detector, channels):
         (torch.zeros(1, 3, 3, 8, dtype=torch.uint8), "from 4x4 px on, got 3x8"),
     ],
 )
-def test_what_is_no_batch_of_images_is_refused(detector, images, words):
+def test_what_is_not_a_batch_of_images_is_refused(detector, images, words):
     with pytest.raises(ValueError, match=words) as refused:
         detector.features(images)
     assert "\n" not in str(refused.value)
@@ -114,7 +114,7 @@ def test_the_distance_grows_with_the_difference_and_has_a_gradient(detector):
 
 
 def test_features_keep_their_values(detector):
-    """A change of these numbers is another design, and wants another name of it."""
+    """A change of these numbers is another design, and needs another name."""
     features = detector.features(random_images(1, 80, 48))[0]
     places = [0, 20, 40, 70, 97, 110, 130, 200, 290, 320, 380, 450]
     expected = [0.59508, -0.751138, 0.69116, 0.322638, 0.380325, 0.151572]

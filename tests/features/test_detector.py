@@ -43,7 +43,7 @@ def test_a_failure_restores_the_settings(monkeypatch):
     assert torch.backends.cudnn.allow_tf32
 
 
-def test_it_is_no_module_whose_weights_a_checkpoint_would_hold():
+def test_it_is_not_a_module_whose_weights_a_checkpoint_would_hold():
     class Training(nn.Module):
         def __init__(self):
             super().__init__()

@@ -120,7 +120,7 @@ def test_a_download_is_whole_and_has_the_digits(server, tmp_path):
     ("page", "digits", "words"),
     [
         ("whole", "00000000", "should begin with 00000000"),
-        ("short", SHA256[:8], "broke off"),
+        ("short", SHA256[:8], "stopped at"),
         ("nothing", SHA256[:8], "404"),
     ],
 )
@@ -213,7 +213,7 @@ WHOLE = b"PK\x03\x04"
         b"\x80",
     ],
 )
-def test_what_is_no_file_of_weights_is_one_line(file, tmp_path, content):
+def test_what_is_not_a_file_of_weights_is_one_line(file, tmp_path, content):
     path = tmp_path / "net.pth"
     path.write_bytes(content)
     message = refusal(lambda: read_weights(path, file))
@@ -230,7 +230,7 @@ def test_a_cut_file_is_one_line(file, tmp_path, zipped, share):
 
 
 @pytest.mark.parametrize("content", [[torch.zeros(1)], {"epoch": 3, "a": torch.zeros(1)}, torch.zeros(1)])
-def test_what_is_no_table_of_tensors_is_refused(file, tmp_path, content):
+def test_what_is_not_a_table_of_tensors_is_refused(file, tmp_path, content):
     path = saved(tmp_path / "net.pth", content)
     assert "no table of tensors" in refusal(lambda: read_weights(path, file))
 

@@ -80,7 +80,7 @@ def ours(case) -> DictConfig:
 @pytest.mark.parametrize("case", json_params("ada.json", option_cases))
 def test_training_options(case, ours):
     theirs = case["training_options"]
-    pairs = _players(ours, theirs) | _training(ours, theirs) | _augmentation(ours, theirs)
+    pairs = _networks(ours, theirs) | _training(ours, theirs) | _augmentation(ours, theirs)
     assert {name: own for name, (own, _) in pairs.items()} == {
         name: other for name, (_, other) in pairs.items()
     }
@@ -90,7 +90,7 @@ def test_training_options(case, ours):
 Pairs = dict[str, tuple[object, object]]
 
 
-def _players(ours: DictConfig, theirs: dict) -> Pairs:
+def _networks(ours: DictConfig, theirs: dict) -> Pairs:
     generator, synthesis = theirs["G_kwargs"], theirs["G_kwargs"]["synthesis_kwargs"]
     discriminator = theirs["D_kwargs"]
     block, epilogue = discriminator["block_kwargs"], discriminator["epilogue_kwargs"]
@@ -115,11 +115,14 @@ def _players(ours: DictConfig, theirs: dict) -> Pairs:
 
 def _training(ours: DictConfig, theirs: dict) -> Pairs:
     pairs: Pairs = {}
-    for player, options in (("generator", theirs["G_opt_kwargs"]), ("discriminator", theirs["D_opt_kwargs"])):
+    for network, options in (
+        ("generator", theirs["G_opt_kwargs"]),
+        ("discriminator", theirs["D_opt_kwargs"]),
+    ):
         pairs |= {
-            f"{player}_lr": (ours.optim[f"{player}_lr"], options["lr"]),
-            f"{player} betas": (list(ours.optim.betas), options["betas"]),
-            f"{player} eps": (ours.optim.eps, options["eps"]),
+            f"{network}_lr": (ours.optim[f"{network}_lr"], options["lr"]),
+            f"{network} betas": (list(ours.optim.betas), options["betas"]),
+            f"{network} eps": (ours.optim.eps, options["eps"]),
         }
     loss = theirs["loss_kwargs"]
     return pairs | {

@@ -110,7 +110,7 @@ def test_text_beyond_latin_1_is_stored_as_utf_8(tmp_path):
     assert "写真 ü".encode() in content
 
 
-def test_a_name_that_is_no_text_can_be_stored(tmp_path):
+def test_a_name_that_is_not_text_can_be_stored(tmp_path):
     save_png(tmp_path / "a.png", torch.zeros(1, 2, 2, dtype=torch.uint8), {"path": "caf\udce9"})
     assert read_png_text(tmp_path / "a.png") == {"path": "caf\\udce9"}
 
@@ -134,7 +134,7 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatc
     "image",
     [torch.zeros(3, 4, 4), torch.zeros(4, 4, dtype=torch.uint8), torch.zeros(5, 4, 4, dtype=torch.uint8)],
 )
-def test_what_is_no_image_is_refused(tmp_path, image):
+def test_what_is_not_an_image_is_refused(tmp_path, image):
     with pytest.raises(ValueError, match="uint8 .C,H,W."):
         save_png(tmp_path / "a.png", image)
     assert list(tmp_path.iterdir()) == []

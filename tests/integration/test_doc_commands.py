@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-# What a page tells the reader to write, or to have.
+# What a page asks the reader to write, or to have.
 OF_THE_READER = {"pip", "venv", "pytest", "my_training.py"}
 
 _STARTED = re.compile(r"python3? (?:-m (?P<module>[\w.]+)|(?P<file>[\w./]+\.py))")

@@ -20,7 +20,7 @@ CONF = Path(__file__).parents[2] / "conf"
 FILES = sorted(path.relative_to(CONF) for path in CONF.glob("*/**/*.yaml"))
 OF_TRAINING = [file for file in FILES if file.parts[0] != "task"]
 OF_DRAWING = [file for file in FILES if file.parts[0] == "task"]
-# All layers are there, with fewer feature maps: what is built shall not take seconds.
+# All layers are there, with fewer feature maps: what is built should not take seconds.
 NARROW = ["generator.channel_max=16", "discriminator.channel_max=16"]
 # What the user must say, where a file leaves it open.
 NEEDED = {

@@ -53,7 +53,9 @@ def test_a_command_of_the_page_trains_and_its_run_draws(here, command, capfd):
         assert state_of(run)["state_dict"]["images_seen"] == 16
         assert generate([f"network={run}", "seeds=1"]) == 0
     assert str(here / "my_conf") not in sys.path
-    assert not {"my_loss", "my_told_length", "my_bcr", "my_critic", "my_data", "my_metric"} & set(sys.modules)
+    assert not {"my_loss", "my_given_length", "my_bcr", "my_critic", "my_data", "my_metric"} & set(
+        sys.modules
+    )
 
 
 def test_the_parts_are_those_of_the_page(here):
@@ -75,7 +77,7 @@ def test_the_parts_are_those_of_the_page(here):
 
 
 @pytest.mark.parametrize(
-    ("module", "part"), [("my_told_length", "ToldLength"), ("my_path_length", "SteepestLayer")]
+    ("module", "part"), [("my_given_length", "GivenLength"), ("my_path_length", "SteepestLayer")]
 )
 def test_coefficients_of_the_page_are_the_gradient_of_its_penalty(here, monkeypatch, module, part):
     """What a batch in parts learns is what it learns at once."""
@@ -95,9 +97,9 @@ def test_coefficients_of_the_page_are_the_gradient_of_its_penalty(here, monkeypa
 @pytest.mark.parametrize("micro_batch", [4, 2])
 def test_a_path_length_of_ones_own_is_what_trains(here, micro_batch):
     """Lengths of an untrained network are of the order of 1, so the penalty is about 1000², at once and in parts."""
-    words = "experiment=told_length module.path_length.length=1000 total_kimg=0.004"
+    words = "experiment=given_length module.path_length.length=1000 total_kimg=0.004"
     assert train(arguments_of(f"--config-dir my_conf {words} micro_batch={micro_batch}")) == 0
-    with open(here / "runs" / "told_length" / "stats.csv", newline="") as file:
+    with open(here / "runs" / "given_length" / "stats.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert 990**2 < float(rows[-1]["Loss/pl_penalty"]) < 1000**2
 
@@ -115,7 +117,7 @@ def test_a_wrong_value_for_a_part_of_ones_own_is_one_line(here, capfd):
     wrong = {
         "experiment=hinge module.adversarial_loss.margin=0": "margin must be above 0, got 0",
         "experiment=hinge module.adversarial_loss.margin=wide": "module.adversarial_loss.margin must be a number",
-        "experiment=told_length module.path_length.length=0": "length must be above 0, got 0",
+        "experiment=given_length module.path_length.length=0": "length must be above 0, got 0",
         "experiment=bcr module.further_phases.bcr.loss.weight=-1": "weight must be at least 0, got -1",
         "experiment=bcr module.further_phases.bcr.learns=critic": "learns must be generator or discriminator",
         "experiment=critic discriminator.width=wide": "discriminator.width must be a whole number, got 'wide'",

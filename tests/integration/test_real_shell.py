@@ -23,7 +23,7 @@ def in_shell(line: str, folder: Path) -> subprocess.CompletedProcess:
     python = shlex.quote(sys.executable)
     for program in ("train.py", "generate.py"):
         line = line.replace(f"python {program}", f"{python} {shlex.quote(str(ROOT / program))}")
-    # The encoding is Python's own choice in UTF-8 mode, whatever the machine's locale.
+    # The encoding is Python's own choice in UTF-8 mode, in any locale of the machine.
     environment = os.environ | {"PYTHONUTF8": "1"}
     return subprocess.run(
         ["bash", "-c", line], cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8"
@@ -55,8 +55,8 @@ def test_names_with_blanks_and_any_script_come_through_a_shell(tmp_path):
 def test_the_programs_that_tests_start_leave_the_users_cache_alone(tmp_path, tmp_path_factory):
     python = shlex.quote(sys.executable)
     asked = "from stylegan.machine.files import cache_folder; print(cache_folder('scans'))"
-    told = in_shell(f"PYTHONPATH={shlex.quote(str(ROOT))} {python} -c {shlex.quote(asked)}", tmp_path)
-    assert Path(told.stdout.strip()).is_relative_to(tmp_path_factory.getbasetemp()), told.stderr
+    reported = in_shell(f"PYTHONPATH={shlex.quote(str(ROOT))} {python} -c {shlex.quote(asked)}", tmp_path)
+    assert Path(reported.stdout.strip()).is_relative_to(tmp_path_factory.getbasetemp()), reported.stderr
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")

@@ -18,12 +18,12 @@ SMALL = [
     *("generator.z_dim=16", "generator.w_dim=16", "generator.channel_max=8", "discriminator.channel_max=8"),
     *("callbacks.snapshots.columns=2", "callbacks.snapshots.rows=2", "data=folder", "name=run"),
 ]
-NUM_PICTURES = 12
+NUM_IMAGES = 12
 
 
 @dataclass(frozen=True)
 class Folder:
-    """One kind of pictures: how they are made, what the commands are told, and what should come out."""
+    """One kind of pictures: how they are made, what the commands get, and what should come out."""
 
     make: object  # (folder, index, disc [H,W] in [0, 1]) -> None
     options: tuple[str, ...]
@@ -34,7 +34,7 @@ class Folder:
 
 
 def disc(height: int, width: int, index: int) -> np.ndarray:
-    """A soft disc whose radius tells the index."""
+    """A soft disc whose radius shows the index."""
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     return np.clip(4 * (0.3 + 0.04 * index - np.hypot(x, y)) + 0.5, 0, 1)
 
@@ -112,7 +112,7 @@ def test_a_folder_is_trained_on_and_drawn_from(kind, tmp_path, monkeypatch):
     case = FOLDERS[kind]
     pictures = tmp_path / "my pictures"
     pictures.mkdir()
-    for index in range(NUM_PICTURES):
+    for index in range(NUM_IMAGES):
         case.make(pictures, index)
 
     assert train([*SMALL, *case.options, "data.path=my pictures", "data.cache_dir=cache"]) == 0

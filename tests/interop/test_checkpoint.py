@@ -1,4 +1,4 @@
-"""Networks from run folders, checkpoints and safetensors, and what is said where there is none."""
+"""Networks from run folders, checkpoints and safetensors, and what is reported where there is none."""
 
 import json
 import os
@@ -26,12 +26,12 @@ def filled(network, seed):
 
 
 @pytest.fixture
-def players():
+def networks():
     return filled(Generator(**G), 1), filled(Generator(**G), 2), filled(Discriminator(**D), 3)
 
 
-def save_checkpoint(path, players, **changes):
-    generator, average, discriminator = players
+def save_checkpoint(path, networks, **changes):
+    generator, average, discriminator = networks
     named = {"generator": generator, "generator_ema": average, "discriminator": discriminator}
     state_dict = {f"{n}.{k}": v for n, network in named.items() for k, v in network.state_dict().items()}
     content = {
@@ -53,78 +53,78 @@ def assert_same(loaded, network):
     assert all(torch.equal(value, state[name]) for name, value in loaded.state_dict().items())
 
 
-def test_a_checkpoint_gives_the_average_generator_and_the_discriminator(tmp_path, players):
+def test_a_checkpoint_gives_the_average_generator_and_the_discriminator(tmp_path, networks):
     path = tmp_path / "kimg0000012.800.ckpt"
-    save_checkpoint(path, players)
-    assert_same(load_generator(path), players[1])
-    assert_same(load_discriminator(str(path)), players[2])
+    save_checkpoint(path, networks)
+    assert_same(load_generator(path), networks[1])
+    assert_same(load_discriminator(str(path)), networks[2])
 
 
-def test_a_run_folder_gives_its_newest_checkpoint_by_name(tmp_path, players):
-    old = (players[0], filled(Generator(**G), 9), players[2])
-    save_checkpoint(tmp_path / "checkpoints" / "kimg0000100.000.ckpt", players)
+def test_a_run_folder_gives_its_newest_checkpoint_by_name(tmp_path, networks):
+    old = (networks[0], filled(Generator(**G), 9), networks[2])
+    save_checkpoint(tmp_path / "checkpoints" / "kimg0000100.000.ckpt", networks)
     save_checkpoint(tmp_path / "checkpoints" / "kimg0000099.968.ckpt", old)
     os.utime(tmp_path / "checkpoints" / "kimg0000100.000.ckpt", (0, 0))
-    assert_same(load_generator(tmp_path), players[1])
-    assert_same(load_discriminator(tmp_path), players[2])
+    assert_same(load_generator(tmp_path), networks[1])
+    assert_same(load_discriminator(tmp_path), networks[2])
 
 
-def test_loaded_weights_do_not_follow_the_file(tmp_path, players):
+def test_loaded_weights_do_not_follow_the_file(tmp_path, networks):
     path = tmp_path / "network.ckpt"
-    save_checkpoint(path, players)
+    save_checkpoint(path, networks)
     loaded = load_generator(path)
-    save_checkpoint(path, (players[0], filled(Generator(**G), 9), players[2]))
-    assert_same(loaded, players[1])
+    save_checkpoint(path, (networks[0], filled(Generator(**G), 9), networks[2]))
+    assert_same(loaded, networks[1])
 
 
-def test_safetensors_there_and_back_with_metadata(tmp_path, players):
+def test_safetensors_there_and_back_with_metadata(tmp_path, networks):
     path = tmp_path / "network.safetensors"
-    save_generator(path, players[1], {"images": "12800"})
-    assert_same(load_generator(path), players[1])
+    save_generator(path, networks[1], {"images": "12800"})
+    assert_same(load_generator(path), networks[1])
     with safe_open(path, "pt") as archive:
         metadata = archive.metadata()
     assert metadata["format_version"] == "1" and metadata["images"] == "12800"
-    assert json.loads(metadata["config"]) == players[1].options
+    assert json.loads(metadata["config"]) == networks[1].options
 
 
-def test_a_generator_of_channels_last_memory_is_saved(tmp_path, players):
+def test_a_generator_of_channels_last_memory_is_saved(tmp_path, networks):
     path = tmp_path / "network.safetensors"
-    save_generator(path, players[1].to(memory_format=torch.channels_last))
-    assert_same(load_generator(path), players[1])
+    save_generator(path, networks[1].to(memory_format=torch.channels_last))
+    assert_same(load_generator(path), networks[1])
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has other permissions")
-def test_others_may_read_it_where_the_umask_lets_them(tmp_path, players):
+def test_others_may_read_it_where_the_umask_lets_them(tmp_path, networks):
     path, before = tmp_path / "network.safetensors", os.umask(0o022)
     try:
-        save_generator(path, players[1])
+        save_generator(path, networks[1])
     finally:
         os.umask(before)
     assert path.stat().st_mode & 0o777 == 0o644
 
 
-def test_metadata_may_not_replace_our_own(tmp_path, players):
+def test_metadata_may_not_replace_our_own(tmp_path, networks):
     with pytest.raises(ValueError, match="may not hold config"):
-        save_generator(tmp_path / "network.safetensors", players[1], {"config": "{}"})
+        save_generator(tmp_path / "network.safetensors", networks[1], {"config": "{}"})
 
 
-def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path, players, monkeypatch):
+def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path, networks, monkeypatch):
     path = tmp_path / "network.safetensors"
-    save_generator(path, players[1])
+    save_generator(path, networks[1])
 
     def full_disk(*_):
         raise OSError("no space left on device")
 
     monkeypatch.setattr(os, "replace", full_disk)
     with pytest.raises(OSError, match="no space"):
-        save_generator(path, players[0])
+        save_generator(path, networks[0])
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
-    assert_same(load_generator(path), players[1])
+    assert_same(load_generator(path), networks[1])
 
 
-def test_loading_does_not_move_the_global_random_generator(tmp_path, players):
+def test_loading_does_not_move_the_global_random_generator(tmp_path, networks):
     path = tmp_path / "network.safetensors"
-    save_generator(path, players[1])
+    save_generator(path, networks[1])
     state = torch.get_rng_state()
     load_generator(path)
     assert torch.equal(torch.get_rng_state(), state)
@@ -138,30 +138,30 @@ def complaint(load, path):
     return message
 
 
-def test_a_file_without_discriminator_says_so(tmp_path, players):
+def test_a_file_without_discriminator_says_so(tmp_path, networks):
     path = tmp_path / "network.safetensors"
-    save_generator(path, players[1])
+    save_generator(path, networks[1])
     assert "has no discriminator, only a generator" in complaint(load_discriminator, path)
-    save_checkpoint(tmp_path / "network.ckpt", players, discriminator=None)
+    save_checkpoint(tmp_path / "network.ckpt", networks, discriminator=None)
     assert "has no discriminator" in complaint(load_discriminator, tmp_path / "network.ckpt")
 
 
 def test_an_absent_file_and_an_empty_run_are_named(tmp_path):
     assert "there is no such file or folder" in complaint(load_generator, tmp_path / "nothing.ckpt")
-    assert "it is no run folder" in complaint(load_generator, tmp_path)
+    assert "it is not a run folder" in complaint(load_generator, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["network.pkl", "network", "network.ckpt.bad"])
-def test_another_kind_of_file_is_no_network(tmp_path, name):
+def test_another_kind_of_file_is_not_a_network(tmp_path, name):
     (tmp_path / name).touch()
     assert "is not a network" in complaint(load_generator, tmp_path / name)
 
 
 @pytest.mark.parametrize("suffix", [".ckpt", ".safetensors"])
 @pytest.mark.parametrize("kept", [0, 10, 1000, -100])
-def test_a_file_cut_short_cannot_be_read(tmp_path, players, suffix, kept):
+def test_a_file_cut_short_cannot_be_read(tmp_path, networks, suffix, kept):
     path = tmp_path / f"network{suffix}"
-    save_checkpoint(path, players) if suffix == ".ckpt" else save_generator(path, players[1])
+    save_checkpoint(path, networks) if suffix == ".ckpt" else save_generator(path, networks[1])
     path.write_bytes(path.read_bytes()[:kept])
     assert "cannot be read, it may be incomplete" in complaint(load_generator, path)
 
@@ -176,29 +176,29 @@ def test_a_checkpoint_with_code_in_it_is_not_executed(tmp_path):
     assert not (tmp_path / "harmed").exists()
 
 
-def test_a_foreign_checkpoint_is_told_by_its_missing_version(tmp_path):
+def test_a_foreign_checkpoint_is_known_by_its_missing_version(tmp_path):
     torch.save({"state_dict": {}}, tmp_path / "network.ckpt")
     assert "has no format_version" in complaint(load_generator, tmp_path / "network.ckpt")
 
 
-def test_an_unknown_version_is_named(tmp_path, players):
+def test_an_unknown_version_is_named(tmp_path, networks):
     path = tmp_path / "network.ckpt"
-    save_checkpoint(path, players, format_version=7)
+    save_checkpoint(path, networks, format_version=7)
     assert f"has format_version 7, which version {stylegan.__version__}" in complaint(load_generator, path)
     path = tmp_path / "network.safetensors"
-    save_file(players[1].state_dict(), path, metadata={"format_version": "0.3", "config": "{}"})
+    save_file(networks[1].state_dict(), path, metadata={"format_version": "0.3", "config": "{}"})
     assert "has format_version 0.3" in complaint(load_generator, path)
 
 
-def test_weights_that_do_not_fit_are_named_with_the_file(tmp_path, players):
+def test_weights_that_do_not_fit_are_named_with_the_file(tmp_path, networks):
     path = tmp_path / "network.ckpt"
-    save_checkpoint(path, players, generator=dict(players[0].options, w_dim=5))
+    save_checkpoint(path, networks, generator=dict(networks[0].options, w_dim=5))
     assert "of another shape: synthesis.b4.conv1.affine.weight" in complaint(load_generator, path)
 
 
-def test_an_option_of_a_later_version_is_named(tmp_path, players):
+def test_an_option_of_a_later_version_is_named(tmp_path, networks):
     path = tmp_path / "network.ckpt"
-    save_checkpoint(path, players, generator=dict(players[0].options, magic=1))
+    save_checkpoint(path, networks, generator=dict(networks[0].options, magic=1))
     assert "'magic'" in complaint(load_generator, path)
 
 
@@ -210,7 +210,7 @@ def test_safetensors_without_options_cannot_be_built(tmp_path):
     assert "is not JSON" in complaint(load_generator, path)
 
 
-def test_the_package_offers_the_names_a_notebook_wants():
+def test_the_package_offers_the_names_a_notebook_needs():
     assert stylegan.load_generator is load_generator and stylegan.load_discriminator is load_discriminator
     assert stylegan.Generator is Generator and stylegan.Discriminator is Discriminator
     assert set(stylegan.__all__) <= set(dir(stylegan))

@@ -49,7 +49,7 @@ def test_labels(value, width, names, label):
         (None, 1, (), "takes 1 number"),
     ],
 )
-def test_what_is_no_label_is_refused_with_the_choices(value, width, names, message):
+def test_what_is_not_a_label_is_refused_with_the_choices(value, width, names, message):
     with pytest.raises(ValueError, match=message):
         parse_label(value, width=width, names=names)
 

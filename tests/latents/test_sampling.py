@@ -33,7 +33,7 @@ def test_chunks_are_a_multiple_of_four(height, width):
 CONDITIONAL = {"c_dim": 5, "channels": 1, "architecture": "resnet"}
 
 
-# Two threads split the rows in another way than one; slow where the machine is busy, hence small.
+# Two threads split the rows in another way than one; slow where the machine is busy, so it is small.
 @pytest.mark.parametrize(
     "threads, options", [(1, {}), (1, CONDITIONAL), (2, {"resolution": 8}), (2, {"resolution": (48, 32)})]
 )
@@ -54,7 +54,7 @@ def test_a_seed_gives_the_same_bits_at_every_place(threads, options):
 
 
 @pytest.mark.parametrize("noise_mode", ["const", "none"])
-def test_it_is_the_picture_that_the_generator_draws(noise_mode):
+def test_it_is_the_image_that_the_generator_draws(noise_mode):
     generator = fresh_generator(c_dim=5)
     seeds = list(range(21))  # a whole chunk and a part of one
     c = torch.eye(5)[[3]].expand(21, -1)

@@ -64,7 +64,7 @@ def test_grey_pictures_stay_grey(tmp_path):
     assert pixels(tmp_path / "out" / "seed0000.png").shape == (16, 16)
 
 
-def test_the_pictures_tell_their_origin(tmp_path):
+def test_the_images_say_their_origin(tmp_path):
     values = dict(truncation=0.7, label="1", noise_mode="none", precision="fp32")
     values["provenance"] = {"network": "nëtwork, 1.ckpt"}
     task(tmp_path, make_generator(c_dim=3), seeds="2,5", **values).run()
@@ -119,7 +119,7 @@ def test_a_wrong_value_is_named_before_anything_is_drawn(tmp_path, values, messa
 
 
 @pytest.mark.parametrize("label", ["3", "-1", "cat", "1.0", "²"])
-def test_a_label_that_is_no_class_is_refused_with_the_classes(tmp_path, label):
+def test_a_label_that_is_not_a_class_is_refused_with_the_classes(tmp_path, label):
     with pytest.raises(ValueError, match=f"^label={label}: .*3 classes; say which, label=0 to label=2$"):
         task(tmp_path, make_generator(c_dim=3), label=label)
 
@@ -155,7 +155,7 @@ def test_grey_and_alpha_are_kept(tmp_path, channels):
     )
 
 
-def test_more_than_four_channels_are_kept_beside_what_can_be_shown(tmp_path):
+def test_more_than_four_channels_are_kept_next_to_what_can_be_shown(tmp_path):
     generator = make_generator(channels=5)
     task(tmp_path, generator, seeds="3").run()
     ((_, images),) = Sampler(generator).of_seeds((3,))

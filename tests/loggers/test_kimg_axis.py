@@ -31,9 +31,9 @@ def test_tensorboard_has_kimg_as_its_x_axis(tmp_path):
     define_kimg_axis([logger])
     for images in (4_032, 8_064, 25_000_000):
         log_means(logger, {"Loss/G/loss": images / 2}, images)
-    picture = torch.zeros(3, 8, 16, dtype=torch.uint8)
-    picture[0] = 255
-    log_image(logger, "fakes", picture, 8_064)
+    image = torch.zeros(3, 8, 16, dtype=torch.uint8)
+    image[0] = 255
+    log_image(logger, "fakes", image, 8_064)
     logger.finalize("success")
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()

@@ -61,7 +61,7 @@ def test_csv_has_the_means_bit_for_bit(tmp_path):
 
 def test_csv_widens_for_new_columns_and_leaves_missing_ones_empty(tmp_path):
     write(CsvLogger(folder=tmp_path), 4.0)
-    logger = CsvLogger(folder=tmp_path)  # another process goes on
+    logger = CsvLogger(folder=tmp_path)  # another process continues
     logger.log_row(row(8.0, **{"Loss/r1_penalty": (1, 7.0, 0.0)}), timestamp=1008)
     write(logger, 12.0)
     with open(logger.path, newline="") as file:
@@ -137,7 +137,7 @@ def test_single_values_of_lightning_write_nothing(logger):
 
 
 def test_rows_that_find_no_room_from_the_first_one_on_come_later(logger):
-    """Also those that would bring the header and new columns, for which a file is written anew."""
+    """Also those that would bring the header and new columns, for which a file is written again."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, resource.RLIM_INFINITY))
     try:
         for kimg in (1, 2):
@@ -154,7 +154,7 @@ def test_rows_that_find_no_room_from_the_first_one_on_come_later(logger):
 
 
 def test_a_row_that_finds_the_disk_full_comes_with_the_next(logger):
-    """A limit on the size of files stands in for the disk: part of the row gets through before it fails."""
+    """A limit on the size of files replaces the disk: part of the row gets through before it fails."""
     write(logger, 1)
     whole = logger.path.read_bytes()
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 10, resource.RLIM_INFINITY))

@@ -13,7 +13,7 @@ from stylegan.loggers import TensorBoardEvents, log_means
 
 @contextmanager
 def full_disk() -> Iterator[None]:
-    """A limit on the size of files stands in for it; the first record of a new file gets through in part."""
+    """A limit on the size of files replaces it; the first record of a new file gets through in part."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (20, resource.RLIM_INFINITY))
     try:
         yield
@@ -58,6 +58,6 @@ def test_the_end_on_a_full_disk_raises_nothing(logger, tmp_path, capsys, status)
     assert steps(tmp_path / "tensorboard") == [1]
 
 
-def test_what_is_no_full_disk_is_raised(logger):
+def test_what_is_not_a_full_disk_is_raised(logger):
     with pytest.raises(ValueError, match="you tried to log"):
         logger.log_metrics({"x": object()}, step=1)

@@ -80,6 +80,6 @@ def test_rows_pictures_and_axis_reach_the_offline_file(offline, tmp_path):
     assert [line["Progress/augment"] for line in scalars] == [n / 1e6 for n, _ in rows]
     assert [line["trainer/global_step"] for line in scalars] == [n for n, _ in rows]
     assert axes["*"] == "kimg"
-    (picture,) = [line for line in history if any(key.startswith("fakes") for key in line)]
-    assert picture["kimg"] == 8.096
+    (image,) = [line for line in history if any(key.startswith("fakes") for key in line)]
+    assert image["kimg"] == 8.096
     assert len(list(path.parent.glob("files/media/images/fakes*.png"))) == 1

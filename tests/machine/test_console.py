@@ -117,7 +117,7 @@ def test_the_answer_to_a_signal_needs_no_room_either(tmp_path):
     assert run(tmp_path, body) == (0, "done")
 
 
-def test_what_is_no_file_is_left_as_it_is(capsys):
+def test_what_is_not_a_file_is_left_as_it_is(capsys):
     before = sys.stdout
     with surviving_lost_output():
         assert sys.stdout is before

@@ -21,7 +21,7 @@ def test_a_process_is_there_until_it_was_waited_for():
 @pytest.mark.skipif(
     not hasattr(time, "CLOCK_BOOTTIME"), reason="no clock that counts from the system's start"
 )
-def test_the_start_of_a_process_is_told_on_the_systems_own_clock():
+def test_the_start_of_a_process_is_read_from_the_systems_own_clock():
     before = time.clock_gettime(time.CLOCK_BOOTTIME)
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:

@@ -18,7 +18,7 @@ def by_definition(real, fake, k):
 
 @settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.sampled_from([5, 8, 2048]), st.booleans())
-def test_the_definition_whatever_the_blocks_and_the_order(seed, k, block, whole_numbers):
+def test_the_definition_for_any_blocks_and_order(seed, k, block, whole_numbers):
     random = np.random.RandomState(seed)
     real, fake = random.randn(19, 3), random.randn(14, 3) + 1
     if whole_numbers:

@@ -47,7 +47,7 @@ class TestPairs:
             metric(**pair)
 
     @pytest.mark.parametrize("name", ["real", "fake"])
-    def test_what_is_no_float_matrix(self, metric, name):
+    def test_what_is_not_a_float_matrix(self, metric, name):
         for wrong, message in ((ROWS[0], "shape"), (ROWS[:, :0], "shape"), (ROWS > 0, "floating")):
             pair = {"real": ROWS, "fake": ROWS} | {name: wrong}
             with pytest.raises(ValueError, match=f"^{name} must .*{message}"):

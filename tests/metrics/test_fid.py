@@ -25,7 +25,7 @@ def exact_moments(mean, covariance, count=1000):
 
 
 class Given(nn.Module):
-    """Stands in for a feature network where the features are there already."""
+    """Replaces a feature network where the features are there already."""
 
     def __init__(self, num_features):
         super().__init__()

@@ -96,7 +96,7 @@ def test_torch_fidelity_agrees():
 
 
 class Given(nn.Module):
-    """Stands in for a feature network where the features are there already."""
+    """Replaces a feature network where the features are there already."""
 
     num_features = 16
 

@@ -40,7 +40,7 @@ def test_sides_of_grids(a, b, limit):
 @pytest.mark.parametrize("scale", [1e-25, 1e-3, 1, 1e18, 1e25])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_any_scale_and_origin(offset, scale, dtype):
-    """Squares that no float32 can hold, too, and means beside which the distances are small."""
+    """Squares that no float32 can hold, too, and means next to which the distances are small."""
     random = np.random.RandomState(0)
     points = ((random.randn(60, 30) + offset) * scale).astype(dtype)
     distances = squared(points, points)
@@ -52,7 +52,7 @@ def test_any_scale_and_origin(offset, scale, dtype):
 
 
 def test_doubtful_pairs_are_measured():
-    """Limits one unit in the last place beside the distance are beyond what a product of float32 can tell."""
+    """Limits one unit in the last place next to the distance are beyond what a product of float32 can tell."""
     random = np.random.RandomState(0)
     a, b = random.randn(40, 64).astype(np.float32), random.randn(1, 64).astype(np.float32)
     for limit in squared(a, b)[:, 0]:
@@ -63,7 +63,7 @@ def test_doubtful_pairs_are_measured():
             assert (side[own] == sign).all()
 
 
-def test_torch_may_be_told_to_multiply_coarsely():
+def test_torch_may_be_set_to_multiply_coarsely():
     points = np.random.RandomState(0).randn(60, 64).astype(np.float32)
     before = torch.get_float32_matmul_precision()
     try:

@@ -95,7 +95,7 @@ def test_truncation_pulls_towards_the_average():
     torch.testing.assert_close(cut[:, 2:], w[:, 2:])
 
 
-def test_w_avg_follows_in_training_only_and_not_when_told_otherwise():
+def test_w_avg_follows_in_training_only_and_not_when_set_otherwise():
     g = generator()
     z = torch.randn(3, 6)
     g.mapping(z)

@@ -195,7 +195,7 @@ def test_auto_is_float32_where_nothing_keeps_activations_in_the_range_of_float16
         set_compute_dtype(unlimited, gpu, "fp16")
 
 
-def test_the_gpu_that_is_meant_is_asked_for_bfloat16(monkeypatch):
+def test_bfloat16_is_requested_of_the_chosen_gpu(monkeypatch):
     asked = []
 
     class Current:

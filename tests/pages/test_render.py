@@ -41,7 +41,7 @@ def page(**changes):
         "about": [("network", "a.ckpt")],
         "notes": ["Taken on trust."],
         "verdict": "look",
-        "head": "Something wants a look.",
+        "head": "Something needs a look.",
         "findings": [finding()],
     }
     return render("report.html", **values | changes)

@@ -1,4 +1,4 @@
-"""The copy test: copies are found whatever was done to them, and fresh images are cleared."""
+"""The copy test: copies are found after any change to them, and fresh images are cleared."""
 
 import pytest
 import torch

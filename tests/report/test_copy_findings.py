@@ -23,7 +23,7 @@ def test_on_pictures_of_another_training_nothing_is_cleared():
         clear = origin in ("training", "trust")
         assert {finding.verdict for finding in found} == {"fine" if clear else "unknown"}, origin
         for finding in found[:2]:
-            assert finding.result.startswith("No." if clear else "It cannot be told"), origin
+            assert finding.result.startswith("No." if clear else "This cannot be answered"), origin
             assert ("held out of training" in finding.result) <= clear
             assert ("on trust" in finding.what_it_means) == (origin == "trust")
             assert clear or finding.what_to_try

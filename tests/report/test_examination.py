@@ -75,7 +75,7 @@ def test_of_a_few_pictures_nothing_is_said_to_be_fine(count):
     assert f"only {count} different pictures" in report["your-set"].result
 
 
-def test_one_picture_thirty_times_is_told():
+def test_one_image_thirty_times_is_reported():
     reals = report_images(REALS[:1].repeat(30, 1, 1, 1), Means())
     report = examine(Evidence(real=reals, fake=report_images(FAKES[:30], Means())))
     assert report.verdict == report["your-set"].verdict == "bad"

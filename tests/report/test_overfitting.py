@@ -14,12 +14,12 @@ def test_the_gap_is_where_held_out_pictures_lie_between():
     assert middle == low == high == pytest.approx(0.5)
 
 
-def test_what_is_missing_is_what_is_asked_for():
+def test_what_is_missing_is_named_as_the_way_out():
     held_out = report_images(flowers(3, 20))
     without = overfitting_finding(evidence(FAKES))
     assert "no pictures were held out" in without.result and "val_fraction" in without.what_to_try[0]
     alone = overfitting_finding(evidence(FAKES, held_out=held_out))
-    assert "discriminator is not at hand" in alone.result and ".ckpt" in alone.what_to_try[0]
+    assert "there is no discriminator" in alone.result and ".ckpt" in alone.what_to_try[0]
     few = overfitting_finding(
         evidence(FAKES, held_out=held_out, logits=Logits(torch.ones(9), torch.ones(9), torch.ones(9)))
     )

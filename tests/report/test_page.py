@@ -1,4 +1,4 @@
-"""The report's page and its JSON: complete, self-contained, and safe whatever names and texts hold."""
+"""The report's page and its JSON: complete, self-contained, and safe for any names and texts."""
 
 import json
 import re
@@ -17,8 +17,8 @@ def test_the_page_needs_nothing_else(tmp_path):
     sources = re.findall(r'(?:src|href)="([^"]*)"', page)
     assert sources and all(source.startswith(("data:image/png;base64,", "#")) for source in sources)
     assert "http" not in page and "<script" not in page and "url(" not in page
-    told = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-    assert told["verdict"] == "bad" and [finding["key"] for finding in told["findings"]] == KEYS
+    reported = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert reported["verdict"] == "bad" and [finding["key"] for finding in reported["findings"]] == KEYS
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.json"]
 
 
@@ -52,7 +52,7 @@ def test_the_page_says_how_it_was_made():
         assert row in page, row
 
 
-def test_open_questions_are_said_beside_a_clean_answer():
+def test_open_questions_are_reported_with_a_clean_answer():
     fine, unknown = (
         Finding(key=verdict, title="", verdict=verdict, result="", values={}, what_it_means="")
         for verdict in ("fine", "unknown")

@@ -87,7 +87,7 @@ def test_no_single_bit_of_an_archive_ends_the_look_at_it(tmp_path, monkeypatch):
     assert "the index of its archive is damaged" in words and "it is incomplete" in words
 
 
-def test_what_the_disk_refuses_of_an_archive_is_no_damage(tmp_path, monkeypatch):
+def test_what_the_disk_refuses_of_an_archive_is_not_damage(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint_files, "PAUSES_SEC", ())
 
     def refused(archive):

@@ -37,7 +37,7 @@ def test_what_is_harmless_passes(argument):
     assert refuse_changes(stored(), completed(argument), place="run") == []
 
 
-def test_a_run_that_names_the_adapter_of_before_goes_on():
+def test_a_run_that_names_the_former_adapter_continues():
     before = stored()
     before["module"]["_target_"] = "stylegan.training.StyleGAN2ADA"
     assert refuse_changes(before, completed(), place="run") == []

@@ -63,7 +63,7 @@ def test_a_run_that_goes_back_takes_no_older_one_either(folder, monkeypatch):
         last_good(folder)
 
 
-def test_one_that_cannot_be_set_aside_is_said(folder, monkeypatch):
+def test_one_that_cannot_be_set_aside_is_reported(folder, monkeypatch):
     newest = folder.newest_checkpoint()
     newest.write_bytes(b"damaged")
 

@@ -1,4 +1,4 @@
-"""Whether a checkpoint has all images that a run asks for, whatever its name."""
+"""Whether a checkpoint has all images that a run asks for, under any name."""
 
 import pytest
 import torch

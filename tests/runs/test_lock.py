@@ -51,7 +51,7 @@ def test_a_folder_that_holds_anything_stays(tmp_path):
     assert os.listdir(tmp_path / "runs" / "run") == ["config.yaml"]
 
 
-def test_a_second_process_is_told_who_holds_it_and_a_dead_ones_lock_is_taken_over(tmp_path):
+def test_a_second_process_is_refused_by_name_and_a_dead_ones_lock_is_taken_over(tmp_path):
     process = holder_of(tmp_path)
     try:
         who = rf"in use by process {process.pid} on {platform.node()}; .*another name="
@@ -291,7 +291,7 @@ def test_on_a_mount_without_locks_too_one_of_many_gets_a_stale_lock(tmp_path, mo
     race_for_a_stale_lock(tmp_path, turns=20)
 
 
-def test_a_claim_whose_maker_is_gone_is_no_obstacle(tmp_path, mount_without_locks):
+def test_a_claim_whose_maker_is_gone_is_not_an_obstacle(tmp_path, mount_without_locks):
     stale = '{"pid": 1, "host": "elsewhere"}'
     (tmp_path / "run.lock").write_text(stale)
     os.utime(tmp_path / "run.lock", (1, 1))

@@ -1,4 +1,4 @@
-"""Folders of runs: finished, extended, refused, moved aside; and nothing beside them."""
+"""Folders of runs: finished, extended, refused, moved aside; and nothing next to them."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def checkpoints(run: Path) -> list[str]:
 
 
 def folders(place: Path) -> set[str]:
-    """Everything in the working folder, and what lies directly in the folder of runs."""
+    """Everything in the working folder, and what is directly in the folder of runs."""
     return {path.relative_to(place).as_posix() for path in [*place.glob("*"), *place.glob("runs/*")]}
 
 
@@ -59,7 +59,7 @@ def test_a_finished_run_says_so_and_a_larger_total_extends_it(here, capfd):
     assert checkpoints(here / "runs" / "run")[-1] == "kimg0000000.012"
 
 
-def test_an_older_run_is_moved_aside_only_when_that_is_asked_for(here, capfd):
+def test_an_older_run_is_moved_aside_only_on_request(here, capfd):
     assert train("name=twice", "total_kimg=0.004") == 0
     run = here / "runs" / "twice"
     assert train("name=twice", "total_kimg=0.008", "resume=never") == 2
@@ -85,7 +85,7 @@ def test_a_mistake_leaves_the_older_run_where_it_was(here, capfd):
     assert not (here / "runs" / "stays.old-1").exists()
 
 
-def test_nothing_is_left_beside_the_runs(tmp_path, monkeypatch, capfd):
+def test_nothing_is_left_next_to_the_runs(tmp_path, monkeypatch, capfd):
     """The working folder after a training, a sweep, pictures and a refused command."""
     monkeypatch.chdir(tmp_path)
     assert train("name=one", "total_kimg=0.004") == 0
@@ -116,7 +116,7 @@ def test_nothing_is_left_beside_the_runs(tmp_path, monkeypatch, capfd):
         (["resolution=null"], ["resolution must be given", "got null"]),
     ],
 )
-def test_a_place_that_will_not_do_is_told_in_a_line(here, capfd, arguments, words):
+def test_an_unusable_place_is_reported_in_a_line(here, capfd, arguments, words):
     (here / "taken").touch()
     assert train("name=new", "total_kimg=0.004", *arguments) == 2
     (line,) = capfd.readouterr().err.splitlines()
@@ -125,21 +125,21 @@ def test_a_place_that_will_not_do_is_told_in_a_line(here, capfd, arguments, word
     assert not (here / "runs" / "new").exists()
 
 
-def test_a_folder_that_is_read_only_is_told_before_the_data_are_read(here, monkeypatch, capfd):
+def test_a_folder_that_is_read_only_is_reported_before_the_data_are_read(here, monkeypatch, capfd):
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     assert main([*SMALL, "name=new", "data=folder", "data.path=nowhere", "total_kimg=1"]) == 2
     assert "read-only" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("inner", ["checkpoints", "snapshots"])
-def test_a_folder_within_the_run_that_is_read_only_is_told_at_once(here, monkeypatch, capfd, inner):
+def test_a_folder_within_the_run_that_is_read_only_is_reported_at_once(here, monkeypatch, capfd, inner):
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != inner)
     assert train("name=run", "total_kimg=1") == 2
     (line,) = capfd.readouterr().err.splitlines()
     assert f"runs/run/{inner} is read-only" in line
 
 
-def test_a_configuration_that_is_no_yaml_is_told_in_a_line(here, capfd):
+def test_a_configuration_that_is_not_yaml_is_reported_in_a_line(here, capfd):
     assert train("name=bad", "total_kimg=0.004") == 0
     (here / "runs" / "bad" / "config.yaml").write_text("a: [\n")
     assert train("name=bad", "total_kimg=0.008") == 2
@@ -170,7 +170,7 @@ def test_the_size_of_the_pictures_is_taken_where_none_is_given(here, pictures, t
     assert "12x8" in capfd.readouterr().out
 
 
-def test_a_run_goes_on_with_other_data_only_where_that_is_said(here, pictures, tmp_path, capfd):
+def test_a_run_continues_with_other_data_only_where_that_is_allowed(here, pictures, tmp_path, capfd):
     data = ["data=folder", f"data.path={pictures}", f"data.cache_dir={tmp_path / 'cache'}", "name=grows"]
     folder = here / "runs" / "grows"
     assert main([*SMALL, *data, "total_kimg=0.004"]) == 0
@@ -187,7 +187,7 @@ def test_a_run_goes_on_with_other_data_only_where_that_is_said(here, pictures, t
     assert main([*SMALL, *data, "total_kimg=0.012"]) == 0
 
 
-def test_a_run_that_was_begun_when_cache_was_a_folder_goes_on(here, pictures, tmp_path, capfd):
+def test_a_run_that_began_when_cache_was_a_folder_continues(here, pictures, tmp_path, capfd):
     data = ["data=folder", f"data.path={pictures}", "name=older"]
     assert main([*SMALL, *data, f"data.cache_dir={tmp_path / 'kept'}", "total_kimg=0.004"]) == 0
     config = OmegaConf.load(here / "runs" / "older" / "config.yaml")
@@ -203,7 +203,7 @@ def test_a_run_that_was_begun_when_cache_was_a_folder_goes_on(here, pictures, tm
     assert OmegaConf.load(here / "runs" / "older" / "config.yaml").data.cache == "auto"
 
 
-def test_pictures_that_memory_cannot_hold_are_told_in_a_line(here, pictures, monkeypatch, capfd):
+def test_images_that_memory_cannot_hold_are_reported_in_a_line(here, pictures, monkeypatch, capfd):
     monkeypatch.setattr(
         "datamodules.datasets.pixel_memory.room_of_machine", lambda: Room(10**9, 5 * 3 * 8 * 8 - 1)
     )
@@ -217,7 +217,7 @@ def test_pictures_that_memory_cannot_hold_are_told_in_a_line(here, pictures, mon
 
 
 @pytest.mark.parametrize("value", ["sometimes", "1", "null", "[auto]"])
-def test_another_cache_is_told_in_a_line(here, pictures, capfd, value):
+def test_another_cache_is_reported_in_a_line(here, pictures, capfd, value):
     assert main([*SMALL, "data=folder", f"data.path={pictures}", "name=new", f"data.cache={value}"]) == 2
     (line,) = capfd.readouterr().err.splitlines()
     assert "data.cache must be auto, true or false" in line

@@ -1,4 +1,4 @@
-"""What was derived for the devices of the first start stays, whatever a run goes on with."""
+"""What was derived for the devices of the first start stays, on any devices of a resumed run."""
 
 import os
 
@@ -58,12 +58,12 @@ def test_what_the_user_sets_is_compared(run):
 
 
 @pytest.mark.parametrize("words", [["resume=never", "overwrite=true"], ["name=elsewhere"]])
-def test_a_run_that_begins_derives_anew(run, words):
+def test_a_run_that_begins_derives_again(run, words):
     _, origins = completed(run, "trainer.devices=8", *words)
     assert "the run that continues" not in origins.values()
 
 
-def test_a_file_that_cannot_be_read_is_told_elsewhere(run):
+def test_a_file_that_cannot_be_read_is_reported_elsewhere(run):
     (run / "run/config.yaml").write_text("{no yaml")
     config, origins = completed(run)
     assert config.batch_size == 16 and "the run that continues" not in origins.values()

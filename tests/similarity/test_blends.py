@@ -18,7 +18,7 @@ def test_both_halves_of_a_blend_are_found():
     assert best_pairs(REALS, flowers(2, 20)).residual_ratio().min() > 0.3
 
 
-def test_a_real_is_no_half_of_itself():
+def test_a_real_is_not_half_of_itself():
     assert not (best_pairs(REALS, REALS[SOME], itself=SOME).indices == SOME[:, None]).any()
 
 

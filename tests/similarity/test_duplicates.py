@@ -16,7 +16,7 @@ def test_the_first_of_equal_images_stays():
     )
 
 
-def test_one_other_pixel_is_no_equal():
+def test_one_other_pixel_is_not_equal():
     other = IMAGES[:1].clone()
     other[0, 1, 2, 3] ^= 1
     assert len(first_of_equals(torch.cat([IMAGES[:1], other]))) == 2

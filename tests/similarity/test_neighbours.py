@@ -1,4 +1,4 @@
-"""Nearest neighbours: the original is found whatever was done to it, and nothing else is near."""
+"""Nearest neighbours: the original is found after any change to it, and nothing else is near."""
 
 import torch
 
@@ -9,7 +9,7 @@ REALS = flowers(1, 60)
 SOME = torch.arange(0, 60, 5)
 
 
-def test_the_original_is_found_whatever_was_done_to_it():
+def test_the_original_is_found_after_any_change():
     changed = {
         "nothing": REALS[SOME],
         "mirrored": REALS[SOME].flip(-1),

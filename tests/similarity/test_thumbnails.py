@@ -27,10 +27,10 @@ def test_of_many_channels_the_first_three_are_seen():
 
 
 @pytest.mark.parametrize(
-    ("images", "told"), [(torch.zeros(0, 3, 8, 8), "at least one"), (torch.zeros(1, 3, 8, 8), "uint8")]
+    ("images", "reported"), [(torch.zeros(0, 3, 8, 8), "at least one"), (torch.zeros(1, 3, 8, 8), "uint8")]
 )
-def test_no_images_and_floats_are_refused(images, told):
-    with pytest.raises(ValueError, match=f"^images must be .*{told}"):
+def test_no_images_and_floats_are_refused(images, reported):
+    with pytest.raises(ValueError, match=f"^images must be .*{reported}"):
         thumbnails(images)
 
 

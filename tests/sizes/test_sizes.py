@@ -66,6 +66,6 @@ def test_height_comes_first():
 @pytest.mark.parametrize(
     "value", ["", "x", "48x", "4 8", "1e2", True, 1.5, None, [32], [32, True], "٣٢", {}, -32, 0, 5, 4096]
 )
-def test_what_is_no_size_is_refused(value):
+def test_what_is_not_a_size_is_refused(value):
     with pytest.raises(ValueError, match="resolution must be|no network draws"):
         parse_size(value)

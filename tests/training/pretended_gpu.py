@@ -26,7 +26,7 @@ _READS = {
 
 
 class OnGpu(Tensor):
-    """Holds a CPU tensor, which it computes with. `reads` names what the host has asked for."""
+    """Holds a CPU tensor, which it computes with. `reads` names what the host has requested."""
 
     held: Tensor
     reads: list[str] = []
@@ -61,7 +61,7 @@ class OnGpu(Tensor):
                 and tensor.ndim
                 and not in_backward
             ):
-                raise RuntimeError(f"{func} got a tensor on the CPU beside one on the GPU")
+                raise RuntimeError(f"{func} got a tensor on the CPU next to one on the GPU")
         masks = func is _ATEN.index.Tensor and any(i is not None and i.dtype == torch.bool for i in args[1])
         if func in _READS or masks:
             cls.reads.append(str(func))
@@ -158,7 +158,7 @@ def _moved(func, x: Tensor, rest: list, kwargs: dict) -> Tensor:
 
 
 def _place(x: Tensor) -> torch.device:
-    # Inside of the mode nobody answers for it.
+    # Inside of the mode nothing answers for it.
     return GPU if isinstance(x, OnGpu) else x.device
 
 

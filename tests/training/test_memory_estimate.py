@@ -1,4 +1,4 @@
-"""The memory estimate: what is counted, by hand and beside the networks themselves."""
+"""The memory estimate: what is counted, by hand and by the networks themselves."""
 
 import pytest
 import torch
@@ -76,7 +76,7 @@ def test_counting_draws_no_random_numbers():
         (["preset=auto", "resolution=64", "batch_size=4"], 1536),
     ],
 )
-def test_the_estimates_stay_those_that_were_set_beside_measured_peaks(overrides, measured_mb):
+def test_the_estimates_stay_those_that_were_compared_with_measured_peaks(overrides, measured_mb):
     """docs/presets.md, where the first of the two figures of each run is this one."""
     assert estimate(overrides).total_bytes == pytest.approx(1e6 * measured_mb, rel=0.02)
 

@@ -109,7 +109,7 @@ def test_drawing_reads_nothing(on_gpu):
         assert reads == []
 
 
-def test_the_pretended_gpu_tells_what_the_host_reads():
+def test_the_pretended_gpu_reports_what_the_host_reads():
     with pretending() as reads:
         x = torch.arange(4.0).to(GPU)
         assert x.device == GPU and x.is_cuda
@@ -118,7 +118,7 @@ def test_the_pretended_gpu_tells_what_the_host_reads():
         x[x > 1]
         x.cpu()
         assert len(reads) == 4
-        with pytest.raises(RuntimeError, match="on the CPU beside one on the GPU"):
+        with pytest.raises(RuntimeError, match="on the CPU next to one on the GPU"):
             x + torch.ones(4)
 
 

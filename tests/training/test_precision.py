@@ -94,4 +94,4 @@ def test_a_device_whose_results_are_unchecked_is_reported():
     trained = training(batch_size=4)
     trained.start()
     device, note, _ = trained.precision.start_lines(torch.device("mps"))
-    assert device == "device      mps" and "trainer=cpu is sure" in note
+    assert device == "device      mps" and "trainer=cpu is the safe choice" in note

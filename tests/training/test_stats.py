@@ -24,7 +24,7 @@ def test_pooled_reports_equal_numpy_over_all_values():
     assert taken.std == pytest.approx(everything.std(), rel=1e-12)
 
 
-def test_sums_are_float64_whatever_the_values_are():
+def test_sums_are_float64_for_any_values():
     # 1e8 + 1 has no float32; a float32 sum would lose the ones.
     stats = RunningStats()
     stats.add("x", torch.full((3,), 1e8, dtype=torch.float32))

@@ -45,7 +45,7 @@ def events(place: Path) -> list[dict]:
     return [json.loads(line) for line in (place / "runs/run/events.jsonl").read_text().splitlines()]
 
 
-def test_it_goes_back_to_the_last_good_checkpoint_and_draws_anew(tmp_path):
+def test_it_goes_back_to_the_last_good_checkpoint_and_draws_again(tmp_path):
     done = train(tmp_path, "+callbacks.poison.at_images=64", "+callbacks.poison.times=1")
     assert done.returncode == 0, done.stderr
     assert "weights are not finite" in done.stdout
@@ -62,7 +62,7 @@ def test_it_goes_back_to_the_last_good_checkpoint_and_draws_anew(tmp_path):
     assert all(value.isfinite().all() for value in last.values() if value.is_floating_point())
     rows = (tmp_path / "runs/run/stats.jsonl").read_text().splitlines()
     assert [json.loads(row)["Progress/kimg"]["mean"] for row in rows] == [0.04, 0.08, 0.12]
-    # The same run without trouble has the same first checkpoint and another end.
+    # The same run without this fault has the same first checkpoint and another end.
     calm = tmp_path / "calm"
     calm.mkdir()
     assert train(calm, "+callbacks.poison.at_images=64", "+callbacks.poison.times=0").returncode == 0
@@ -82,7 +82,7 @@ def test_a_branch_goes_back_to_where_it_began(tmp_path):
     assert "continuing from kimg0000000.120.ckpt with other random numbers (time 1 of 3)" in done.stdout
 
 
-def test_a_last_checkpoint_without_room_is_no_success(tmp_path):
+def test_a_last_checkpoint_without_room_is_not_a_success(tmp_path):
     full = ["+callbacks.full._target_=killing.FullDiskAt", "+callbacks.full.at_images=48"]
     done = train(tmp_path, *POISON_NONE, *full, "logger=none")
     assert done.returncode == 75, done.stderr
