@@ -46,7 +46,7 @@ class Progress(RunCallback):
         if trainer.is_global_zero:
             for line in getattr(module, "start_lines", tuple)():
                 say(line)
-        if trainer.is_global_zero and sys.stdout.isatty():
+        if trainer.is_global_zero and sys.stdout is not None and sys.stdout.isatty():
             text = TextColumn("{task.description}", markup=False)
             self._bar = RichProgress(BarColumn(bar_width=20), text, console=Console(), auto_refresh=False)
             self._bar.add_task(_line(module, 0.0), total=module.total_images, completed=module.images)

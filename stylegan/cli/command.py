@@ -77,6 +77,8 @@ def run_command(
         line = CommandLine(arguments, COMMANDS[config_name])
         refuse_empty_groups(line.overrides)
         with importable(line.config_dir):
+            if report is not None and not line.multirun and (line.help or line.for_hydra):
+                return 0  # one process shows it
             if line.help:
                 return _print_help(config_name, line)
             if line.for_hydra:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from stylegan.cli.announce import quiet_lightning, say_finished_already, say_start
-from stylegan.cli.command import Result, report_fault, run_command
+from stylegan.cli.command import Result, exit_code_of, run_command
 from stylegan.cli.plan import (
     Plan,
     completed,
@@ -45,19 +45,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     prepare_host()
     with leaving_at_once(), surviving_lost_output():
-        try:
-            process = this_process()
-        except ValueError as error:
-            return report_fault(UserError(str(error)), program="stylegan-train")
-        if process.rank:
-            end_with_starter()
-            return _work(RunProcesses(process), argv)
-        processes = RunProcesses(process)
+        return exit_code_of(lambda: _meet_and_train(argv), program="stylegan-train")
 
-        def task(composition: Composition) -> Result:
-            return train(composition, processes)
 
-        return processes.close(run_command("train", task, argv, program="stylegan-train"))
+def _meet_and_train(argv: Sequence[str] | None) -> int:
+    with from_input():
+        process = this_process()
+    if process.rank:
+        end_with_starter()
+        return _work(RunProcesses(process), argv)
+    processes = RunProcesses(process)
+
+    def task(composition: Composition) -> Result:
+        return train(composition, processes)
+
+    return processes.close(run_command("train", task, argv, program="stylegan-train"))
 
 
 def train(composition: Composition, started: RunProcesses) -> Result:

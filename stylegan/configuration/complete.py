@@ -109,6 +109,8 @@ def check(
         raise UserError("\n".join(f"{group} is empty; choose one: {group}=..." for group in groups))
     faults = [*_unknown(config)]
     faults += [line for key, line in BY_THE_COMMAND.items() if config[key] is not None]
+    if config.runs_dir == "":
+        faults.append("runs_dir is empty; leave it out for runs in `runs`")
     faults += [f"{key} must be set: {key}=..." for key in sorted(OmegaConf.missing_keys(config))]
     size_values, size_faults = _tried(lambda: _settled_size(config.resolution, size), {})
     faults += size_faults

@@ -38,7 +38,8 @@ class Composition:
     @property
     def words(self) -> list[str]:
         """The overrides without the place of the user's own groups, which `config_dir` says."""
-        return [word for word in self.overrides if not word.startswith("hydra.searchpath=")]
+        ours = None if self.config_dir is None else searchpath(self.config_dir)
+        return [word for word in self.overrides if word != ours]
 
 
 def composed(

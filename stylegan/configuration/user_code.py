@@ -152,7 +152,7 @@ def _way_out(value: Any, hint: Any) -> str:
 
 
 def _nearest_argument(prefix: str, name: str, taken: Collection[str]) -> str:
-    hint = nearest(prefix + name, [prefix + argument for argument in taken])
+    hint = nearest(f"{prefix}{name}", [prefix + argument for argument in taken])
     return hint or f"; {prefix.rstrip('.')} takes {', '.join(sorted(taken)) or 'none'}"
 
 

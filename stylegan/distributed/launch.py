@@ -45,6 +45,7 @@ class RunProcesses:
         self._sent = 0
         self._broken = False
         self._closed: int | None = None
+        self._trains = False  # between `agree` and the end of a run: others may wait in a collective
 
     @property
     def is_rank_zero(self) -> bool:
@@ -73,6 +74,7 @@ class RunProcesses:
         if not self.is_rank_zero:
             self._report(fault)
             self._hear()
+            self._trains = True
             return
         answers = [f"report/{self._sent}/{rank}" for rank in range(1, self.process.world)]
         while not self._all_there(answers):
@@ -90,6 +92,8 @@ class RunProcesses:
                 with suppress(RuntimeError):  # workers may have gone before
                     self._tell({"end": code})
             return code
+        if self._broken:
+            return code  # rank 0 waits for this process to end
         try:
             while True:
                 self._hear()
@@ -101,11 +105,16 @@ class RunProcesses:
 
         Args:
             code: of this process.
-            fault: why this worker could not take part in a run; rank 0 says so.
+            fault: why this worker could not take part in a run. Rank 0 says so, or this worker where the run has begun.
         """
         if self._store is None:
             return code
         if not self.is_rank_zero:
+            if self._trains or self._broken:
+                # The others wait in a collective, and not for an answer: only when this process ends do they notice.
+                if fault is not None:
+                    say_error(f"process {self.process.rank} of {self.process.world}: {fault}")
+                return code
             code = self._closed if self._closed is not None else self._until_closed(fault)
             self._put(f"left/{self.process.rank}", {})
             self._leave_group()
@@ -152,11 +161,14 @@ class RunProcesses:
 
     def _hear(self) -> dict[str, Any]:
         """The next message of rank 0; waits for as long as rank 0 looks at a large set of images."""
+        if self._closed is not None:
+            raise RunEndedError(self._closed)
         message = self._get(f"message/{self._sent}")
         self._sent += 1
         if "close" in message:
             self._closed = message["close"]
         if "close" in message or "end" in message:
+            self._trains = False
             raise RunEndedError(message.get("end", message.get("close")))
         return message
 

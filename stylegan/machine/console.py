@@ -87,7 +87,8 @@ def surviving_lost_output() -> Iterator[None]:
         yield
     finally:
         for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+            if stream is not None:  # it was closed before the program began
+                stream.flush()
         sys.stdout, sys.stderr = before
 
 

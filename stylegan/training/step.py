@@ -15,6 +15,7 @@ from stylegan.distributed.batch_split import BatchSplit
 from stylegan.distributed.collectives import rank, world
 from stylegan.images import to_float
 from stylegan.losses import NonSaturatingLogistic, PathLengthPenalty, R1Penalty
+from stylegan.machine.console import say
 from stylegan.networks import Generator
 from stylegan.training.ada import AdaController
 from stylegan.training.clock import ImageClock, keep_clock_at_top
@@ -330,13 +331,14 @@ class AdversarialTraining(nn.Module):
         self._prepare_for(second_order=False)
         line = self.networks.compile(n, self.gradients.learning)
         if line is not None and not rank():
-            print(line, flush=True)
+            say(line)
 
     def _like_weights(self, images: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Both with dtype and device of the weights; no labels where the discriminator takes none."""
         weight = self.networks.weight
-        images = to_float(images) if images.dtype == torch.uint8 else images
-        images = images.to(device=weight.device, dtype=weight.dtype)
+        # Bytes cross to the device, not floats.
+        images = images.to(weight.device)
+        images = (to_float(images) if images.dtype == torch.uint8 else images).to(weight.dtype)
         if labels is None or not self.discriminator.c_dim:
             return images, None
         return images, labels.to(device=weight.device, dtype=weight.dtype)
