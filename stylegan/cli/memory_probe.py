@@ -62,13 +62,13 @@ def measured_micro_batch(config: DictConfig) -> tuple[int, str]:
     import torch
 
     devices = devices_of(config)
-    share = images_per_device(batch_size=config.batch_size, devices=devices)
+    device_batch = images_per_device(batch_size=config.batch_size, devices=devices)
     # A user's own network need not compare images.
     compares = config.discriminator.get("mbstd_channels", 1)
     group = config.discriminator.get("mbstd_group") or 1 if compares else 1
-    sizes = whole_groups(share, group)
+    sizes = whole_groups(device_batch, group)
     say(
-        f"measuring   how many of {share} images fit into memory at a time: main phases, path length and R1;"
+        f"measuring   how many of {device_batch} images fit into memory at a time: main phases, path length and R1;"
         " it can take a minute"
     )
     give_back_memory()
@@ -87,7 +87,7 @@ def measured_micro_batch(config: DictConfig) -> tuple[int, str]:
 
     part, need = largest_that_fits(sizes, measure)
     if not need.fits:
-        raise UserError(_too_large(config, part, need, share=share, group=group))
+        raise UserError(_too_large(config, part, need, device_batch=device_batch, group=group))
     say(f"measuring   micro_batch={part}; a tenth of the memory stays free")
     return part, f"measured, {need}"
 
@@ -172,7 +172,7 @@ def _room(processes_here: int) -> Room:
     return room._replace(free_bytes=max(0, free - promised_bytes() * processes_here))
 
 
-def _too_large(config: DictConfig, part: int, need: Need, *, share: int, group: int) -> str:
+def _too_large(config: DictConfig, part: int, need: Need, *, device_batch: int, group: int) -> str:
     smaller = "a smaller resolution, generator.channel_base and discriminator.channel_base"
     if part > 1:
         smaller += " or discriminator.mbstd_group" if part == group else " or batch_size"
@@ -182,7 +182,7 @@ def _too_large(config: DictConfig, part: int, need: Need, *, share: int, group: 
         else f"more than {in_words(need.usable_bytes)}"
     )
     return (
-        f"micro_batch=auto: the smallest micro-batch of {share} images, {part}, needs {peak} of memory, and"
+        f"micro_batch=auto: the smallest micro-batch of {device_batch} images, {part}, needs {peak} of memory, and"
         f" {in_words(need.usable_bytes)} can be used (a tenth stays free); set {smaller}"
     )
 

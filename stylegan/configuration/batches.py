@@ -22,24 +22,26 @@ def accumulation(*, batch_size: int, micro_batch: int, devices: int) -> int:
 
     Raises: ValueError where the batch does not come out even.
     """
-    share = images_per_device(batch_size=batch_size, devices=devices)
-    if share % micro_batch:
-        fitting = ", ".join(str(part) for part in range(1, share + 1) if share % part == 0)
+    device_batch = images_per_device(batch_size=batch_size, devices=devices)
+    if device_batch % micro_batch:
+        fitting = ", ".join(str(part) for part in range(1, device_batch + 1) if device_batch % part == 0)
         raise ValueError(
-            f"micro_batch {micro_batch} does not divide the {share} images a device gets of batch_size"
+            f"micro_batch {micro_batch} does not divide the {device_batch} images a device gets of batch_size"
             f" {batch_size}; micro_batch can be {fitting}"
         )
-    return share // micro_batch
+    return device_batch // micro_batch
 
 
-def whole_groups(share: int, group: int) -> list[int]:
+def whole_groups(device_batch: int, group: int) -> list[int]:
     """The micro-batches, smallest first, that leave the result as it is: the minibatch-std groups stay whole.
 
-    Args: share: images of a batch that a device gets. group: the requested size of the groups, at least 1.
-    Returns: what divides the share and is a multiple of the group; and the whole share.
+    Args: device_batch: images of a batch that a device gets. group: the requested size of the groups, at least 1.
+    Returns: what divides it and is a multiple of the group; and all of it.
     """
     return [
-        part for part in range(1, share + 1) if share % part == 0 and (part % group == 0 or part == share)
+        part
+        for part in range(1, device_batch + 1)
+        if device_batch % part == 0 and (part % group == 0 or part == device_batch)
     ]
 
 

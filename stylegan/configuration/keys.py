@@ -30,7 +30,7 @@ class Resume(Enum):
 class Filled(Enum):
     """Who fills in a key that is null."""
 
-    USER = "nobody else"
+    USER = "the user"
     PRESET = "the preset"
     DATA = "the data"
     COMMAND = "the command"

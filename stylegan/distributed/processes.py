@@ -28,7 +28,7 @@ class Process:
     local_world: int = 1
     address: str = LOOPBACK
     port: int = _DEFAULT_PORT
-    starter: str = "nobody"
+    starter: str = "no launcher"
 
     @property
     def num_nodes(self) -> int:

@@ -34,7 +34,7 @@ class Finding:
     Args:
         key: its name in `report.json`.
         title: the question.
-        verdict: "bad" needs action, "look" a look, "fine" nothing; "unknown" = it cannot be told.
+        verdict: "bad" needs action, "look" a look, "fine" nothing; "unknown" = no answer is possible.
         result: the answer in a sentence.
         values: numbers, and words that belong to them.
         what_it_means: in a few sentences.

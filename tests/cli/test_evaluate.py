@@ -173,8 +173,8 @@ def test_the_records_are_json(run):
 
 def test_a_report_knows_whether_the_network_was_trained_on_the_pictures(run, pictures):
     def notes(*arguments):
-        assert main([*arguments, "metrics=none", "report=true", "out=told"]) == 0
-        return json.loads(Path("told/report.json").read_text())["notes"]
+        assert main([*arguments, "metrics=none", "report=true", "out=written"]) == 0
+        return json.loads(Path("written/report.json").read_text())["notes"]
 
     stored = OmegaConf.load(run / "config.yaml")
     data = instantiate(stored.data)

@@ -39,22 +39,22 @@ def completed(*words):
     return with_values(config, {"data_fingerprint": ""})
 
 
-@given(share=st.integers(1, 96), group=st.integers(1, 8))
-def test_groups_stay_whole(share, group):
-    sizes = whole_groups(share, group)
-    assert sizes == sorted(set(sizes)) and sizes[-1] == share
-    assert all(share % part == 0 and (part % group == 0 or part == share) for part in sizes)
-    assert all(part in sizes for part in range(group, share + 1, group) if share % part == 0)
+@given(device_batch=st.integers(1, 96), group=st.integers(1, 8))
+def test_groups_stay_whole(device_batch, group):
+    sizes = whole_groups(device_batch, group)
+    assert sizes == sorted(set(sizes)) and sizes[-1] == device_batch
+    assert all(device_batch % part == 0 and (part % group == 0 or part == device_batch) for part in sizes)
+    assert all(part in sizes for part in range(group, device_batch + 1, group) if device_batch % part == 0)
 
 
 @given(
-    share=st.integers(1, 96),
+    device_batch=st.integers(1, 96),
     group=st.integers(1, 8),
     lines=st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 100)), min_size=1, max_size=4),
     usable=st.integers(0, 6000),
     most=st.integers(0, 8000),
 )
-def test_the_largest_that_fits_is_found(share, group, lines, usable, most):
+def test_the_largest_that_fits_is_found(device_batch, group, lines, usable, most):
     """Oracle: all sizes tried. The need of the worst of several phases, each a line; past `most` there is no number."""
 
     def need(part):
@@ -67,7 +67,7 @@ def test_the_largest_that_fits_is_found(share, group, lines, usable, most):
         asked.append(part)
         return need(part)
 
-    sizes = whole_groups(share, group)
+    sizes = whole_groups(device_batch, group)
     part, found = largest_that_fits(sizes, measure)
     fitting = [size for size in sizes if need(size).fits]
     assert part == (fitting[-1] if fitting else sizes[0]) and found == need(part)
@@ -75,13 +75,13 @@ def test_the_largest_that_fits_is_found(share, group, lines, usable, most):
 
 
 @given(
-    share=st.integers(1, 96),
+    device_batch=st.integers(1, 96),
     noise=st.lists(st.integers(0, 300), min_size=97, max_size=97),
     usable=st.integers(0, 3000),
 )
-def test_what_is_returned_has_been_measured(share, noise, usable):
+def test_what_is_returned_has_been_measured(device_batch, noise, usable):
     """Also where measurements follow no line at all."""
-    needs = {part: Need(20 * part + noise[part], usable) for part in whole_groups(share, 2)}
+    needs = {part: Need(20 * part + noise[part], usable) for part in whole_groups(device_batch, 2)}
     asked = []
     part, need = largest_that_fits(list(needs), lambda part: asked.append(part) or needs[part])
     assert part in asked and need == needs[part]

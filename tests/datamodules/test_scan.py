@@ -50,7 +50,7 @@ def test_only_so_many_may_be_damaged(tmp_path, max_bad, fine):
         opened(root, max_bad=max_bad)
 
 
-def test_by_default_20_or_one_in_a_hundred_may_be(tmp_path):
+def test_by_default_20_or_one_in_a_hundred_are_allowed(tmp_path):
     """Single pixels in a zip: 2,200 good ones allow 22 (1 % of 2,222), not 23."""
     Image.new("L", (1, 1)).save(tmp_path / "one.bmp")
     good = (tmp_path / "one.bmp").read_bytes()
@@ -61,7 +61,7 @@ def test_by_default_20_or_one_in_a_hundred_may_be(tmp_path):
         if fine:
             assert opened(tmp_path / f"{bad}.zip").num_items == 2200
         else:
-            with pytest.raises(ValueError, match="23 of 2222 pictures.*22 may be.*data.max_bad=23"):
+            with pytest.raises(ValueError, match="23 of 2222 pictures.*22 are allowed.*data.max_bad=23"):
                 opened(tmp_path / f"{bad}.zip")
 
 
