@@ -128,12 +128,7 @@ def make_loader(
 
 
 class Reading:
-    """Which item each worker is reading, where the main process sees it.
-
-    Args:
-        dataset: the set they read.
-        workers: how many there are.
-    """
+    """Which item of `dataset` each of so many `workers` is reading, where the main process sees it."""
 
     def __init__(self, dataset: Dataset, workers: int):
         self.dataset = dataset
@@ -143,7 +138,6 @@ class Reading:
         self._items.fill_(_NONE)
 
     def begin(self, index: int) -> None:
-        """Notes, in a worker, what it is about to read."""
         self._items[get_worker_info().id] = index
 
     def end(self) -> None:
@@ -190,6 +184,7 @@ class WorkerBatches:
         return self
 
     def __next__(self) -> Any:
+        self._watch.waits_since = time.monotonic()
         if self._timeout_sec is not None:
             self._watch.deadline = time.monotonic() + self._timeout_sec
         try:
@@ -204,7 +199,7 @@ class WorkerBatches:
                 if fault is not None:
                     raise WorkersLostError(fault)
         finally:
-            self._watch.deadline = None
+            self._watch.deadline = self._watch.waits_since = None
 
     def end(self) -> None:
         """Ends the workers, in good order where they react."""
@@ -234,12 +229,13 @@ class WorkerBatches:
 
 
 class _Watch(threading.Thread):
-    """Kills all workers once a deadline has passed: a thread that waits for them then wakes up."""
+    """Kills all workers once a deadline has passed, or one is dead and may have sent half a batch: who waits wakes up."""
 
     def __init__(self, workers: Sequence[BaseProcess]):
         super().__init__(daemon=True)
         self.workers = workers
         self.deadline: float | None = None
+        self.waits_since: float | None = None
         self.fired = False
         self.over = threading.Event()
         self.start()
@@ -250,6 +246,11 @@ class _Watch(threading.Thread):
             if deadline is not None and time.monotonic() > deadline:
                 self.fired = True
                 _kill(self.workers)
+            since = self.waits_since
+            # Asking a process whether it is alive would take its exit code from the main thread.
+            if since is not None and time.monotonic() - since > _GRACE_SEC:
+                if wait([worker.sentinel for worker in self.workers], timeout=0):
+                    _kill(self.workers)
 
 
 def _end_by_force(workers: Sequence[BaseProcess], watch: _Watch) -> None:
@@ -320,7 +321,11 @@ class _Guarded(Dataset):
         if worker is None:
             return [self.dataset[index] for index in indices]
         try:
-            return [self._read(index) for index in indices]
+            items = []
+            for index in indices:
+                self.reading.begin(index)
+                items.append(self.dataset[index])
+            return items
         except BadImageError as error:
             # Its words are for the user, without the worker's traceback.
             return error
@@ -328,10 +333,6 @@ class _Guarded(Dataset):
             return _for_sending(error, worker.id)
         finally:
             self.reading.end()
-
-    def _read(self, index: int) -> Any:
-        self.reading.begin(index)
-        return self.dataset[index]
 
 
 def _for_sending(error: Exception, worker: int) -> Exception:
