@@ -229,7 +229,7 @@ class WorkerBatches:
 
 
 class _Watch(threading.Thread):
-    """Kills all workers once a deadline has passed, or one is dead and may have sent half a batch: that wakes who waits."""
+    """Kills all workers once a deadline has passed, or one is dead and may have sent half a batch."""
 
     def __init__(self, workers: Sequence[BaseProcess]):
         super().__init__(daemon=True)
