@@ -8,9 +8,11 @@ import time
 from pathlib import Path
 
 import pytorch_lightning as pl
+import torch
 
 from datamodules import FlowersData
 from datamodules.datasets import FlowersDataset
+from stylegan.errors import BadImageError
 
 
 class KillAt(pl.Callback):
@@ -27,6 +29,22 @@ class KillAt(pl.Callback):
         if mine and module.images >= self.at_images and not self.marker.exists():
             self.marker.touch()
             os.kill(os.getpid(), self.number)
+
+
+class FailAt(pl.Callback):
+    """Raises, in one process, what a full memory or an image that cannot be read raises in the middle of a run.
+
+    Args: kind: "memory" or "image". rank: of the process that gets it.
+    """
+
+    def __init__(self, *, at_images: int, kind: str, rank: int) -> None:
+        self.at_images, self.kind, self.rank = at_images, kind, rank
+
+    def on_train_batch_end(self, trainer, module, *_) -> None:
+        if trainer.global_rank == self.rank and module.images >= self.at_images:
+            if self.kind == "memory":
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+            raise BadImageError("a.png cannot be read")
 
 
 class SignalAtStart(pl.Callback):

@@ -145,6 +145,19 @@ def test_a_signal_to_one_process_lets_all_leave_in_order(tmp_path, number):
     assert differences(tmp_path / "runs/whole", tmp_path / "runs/asked") == []
 
 
+@pytest.mark.parametrize("kind, line", [("memory", "memory ran out"), ("image", "a.png cannot be read")])
+def test_a_worker_that_fails_in_the_middle_of_a_run_ends_all_at_once(tmp_path, kind, line):
+    """Rank 0 waits in a collective then, and for no answer: the worker has to say its line itself, and to end."""
+    fail = [
+        *("+callbacks.fail._target_=killing.FailAt", "+callbacks.fail.at_images=24"),
+        *(f"+callbacks.fail.kind={kind}", "+callbacks.fail.rank=1"),
+    ]
+    began = time.monotonic()
+    said = train(tmp_path, "name=run", "trainer.devices=2", *fail, code=2)
+    assert f"process 1 of 2: {line}" in said and "Traceback" not in said
+    assert time.monotonic() - began < 60
+
+
 @pytest.mark.long
 def test_a_process_that_is_killed_before_it_is_ready_is_not_a_mistake(tmp_path):
     said = train(tmp_path, "name=run", "trainer.devices=2", "data._target_=killing.DyingFlowers", code=75)
