@@ -118,7 +118,7 @@ def test_it_is_given_up_with_advice(tmp_path):
     poison = ["+callbacks.poison.at_images=16", "+callbacks.poison.times=99"]
     done = train(tmp_path, *poison, "callbacks.non_finite_guard.max_rollbacks=2")
     assert done.returncode == 70
-    assert "from the beginning with other random numbers (time 2 of 2)" in done.stdout
+    assert "beginning again with other random numbers (time 2 of 2)" in done.stdout
     assert "given up; what helps: a larger loss.r1_gamma" in done.stdout
     assert [event["rollbacks"] for event in events(tmp_path)] == [1, 2, 3]
     assert not list((tmp_path / "runs/run").glob("checkpoints/*.ckpt"))

@@ -28,6 +28,7 @@ REAL = (
     "resolution=64",
     "batch_size=8",
     "data.workers=0",
+    "data.cache=false",  # what images would take is not what a batch takes
     "logger=default",
     "loss.r1_interval_iterations=2",
 )
