@@ -97,8 +97,13 @@ def test_wrong_values_are_refused_by_the_name_of_the_argument(options, reported)
 
 
 def test_the_last_seeds_that_there_are_can_be_drawn():
-    MetricSettings(metrics="kid", first_seed=2**32 - 1000, num_fakes=1000)
-    MetricSettings(metrics="none", first_seed=2**32 - 400)
+    assert MetricSettings(metrics="kid", first_seed=2**32 - 1000, num_fakes=1000).first_seed == 2**32 - 1000
+    with pytest.raises(ValueError, match="^first_seed"):
+        MetricSettings(metrics="kid", first_seed=2**32 - 999, num_fakes=1000)
+    # The report draws 400, also without metrics.
+    assert MetricSettings(metrics="none", first_seed=2**32 - 400).first_seed == 2**32 - 400
+    with pytest.raises(ValueError, match="^first_seed"):
+        MetricSettings(metrics="none", first_seed=2**32 - 399)
 
 
 def test_weights_are_looked_for_where_they_are_said_to_be(detectors):
