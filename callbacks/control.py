@@ -82,8 +82,8 @@ class RunCallback(pl.Callback):
 def in_order(callbacks: Iterable[pl.Callback]) -> list[pl.Callback]:
     """The order in which callbacks act: ours by their `Place`, then Lightning's `Checkpoint`s.
 
-    Ours change seats among themselves. A callback of the user's keeps its seat, before or after all of ours as it was
-    listed, and always before the checkpoint, which must hold what all others did at its iteration. Our callbacks are
+    Ours change seats among themselves. A callback of the user's keeps its seat in the list, also between ours,
+    and always before the checkpoint, which must hold what all others did at its iteration. Our callbacks are
     right in any other order, too: then weights may be scored before the guard looks at them, never saved.
     """
     listed = list(callbacks)

@@ -88,7 +88,7 @@ def make_plan(completed: Completed, folder: RunFolder) -> tuple[Plan, Any]:
         return Plan(config, folder, checkpoint, is_done=True), None
     data, facts = open_data(config)
     config = with_data(config, facts)
-    # Once more, now that the data are known.
+    # The first check refuses before minutes of reading; this one also compares labels and fingerprint.
     changes = refuse_changes(before, config, place=str(folder.path))
     config = with_values(config, wandb_id_values(config, before))
     notes = [*notes, *getattr(data, "notes", ())]

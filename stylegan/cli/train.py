@@ -1,7 +1,8 @@
 """`stylegan-train` and `python train.py`: from a command line to a trained run folder.
 
-compose -> check -> complete -> plan -> build -> run -> Result. The order is that of what can go wrong: settings, the
-folder, data, parts; and only then the folder is written to. Where there are several processes, all of them come
+compose -> check -> complete -> make_plan -> build -> fit_until_done -> Result. The order is that of what can go wrong:
+settings, the folder, data, parts; only then the run is written to its folder (before that only `run.lock` is, and damaged
+checkpoints are set aside). Where there are several processes, all of them come
 through here; rank 0 makes the plan, and workers receive it.
 """
 
@@ -40,8 +41,7 @@ from stylegan.runs.records import locked, put_back_unless, record_changes, refus
 def main(argv: Sequence[str] | None = None) -> int:
     """Trains as the command line says; one of several processes does its share.
 
-    Returns: the exit code: 0 done, 2 user's mistake, 128 + signal, 75 `max_time` is up, another process is gone or
-        a checkpoint cannot be read now, 70 given up after non-finite weights.
+    Returns: the exit code; docs/restarts.md lists them.
     """
     prepare_host()
     with leaving_at_once(), surviving_lost_output():

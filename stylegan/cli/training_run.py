@@ -113,7 +113,7 @@ def fit_until_done(plan: Plan, parts: Parts, data: Any, processes: RunProcesses)
             break
         except TrainingUnstableError as error:
             unstable = error
-        # As plain values, so that workers can follow.
+        # Plain values: they are broadcast.
         decided = processes.decide(lambda: _go_back(plan, parts.module, unstable))  # noqa: B023
         if decided["gives_up"]:
             return Result(EXIT_GIVEN_UP)

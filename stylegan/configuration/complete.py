@@ -1,6 +1,6 @@
 """Completion: from a composed configuration to one in which nothing is open.
 
-All of it is pure: what the data and the run's folder say comes in as arguments, and a new configuration comes out."""
+None of it reads the data or the run's folder: what they say comes in as arguments, and a new configuration comes out."""
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -37,7 +37,7 @@ from stylegan.sizes import parse_size, plain_size
 
 T = TypeVar("T")
 _KEPT = "the run that continues"
-# Harmless, so derived again. What also follows the devices, and may have been measured, stays as long as they do.
+# `micro_batch` may have been measured: it is kept while the number of devices is the same.
 _DERIVED_AGAIN = {key for key in TRAIN.filled_by(PRESET) if TRAIN.resume_of(key) is HARMLESS}
 _FOLLOW_THE_DEVICES = TRAIN.names(lambda key: key.follows is DEVICES)
 
@@ -130,7 +130,7 @@ def check(
     config = with_values(config, home_written_out(config) | size_values | device_values)
     faults += _runs_among_images(config)
     derived = [key for key in preset_keys() if OmegaConf.select(config, key) is None]
-    # The faults of micro_batch are among those of scalars.
+    # `scalar_faults` has checked micro_batch.
     later = {"resolution", "micro_batch", *TRAIN.filled_by(COMMAND), *FROM_THE_DATA, *derived}
     if not size_faults and config.resolution is not None:
         later -= {"resolution"}

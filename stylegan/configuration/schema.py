@@ -202,7 +202,7 @@ _AROUND = (
     )),
     Section("Devices, and Lightning's trainer", "trainer", resume=HARMLESS, keys=(
         Key("trainer.accelerator", str,        "auto | cpu | gpu | mps"),
-        Key("trainer.devices",     int | str | list[int] | None, "number of devices, one process each; batch and rates are derived from it; null = as many as were started", filled=COMMAND, alias=("gpus",)),
+        Key("trainer.devices",     int | str | list[int] | None, "number of devices, one process each; the default batch is derived from it; null = as many as were started", filled=COMMAND, alias=("gpus",)),
         Key("trainer.num_nodes",   int | None, "more than one need torchrun or srun; null = as many as were started on", filled=COMMAND),
         Key("trainer.strategy",    Any,        "auto = the project's own for several devices"),
         Key("trainer.benchmark",   bool,       "true = cuDNN tries its kernels: faster on GPUs, but not the same bits after a restart"),

@@ -42,7 +42,7 @@ class AdversarialTraining(nn.Module):
         adversarial_loss: object with `generator(fake_logits)` and `discriminator(real_logits, fake_logits)`.
         r1: regulariser of the discriminator; None or `weight` 0 = off.
         path_length: regulariser of the generator; None or `weight` 0 = off.
-        further_phases: by any name; they run after the four of StyleGAN2-ADA.
+        further_phases: keys are free; they run after the four of StyleGAN2-ADA.
         r1_interval_iterations: iterations from one R1 phase to the next.
         pl_interval_iterations: iterations from one path-length phase to the next.
         style_mixing_prob: chance of a second latent in a phase, 0..1.
@@ -149,7 +149,7 @@ class AdversarialTraining(nn.Module):
             pl_interval_iterations=pl_interval_iterations,
             further=further,
         )
-        # A child for what it saves and learns; those of the four phases are children already.
+        # Registered so that their state is saved; those of the four phases are registered above.
         self.further_losses = nn.ModuleDict({phase.name: phase.loss for phase in further})
         lazy_adam = partial(AdamSettings.lazy, betas=betas, eps=eps)
         self.gradients = LearningSteps(
@@ -177,7 +177,7 @@ class AdversarialTraining(nn.Module):
         return self.networks.weight.device
 
     def settle_precision(self, device: torch.device) -> None:
-        """Chooses the precision for a device.  Raises: ValueError where that cannot compute so."""
+        """Chooses the precision for a device.  Raises: ValueError where the device does not support it."""
         self.precision.settle(
             device,
             generator=self.generator,
@@ -228,7 +228,7 @@ class AdversarialTraining(nn.Module):
         Raises: ValueError for a batch of another size.
         """
         if len(images) * world() != self.batch_size:
-            raise ValueError(f"the data gave {len(images)} images, batch_size is {self.batch_size}")
+            raise ValueError(f"step got {len(images)} images, not {self.batch_size // world()} of a batch")
         if not self._is_started:
             self.start()
         iteration = self.clock.iteration

@@ -152,7 +152,7 @@ def test_the_ema_generator_has_no_gradient_and_follows():
 
 
 def test_a_wrong_batch_is_named():
-    with pytest.raises(ValueError, match="the data gave 3 images, batch_size is 4"):
+    with pytest.raises(ValueError, match="step got 3 images, not 4 of a batch"):
         training(batch_size=4).step(*batch(3, 0))
 
 
