@@ -1,9 +1,9 @@
 """`stylegan-train` and `python train.py`: from a command line to a trained run folder.
 
 compose -> check -> complete -> make_plan -> build -> fit_until_done -> Result. The order is that of what can go wrong:
-settings, the folder, data, parts; only then the run is written to its folder (before that only `run.lock` is, and damaged
-checkpoints are set aside). Where there are several processes, all of them come
-through here; rank 0 makes the plan, and workers receive it.
+settings, the folder, data, parts. Only then the run is written to its folder; before that only `run.lock` is, and
+damaged checkpoints are set aside. Where there are several processes, all of them come through here; rank 0 makes the
+plan, and workers receive it.
 """
 
 import sys

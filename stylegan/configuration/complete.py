@@ -1,6 +1,7 @@
 """Completion: from a composed configuration to one in which nothing is open.
 
-None of it reads the data or the run's folder: what they say comes in as arguments, and a new configuration comes out."""
+None of it reads the data or the run's folder: what they say comes in as arguments, and a new configuration comes out.
+"""
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
