@@ -2,11 +2,14 @@
 
 import difflib
 import math
+import unicodedata
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
+
+from stylegan.machine.text import printable
 
 # Few enough digits for int(), more than any number of classes.
 _LONGEST_NUMBER = 9
@@ -18,7 +21,8 @@ def parse_label(
     """`label` → float32 [K], K = `width`; None for a network without labels.
 
     A class is given by its name, or by its number, 0 to K-1; where names are numbers themselves, the name counts.
-    Where K is 1, or numbers stand between commas, they are the label itself: `label=0.2,0.7`.
+    Where K is 1, or numbers stand between commas, they are the label itself: `label=0.2,0.7`. So a single column
+    has 0 as well as 1, and its name stands for 1.
 
     Args:
         network: what to call it in errors.
@@ -28,11 +32,13 @@ def parse_label(
         if value is not None:
             raise ValueError(f"label={value}: {network} was trained without labels; leave label out")
         return None
-    text = "" if value is None else str(value).strip()
-    if text in names:
-        return _class(list(names).index(text), width)
-    if width == 1 and not names or "," in text:
-        return _vector(text, width, network)
+    # Accents are composed in one way or another, as the keyboard, a file system and a table have it.
+    text = _composed("" if value is None else str(value).strip())
+    named = list(map(_composed, names))
+    if text in named:
+        return _class(named.index(text), width)
+    if width == 1 or "," in text:
+        return _vector(text, width, named, network)
     number = int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER else width
     if number >= width:
         problem = "label is missing" if value is None else f"label={_short(text)}"
@@ -44,15 +50,22 @@ def _class(number: int, width: int) -> Tensor:
     return one_hot(torch.tensor(number), width).to(torch.float32)
 
 
-def _vector(text: str, width: int, network: str) -> Tensor:
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
+def _vector(text: str, width: int, names: Sequence[str], network: str) -> Tensor:
     try:
         numbers = [float(part) for part in text.split(",")]
     except ValueError:
         numbers = []
     if len(numbers) != width or not all(map(math.isfinite, numbers)):
         example = ",".join(["0.5"] * min(width, 3)) + (",..." if width > 3 else "")
+        if width == 1 and names:
+            example = f"0 or label=1, which is {printable(names[0])}"
+        problem = f"label={_short(text)}" if text else "label is missing"
         raise ValueError(
-            f"label={_short(text)}: {network} takes {width} number{'s' * (width > 1)}, as in label={example}"
+            f"{problem}: {network} takes {width} number{'s' * (width > 1)}, as in label={example}"
         )
     return torch.tensor(numbers, dtype=torch.float32)
 
@@ -60,12 +73,12 @@ def _vector(text: str, width: int, network: str) -> Tensor:
 def _choices(text: str, width: int, names: Sequence[str], network: str) -> str:
     if not names:
         return f"{network} draws {width} classes; say which, label=0 to label={width - 1}"
-    shown = ", ".join(f"{number} {name}" for number, name in enumerate(names[:12]))
+    shown = ", ".join(f"{number} {printable(name)}" for number, name in enumerate(names[:12]))
     rest = f" and {width - 12} more" if width > 12 else ""
     close = difflib.get_close_matches(text, names, n=1)
-    hint = f"; did you mean label={close[0]}?" if close else ""
+    hint = f"; did you mean label={printable(close[0])}?" if close else ""
     return f"{network} draws {width} classes; say which by name or number: {shown}{rest}{hint}"
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= 40 else text[:37] + "..."
+    return printable(text if len(text) <= 40 else text[:37] + "...")

@@ -23,7 +23,15 @@ NAMES = ("corgi", "fox", "red fox")
         ("1, 0,1", 3, NAMES, [1, 0, 1]),
         (0.5, 1, (), [0.5]),
         ("0", 1, (), [0]),
-        ("0", 1, ("fox",), [1]),
+        ("0", 1, ("smiling",), [0]),
+        ("1", 1, ("smiling",), [1]),
+        ("0.0", 1, ("smiling",), [0]),
+        (1.0, 1, ("smiling",), [1]),
+        ("smiling", 1, ("smiling",), [1]),
+        ("0.5", 1, ("smiling",), [0.5]),
+        ("0", 1, ("0",), [1]),  # a set with one class, of that number
+        ("e\u0301te\u0301", 2, ("b", "\u00e9t\u00e9"), [0, 1]),
+        ("\u00e9t\u00e9", 2, ("b", "e\u0301te\u0301"), [0, 1]),
     ],
 )
 def test_labels(value, width, names, label):
@@ -47,6 +55,9 @@ def test_labels(value, width, names, label):
         ("1,nan", 2, (), "takes 2 numbers"),
         ("x", 1, (), "takes 1 number, as in label=0.5$"),
         (None, 1, (), "takes 1 number"),
+        (None, 1, ("smiling",), "takes 1 number, as in label=0 or label=1, which is smiling$"),
+        ("frowning", 1, ("smiling",), "^label=frowning: .* label=0 or label=1, which is smiling$"),
+        ("x", 2, ("a\nb", "c\x1b[2J"), r"^label=x: .*0 a\\nb, 1 c\\x1b\[2J"),
     ],
 )
 def test_what_is_not_a_label_is_refused_with_the_choices(value, width, names, message):
