@@ -59,6 +59,7 @@ class FlowersData(ImageDataModule):
         check_whole("num_items", num_items, at_least=1)
         self.num_flowers = num_items
         self.labelled = labels == "own"
+        self.labels_from = f"data.labels={labels}"
 
     def open_dataset(self) -> ImageDataset:
         return FlowersDataset(

@@ -9,11 +9,20 @@ import numpy as np
 
 from datamodules.datasets import FileDataset, FolderFiles, ImageDataset, ZipFiles, open_image_files
 from datamodules.datasets.decoding import MOST_IMAGE_CHANNELS
-from datamodules.datasets.files import first_folder
 from datamodules.datasets.image_dataset import filter_names, place_in_lot
-from datamodules.datasets.labels import Labels, LabelSource, label_file_names, no_labels, read_labels
+from datamodules.datasets.label_sources import read_labels
+from datamodules.datasets.labels import Label, no_labels
+from datamodules.datasets.names import first_folder, top_folder
 from datamodules.datasets.scan import MOST_DECODED, Facts, ScanCache, scan
 from datamodules.image_datamodule import ImageDataModule, check_patterns, check_whole
+from datamodules.start_notes import (
+    about_channels,
+    about_choices,
+    about_crop,
+    about_files,
+    about_sizes,
+    about_unused_labels,
+)
 from stylegan.machine.files import cache_folder
 from stylegan.sizes import Size, nearest_sizes, parse_size, size_text
 
@@ -90,6 +99,7 @@ class FolderData(ImageDataModule):
             check_whole("max_bad", max_bad, at_least=0)
         self.path = path
         self.label_source, self.labels_path = labels, labels_path
+        self.labels_from = f"data.labels={labels}"
         self.include = check_patterns("include", include)
         self.exclude = check_patterns("exclude", exclude)
         self.subset = subset
@@ -101,11 +111,13 @@ class FolderData(ImageDataModule):
         source = None
         if self.label_source != "none":
             source = read_labels(self.label_source, files, self.labels_path)
+        top = top_folder(files.names)
         names, idle = filter_names(
             files.names,
-            lambda name: _classes_of(name, source),
+            lambda name: _classes_of(name.removeprefix(top), source.found.get(name) if source else None),
             include=self.include,
             exclude=self.exclude,
+            top=top,
         )
         # Before any is left out by chance or damage: the classes and their numbers depend on neither.
         labels = source.labels_of(names) if source is not None else no_labels(len(names))
@@ -115,9 +127,13 @@ class FolderData(ImageDataModule):
         if self._size is None:
             self._size = agreed_size(self.path, [facts[name].size for name in good])
         labels = labels.choose(np.array([place_of[name] for name in good]))
+        sizes = {name: facts[name].size for name in good}
         self.notes += about_files(files, facts, bad, source)
-        self.notes += about_choices(idle, labels, subset=self.subset)
-        self.notes += about_sizes({name: facts[name].size for name in good}, self.size)
+        self.notes += about_choices(idle, len(good), subset=self.subset)
+        self.notes += about_unused_labels(files, good) if source is None else []
+        self.notes += about_channels(files, good, self.channels, self.size)
+        self.notes += about_crop(list(sizes.values()), self.size)
+        self.notes += about_sizes(sizes, self.size)
         return FileDataset(
             files,
             names=good,
@@ -159,65 +175,13 @@ class FolderData(ImageDataModule):
         return good, bad, max_bad
 
 
-def _classes_of(name: str, source: LabelSource | None) -> list[str]:
+def _classes_of(name: str, label: Label | None) -> list[str]:
     """What a pattern may call an image's class: its first sub-folder, and its label if that is a class."""
-    label = source.found.get(name) if source is not None else None
     classes = [first_folder(name)]
     return [*classes, str(label)] if isinstance(label, int | str) and label != classes[0] else classes
 
 
 _FIRST = 5
-_FIRST_OTHERS = 20
-
-
-def about_files(
-    files: FolderFiles | ZipFiles,
-    facts: Mapping[str, Facts],
-    bad: Sequence[str],
-    source: LabelSource | None,
-) -> list[str]:
-    """Each file that cannot be read, and, together, those that are not images, and labels without an image."""
-    notes = [f"left out, cannot be read: {name} ({facts[name].fault})" for name in bad]
-    others = [name for name in files.others if name.rsplit("/", 1)[-1] not in label_file_names()]
-    if others:
-        notes.append(f"left out, no pictures by their names: {_some(others, _FIRST_OTHERS)}")
-    if source is not None and source.strangers:
-        notes.append(f"labels of no picture in {source.name}: {_some(source.strangers, _FIRST)}")
-    return notes
-
-
-def about_choices(idle: Sequence[str], labels: Labels, *, subset: int | None) -> list[str]:
-    """Patterns that fit nothing, a subset that is larger than the set, and classes without an image."""
-    notes = [f"data.exclude: nothing is called {pattern}" for pattern in idle]
-    count = len(labels.values)
-    if subset is not None and count < subset:
-        notes.append(f"data.subset={subset} asks for more pictures than there are: {count}")
-    if labels.kind == "classes":
-        seen = set(labels.values.tolist())
-        empty = [name for number, name in enumerate(labels.names) if number not in seen]
-        if empty:
-            notes.append(f"classes without a picture: {_some(empty, _FIRST)}")
-        if labels.width == 1:
-            notes.append(
-                f"there is one class only ({labels.names[0]}), which teaches the network nothing; "
-                f"point data.path at the folder of the classes, or use data.labels=none"
-            )
-    return notes
-
-
-def about_sizes(sizes: Mapping[str, Size], target: Size) -> list[str]:
-    """Images that are enlarged, which makes them soft."""
-    # What is cut away to get the aspect does not count: the scale is that of the side that is kept whole.
-    scales = {name: max(target[0] / size[0], target[1] / size[1]) for name, size in sizes.items()}
-    small = [name for name, scale in scales.items() if scale > 1]
-    if not small:
-        return []
-    worst = max(small, key=scales.__getitem__)
-    height, width = sizes[worst]
-    return [
-        f"{len(small)} of {len(sizes)} pictures are smaller than {target[0]}x{target[1]} (height x width) and are "
-        f"enlarged, {worst} ({height}x{width}) the most"
-    ]
 
 
 def too_many_bad(path: str | Path, facts: Mapping[str, Facts], bad: Sequence[str], max_bad: int) -> str:
@@ -238,11 +202,6 @@ def sizes_counted(sizes: Sequence[Size], most: int = 8) -> str:
     counts = sorted(Counter(sizes).items(), key=lambda item: (-item[1], item[0]))
     listed = ", ".join(f"{height}x{width} ({count})" for (height, width), count in counts[:most])
     return listed + (f" and {len(counts) - most} more" if len(counts) > most else "")
-
-
-def _some(words: Sequence[str], most: int) -> str:
-    more = f" and {len(words) - most} more" if len(words) > most else ""
-    return ", ".join(words[:most]) + more
 
 
 def agreed_size(path: str | Path, sizes: Sequence[Size]) -> Size:

@@ -17,7 +17,9 @@ from datamodules.datasets.image_dataset import split
 from datamodules.datasets.pixel_memory import check_cache, pixel_memory_for
 from datamodules.loader import make_loader
 from datamodules.sampler import ResumableSampler
+from datamodules.start_notes import about_labels
 from stylegan.machine.process import usable_cores
+from stylegan.machine.text import printable
 from stylegan.sizes import Size, parse_size
 
 # Keeps the choice of images to show apart from other draws under the same seed.
@@ -53,6 +55,9 @@ class ImageDataModule(pl.LightningDataModule, ABC):
       each a line that a person should read before training.
     Raises: ValueError for values out of range; `setup` for a set that cannot be opened.
     """
+
+    # Which option the labels come from.
+    labels_from = "data.labels"
 
     def __init__(
         self,
@@ -102,6 +107,16 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     def setup(self, stage: str | None = None) -> None:
         if self.dataset is not None:
             return
+        try:
+            self._open()
+        except ValueError as error:
+            # A message names files, and what their names may hold must not reach a terminal as it is.
+            if printable(str(error)) == str(error):
+                raise
+            raise ValueError(printable(str(error))) from error
+        self.notes = [printable(note) for note in self.notes]
+
+    def _open(self) -> None:
         dataset = self.open_dataset()
         validation = None
         if self.val_fraction:
@@ -111,6 +126,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
                 f"data.balanced=true needs exactly one class for each picture, and the labels are "
                 f"{dataset.label_kind}; use data.balanced=false"
             )
+        self.notes += about_labels(dataset, validation, source=self.labels_from)
         if len(dataset) < _FEW_IMAGES:
             self.notes.append(_few_images(len(dataset), self.xflip))
         dataset.memory, notes = pixel_memory_for(

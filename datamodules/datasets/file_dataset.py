@@ -73,6 +73,9 @@ class FileDataset(ImageDataset):
     def labels(self, indices: torch.Tensor) -> torch.Tensor:
         return self.table.rows(indices)
 
+    def label_counts(self) -> np.ndarray:
+        return self.table.counts()
+
     def key(self, index: int) -> str:
         return self.names[index]
 

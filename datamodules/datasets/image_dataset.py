@@ -10,7 +10,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from datamodules.datasets.names import one_form
 from datamodules.datasets.pixel_memory import PixelMemory
+
+_LABELS_AT_ONCE = 1 << 22  # numbers
 
 
 class ImageDataset(Dataset, ABC):
@@ -44,6 +47,14 @@ class ImageDataset(Dataset, ABC):
     def labels(self, indices: Tensor) -> Tensor:
         """Labels of some items, without reading their images: int64 [n] -> float32 [n,K]."""
         return torch.zeros(len(indices), 0)
+
+    def label_counts(self) -> np.ndarray:
+        """How many items have each class, or a number other than 0 in each column: int64 [K]."""
+        counts = torch.zeros(self.label_width, dtype=torch.int64)
+        at_once = max(1, _LABELS_AT_ONCE // max(1, self.label_width))
+        for some in torch.arange(len(self)).split(at_once):
+            counts += (self.labels(some) != 0).sum(0)
+        return counts.numpy()
 
     def key(self, index: int) -> str:
         """The name of an item: this decides, and not its place, whether it is held out or trained on."""
@@ -177,16 +188,30 @@ def filter_names(
     *,
     include: Sequence[str],
     exclude: Sequence[str],
+    top: str = "",
 ) -> tuple[list[str], list[str]]:
     """The names that some pattern of `include` fits (all, where there are none), and none of `exclude`.
 
     A pattern is the name of a class, or a glob for the whole relative name, in which * takes slashes, too.
+
+    Args:
+        top: the folder with all names, as `animals/`; a pattern may leave it out.
     Returns: the names, and the patterns of `exclude` that fit none.
     Raises: ValueError for a pattern of `include` that fits no image, or where no image is left.
     """
 
     def fitting(pattern: str) -> set[str]:
-        return {n for n in names if pattern in classes_of(n) or fnmatch.fnmatchcase(n, pattern)}
+        form = one_form(pattern)
+        if form == top.rstrip("/"):
+            return set(names)
+        return {
+            name
+            for name in names
+            if form in classes_of(name)
+            or fnmatch.fnmatchcase(name, form)
+            or top
+            and fnmatch.fnmatchcase(name.removeprefix(top), form)
+        }
 
     kept = set(names)
     if include:

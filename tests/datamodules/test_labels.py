@@ -166,6 +166,13 @@ GOOD = [[name, 0] for name in FILES]
         (GOOD[1:], r"00000/img0.png without a label.*data.exclude"),
         (GOOD[:1], r"00000/img1.png and 2 more without a label"),
         (None, r"null.*data.labels=none"),
+        ([[n, []] for n in FILES], r"img0.png is an empty list"),
+        (
+            [["x.png", 0], ["y.png", 1]],
+            r"none of its 2 names, as x.png, is that of a picture, as 00000/img0.png",
+        ),
+        ([*GOOD[:3], [FILES[3], " "]], r"img3.png is  ; give a class"),
+        ([*GOOD[:3], [FILES[3], [10**400]]], r"img3.png holds a number too large"),
         ([*GOOD, GOOD[0]], r"img0.png has two labels"),
         ([*GOOD[:3], [FILES[3], "cat"]], r"img3.png is 'cat'.*another kind"),
         ([*GOOD[:3], [FILES[3], -1]], r"img3.png is -1; number the classes from 0"),
@@ -197,7 +204,7 @@ def test_faults_of_dataset_json_are_named_in_one_line(folder, labels, words):
         ("file,x,x\n", "different names"),
         ("file,x\n00000/img0.png,1,2\n", "line 2: 2 filled cells"),
         ("file,x\n00000/img0.png,\n", "line 2: 2 filled cells"),
-        ("file,x,y\n00000/img0.png,1,b\n", "img0.png is 1, b; of several columns"),
+        ("file,x,y\n00000/img0.png,1,b\n", "line 2: the label is 1, b; of several columns"),
         ("file,x\n00000/img0.png,a\n00000/img0.png,a\n", "line 3: .* two labels"),
         ('file,x\n"00000/img0.png,a\n', "unexpected end"),
     ],
@@ -232,7 +239,8 @@ def test_labels_that_are_not_there(folder, tmp_path):
 
 
 def test_one_class_is_no_help(folder):
-    assert any("one class only (set)" in note for note in opened(folder.parent, labels="folders").notes)
+    write_json(folder, [[name, 0] for name in FILES])
+    assert any("one class only (0)" in note for note in opened(folder, labels="json").notes)
 
 
 def test_balanced_classes(folder):
