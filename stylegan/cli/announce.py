@@ -28,9 +28,8 @@ def say_start(plan: "Plan", choices: Mapping[str, str | None], notes: Iterable[s
 
     config, checkpoint = plan.config, plan.checkpoint
     say(f"run folder  {plan.folder.path}")
-    say(
-        f"data        {choices['data']}: {plan.num_items} images at {size_text(parse_size(config.resolution))}"
-    )
+    size, channels = size_text(parse_size(config.resolution)), channels_text(config.data.get("channels"))
+    say(f"data        {choices['data']}: {plan.num_items} images at {size}{channels}")
     say(
         f"preset      {choices.get('preset')}: batch {config.batch_size}, micro-batches of {config.micro_batch},"
         f" {config.total_kimg:g} kimg"
@@ -43,6 +42,12 @@ def say_start(plan: "Plan", choices: Mapping[str, str | None], notes: Iterable[s
             say(f"continuing from kimg {images_of(checkpoint) / 1000:.3f} ({checkpoint.name})")
         except ValueError:
             say(f"continuing from {checkpoint}")
+
+
+def channels_text(channels: Any) -> str:
+    """What the channels of the data are, after a comma; "" where the data module has no such option."""
+    names = {1: "grey", 2: "grey and alpha", 3: "RGB", 4: "RGB and alpha"}
+    return "" if channels is None else f", {names.get(channels, f'{channels} channels')}"
 
 
 def _notes_on_settings(config: DictConfig) -> Iterator[str]:
