@@ -34,7 +34,7 @@ def parse_label(
         return None
     # Accents are composed in one way or another, as the keyboard, a file system and a table have it.
     text = _composed("" if value is None else str(value).strip())
-    named = list(map(_composed, names))
+    named = [_composed(str(name)).strip() for name in names]
     if text in named:
         return _class(named.index(text), width)
     if width == 1 or "," in text:

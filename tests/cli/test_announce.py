@@ -2,7 +2,7 @@
 
 import pytest
 
-from stylegan.cli.announce import say_where_to_look
+from stylegan.cli.announce import channels_text, say_where_to_look
 from stylegan.runs.folder import RunFolder
 
 
@@ -29,3 +29,10 @@ def test_the_next_command_names_a_class_where_the_network_asks_for_one(tmp_path,
     say_where_to_look(folder)
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("  next ") and last.endswith(f"'network={folder.path}' seeds=0-15{label}")
+
+
+@pytest.mark.parametrize(
+    "channels, words", [(None, ""), (1, ", grey"), (3, ", RGB"), (4, ", RGB and alpha"), (6, ", 6 channels")]
+)
+def test_channels_are_named_where_the_data_have_the_option(channels, words):
+    assert channels_text(channels) == words
