@@ -33,8 +33,7 @@ class FolderFiles:
         self.root = root
         below = dict(_files_below(root, "", ()))
         # Compared by one form of their names, opened by the name that the file system has.
-        texts = {text_of_path(stored): stored for stored in below}
-        found, self.notes = by_relative_name(texts.items())
+        found, self.notes = by_relative_name((text_of_path(stored), stored) for stored in sorted(below))
         self._stored = {name: stored for name, (_, stored) in found.items()}
         self.names = sorted(name for name in found if is_image_name(name, suffixes))
         self.stamps = {name: below[self._stored[name]] for name in self.names}

@@ -5,12 +5,13 @@ import codecs
 import csv
 import json
 import os
+import posixpath
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 from datamodules.datasets.files import FolderFiles, ZipFiles
-from datamodules.datasets.label_table import Table, read_table
+from datamodules.datasets.label_table import NO_NAMES, Table, read_table
 from datamodules.datasets.labels import Label, Labels, build_labels
 from datamodules.datasets.names import first_folder, one_form, relative_name, top_folder
 
@@ -92,7 +93,7 @@ class Names:
         self.folders = folders
         self._indices: dict[tuple[bool, bool], dict[str, str]] = {}
 
-    def ranked(self, listed: Iterable[str]) -> tuple[int, dict[str, str]]:
+    def ranked(self, listed: Collection[str]) -> tuple[int, dict[str, str]]:
         """Which files listed names mean.
 
         Relative names are looked for first, and then, where no listed one is any, full paths or names without
@@ -102,15 +103,15 @@ class Names:
         Returns: how far from relative names those are, 0 (not at all) to 3, or 4 where none means a file; and
             listed name -> file, for those that mean one.
         """
-        listed = list(listed)
-        ways = [(ending, whole) for ending in (True, False) for whole in (True, False)]
-        for rank, (ending, whole) in enumerate(ways):
-            index = self._index(ending, whole)
-            pairs = {name: _looked_up(index, name, ending=ending, whole=whole) for name in listed}
-            found = {name: file for name, file in pairs.items() if file is not None}
-            if found:
-                return rank, found
-        return len(ways), {}
+        found = ((rank, self.at_rank(listed, rank)) for rank in range(NO_NAMES))
+        return next(((rank, pairs) for rank, pairs in found if pairs), (NO_NAMES, {}))
+
+    def at_rank(self, listed: Collection[str], rank: int) -> dict[str, str]:
+        """Listed name -> file, for those that mean one in this way."""
+        ending, whole = rank < 2, rank % 2 == 0
+        index = self._index(ending, whole)
+        pairs = {name: _looked_up(index, name, ending=ending, whole=whole) for name in listed}
+        return {name: file for name, file in pairs.items() if file is not None}
 
     def _index(self, ending: bool, whole: bool) -> dict[str, str]:
         """What a listed name may be -> the one file that it means."""
@@ -157,7 +158,7 @@ def _tails(path: str) -> Iterator[str]:
 
 
 def _without_ending(name: str) -> str:
-    return str(PurePosixPath(name).with_suffix("")) if PurePosixPath(name).name else name
+    return posixpath.splitext(name)[0]
 
 
 def read_labels(kind: str, files: FolderFiles | ZipFiles, path: str | Path | None) -> LabelSource:

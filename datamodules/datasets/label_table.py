@@ -8,7 +8,7 @@ refused.
 import csv
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -39,16 +39,22 @@ _NO_VALUE = (
     "?",
     "-",
 )
+# pandas writes columns of 0 and 1 so.
+_TRUTH = {"true": 1.0, "false": 0.0}
+# Blanks between a quote that closes a cell and the delimiter, which Python's reader takes for a fault.
+_AFTER_QUOTE = re.compile(r'(?<=[^\s",;])" +(?=[,;\t]|\r?$)', re.MULTILINE)
 # Enough lines to tell the columns by.
 _LINES_TO_TELL = 1000
+
+NO_NAMES = 4  # the rank where nothing names a file
 
 Row = tuple[int, list[str]]  # number of its line, and its cells
 
 
 class MeantNames(Protocol):
-    """Which files names mean: rank, 0 for relative names to 4 for none; and listed name -> file."""
+    """Which files names mean, in ways from rank 0, relative names, to rank 3: listed name -> file."""
 
-    def ranked(self, listed: Iterable[str]) -> tuple[int, dict[str, str]]: ...
+    def at_rank(self, listed: Collection[str], rank: int) -> dict[str, str]: ...
 
 
 @dataclass(frozen=True)
@@ -68,8 +74,8 @@ def read_table(where: str, text: str, meant: MeantNames) -> Table:
         meant: the files it should name.
     Raises: ValueError, in one line, where it cannot be understood.
     """
-    rows, place = _told_apart(where, text, meant)
-    header, rows, notes = _without_header(where, rows, place, meant)
+    rows, rank, place = _told_apart(where, text, meant)
+    header, rows, notes = _without_header(where, rows, place, rank, meant)
     kept = [place, *_label_columns(where, header, rows, place, notes)]
     for line, cells in rows:
         if len(cells) != len(header) or not all(cells[column] for column in kept):
@@ -90,14 +96,19 @@ def read_table(where: str, text: str, meant: MeantNames) -> Table:
     )
 
 
-def _told_apart(where: str, text: str, meant: MeantNames) -> tuple[list[Row], int]:
-    """The rows, by the delimiter that separates names of files best, and the column of the files."""
+def _told_apart(where: str, text: str, meant: MeantNames) -> tuple[list[Row], int, int]:
+    """The rows, by the delimiter that separates names of files best; the rank of these, and their column."""
+    if "\n" not in text:
+        text = text.replace("\r", "\n")  # as spreadsheets of old Macs end lines
+    text = _AFTER_QUOTE.sub('"', text)
     first, _, rest = text.partition("\n")
     # Excel's own way to state it.
     stated = re.fullmatch(r"sep=(.)\s*", first, re.IGNORECASE)
     skipped, text = (1, rest) if stated else (0, text)
     readings, faults = [], []
     for delimiter in stated[1] if stated else _DELIMITERS:
+        if delimiter not in text:
+            continue
         try:
             rows = _rows(text, delimiter, skipped)
         except ValueError as error:
@@ -108,8 +119,8 @@ def _told_apart(where: str, text: str, meant: MeantNames) -> tuple[list[Row], in
             uneven = any(len(cells) != len(rows[0][1]) for _, cells in rows)
             readings.append(((rank, uneven, -len(rows[0][1])), rows, place))
     if readings:
-        _, rows, place = min(readings, key=lambda reading: reading[0])
-        return rows, place
+        (rank, *_), rows, place = min(readings, key=lambda reading: reading[0])
+        return rows, rank, place
     if faults:
         raise ValueError(min(faults)[1])
     raise ValueError(_must_begin(where, first))
@@ -139,26 +150,27 @@ def _rows(text: str, delimiter: str, skipped: int) -> list[Row]:
 
 
 def _file_column(rows: Sequence[Row], meant: MeantNames) -> tuple[int, int]:
-    """How well the names of the files can be read, 0 to 4, and in which column."""
+    """The rank of the names of files, and in which column they are."""
     header = [name.lower() for name in rows[0][1]]
-    found = []
-    for column, name in enumerate(header):
-        rank, pairs = meant.ranked(cells[column] for _, cells in rows if len(cells) > column)
-        # What is called so is it, where it names any file at all; the first one, where nothing does.
-        called = name in _FILE_COLUMNS
-        found.append((not (called and pairs), rank, -len(pairs), not called, column))
-    best = min(found)
-    return best[1], best[-1]
+    columns = [[cells[c] for _, cells in rows if len(cells) > c] for c in range(len(header))]
+    # What is called so is it, where it names any file at all, and the first one, where nothing does.
+    called = [name in _FILE_COLUMNS for name in header]
+    for rank in range(NO_NAMES):
+        found = [len(meant.at_rank(cells, rank)) for cells in columns]
+        if any(found):
+            best = max(range(len(header)), key=lambda c: (called[c] and found[c] > 0, found[c], -c))
+            return rank, best
+    return NO_NAMES, called.index(True) if True in called else 0
 
 
 def _without_header(
-    where: str, rows: list[Row], place: int, meant: MeantNames
+    where: str, rows: list[Row], place: int, rank: int, meant: MeantNames
 ) -> tuple[list[str], list[Row], list[str]]:
     """Names of the columns, "" where there is no line of them; the other rows; and a line where there is none."""
     header = rows[0][1]
-    rank, pairs = meant.ranked(cells[place] for _, cells in rows[:_LINES_TO_TELL] if len(cells) > place)
     cell = header[place]
-    if cell.lower() not in _FILE_COLUMNS and (cell in pairs or is_image_name(cell)):
+    is_file = is_image_name(cell) or rank < NO_NAMES and bool(meant.at_rank([cell], rank))
+    if cell.lower() not in _FILE_COLUMNS and is_file:
         note = f"{where} has no line of names for its columns; column {place + 1} names the files"
         return [""] * len(header), rows, [note]
     named = [name for name in header if name]
@@ -213,7 +225,8 @@ def _one_column(where: str, cells: Cells, notes: list[str]) -> list[Label]:
 def _vectors(where: str, columns: Sequence[Cells], notes: list[str]) -> list[Label]:
     numbers = []
     for cells in columns:
-        column = _numbers(where, cells, notes)
+        truth = [_TRUTH.get(cell.lower()) for _, cell in cells]
+        column = _numbers(where, cells, notes) if None in truth else truth
         if column is None:
             line, odd = next((line, cell) for line, cell in cells if not _like_number(cell))
             row = next(row for row in zip(*columns, strict=True) if row[0][0] == line)

@@ -3,7 +3,7 @@
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from datamodules.datasets.decoding import IMAGE_SUFFIXES
@@ -11,6 +11,8 @@ from datamodules.datasets.decoding import IMAGE_SUFFIXES
 # What systems leave in folders of images, besides names that begin with a dot.
 _LITTER = ("__macosx", "thumbs.db", "desktop.ini", "@eadir")
 _DRIVE = re.compile(r"[A-Za-z]:")
+# What nearly all names are free of: then they are in the one form already, and kept as they are.
+_ODD = re.compile(r"[^\x20-\x7e]|[\\:]|^/|//|(?:^|/)\.{1,2}(?:/|$)|/$")
 
 T = TypeVar("T")
 
@@ -69,6 +71,8 @@ def text_of_path(name: str) -> str:
 
 def relative_name(stored: str) -> str | None:
     """A stored name as a relative one of one form; of a drive or root what is below it, None where it leads out."""
+    if not _ODD.search(stored):
+        return stored
     parts = [part for part in one_form(stored).split("/") if part not in ("", ".")]
     if len(parts) > 1 and _DRIVE.fullmatch(parts[0]):
         del parts[0]
@@ -85,33 +89,36 @@ def by_relative_name(files: Iterable[tuple[str, T]]) -> tuple[dict[str, tuple[st
         files: stored name, and what is known of the file.
     Returns: relative name -> (stored name, what is known); and lines about what does not count.
     """
-    found: dict[str, dict[str, T]] = {}
-    repeated, outside = set(), []
+    found: dict[str, tuple[str, T]] = {}
+    repeated, alike, outside = set(), set(), []
     for stored, known in files:
         name = relative_name(stored)
         if name is None:
             outside.append(stored)
-        elif name and not is_hidden(name):
-            same = found.setdefault(name, {})
-            if stored in same:
-                repeated.add(name)
-            same[stored] = known
+            continue
+        if not name or is_hidden(name):
+            continue
+        if name in found:
+            before = found[name][0]
+            (repeated if before == stored else alike).add(name)
+            if _rank(name, before) < _rank(name, stored):
+                continue
+        found[name] = stored, known
     notes = []
     if outside:
-        notes.append(f"left out, their names lead out of the zip: {_some(outside)}")
+        notes.append(f"left out, their names lead out of the set: {_some(outside)}")
     if repeated:
-        notes.append(f"more than once in the zip, the last one counts: {_some(sorted(repeated))}")
-    alike = sorted(name for name, same in found.items() if len(same) > 1)
+        notes.append(f"more than once, the last one counts: {_some(sorted(repeated))}")
     if alike:
         notes.append(
-            f"more than one file has this name, in other letters or slashes; one counts: {_some(alike)}"
+            f"more than one file has this name, in other letters or slashes; one counts: {_some(sorted(alike))}"
         )
-    return {name: _chosen(name, same) for name, same in found.items()}, notes
+    return found, notes
 
 
-def _chosen(name: str, same: Mapping[str, T]) -> tuple[str, T]:
-    stored = min(same, key=lambda stored: (stored != name, stored))
-    return stored, same[stored]
+def _rank(name: str, stored: str) -> tuple[bool, str]:
+    """Lower for the stored name whose file counts."""
+    return stored != name, stored
 
 
 def _some(words: Sequence[str], most: int = 5) -> str:

@@ -57,6 +57,9 @@ AB = ["a", "b", "a", "b"]
             table(AB, header="file,class,").replace("\na", "\na").replace(",a", ",a,").replace(",b", ",b,"),
             ["a", "b"],
         ),
+        (table(AB, [f'"{name}" ' for name in FILES], '"file" ,"class" '), ["a", "b"]),
+        (table(['" ,x"', '"a" ', '" ,x"', '"a"']), [",x", "a"]),
+        (table(AB).replace("\n", "\r"), ["a", "b"]),
         ("sep=;\r\n" + table(AB, comma=";").replace("\n", "\r\n"), ["a", "b"]),
         ("\n\n" + table(AB) + "\n,\n\n", ["a", "b"]),
         (table(AB).encode("utf-16"), ["a", "b"]),
@@ -97,6 +100,14 @@ def test_a_column_that_counts_the_lines_is_no_label(folder, start, name, last):
     data = read(folder, text)
     assert data.label_names == ["0", "1"] and data.label_kind == "classes"
     assert any("counts the lines, and is left out" in note for note in data.notes)
+
+
+def test_columns_of_true_and_false_are_those_of_1_and_0(folder):
+    data = read(
+        folder, table(["True,FALSE", "True,True", "False,True", "False,False"], header="file,red,round")
+    )
+    assert (data.label_kind, data.label_names) == ("multi", ["red", "round"])
+    assert data.labels(torch.arange(4)).tolist() == [[1, 0], [1, 1], [0, 1], [0, 0]]
 
 
 def test_without_a_line_of_names(folder):

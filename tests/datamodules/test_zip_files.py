@@ -153,14 +153,14 @@ def test_of_entries_with_one_name_the_last_counts_as_when_unpacked(tmp_path):
     )
     data = opened(packed)
     assert seen(data) == {"a.png": 2, "b.png": 3}
-    assert "more than once in the zip, the last one counts: a.png" in data.notes
+    assert "more than once, the last one counts: a.png" in data.notes
 
 
 def test_names_that_lead_out_are_left_out_and_said(tmp_path):
     packed = plain_zip(tmp_path / "x.zip", ["a.png", "../b.png", "c/../../d.png", "..\\e.png"])
     data = opened(packed)
     assert list(seen(data)) == ["a.png"]
-    assert any("lead out of the zip: ../b.png, c/../../d.png, ..\\e.png" in note for note in data.notes)
+    assert any("lead out of the set: ../b.png, c/../../d.png, ..\\e.png" in note for note in data.notes)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the file system takes names as text")
