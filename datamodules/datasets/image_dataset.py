@@ -201,7 +201,7 @@ def filter_names(
     """
 
     def fitting(pattern: str) -> set[str]:
-        form = one_form(pattern)
+        form = one_form(pattern).rstrip("/")
         if form == top.rstrip("/"):
             return set(names)
         return {

@@ -18,7 +18,7 @@ from stylegan.machine.text import printable
 _LARGEST_BYTES = 1 << 30
 # Numbers of the zip format (PKWARE's APPNOTE, 4.4 to 4.6).
 _ENCRYPTED, _UTF8 = 0x1, 0x800
-_UNICODE_PATH = 0x7075
+_UNICODE_PATH, _DOS_FOLDER = 0x7075, 0x10
 _METHODS = {1: "Shrink", 6: "Implode", 9: "Deflate64", 93: "Zstandard", 95: "XZ", 98: "PPMd", 99: "AES"}
 _READ = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
 _READ |= {getattr(zipfile, "ZIP_ZSTANDARD", zipfile.ZIP_STORED)}  # from Python 3.14 on
@@ -110,7 +110,7 @@ def _named(archive: zipfile.ZipFile, guessed: list[str]) -> Iterator[tuple[str, 
     """The entries that are no folders, with their stored names.  Args: guessed: gets names in no known encoding."""
     for entry in archive.infolist():
         name = _stored_name(entry)
-        if name.endswith(("/", "\\")):
+        if name.endswith(("/", "\\")) or entry.external_attr & _DOS_FOLDER:
             continue
         if not name.isascii() and not entry.flag_bits & _UTF8 and name == entry.orig_filename:
             guessed.append(name)

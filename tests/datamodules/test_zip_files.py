@@ -79,7 +79,7 @@ def test_a_zip_is_its_folder_by_whatever_program_it_was_made(folder, tmp_path, e
         Entry(b"__MACOSX\\._1.png", b"x"),
         Entry(b"cats\\.1.png", b"x"),
     ]
-    folders = [Entry(b"cats/", b""), Entry(b"dogs\\", b"")]
+    folders = [Entry(b"cats/", b""), Entry(b"dogs\\", b""), Entry(b"birds", b"", attributes=0x10)]
     packed = write_zip(tmp_path / "set.zip", [*litter, *folders, *map(entry, reversed(NAMES))])
     for options in ({}, {"val_fraction": 0.5, "seed": 3}, {"labels": "folders", "exclude": ["über.png"]}):
         there, here = opened(folder, **options), opened(packed, **options)
@@ -190,7 +190,14 @@ def test_one_top_folder_is_no_class(tmp_path):
     assert data.label_names == ["cats", "dogs"]
     assert "data.labels=folders: 2 classes: cats (3), dogs (3)" in data.notes
     assert any("all pictures lie in animals/" in note for note in data.notes)
-    for pattern, count in (("cats", 3), ("animals", 6), ("cats/*", 3), ("animals/cats/*", 3), ("*/0.png", 2)):
+    for pattern, count in (
+        ("cats", 3),
+        ("animals", 6),
+        ("cats/", 3),
+        ("cats/*", 3),
+        ("animals/cats/*", 3),
+        ("*/0.png", 2),
+    ):
         assert opened(packed, include=[pattern]).num_items == count
     assert opened(packed, labels="folders", exclude=["cats/0.png"], balanced=True).num_items == 5
     with pytest.raises(ValueError, match="nothing is called birds; the classes are cats, dogs"):
