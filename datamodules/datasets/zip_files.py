@@ -110,7 +110,7 @@ def _named(archive: zipfile.ZipFile, guessed: list[str]) -> Iterator[tuple[str, 
     """The entries that are no folders, with their stored names.  Args: guessed: gets names in no known encoding."""
     for entry in archive.infolist():
         name = _stored_name(entry)
-        if name.endswith(("/", "\\")) or entry.external_attr & _DOS_FOLDER:
+        if name.endswith(("/", "\\")) or entry.external_attr & _DOS_FOLDER and not entry.file_size:
             continue
         if not name.isascii() and not entry.flag_bits & _UTF8 and name == entry.orig_filename:
             guessed.append(name)
