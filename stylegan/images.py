@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from PIL import Image, PngImagePlugin
 from torch import Tensor
@@ -76,12 +77,23 @@ def save_png(path: str | os.PathLike, image: Tensor, text: Mapping[str, str] | N
         if value.isascii():
             chunks.add_text(key, value)
         else:
-            # Names of files may hold bytes that are not text; they must not keep an image from being saved.
-            chunks.add_itxt(key, value.encode("utf-8", "backslashreplace").decode("utf-8"))
+            chunks.add_itxt(key, stored_text(value))
     pixels = image.detach().cpu().permute(1, 2, 0).contiguous()
     pillow_image = Image.frombytes(_PNG_MODES[image.shape[0]], pixels.shape[1::-1], pixels.numpy().tobytes())
     with replacing(path, durable=False) as file:
         pillow_image.save(file, format="PNG", pnginfo=chunks)
+
+
+def stored_text(value: str) -> str:
+    """A text as `save_png` stores it: names of files may hold bytes that are not text, and must not prevent that."""
+    return value.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def read_png(path: str | os.PathLike) -> Tensor:
+    """A PNG that `save_png` wrote → uint8 [C,H,W]. Raises: OSError, as of `read_png_text`."""
+    with Image.open(path, formats=("PNG",)) as image:
+        pixels = np.array(image)
+    return torch.from_numpy(pixels.reshape(*pixels.shape[:2], -1)).movedim(-1, 0)
 
 
 def read_png_text(path: str | os.PathLike) -> dict[str, str]:

@@ -229,10 +229,11 @@ _GENERATE = (
     Section("Network and place", "", keys=(
         *_NETWORK,
         Key("out",    str | None, "folder for the images; null = generated/ in the run, or next to the file", free_text=True, alias=("outdir",)),
+        Key("overwrite", bool,    "true = replace images that are there with other settings; those of the same settings always stay"),
     )),
     Section("Images", "", keys=(
         Key("seeds",  str | int,  "numbers and ranges; a seed is one image, always the same", free_text=True, example="0-15,20", alias=("seed",)),
-        Key("label",  str | int | None, "class: 0, 1, ...; null for a network without labels", free_text=True, alias=("class",)),
+        Key("label",  str | int | None, "class by name or number, or all = each class, a row each in the grid; null for a network without labels", free_text=True, alias=("class",)),
         _TRUNCATION,
         _NOISE_MODE,
     )),

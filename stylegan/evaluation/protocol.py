@@ -3,15 +3,14 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from itertools import chain
 from typing import Any
 
-import torch
 from torch import nn
 
 from stylegan.evaluation.definitions import Definition
 from stylegan.evaluation.settings import MetricSettings
 from stylegan.features import Detector
+from stylegan.networks.digest import weights_sha256 as weights_sha256
 from stylegan.networks.precision import precision_text
 from stylegan.sizes import size_text
 
@@ -103,18 +102,3 @@ def in_words(protocol: Protocol) -> str:
 
 def _short(digest: str) -> str:
     return str(digest)[:8]
-
-
-def weights_sha256(network: nn.Module) -> str:
-    """SHA-256, in hexadecimal digits, of all parameters and buffers: names, shapes, dtypes and values.
-
-    It identifies a network: every run has files of the same names, and a file may change under its name. The same on
-    every device; one tensor at a time is copied to the CPU.
-    """
-    digest = hashlib.sha256()
-    tensors = dict(chain(network.named_parameters(), network.named_buffers()))
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().to("cpu").contiguous()
-        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
-        digest.update(tensor.flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()

@@ -5,11 +5,15 @@ import math
 import unicodedata
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
 from stylegan.machine.text import printable
+
+# As a label: each class in turn, where no class has that name.
+ALL = "all"
 
 # Few enough digits for int(), more than any number of classes.
 _LONGEST_NUMBER = 9
@@ -46,6 +50,29 @@ def parse_label(
     return _class(number, width)
 
 
+def parse_labels(
+    value: str | float | None, *, width: int, names: Sequence[str] = (), network: str = "the network"
+) -> list[tuple[str, Tensor | None]]:
+    """As `parse_label`, but `all` is every class → [(name, float32 [K]), ...]; else one entry.
+
+    The name is one for each label, however it was written: a class by its name, or its number where it has none.
+    """
+    text = "" if value is None else str(value).strip()
+    if text == ALL and ALL not in names and (width > 1 or names):
+        # A single column has two: without, and with what its name says.
+        labels = list(torch.eye(width)) if width > 1 else [torch.zeros(1), torch.ones(1)]
+    else:
+        labels = [parse_label(value, width=width, names=names, network=network)]
+    return [("" if label is None else _name(label, names), label) for label in labels]
+
+
+def _name(label: Tensor, names: Sequence[str]) -> str:
+    number = int(label.argmax())
+    if torch.equal(label, _class(number, len(label))) and (names or len(label) > 1):
+        return names[number] if names else str(number)
+    return ",".join(np.format_float_positional(value, trim="-") for value in label.numpy())
+
+
 def _class(number: int, width: int) -> Tensor:
     return one_hot(torch.tensor(number), width).to(torch.float32)
 
@@ -72,12 +99,15 @@ def _vector(text: str, width: int, names: Sequence[str], network: str) -> Tensor
 
 def _choices(text: str, width: int, names: Sequence[str], network: str) -> str:
     if not names:
-        return f"{network} draws {width} classes; say which, label=0 to label={width - 1}"
+        return f"{network} draws {width} classes; say which, label=0 to label={width - 1}, or label={ALL}"
     shown = ", ".join(f"{number} {printable(name)}" for number, name in enumerate(names[:12]))
     rest = f" and {width - 12} more" if width > 12 else ""
-    close = difflib.get_close_matches(text, names, n=1)
-    hint = f"; did you mean label={printable(close[0])}?" if close else ""
-    return f"{network} draws {width} classes; say which by name or number: {shown}{rest}{hint}"
+    by_key = {name.casefold(): printable(name) for name in names}
+    close = difflib.get_close_matches(text.casefold(), by_key, n=3)
+    hint = f"; did you mean {' or '.join(f'label={by_key[key]}' for key in close)}?" if close else ""
+    return (
+        f"{network} draws {width} classes; say which by name or number, or label={ALL}: {shown}{rest}{hint}"
+    )
 
 
 def _short(text: str) -> str:

@@ -92,11 +92,12 @@ class Sampler:
         """The images of seeds, a chunk at a time: (n seeds, float32 [n,C,H,W]).
 
         Args:
-            label: [K], for a generator with labels; None without.
+            label: [K], or [N,K] for one of each seed, for a generator with labels; None without.
         """
+        labels_of_all = None if label is None else label.expand(len(seeds), -1)
         for rows in self._chunks(len(seeds)):
             some = seeds[rows]
-            labels = None if label is None else label.expand(len(some), -1)
+            labels = None if labels_of_all is None else labels_of_all[rows]
             ws = self.map(latents_of(some, self.generator.z_dim), labels, truncation=truncation)
             yield some, self.draw(ws, noise_mode, noise_seeds=some)
 

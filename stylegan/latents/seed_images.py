@@ -1,21 +1,25 @@
-"""The task `images` of the generate command: one PNG a seed, and all of them in a grid."""
+"""The task `images` of the generate command: one PNG a seed, or one a seed and class, and all of them in a grid."""
 
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from rich.progress import Progress
 from torch import Tensor, nn
 
-from stylegan.images import save_png, tile, to_uint8, visible
-from stylegan.latents.labels import parse_label
+from stylegan.images import read_png, save_png, tile, to_uint8, visible
+from stylegan.latents.existing import differences, names_in, refuse
+from stylegan.latents.labels import parse_labels
 from stylegan.latents.sampling import NOISE_MODES, Sampler
-from stylegan.latents.seeds import parse_seeds
+from stylegan.latents.seeds import MAX_SEEDS, parse_seeds
 from stylegan.machine.console import say
 from stylegan.machine.devices import device_named
+from stylegan.machine.files import replacing
+from stylegan.networks.digest import weights_sha256
 from stylegan.networks.precision import precision_on, set_compute_dtype
 from stylegan.networks.synthesis import prepared
 from stylegan.sizes import size_text
@@ -26,26 +30,40 @@ MAX_GRID_PX = 64 * 2**20
 # Far beyond any image, and near enough for float32.
 LARGEST_PSI = 100
 
-Chunks = Iterator[tuple[Sequence[int], Tensor]]
+# Images whose labels are made at a time; a multiple of every chunk.
+_AT_ONCE = 1024
+
+
+class Cell(NamedTuple):
+    """One image: the number of its label, and its seed."""
+
+    row: int
+    seed: int
 
 
 class SeedImages:
     """Draws seeds into a folder: `seed0000.png`, numbered by seed, and `grid.png`.
 
+    With label "all" each class is drawn with each seed: `seed0000-class2.png`, and a row a class in the grid.
     More than 4 channels go into `seed0000.npy`, uint8 [H,W,C], and the PNG shows the first three.
+
+    An image that is there already with the same weights, seed and settings stays as it is, so that what was interrupted
+    continues. One of other settings is refused before anything is drawn, unless `overwrite` is true. The grid alone
+    is replaced where only its seeds differ, and a line reports it: its images are still there one by one.
 
     Args:
         load: path → generator in evaluation mode.
         network: the file, as `load` takes it.
-        out: folder for the images, made where it is missing; files of the same names are replaced.
+        out: folder for the images, made where it is missing.
         seeds: as in `parse_seeds`.
         truncation: psi, 1 = none.
-        label: as in `parse_label`; None for a network without labels.
+        label: as in `parse_labels`; None for a network without labels.
         noise_mode: "const", "random" (each seed its own) or "none".
         device: "auto" (CUDA where there is one), "cpu", "cuda", "cuda:1", ...
         precision: "auto" (the fastest that the device has), "fp32", "bf16" or "fp16"; see `precision_on`.
-        provenance: text stored in every image besides seed, truncation, label and noise mode.
-    Raises: ValueError that names the value and the way out.
+        overwrite: whether images of other settings are replaced.
+        provenance: text stored in every image besides weights, seed, truncation, label and noise mode.
+    Raises: ValueError that names the value, or the file in the way, and the way out.
     """
 
     def __init__(
@@ -60,6 +78,7 @@ class SeedImages:
         noise_mode: str = "const",
         device: str = "auto",
         precision: str = "auto",
+        overwrite: bool = False,
         provenance: Mapping[str, str] | None = None,
     ):
         # First what is cheap to check: a slip in the seeds should not wait for a large file.
@@ -74,46 +93,136 @@ class SeedImages:
         chosen = device_named(device)
         precision_on(chosen, precision)
         generator = load(network).to(chosen)
+        weights = weights_sha256(generator)
         precision = set_compute_dtype(generator, chosen, precision)
-        self.label = parse_label(
+        self.labels = parse_labels(
             label, width=generator.c_dim, names=generator.label_names, network=str(network)
         )
+        if len(self.seeds) * len(self.labels) > MAX_SEEDS:
+            raise ValueError(
+                f"seeds={seeds}: {len(self.seeds):,} seeds of {len(self.labels):,} classes are more than"
+                f" {MAX_SEEDS:,} images, the most at once; draw fewer seeds, or one class"
+            )
         self.sampler = Sampler(generator)
         self.text = dict(provenance or {}) | {
+            "weights": weights,
             "truncation": f"{self.truncation:g}",
             "noise_mode": noise_mode,
             "precision": precision,
         }
-        if self.label is not None:
-            self.text["label"] = str(label)
+        self.kept = self._images_that_stay(overwrite)
 
     def run(self) -> None:
         """Draw, write and say where. Raises: OSError where a file cannot be written."""
         self.out.mkdir(parents=True, exist_ok=True)
-        height, width = self.sampler.generator.size
-        in_grid = max(1, min(len(self.seeds), MAX_GRID_PX // (height * width)))
-        kept: list[Tensor] = []
-        chunks = self.sampler.of_seeds(
-            self.seeds, label=self.label, truncation=self.truncation, noise_mode=self.noise_mode
-        )
+        cells = [Cell(row, seed) for row in range(len(self.labels)) for seed in self.seeds]
+        rows, columns = self._shape_of_grid()
+        in_grid = [Cell(row, seed) for row in range(rows) for seed in self.seeds[:columns]]
+        missing = [cell for cell in cells if cell not in self.kept]
+        if self.kept:
+            say(f"{len(self.kept):,} of {len(cells):,} images are there already, and stay as they are")
+        shown: dict[Cell, Tensor] = dict.fromkeys(in_grid)
         with prepared(self.sampler.generator.synthesis):
-            for seeds, images in _with_progress(chunks, total=len(self.seeds)):
+            for some, images in _with_progress(self._draw(missing), total=len(missing)):
                 pixels = to_uint8(images).cpu()
-                for seed, image in zip(seeds, pixels, strict=True):
-                    self._save(seed, image)
-                kept.append(visible(pixels)[: max(0, in_grid - sum(map(len, kept)))])
-        grid = tile(torch.cat(kept), columns=math.ceil(math.sqrt(in_grid)))
-        in_grid_text = ",".join(map(str, self.seeds[:in_grid]))
-        save_png(self.out / "grid.png", grid, self.text | {"seeds": in_grid_text})
-        total = f"{len(self.seeds):,} image" + "s" * (len(self.seeds) > 1)
-        part = f", the first {in_grid:,} together in" if in_grid < len(self.seeds) else ", together in"
-        say(f"{total} of {size_text((height, width))} px in {self.out}{part} {self.out / 'grid.png'}")
+                for cell, image in zip(some, pixels, strict=True):
+                    self._save(cell, image)
+                    if cell in shown:
+                        shown[cell] = visible(image)
+        self._save_grid(shown, columns=columns if len(self.labels) > 1 else math.ceil(math.sqrt(columns)))
+        self._say_where(len(cells), len(in_grid))
 
-    def _save(self, seed: int, image: Tensor) -> None:
-        save_png(self.out / f"seed{seed:04d}.png", visible(image), self.text | {"seed": str(seed)})
-        if visible(image) is not image:
+    def _draw(self, cells: Sequence[Cell]) -> Iterator[tuple[Sequence[Cell], Tensor]]:
+        """A chunk at a time: (n cells, their images float32 [n,C,H,W])."""
+        for first in range(0, len(cells), _AT_ONCE):
+            some = cells[first : first + _AT_ONCE]
+            labels = [self.labels[cell.row][1] for cell in some]
+            place = 0
+            for seeds, images in self.sampler.of_seeds(
+                [cell.seed for cell in some],
+                label=None if labels[0] is None else torch.stack(labels),
+                truncation=self.truncation,
+                noise_mode=self.noise_mode,
+            ):
+                yield some[place : place + len(seeds)], images
+                place += len(seeds)
+
+    def _images_that_stay(self, overwrite: bool) -> set[Cell]:
+        """The images that are there already.  Raises: ValueError where there are others in their place."""
+        there = names_in(self.out)
+        kept, in_the_way = set(), []
+        for row in range(len(self.labels)):
+            for seed in self.seeds:
+                cell = Cell(row, seed)
+                png, npy = (self._path(cell, ending) for ending in ("png", "npy"))
+                if png.name in there:
+                    found = differences(png, self._text(cell))
+                    if found == [] and (self._is_visible or npy.name in there):
+                        kept.add(cell)
+                    elif found != []:
+                        in_the_way.append((png, found))
+                elif not self._is_visible and npy.name in there:
+                    in_the_way.append((npy, None))
+        grid = self.out / "grid.png"
+        if grid.name in there:
+            found = differences(grid, self._text_of_grid())
+            if found is None or any(not text.startswith("seeds=") for text in found):
+                in_the_way.append((grid, found))
+        if not overwrite:
+            refuse(in_the_way)
+        return kept
+
+    @property
+    def _is_visible(self) -> bool:
+        """Whether a PNG holds all channels."""
+        return self.sampler.generator.channels <= 4
+
+    def _path(self, cell: Cell, ending: str) -> Path:
+        number = f"-class{cell.row}" if len(self.labels) > 1 else ""
+        return self.out / f"seed{cell.seed:04d}{number}.{ending}"
+
+    def _text(self, cell: Cell) -> dict[str, str]:
+        name, label = self.labels[cell.row]
+        return self.text | ({} if label is None else {"label": name}) | {"seed": str(cell.seed)}
+
+    def _text_of_grid(self) -> dict[str, str]:
+        _, columns = self._shape_of_grid()
+        name, label = self.labels[0] if len(self.labels) == 1 else ("all", True)
+        seeds = ",".join(map(str, self.seeds[:columns]))
+        return self.text | ({} if label is None else {"label": name}) | {"seeds": seeds}
+
+    def _shape_of_grid(self) -> tuple[int, int]:
+        """How many labels and seeds it shows: as many as fit."""
+        most = max(1, MAX_GRID_PX // math.prod(self.sampler.generator.size))
+        rows = min(len(self.labels), most)
+        return rows, min(len(self.seeds), most // rows)
+
+    def _save(self, cell: Cell, image: Tensor) -> None:
+        save_png(self._path(cell, "png"), visible(image), self._text(cell))
+        if not self._is_visible:
             # No image format holds so many; the PNG shows the first three.
-            np.save(self.out / f"seed{seed:04d}.npy", image.movedim(0, -1).numpy())
+            with replacing(self._path(cell, "npy"), durable=False) as file:
+                np.save(file, image.movedim(0, -1).numpy())
+
+    def _save_grid(self, shown: Mapping[Cell, Tensor | None], *, columns: int) -> None:
+        """Args: shown: None = to be read from its file."""
+        path, text = self.out / "grid.png", self._text_of_grid()
+        if path.exists():
+            found = differences(path, text)
+            if found == []:
+                return
+            say(f"{path} is replaced" + (f" (it was of {', '.join(found)[:80]})" if found else ""))
+        images = [
+            read_png(self._path(cell, "png")) if image is None else image for cell, image in shown.items()
+        ]
+        save_png(path, tile(torch.stack(images), columns=columns), text)
+
+    def _say_where(self, total: int, in_grid: int) -> None:
+        images = f"{total:,} image" + "s" * (total > 1)
+        size = size_text(self.sampler.generator.size)
+        part = f", the first {in_grid:,} together in" if in_grid < total else ", together in"
+        rows = f", a row for each of {len(self.labels)} classes" if len(self.labels) > 1 else ""
+        say(f"{images} of {size} px in {self.out}{part} {self.out / 'grid.png'}{rows}")
 
 
 def _number(name: str, value: object) -> float:
@@ -128,19 +237,19 @@ def _number(name: str, value: object) -> float:
     return number
 
 
-def _with_progress(chunks: Chunks, total: int) -> Chunks:
+def _with_progress(chunks: Iterable[tuple[Sequence[Cell], Tensor]], total: int) -> Iterator:
     """`chunks` as they come; a bar in a terminal, elsewhere a line whenever another tenth is done."""
     if sys.stdout.isatty():
         with Progress(transient=True) as bar:
             task = bar.add_task("drawing", total=total)
-            for seeds, images in chunks:
-                yield seeds, images
-                bar.advance(task, len(seeds))
+            for cells, images in chunks:
+                yield cells, images
+                bar.advance(task, len(cells))
         return
     done = tenths = 0
-    for seeds, images in chunks:
-        yield seeds, images
-        done += len(seeds)
+    for cells, images in chunks:
+        yield cells, images
+        done += len(cells)
         if done < total and done * 10 // total > tenths:
             tenths = done * 10 // total
             say(f"{done:,} of {total:,} images")

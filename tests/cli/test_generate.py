@@ -14,6 +14,7 @@ from stylegan.cli.generate import default_out, main
 from stylegan.images import read_png_text
 from stylegan.interop.checkpoint import save_generator
 from stylegan.networks import Generator
+from stylegan.networks.digest import weights_sha256
 from stylegan.version import __version__
 
 ROOT = Path(__file__).parents[2]
@@ -99,6 +100,7 @@ def test_a_run_folder_a_checkpoint_and_its_generator_draw_the_same(here):
         "noise_mode": "const",
         "precision": "fp32",
         "version": __version__,
+        "weights": weights_sha256(make_generator()),
     }
     assert read_png_text(here / "run" / seed) == common | {
         "network": path.name,
@@ -155,6 +157,35 @@ def test_free_text_through_a_plain_shell_from_any_folder(here):
     assert result.returncode == 0, result.stderr
     assert names(here / "öut, (2) ${y}") == ["grid.png", "seed0000.png", "seed0001.png", "seed0020.png"]
     assert read_png_text(here / "öut, (2) ${y}" / "grid.png")["network"] == "a=b, c.safetensors"
+
+
+def test_another_class_replaces_nothing_unasked(here, capsys):
+    save_generator("cond.safetensors", make_generator(c_dim=2, label_names=["cat", "dog"]))
+    words = ["network=cond.safetensors", "seeds=0-2"]
+    assert main([*words, "label=cat"]) == 0
+    before = {path.name: path.read_bytes() for path in Path("generated").iterdir()}
+    capsys.readouterr()
+    assert main([*words, "label=dog"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("stylegan-generate: generated/seed0000.png is there already, drawn with label=cat")
+    assert "out=..." in line and "overwrite=true" in line
+    assert main([*words, "label=0"]) == 0  # the same class by its number
+    assert {path.name: path.read_bytes() for path in Path("generated").iterdir()} == before
+    assert main([*words, "label=dog", "overwrite=true"]) == 0
+    assert {read_png_text(path)["label"] for path in Path("generated").iterdir()} == {"dog"}
+    assert main([*words, "label=all", "out=all"]) == 0
+    assert names(here / "all") == [
+        "grid.png",
+        *(f"seed000{s}-class{c}.png" for s in range(3) for c in range(2)),
+    ]
+
+
+def test_a_later_checkpoint_of_a_run_replaces_nothing_unasked(here, capsys):
+    make_run(here / "runs" / "a", seed=1)
+    assert main(["seeds=0"]) == 0
+    make_run(here / "runs" / "a", seed=2, images=25_600)
+    assert main(["seeds=0"]) == 2
+    assert "drawn with network=kimg0000012.800.ckpt, kimg=12.800 (and 1 more file)" in capsys.readouterr().err
 
 
 @pytest.fixture

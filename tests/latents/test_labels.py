@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stylegan.latents.labels import parse_label
+from stylegan.latents.labels import parse_label, parse_labels
 
 NAMES = ("corgi", "fox", "red fox")
 
@@ -44,13 +44,20 @@ def test_labels(value, width, names, label):
     ("value", "width", "names", "message"),
     [
         ("0", 0, (), "^label=0: the network was trained without labels; leave label out$"),
-        (None, 3, (), "^label is missing: the network draws 3 classes; say which, label=0 to label=2$"),
+        (
+            None,
+            3,
+            (),
+            "^label is missing: the network draws 3 classes; say which, label=0 to label=2, or label=all$",
+        ),
         ("3", 3, (), "^label=3: .*label=0 to label=2"),
         ("-1", 3, (), "^label=-1: "),
         ("1.0", 3, (), "^label=1.0: "),
         ("²", 3, (), "^label=²: "),
         ("1" * 5000, 3, (), r"^label=1{37}\.\.\.: "),
-        ("corgy", 3, NAMES, "^label=corgy: .*0 corgi, 1 fox, 2 red fox; did you mean label=corgi"),
+        ("corgy", 3, NAMES, "^label=corgy: .*0 corgi, 1 fox, 2 red fox; did you mean label=corgi\\?$"),
+        ("FOXES", 3, NAMES, r"did you mean label=fox\?$"),
+        ("re fox", 3, NAMES, r"did you mean label=red fox or label=fox\?$"),
         (None, 20, tuple(f"kind {n}" for n in range(20)), "11 kind 11 and 8 more$"),
         ("1,2", 3, (), "takes 3 numbers, as in label=0.5,0.5,0.5$"),
         ("1,nan", 2, (), "takes 2 numbers"),
@@ -80,3 +87,32 @@ def test_any_text_is_a_label_or_a_named_mistake(text, width):
         assert str(error).startswith("label")
     else:
         assert label.shape == (width,) and label.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("value", "width", "names", "labels"),
+    [
+        (None, 0, (), [("", None)]),
+        ("all", 3, NAMES, [("corgi", [1, 0, 0]), ("fox", [0, 1, 0]), ("red fox", [0, 0, 1])]),
+        (" all", 2, (), [("0", [1, 0]), ("1", [0, 1])]),
+        ("all", 1, ("fox",), [("0", [0]), ("fox", [1])]),
+        ("all", 2, ("all", "none"), [("all", [1, 0])]),  # the name counts
+        (1, 3, NAMES, [("fox", [0, 1, 0])]),
+        ("fox", 3, NAMES, [("fox", [0, 1, 0])]),
+        ("0,1,0", 3, NAMES, [("fox", [0, 1, 0])]),
+        ("2", 3, (), [("2", [0, 0, 1])]),
+        ("0.20, 1", 2, (), [("0.2,1", [0.2, 1])]),
+        (1, 1, (), [("1", [1])]),
+    ],
+)
+def test_a_label_has_one_name_however_it_is_written(value, width, names, labels):
+    found = parse_labels(value, width=width, names=names)
+    assert [name for name, _ in found] == [name for name, _ in labels]
+    for (_, label), (_, expected) in zip(found, labels, strict=True):
+        assert label is expected if expected is None else label.tolist() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("width", "message"), [(0, "trained without labels"), (1, "takes 1 number")])
+def test_all_needs_classes(width, message):
+    with pytest.raises(ValueError, match=message):
+        parse_labels("all", width=width)

@@ -10,6 +10,7 @@ from stylegan.latents import seed_images
 from stylegan.latents.sampling import Sampler
 from stylegan.latents.seed_images import SeedImages
 from stylegan.networks import Generator
+from stylegan.networks.digest import weights_sha256
 
 
 def make_generator(**options):
@@ -53,10 +54,11 @@ def test_one_file_a_seed_numbered_by_seed_and_the_grid(tmp_path):
 
 def test_a_seed_is_the_same_file_alone_and_among_others(tmp_path):
     for noise_mode in ("const", "random"):
-        task(tmp_path, seeds="7", out=tmp_path / "alone", noise_mode=noise_mode).run()
-        task(tmp_path, seeds="0-40", out=tmp_path / "among", noise_mode=noise_mode).run()
+        alone, among = (tmp_path / f"{name} {noise_mode}" for name in ("alone", "among"))
+        task(tmp_path, seeds="7", out=alone, noise_mode=noise_mode).run()
+        task(tmp_path, seeds="0-40", out=among, noise_mode=noise_mode).run()
         name = "seed0007.png"
-        assert (tmp_path / "alone" / name).read_bytes() == (tmp_path / "among" / name).read_bytes()
+        assert (alone / name).read_bytes() == (among / name).read_bytes()
 
 
 def test_grey_pictures_stay_grey(tmp_path):
@@ -67,8 +69,10 @@ def test_grey_pictures_stay_grey(tmp_path):
 def test_the_images_say_their_origin(tmp_path):
     values = dict(truncation=0.7, label="1", noise_mode="none", precision="fp32")
     values["provenance"] = {"network": "nëtwork, 1.ckpt"}
-    task(tmp_path, make_generator(c_dim=3), seeds="2,5", **values).run()
+    generator = make_generator(c_dim=3)
+    task(tmp_path, generator, seeds="2,5", **values).run()
     common = dict(network="nëtwork, 1.ckpt", truncation="0.7", label="1", noise_mode="none", precision="fp32")
+    common["weights"] = weights_sha256(generator)
     assert read_png_text(tmp_path / "out" / "seed0005.png") == common | {"seed": "5"}
     assert read_png_text(tmp_path / "out" / "grid.png") == common | {"seeds": "2,5"}
 
@@ -120,7 +124,9 @@ def test_a_wrong_value_is_named_before_anything_is_drawn(tmp_path, values, messa
 
 @pytest.mark.parametrize("label", ["3", "-1", "cat", "1.0", "²"])
 def test_a_label_that_is_not_a_class_is_refused_with_the_classes(tmp_path, label):
-    with pytest.raises(ValueError, match=f"^label={label}: .*3 classes; say which, label=0 to label=2$"):
+    with pytest.raises(
+        ValueError, match=f"^label={label}: .*3 classes; say which, label=0 to label=2, or label=all$"
+    ):
         task(tmp_path, make_generator(c_dim=3), label=label)
 
 
@@ -141,7 +147,8 @@ def test_a_class_can_be_named(tmp_path):
         task(tmp_path, generator, label=label, out=tmp_path / str(label)).run()
     named, numbered = (pixels(tmp_path / label / "seed0000.png") for label in ("fox", "1"))
     np.testing.assert_array_equal(named, numbered)
-    assert read_png_text(tmp_path / "fox" / "seed0000.png")["label"] == "fox"
+    for label in ("fox", "1"):
+        assert read_png_text(tmp_path / label / "seed0000.png")["label"] == "fox"
 
 
 @pytest.mark.parametrize("channels", [1, 2, 4])

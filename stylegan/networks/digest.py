@@ -1,0 +1,23 @@
+"""Digest of a network: which weights these are, whatever their file is called."""
+
+import hashlib
+import json
+from itertools import chain
+
+import torch
+from torch import nn
+
+
+def weights_sha256(network: nn.Module) -> str:
+    """SHA-256, in hexadecimal digits, of all parameters and buffers: names, shapes, dtypes and values.
+
+    It identifies a network: every run has files of the same names, and a file may change under its name. The same on
+    every device; one tensor at a time is copied to the CPU.
+    """
+    digest = hashlib.sha256()
+    tensors = dict(chain(network.named_parameters(), network.named_buffers()))
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().to("cpu").contiguous()
+        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
