@@ -203,6 +203,21 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         items = [dataset[int(index)] for index in np.resize(chosen, count)]
         return torch.stack([image for image, _ in items]), torch.stack([label for _, label in items])
 
+    def preview_of_classes(self, classes: int, each: int) -> Tensor:
+        """`each` items of each of the first classes, the same at every call: uint8 [classes * each,C,H,W].
+
+        They are chosen at random; a class with fewer is shown repeatedly, one without any as white images.
+        """
+        dataset, class_of_item = self._set_up(), self._class_of_item
+        rng = np.random.default_rng([self.seed, _PREVIEW_STREAM])
+        white = torch.full((self.channels, *self.size), 255, dtype=torch.uint8)
+        images = []
+        for number in range(classes):
+            chosen = rng.permutation(np.flatnonzero(class_of_item == number))[:each]
+            shown = [dataset[int(index)][0] for index in np.resize(chosen, each)] if len(chosen) else []
+            images += shown or [white] * each
+        return torch.stack(images)
+
     def train_dataloader(self) -> DataLoader:
         """Infinite, from the images seen by the attached trainer's module on, else from the start."""
         module = self.trainer.lightning_module if self.trainer is not None else None
@@ -247,10 +262,15 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         """Indices of the items of each class that has any; None where the classes are not balanced."""
         if not self.balanced:
             return None
-        places = torch.arange(self.num_items).split(_LABELS_AT_ONCE)
-        classes = torch.cat([self.labels(some).argmax(1) for some in places]).numpy()
+        classes = self._class_of_item
         order = np.argsort(classes, kind="stable")
         return np.split(order, np.flatnonzero(np.diff(classes[order])) + 1)
+
+    @cached_property
+    def _class_of_item(self) -> np.ndarray:
+        """Number of each item's class, int64 [n]."""
+        places = torch.arange(self.num_items).split(_LABELS_AT_ONCE)
+        return torch.cat([self.labels(some).argmax(1) for some in places]).numpy()
 
     def _hold_out(self, dataset: ImageDataset) -> tuple[ImageDataset, ImageDataset | None]:
         training, held_out = split(len(dataset), dataset.key, fraction=self.val_fraction, seed=self.seed)

@@ -186,7 +186,7 @@ _AROUND = (
         Key("callbacks.progress.every_seconds",   float, "from one line to the next, where there is no terminal", "seconds"),
         Key("callbacks.snapshots.every_kimg", float, "from one grid to the next", "kimg", alias=("snap",)),
         Key("callbacks.snapshots.columns",    int,   "of the grid", "images"),
-        Key("callbacks.snapshots.rows",       int,   "of the grid", "images"),
+        Key("callbacks.snapshots.rows",       int,   "of the grid; a network of classes has a row each instead", "images"),
         Key("callbacks.snapshots.seed",       int,   "of the first image; the next ones follow"),
         Key("callbacks.snapshots.truncation", float, "psi: below 1 = less variety, fewer failures"),
         Key("callbacks.stats.every_kimg",     float, "from one row of statistics to the next", "kimg", alias=("tick",)),

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import PIL.Image
@@ -10,7 +11,8 @@ import pytest
 import torch
 
 from callbacks import SnapshotGrid
-from callbacks.snapshots import draw, grid_labels
+from callbacks.snapshots import are_classes, draw, grid_labels
+from datamodules import FlowersData
 from stylegan.images import read_png_text, to_uint8
 from tests.callbacks.tiny_run import fit, idle_module, iterate, tiny_data, tiny_generator, tiny_module
 
@@ -66,33 +68,69 @@ def test_every_cell_is_the_ema_generators_image_of_its_seed(tmp_path, truncation
     assert np.abs(shown[0] - shown[1]).max() > 2
 
 
-def test_fakes_have_the_labels_of_the_reals(tmp_path):
-    module, data = tiny_module(total_images=4, c_dim=6), tiny_data(c_dim=6, num_items=4)
+def test_a_conditional_run_shows_a_row_a_class(tmp_path):
+    """Column j has one seed in all rows, as with `label=all`, and the reals have the same rows."""
+    module, data = tiny_module(total_images=4, c_dim=6), tiny_data(c_dim=6)
     fit(module, [grid(tmp_path)], data=data)
     path = tmp_path / "snapshots" / "fakes_kimg0000000.004.png"
-    _, labels = data.preview(6)
+    text = read_png_text(path)
+    assert text["seeds"] == "5-7" and json.loads(text["classes"]) == [str(n) for n in range(6)]
+    for i, cell in enumerate(cells(path, rows=6)):
+        want = drawn_alone(module.generator_ema, 5 + i % 3, torch.eye(6)[i // 3][None])
+        assert np.abs(cell - want).max() <= 1
+    images, labels = data.preview(40)
+    by_pixels = {
+        image.numpy().tobytes(): int(label.argmax()) for image, label in zip(images, labels, strict=True)
+    }
+    for i, cell in enumerate(cells(tmp_path / "snapshots" / "reals.png", rows=6)):
+        assert by_pixels[cell.transpose(2, 0, 1).astype(np.uint8).tobytes()] == i // 3
+
+
+def test_a_class_without_pictures_is_white():
+    data = tiny_data(c_dim=6, num_items=1)
+    data.setup()
+    images = data.preview_of_classes(6, 2)
+    (own,) = data.labels(torch.tensor([0])).argmax(1).tolist()
+    for number in range(6):
+        assert (images[2 * number : 2 * number + 2] == 255).all() == (number != own)
+
+
+@pytest.mark.parametrize(
+    ("classes", "rows", "shown"), [(3, 8, 3), (9, 8, 9), (40, 8, 32), (40, 36, 36), (0, 8, 0)]
+)
+def test_all_classes_are_shown_within_reason(tmp_path, classes, rows, shown):
+    module = SimpleNamespace(generator_ema=SimpleNamespace(c_dim=classes))
+    assert grid(tmp_path, rows=rows)._classes(module) == shown
+
+
+def test_labels_that_are_not_one_class_are_those_of_the_reals(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        FlowersData, "preview", lambda self, count: (torch.zeros(count, 3, 8, 8, dtype=torch.uint8), several)
+    )
+    several = torch.tensor([[1.0, 1, 0, 0, 0, 0], [0, 0, 0.5, 0, 0, 0]])
+    module = tiny_module(total_images=4, c_dim=6)
+    fit(module, [grid(tmp_path)], data=tiny_data(c_dim=6))
+    path = tmp_path / "snapshots" / "fakes_kimg0000000.004.png"
+    labels = several[[0, 1, 0, 1, 0, 1]]
     assert json.loads(read_png_text(path)["labels"]) == labels.tolist()
     for i, cell in enumerate(cells(path)):
         want = drawn_alone(module.generator_ema, 5 + i, labels[i][None])
         assert np.abs(cell - want).max() <= 1
 
 
-def test_labels_of_fewer_reals_than_cells_are_used_in_turn():
+def test_labels_of_cells():
     reals = torch.eye(3)[[1, 2, 0, 1]]
     assert grid_labels(reals, 6, 3).tolist() == torch.eye(3)[[1, 2, 0, 1, 1, 2]].tolist()
-
-
-def test_labels_without_reals_cycle_through_the_classes():
-    assert grid_labels(None, 5, 3).tolist() == torch.eye(3)[[0, 1, 2, 0, 1]].tolist()
     assert grid_labels(torch.zeros(2, 0), 3, 0).shape == (3, 0)
+    assert are_classes(reals) and not are_classes(reals * 0.5) and not are_classes(1 - reals)
 
 
 def test_a_seed_gives_the_same_image_at_every_place():
     generator = tiny_generator()
-    everything = draw(generator, 100, torch.zeros(37, 0), truncation=1.0)
+    everything = draw(generator, range(100, 137), torch.zeros(37, 0), truncation=1.0)
     assert everything.shape == (37, 3, 8, 8) and everything.dtype == torch.uint8
     for place in range(37):
-        alone = draw(generator, 100 + place, torch.zeros(1, 0), truncation=1.0)
+        alone = draw(generator, [100 + place], torch.zeros(1, 0), truncation=1.0)
         assert torch.equal(everything[place], alone[0]), place
 
 
@@ -123,7 +161,7 @@ def test_nothing_of_the_generator_or_the_random_state_changes():
     }
     seen = []
     handles = [m.register_forward_hook(lambda m, *_: seen.append(m.training)) for m in generator.modules()]
-    images = draw(generator, 0, torch.zeros(20, 0), truncation=0.7)
+    images = draw(generator, range(20), torch.zeros(20, 0), truncation=0.7)
     for handle in handles:
         handle.remove()
     assert seen and not any(seen)  # eval mode inside, as for every later use of the network
@@ -142,7 +180,7 @@ def test_modes_come_back_after_a_failure(monkeypatch):
     generator = tiny_generator().train()
     monkeypatch.setattr(generator.synthesis, "forward", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        draw(generator, 0, torch.zeros(1, 0), truncation=1.0)
+        draw(generator, [0], torch.zeros(1, 0), truncation=1.0)
     assert all(module.training for module in generator.modules()) and torch.is_grad_enabled()
 
 
