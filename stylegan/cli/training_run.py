@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from stylegan.cli.announce import lines_about_instability, say_interrupted, say_where_to_look
 from stylegan.cli.command import Result
@@ -100,7 +100,9 @@ def fit_until_done(plan: Plan, parts: Parts, data: Any, processes: RunProcesses)
     while True:
         own = checkpoint is None or checkpoint.resolve().parent == plan.folder.checkpoints.resolve()
         try:
-            code = fit(parts, data, checkpoint, resume=None if own else plan.config.resume)
+            code = fit(
+                parts, data, checkpoint, resume=None if own else plan.config.resume, config=plan.config
+            )
             break
         except SystemExit:
             if leads:
@@ -157,10 +159,19 @@ def _go_back(plan: Plan, module: Any, error: TrainingUnstableError) -> dict[str,
     }
 
 
-def fit(parts: Parts, data: Any, checkpoint: Path | None, *, resume: str | None = None) -> int:
+def fit(
+    parts: Parts,
+    data: Any,
+    checkpoint: Path | None,
+    *,
+    resume: str | None = None,
+    config: DictConfig | None = None,
+) -> int:
     """Trains.  Returns: the exit code; 0, or that of what asked to stop.
 
-    Args: resume: the value of that key where the checkpoint is another run's; None = it is this one's.
+    Args:
+        resume: the value of that key where the checkpoint is another run's; None = it is this one's.
+        config: what loggers are told the run was made of; None = nothing.
 
     Raises: UserError; ProcessLostError; SystemExit where one of several processes leaves alone; errors of the training
     itself, and errors that are not mistakes.
@@ -169,6 +180,10 @@ def fit(parts: Parts, data: Any, checkpoint: Path | None, *, resume: str | None 
 
     trainer, module, _ = parts
     try:
+        if config is not None and trainer.is_global_zero:
+            settings = OmegaConf.to_container(config, resolve=True)
+            for logger in trainer.loggers:
+                logger.log_hyperparams(settings)
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     except Exception as error:
         if isinstance(error, BadImageError):

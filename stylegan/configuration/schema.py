@@ -198,7 +198,12 @@ _AROUND = (
         Key("logger.wandb.project", str,        "at Weights & Biases", free_text=True),
         Key("logger.wandb.name",    str,        "of the run there", free_text=True),
         Key("logger.wandb.id",      str | None, "of the run there; a resumed run keeps it", filled=COMMAND),
+        Key("logger.wandb.entity",  str | None, "user or team there; null = your default", free_text=True),
+        Key("logger.wandb.group",   str | None, "runs with the same are shown together; null = none", free_text=True),
+        Key("logger.wandb.tags",    list[str],  "of the run there", example="[foxes,try2]"),
         Key("logger.wandb.offline", bool,       "true = no network; `wandb sync` uploads later"),
+        Key("logger.wandb.init_timeout_sec",   float, "longest wait for the network at the start; then the run is logged offline", "seconds"),
+        Key("logger.wandb.finish_timeout_sec", float, "longest wait at the end for what is not uploaded yet, which stays on the disk", "seconds"),
     )),
     Section("Devices, and Lightning's trainer", "trainer", resume=HARMLESS, keys=(
         Key("trainer.accelerator", str,        "auto | cpu | gpu | mps"),

@@ -1,4 +1,4 @@
-"""The kimg axis of TensorBoard and others, read back with TensorBoard's own reader."""
+"""The axis of TensorBoard and others, images seen, read back with TensorBoard's own reader."""
 
 import io
 import subprocess
@@ -26,7 +26,7 @@ class Recorder(DummyLogger):
         self.calls.append((metrics, step))
 
 
-def test_tensorboard_has_kimg_as_its_x_axis(tmp_path):
+def test_tensorboard_has_images_as_its_x_axis(tmp_path):
     logger = TensorBoardLogger(tmp_path, name="", version="tensorboard")
     define_kimg_axis([logger])
     for images in (4_032, 8_064, 25_000_000):
@@ -38,9 +38,9 @@ def test_tensorboard_has_kimg_as_its_x_axis(tmp_path):
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
     read = [(event.step, event.value) for event in events.Scalars("Loss/G/loss")]
-    assert read == [(4, 2_016.0), (8, 4_032.0), (25_000, 12_500_000.0)]
+    assert read == [(4_032, 2_016.0), (8_064, 4_032.0), (25_000_000, 12_500_000.0)]
     (image,) = events.Images("fakes")
-    assert image.step == 8
+    assert image.step == 8_064
     pixels = np.asarray(PIL.Image.open(io.BytesIO(image.encoded_image_string)))
     assert pixels.shape == (8, 16, 3) and (pixels == [255, 0, 0]).all()
 
@@ -53,7 +53,7 @@ def test_rows_are_written_at_once(tmp_path):
     assert events.Scalars("x")[0].value == 1.0
 
 
-@pytest.mark.parametrize(("position", "kept"), [(8_000, [4, 8]), (0, [])])
+@pytest.mark.parametrize(("position", "kept"), [(8_000, [4_000, 8_000]), (0, [])])
 def test_tensorboard_forgets_what_is_trained_again(tmp_path, position, kept):
     def process(values, position=None):
         logger = TensorBoardLogger(tmp_path, name="", version="tensorboard")
@@ -69,7 +69,7 @@ def test_tensorboard_forgets_what_is_trained_again(tmp_path, position, kept):
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
     read = [(event.step, event.value) for event in events.Scalars("x")]
-    assert read == [*zip(kept, [1.0, 2.0], strict=False), (12, 5.0)]
+    assert read == [*zip(kept, [1.0, 2.0], strict=False), (12_000, 5.0)]
 
 
 def test_other_loggers_get_images_as_step_and_kimg_as_field():
