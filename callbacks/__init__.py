@@ -2,13 +2,20 @@
 
 from callbacks.checkpoint import AtomicCheckpointIO, KimgCheckpoint
 from callbacks.control import RunControl, in_order
-from callbacks.progress import Progress
+from callbacks.metrics import Metrics
+from callbacks.non_finite_guard import NonFiniteGuard
+from callbacks.preemption import Preemption
+from callbacks.progress import Machine, Progress
 from callbacks.snapshots import SnapshotGrid
 from callbacks.stats import StatsTicks
 
 __all__ = [
     "AtomicCheckpointIO",
     "KimgCheckpoint",
+    "Machine",
+    "Metrics",
+    "NonFiniteGuard",
+    "Preemption",
     "Progress",
     "RunControl",
     "SnapshotGrid",

@@ -39,9 +39,14 @@ class RowLogger(Logger):
         self.unwritten: list[Any] = []  # rows that found no room, and the newest
 
     @property
+    def save_dir(self) -> str:
+        """The run folder: Lightning puts what it writes by itself into `<save_dir>/<name>`."""
+        return str(self.path.parent)
+
+    @property
     def name(self) -> str:
-        """The file's name; Lightning asks every logger for one."""
-        return self.file_name
+        """Of that folder, as for the checkpoints of Lightning's own that a script without `KimgCheckpoint` gets."""
+        return "lightning"
 
     @property
     def version(self) -> str:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from stylegan.distributed.collectives import rank
 from stylegan.networks import Generator
 from stylegan.training.ada import AdaController
+from stylegan.training.batch_check import images_and_labels
 from stylegan.training.stats import RunningStats
 from stylegan.training.step import AdversarialTraining
 from stylegan.version import FORMAT_VERSION
@@ -177,8 +178,11 @@ class StyleGAN2ADA(pl.LightningModule):
         training.start(getattr(self.trainer, "datamodule", None))
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """One iteration on images uint8 [N,C,H,W] (or floats in [-1, 1]) and labels [N,K] of this process."""
-        self.adversarial_training.step(*batch)
+        """One iteration on images uint8 [N,C,H,W] (or floats in [-1, 1]) and labels [N,K] of this process.
+
+        A batch may be images alone where the networks take no labels.
+        """
+        self.adversarial_training.step(*images_and_labels(batch))
         if self.is_last:
             self.trainer.should_stop = True
 

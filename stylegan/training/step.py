@@ -18,6 +18,7 @@ from stylegan.losses import NonSaturatingLogistic, PathLengthPenalty, R1Penalty
 from stylegan.machine.console import say
 from stylegan.networks import Generator
 from stylegan.training.ada import AdaController
+from stylegan.training.batch_check import BatchCheck
 from stylegan.training.clock import ImageClock, keep_clock_at_top
 from stylegan.training.draws import Draws, KeyedDraws, LabelledData, key_after
 from stylegan.training.ema import ema_decay, update_average
@@ -161,6 +162,7 @@ class AdversarialTraining(nn.Module):
         )
         self.stats = RunningStats()
         self.reports = Reports(self.stats, self.ada)
+        self.check_batch = BatchCheck(generator, discriminator, batch_size)
         self.draws: Draws | None = None
         self.backward: Callable[[Tensor], None] = Tensor.backward
         self._is_started = False
@@ -255,8 +257,7 @@ class AdversarialTraining(nn.Module):
 
         Args:
             name: of a phase that is on.
-            images: as in `step`.
-            labels: as in `step`.
+            images, labels: as in `step`.
             iteration: from 0; keys the draws.
             narrowed: gives the split to work on instead, for fewer parts than those of a whole batch.
         Raises: ValueError for a name that no phase has.

@@ -2,17 +2,22 @@
 
 import csv
 import importlib
+import inspect
+import re
 import shlex
+import signal
 import sys
 from pathlib import Path
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from PIL import Image
 
+import callbacks
 from stylegan.cli.generate import main as generate
 from stylegan.cli.train import main as train
-from tests.integration.docs_blocks import blocks_of, commands_of
+from tests.integration.docs_blocks import DOCS, blocks_of, commands_of
 
 PAGE = "extending.md"
 SMALL = [
@@ -142,13 +147,34 @@ def smaller(text: str, **changes: str) -> str:
     return text
 
 
-def run_python(text: str, folder: Path, monkeypatch) -> None:
+def run_python(text: str, folder: Path, monkeypatch, **names: object) -> None:
     monkeypatch.syspath_prepend(folder)
-    exec(compile(text, "page", "exec"), {})
+    exec(compile(text, "page", "exec"), dict(names))
+
+
+def make_foxes() -> None:
+    Path("foxes").mkdir()
+    for i in range(6):
+        Image.new("RGB", (10, 10), (40 * i, 0, 0)).save(f"foxes/{i}.png")
+
+
+class Interrupt(pl.Callback):
+    """Ctrl-C within the given iteration."""
+
+    def __init__(self, iteration: int):
+        self.iteration = iteration
+
+    def on_train_batch_start(self, trainer, module, *_):
+        if module.iteration == self.iteration:
+            signal.raise_signal(signal.SIGINT)
+
+
+def python_of(page: str) -> list[str]:
+    return [block.text for block in blocks_of(page) if block.language == "python" and not block.path]
 
 
 def test_the_python_of_the_page_trains(here, monkeypatch):
-    (text,) = (block.text for block in blocks_of(PAGE) if block.language == "python" and not block.path)
+    (text,) = python_of(PAGE)
     text = smaller(text, px=("=32", "=8"), batch=("batch_size=16", "batch_size=4"), kimg=("=100,", "=0.016,"))
     run_python(text, here / "my_conf", monkeypatch)
     state = state_of(here / "runs" / "python")
@@ -157,23 +183,56 @@ def test_the_python_of_the_page_trains(here, monkeypatch):
     assert generate(["network=runs/python", "seeds=1"]) == 0
 
 
-def test_the_python_of_the_training_page_trains(here, monkeypatch):
-    Path("foxes").mkdir()
-    for i in range(6):
-        Image.new("RGB", (10, 10), (40 * i, 0, 0)).save(f"foxes/{i}.png")
-    (text,) = (block.text for block in blocks_of("training.md") if block.language == "python")
+def test_the_python_of_the_training_page_saves_at_ctrl_c_and_continues(here, monkeypatch):
+    make_foxes()
     text = smaller(
-        text, px=("=64", "=8"), batch=("batch_size=32", "batch_size=4"), kimg=("=1000,", "=0.004,")
+        python_of("training.md")[0],
+        px=("=64", "=8"),
+        batch=("batch_size=32", "batch_size=4"),
+        kimg=("=1000,", "=0.016,"),
+        stats=("StatsTicks(every_kimg=4)", "StatsTicks(every_kimg=0.004)"),
+    )
+    interrupted = smaller(text, callbacks=("callbacks=[", "callbacks=[Interrupt(1), "))
+    before = signal.getsignal(signal.SIGINT)
+    for code, images, script in ((130, 8, interrupted), (0, 16, text)):
+        with pytest.raises(SystemExit) as left:
+            run_python(script, here, monkeypatch, Interrupt=Interrupt)
+        assert left.value.code == code
+        newest = max((here / "runs" / "foxes" / "checkpoints").glob("*.ckpt"))
+        assert torch.load(newest, weights_only=True)["state_dict"]["images_seen"] == images
+    assert signal.getsignal(signal.SIGINT) is before
+    with open(here / "runs" / "foxes" / "stats.csv", newline="") as file:
+        assert [float(row["Progress/kimg"]) for row in csv.DictReader(file)] == [0.004, 0.008, 0.012, 0.016]
+    assert sorted(path.name for path in here.iterdir()) == ["foxes", "my_conf", "runs"]
+    assert sorted(path.name for path in (here / "runs" / "foxes").iterdir()) == [
+        *("checkpoints", "snapshots", "stats.csv"),
+    ]
+
+
+def test_the_dataloader_of_the_training_page_trains(here, monkeypatch):
+    text = smaller(
+        python_of("training.md")[1],
+        px=("resolution=32", "resolution=8"),
+        data=(", 32, 32)", ", 8, 8)"),
+        batch=("batch_size=16", "batch_size=4"),
+        kimg=("total_kimg=10", "total_kimg=0.008"),
     )
     run_python(text, here, monkeypatch)
-    assert state_of(here / "runs" / "foxes")["state_dict"]["images_seen"] == 4
+    assert [path.name for path in here.iterdir()] == ["my_conf"]
+
+
+def test_the_callbacks_of_the_training_page_are_all_of_them():
+    page = (DOCS / "training.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"^\| `(\w+)` \|", page.partition("| from `callbacks` |")[2], re.M))
+    parts = {name: getattr(callbacks, name) for name in callbacks.__all__}
+    assert named == {
+        name for name, part in parts.items() if inspect.isclass(part) and issubclass(part, pl.Callback)
+    }
 
 
 def test_the_python_of_the_plain_torch_page_trains(here, monkeypatch, capsys):
-    Path("foxes").mkdir()
-    for i in range(6):
-        Image.new("RGB", (10, 10), (40 * i, 0, 0)).save(f"foxes/{i}.png")
-    (text,) = (block.text for block in blocks_of("plain_torch.md") if block.language == "python")
+    make_foxes()
+    text, _ = python_of("plain_torch.md")
     assert len(text.splitlines()) <= 36
     text = smaller(
         text,
@@ -185,3 +244,37 @@ def test_the_python_of_the_plain_torch_page_trains(here, monkeypatch, capsys):
     run_python(text, here, monkeypatch)
     assert capsys.readouterr().out.startswith("kimg 0.008: p 0.000, D ")
     assert generate(["network=foxes.safetensors", "seeds=1"]) == 0
+
+
+def test_the_plain_loop_that_is_left_by_ctrl_c_continues_as_if_it_were_not(here, monkeypatch):
+    make_foxes()
+    parts, loop = python_of("plain_torch.md")
+    parts = smaller(
+        parts.partition("training.start(data)")[0],
+        px=("=64", "=8"),
+        batch=("batch_size=32", "batch_size=4"),
+        kimg=("=1000,", "=0.016,"),
+        ada=("AdaController()", "AdaController(p_init=0.5)"),
+    )
+    leaving = smaller(
+        loop, step=("training.step(images, labels)", "training.step(images, labels); leave(training)")
+    )
+
+    def leave(training):
+        if training.clock.images == 8:
+            signal.raise_signal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        run_python(parts + leaving, here, monkeypatch, leave=leave)
+        assert torch.load("foxes.pt", weights_only=True)["training"]["images_seen"] == 8
+        run_python(parts + loop, here, monkeypatch)
+        continued = torch.load("foxes.pt", weights_only=True)
+        Path("foxes.pt").unlink()
+        run_python(parts + loop, here, monkeypatch)
+        whole = torch.load("foxes.pt", weights_only=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert continued["training"]["images_seen"] == 16
+    for name, value in whole["training"].items():
+        assert torch.equal(continued["training"][name], value), name

@@ -5,8 +5,11 @@ import json
 import math
 import os
 import resource
+from pathlib import Path
 
 import pytest
+import pytorch_lightning as pl
+from pytorch_lightning.demos.boring_classes import BoringModel
 
 from stylegan.loggers import CsvLogger, JsonlLogger
 
@@ -166,3 +169,23 @@ def test_a_row_that_finds_the_disk_full_comes_with_the_next(logger):
     assert logger.path.read_bytes() == whole
     write(logger, 3)
     assert kimgs(logger) == [1, 2, 3]
+
+
+def test_what_lightning_keeps_by_itself_is_in_the_run_folder(tmp_path, monkeypatch):
+    """Without `KimgCheckpoint` it adds a callback of its own; its folder was called stats.csv, where one was."""
+    monkeypatch.chdir(tmp_path)
+    callback = pl.callbacks.ModelCheckpoint()
+    trainer = pl.Trainer(
+        logger=CsvLogger(folder="runs/a"),
+        callbacks=[callback],
+        accelerator="cpu",
+        max_epochs=1,
+        limit_train_batches=1,
+        limit_val_batches=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(BoringModel())
+    assert Path(callback.dirpath).resolve() == tmp_path / "runs" / "a" / "lightning" / "checkpoints"
+    assert trainer.log_dir == "runs/a"
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]

@@ -104,7 +104,7 @@ def test_the_configuration_is_shown_next_to_the_newest_values(logger, tmp_path):
         "resume": "null",
         "betas": "[0.0, 0.99]",
         "explain": False,
-        "seed": 4,
+        "seed": 3,  # with which the run began: TensorBoard shows the first
         "empty": "{}",
     }
     assert "Progress/augment" in charts
