@@ -91,6 +91,8 @@ class SnapshotGrid(RunCallback):
     def _classes(self, module: TrainingModule) -> int:
         """Classes that have a row each; 0 where labels are not classes."""
         width = module.generator_ema.c_dim
+        if width < 2:  # a single column of numbers is no class
+            return 0
         if self._labels is not None and self._labels.shape[1] == width and not are_classes(self._labels):
             return 0
         return min(width, max(self.rows, MOST_CLASS_ROWS))

@@ -16,7 +16,7 @@ from datamodules.datasets import ImageDataset, XFlipped
 from datamodules.datasets.image_dataset import split
 from datamodules.datasets.pixel_memory import check_cache, pixel_memory_for
 from datamodules.loader import make_loader
-from datamodules.sampler import ResumableSampler
+from datamodules.sampler import ResumableSampler, items_of_classes
 from datamodules.start_notes import about_labels
 from stylegan.machine.process import usable_cores
 from stylegan.machine.text import printable
@@ -208,15 +208,11 @@ class ImageDataModule(pl.LightningDataModule, ABC):
 
         They are chosen at random; a class with fewer is shown repeatedly, one without any as white images.
         """
-        dataset, class_of_item = self._set_up(), self._class_of_item
-        rng = np.random.default_rng([self.seed, _PREVIEW_STREAM])
+        dataset = self._set_up()
         white = torch.full((self.channels, *self.size), 255, dtype=torch.uint8)
-        images = []
-        for number in range(classes):
-            chosen = rng.permutation(np.flatnonzero(class_of_item == number))[:each]
-            shown = [dataset[int(index)][0] for index in np.resize(chosen, each)] if len(chosen) else []
-            images += shown or [white] * each
-        return torch.stack(images)
+        rng = np.random.default_rng([self.seed, _PREVIEW_STREAM])
+        chosen = items_of_classes(self._class_of_item, classes, each, rng)
+        return torch.stack([white if item is None else dataset[item][0] for item in chosen])
 
     def train_dataloader(self) -> DataLoader:
         """Infinite, from the images seen by the attached trainer's module on, else from the start."""

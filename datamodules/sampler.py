@@ -89,3 +89,20 @@ class ResumableSampler(Sampler[list[int]]):
             rng = np.random.default_rng([self.seed, *stream, epoch])
             self._latest[stream] = epoch, rng.permutation(count)
         return self._latest[stream][1]
+
+
+def items_of_classes(
+    class_of_item: np.ndarray, classes: int, each: int, rng: np.random.Generator
+) -> list[int | None]:
+    """`each` items of each of the first classes, class by class, chosen at random.
+
+    Of a class with fewer they repeat; None where it has no item at all.
+
+    Args:
+        class_of_item: numbers [n].
+    """
+    items: list[int | None] = []
+    for number in range(classes):
+        chosen = rng.permutation(np.flatnonzero(class_of_item == number))[:each]
+        items += np.resize(chosen, each).tolist() if len(chosen) else [None] * each
+    return items

@@ -7,6 +7,7 @@ from pathlib import Path
 from PIL.Image import DecompressionBombError
 
 from stylegan.images import read_png_text, stored_text
+from stylegan.machine.text import printable
 
 Text = Mapping[str, str]
 
@@ -57,4 +58,4 @@ def refuse(in_the_way: Sequence[tuple[Path, list[str] | None]]) -> None:
 
 
 def _listed(found: Iterable[str]) -> str:
-    return ", ".join(text if len(text) <= 40 else f"{text[:20]}..." for text in found)
+    return ", ".join(printable(text if len(text) <= 40 else f"{text[:20]}...") for text in found)

@@ -96,7 +96,7 @@ def test_a_class_without_pictures_is_white():
 
 
 @pytest.mark.parametrize(
-    ("classes", "rows", "shown"), [(3, 8, 3), (9, 8, 9), (40, 8, 32), (40, 36, 36), (0, 8, 0)]
+    ("classes", "rows", "shown"), [(3, 8, 3), (9, 8, 9), (40, 8, 32), (40, 36, 36), (0, 8, 0), (1, 8, 0)]
 )
 def test_all_classes_are_shown_within_reason(tmp_path, classes, rows, shown):
     module = SimpleNamespace(generator_ema=SimpleNamespace(c_dim=classes))

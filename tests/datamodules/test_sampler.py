@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datamodules.sampler import ResumableSampler
+from datamodules.sampler import ResumableSampler, items_of_classes
 
 
 def sampled(count: int, **options) -> list[int]:
@@ -129,3 +129,10 @@ def test_each_group_comes_equally_often_and_each_item_of_it(counts, seed):
     group_of = {int(item): number for number, members in enumerate(groups) for item in members}
     in_rounds = np.array([group_of[item] for item in stream]).reshape(rounds, len(counts))
     assert (np.sort(in_rounds, axis=1) == np.arange(len(counts))).all()
+
+
+def test_items_of_classes_repeat_where_there_are_few():
+    class_of_item = np.array([2, 0, 2, 2, 0, 2])
+    items = items_of_classes(class_of_item, 4, 3, np.random.default_rng(0))
+    assert items[3:6] == items[9:] == [None] * 3
+    assert set(items[:3]) == {1, 4} and len(set(items[6:9])) == 3 and set(items[6:9]) <= {0, 2, 3, 5}
