@@ -5,7 +5,7 @@ import os
 import shutil
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytorch_lightning as pl
 import torch
@@ -61,11 +61,12 @@ class KimgCheckpoint(Checkpoint):
         self._owed = False  # a checkpoint that found no room
 
     def setup(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
-        RunControl.of(trainer).writes(self._is_due)
+        control = RunControl.of(trainer)
+        control.writes(self._is_due)
         # Here and not among the Trainer's plugins, so that a script which lists this callback has it, too. Lightning's
         # own writer is replaced; any other one was chosen.
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
-            trainer.strategy.checkpoint_io = AtomicCheckpointIO()
+            trainer.strategy.checkpoint_io = AtomicCheckpointIO(control)
         if trainer.is_global_zero:
             # A killed process cannot clean up after itself, and these are as large as checkpoints.
             sweep_partials(self.folder.checkpoints, "kimg*")
@@ -148,7 +149,12 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     Lightning's own writer goes through the system's folder for temporary files. Where that is another file
     system, a kill or a full disk in the middle leaves half a file under the final name, and the file that was
     there is lost.
+
+    Args: control: of the run, whose folder is verified again before the rename; None = it is not.
     """
+
+    def __init__(self, control: RunControl | None = None) -> None:
+        self._control = control
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | os.PathLike, storage_options: Any | None = None
@@ -158,4 +164,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             raise TypeError("storage options are for remote files; checkpoints are written to local folders")
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_checkpoint(path, lambda file: torch.save(checkpoint, file))
+
+        def write(file: BinaryIO) -> None:
+            torch.save(checkpoint, file)
+            if self._control is not None:
+                # A checkpoint takes long to write, and another process may have taken the folder over since.
+                self._control.folder_guard()
+
+        write_checkpoint(path, write)

@@ -18,7 +18,7 @@ import torch
 from pytorch_lightning.callbacks import Checkpoint
 from torch import nn
 
-from stylegan.distributed.collectives import largest_over_ranks, rank
+from stylegan.distributed.collectives import largest_over_ranks, on_rank_zero, rank
 from stylegan.errors import EXIT_TRY_AGAIN
 from stylegan.training.stats import RunningStats
 
@@ -112,14 +112,16 @@ class RunControl:
     """What callbacks may ask of one run, and of each other.
 
     Of the run: to stop with an exit code (`stop`), whether this process was asked to leave, so that long work need not
-    begin (`asked_to_leave`), and that all processes decide on it together (`vote_to_leave`).
+    begin (`asked_to_leave`), that all processes decide on it together (`vote_to_leave`), and that its folder is still
+    its own, before anything is written there (`verify_folder`).
     Of the checkpoint writer: a checkpoint of this iteration (`want_checkpoint`), to keep some (`keep`), to verify the
     weights first (`verify_with`), and whether there will be one after this iteration (`will_save`).
 
     Attributes:
-        deadline: when the run's time is up; None = never. Where the parts of a run are built again, to go back to an
-            older checkpoint, their builder sets that of the new trainer to that of the one before.
+        deadline: when the run's time is up; None = never.
         signal: the number of the signal that asked this process to leave, or None.
+        folder_guard: raises RunFolderLostError where the run's folder is another's by now; of rank 0. Nothing, where
+            no lock is held, as in a script.
         exit_code: 0, or that of the first `stop` that gave one.
     """
 
@@ -127,6 +129,7 @@ class RunControl:
         self._trainer = weakref.ref(trainer)
         self.deadline: Deadline | None = None
         self.signal: int | None = None
+        self.folder_guard: Callable[[], None] = _nothing
         self.exit_code = 0
         self._wanted_at_images: int | None = None
         self._writers: list[Callable[[TrainingModule], bool]] = []
@@ -139,6 +142,17 @@ class RunControl:
         if trainer not in _CONTROLS:
             _CONTROLS[trainer] = cls(trainer)
         return _CONTROLS[trainer]
+
+    def continue_from(self, before: "RunControl") -> None:
+        """Takes over what was asked of the trainer before, where the parts of a run are built again to go back."""
+        self.deadline, self.signal, self.folder_guard = before.deadline, before.signal, before.folder_guard
+
+    def verify_folder(self) -> None:
+        """To be called before anything is written to the run's folder, on all processes; it costs one small read.
+
+        Raises: RunFolderLostError where it is no longer this run's, on all processes.
+        """
+        on_rank_zero(self.folder_guard)
 
     def stop(self, exit_code: int = 0) -> None:
         """Ends training after this iteration, which is saved; to be called on all processes."""
@@ -189,8 +203,9 @@ class RunControl:
     def verify_before_saving(self, module: TrainingModule) -> None:
         """To be called by a checkpoint writer, right before each checkpoint, on all processes.
 
-        Raises: what the verifiers raise, as TrainingUnstableError.
+        Raises: RunFolderLostError; what the verifiers raise, as TrainingUnstableError.
         """
+        self.verify_folder()
         for verify in self._verifiers:
             verify(module)
 
@@ -211,6 +226,10 @@ class RunControl:
 
 # Not an attribute of the Trainer, which is Lightning's; gone with it.
 _CONTROLS: "weakref.WeakKeyDictionary[pl.Trainer, RunControl]" = weakref.WeakKeyDictionary()
+
+
+def _nothing() -> None:
+    pass
 
 
 def _add(listeners: list[Any], listener: Any) -> None:

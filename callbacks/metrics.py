@@ -103,6 +103,7 @@ class Metrics(RunCallback):
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._last_end_sec = time.monotonic()
+        RunControl.of(trainer).verify_folder()
         if trainer.is_global_zero:
             # Also with metrics=none: scores of what is trained again now would stand next to other weights.
             truncate_records_after(self.folder.path, module.images)
@@ -175,6 +176,7 @@ class Metrics(RunCallback):
         )
         scores = self._score(module, watch)
         self._cost_sec, self._last_end_sec = time.monotonic() - began_sec, time.monotonic()
+        control.verify_folder()
         better, lines = self.best.add(scores, module.images)
         if any(better):
             control.want_checkpoint(module)

@@ -139,5 +139,6 @@ class ScoreReports:
         except (EvaluationStoppedError, ValueError) as error:
             warn(f"the report was not finished ({error}); stylegan-evaluate report=true writes it")
             return
+        RunControl.of(trainer).folder_guard()
         with surviving_full_disk("report.html"):
             publish_report(report, self.folder.path, self.folder.path.name)

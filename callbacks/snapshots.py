@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from callbacks.control import RunCallback, TrainingModule, check_every_kimg, maintenance
+from callbacks.control import RunCallback, RunControl, TrainingModule, check_every_kimg, maintenance
 from stylegan.images import save_png, tile, to_uint8, visible
 from stylegan.latents import Sampler, latents_of
 from stylegan.loggers import define_kimg_axis, log_image
@@ -69,6 +69,7 @@ class SnapshotGrid(RunCallback):
             define_kimg_axis(trainer.loggers)
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        RunControl.of(trainer).verify_folder()
         if not trainer.is_global_zero:
             return
         with maintenance(module):
@@ -84,7 +85,10 @@ class SnapshotGrid(RunCallback):
                 self._fakes(trainer, module)
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
-        if trainer.is_global_zero and module.due(self.every_kimg):
+        if not module.due(self.every_kimg):
+            return
+        RunControl.of(trainer).verify_folder()
+        if trainer.is_global_zero:
             with maintenance(module):
                 self._fakes(trainer, module)
 

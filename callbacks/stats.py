@@ -6,7 +6,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from callbacks.control import MAINTENANCE, RunCallback, check_every_kimg
+from callbacks.control import MAINTENANCE, RunCallback, RunControl, check_every_kimg
 from stylegan.loggers import RowLogger, define_kimg_axis, forget_after, log_means
 from stylegan.machine.console import surviving_full_disk
 from stylegan.machine.memory import resident_bytes
@@ -54,6 +54,7 @@ class StatsTicks(RunCallback):
         if self._tick_images is None:
             self._tick_images = module.images  # not 0: the checkpoint may be of a run without ticks
         self._tick_start = self._start = time.perf_counter()
+        RunControl.of(trainer).verify_folder()
         if trainer.is_global_zero:
             for logger in trainer.loggers:
                 if isinstance(logger, RowLogger):
@@ -64,6 +65,7 @@ class StatsTicks(RunCallback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         if module.due(self.every_kimg):
+            RunControl.of(trainer).verify_folder()
             row = self._row(module)
             if trainer.is_global_zero:
                 _hand_out(trainer.loggers, row, module.images)

@@ -23,6 +23,16 @@ class UserError(Exception):
         self.exit_code = exit_code
 
 
+class RunFolderLostError(UserError):
+    """The run's folder is no longer this run's: it was deleted, moved, or another process has taken it over.
+
+    Nothing may be written there any more.
+    """
+
+    def __init__(self, text: str):
+        super().__init__(text, exit_code=EXIT_TRY_AGAIN)
+
+
 class BadImageError(ValueError):
     """A file of the data set that cannot be read; the message names it and the way out."""
 

@@ -30,7 +30,7 @@ from stylegan.configuration.hydra_errors import explain, from_input
 from stylegan.configuration.schema import AUTO
 from stylegan.distributed.launch import RunProcesses, processes_of_run
 from stylegan.distributed.processes import is_lost_connection, this_process
-from stylegan.errors import EXIT_TRY_AGAIN, ProcessLostError, RunEndedError, UserError
+from stylegan.errors import EXIT_TRY_AGAIN, ProcessLostError, RunEndedError, RunFolderLostError, UserError
 from stylegan.machine.console import say, surviving_lost_output
 from stylegan.machine.process import end_with_starter, leaving_at_once, prepare_host
 from stylegan.runs.folder import RunFolder
@@ -103,12 +103,14 @@ def _train_in(
     with processes_of_run(started, devices_of(plan.config), _words_of(composition, plan)) as processes:
         try:
             processes.decide(plan.message)
-            parts = build(plan.config)
+            parts = build(plan.config, guard=lock.verify)
             processes.agree()
         except ProcessLostError as lost:
             say(f"processes   {lost}")
             raise SystemExit(processes.exit_code_after_loss()) from lost
-        with put_back_unless(lambda: plan.checkpoint is None or has_begun(parts), folder):
+        with put_back_unless(
+            lambda: plan.checkpoint is None or has_begun(parts) or lock.loss() is not None, folder
+        ):
             notes = _settle_folder(plan, lock)
             say_start(plan, composition.choices, notes)
             result = fit_until_done(plan, parts, data, processes)
@@ -121,6 +123,7 @@ def _settle_folder(plan: Plan, lock: RunLock) -> list[str]:
 
     Returns: the lines to print at the start.
     """
+    lock.verify()  # large images take minutes to be looked at
     notes = [lock.taken_over] if lock.taken_over else []
     notes += plan.notes
     with from_input():
@@ -194,6 +197,8 @@ def _work_in_run(processes: RunProcesses) -> int:
         return processes.end_run(fit_until_done(plan, parts, data, processes).exit_code)
     except RunEndedError as ended:
         return ended.exit_code
+    except RunFolderLostError as lost:
+        return processes.end_run(lost.exit_code)  # rank 0 says so
 
 
 def _in_one_line(error: Exception) -> str:

@@ -4,7 +4,7 @@ import pickle
 import sys
 import traceback
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from stylegan.errors import (
     EXIT_INTERRUPTED,
     BadImageError,
     ProcessLostError,
+    RunFolderLostError,
     TrainingUnstableError,
     UserError,
 )
@@ -43,12 +44,13 @@ class Parts(NamedTuple):
     callbacks: list[Any]
 
 
-def build(config: DictConfig, *, deadline: Any = None) -> Parts:
+def build(config: DictConfig, *, guard: Callable[[], None] | None = None, before: Any = None) -> Parts:
     """The parts of a training.
 
     Args:
         config: complete.
-        deadline: of the parts that a run had before it went back to an older checkpoint; None = as configured.
+        guard: of the run's folder, as `RunControl` has it; on rank 0.
+        before: `RunControl` of the parts that a run had before it went back to an older checkpoint; None = it begins.
 
     Raises: Hydra's InstantiationException; UserError for a group's key without a `_target_`, or a precision that the
         device does not have.
@@ -72,7 +74,11 @@ def build(config: DictConfig, *, deadline: Any = None) -> Parts:
     trainer = instantiate_part(
         config, "trainer", callbacks=callbacks, logger=loggers or False, enable_checkpointing=keeps, **chosen
     )
-    RunControl.of(trainer).deadline = deadline
+    control = RunControl.of(trainer)
+    if guard is not None:
+        control.folder_guard = guard
+    if before is not None:
+        control.continue_from(before)
     if isinstance(module, StyleGAN2ADA):
         with from_input():
             module.settle_precision(trainer.strategy.root_device)
@@ -121,7 +127,8 @@ def fit_until_done(plan: Plan, parts: Parts, data: Any, processes: RunProcesses)
             return Result(EXIT_GIVEN_UP)
         checkpoint = None if decided["checkpoint"] is None else Path(decided["checkpoint"])
         # All of them again: what a half-finished iteration left in the parts must not come along.
-        parts = build(plan.config, deadline=RunControl.of(parts.trainer).deadline)
+        # A signal that came in that iteration is not: the next one is the last.
+        parts = build(plan.config, before=RunControl.of(parts.trainer))
         parts.module.went_back(decided["rollbacks"])
     if leads and code:
         say_interrupted(parts.module, plan.folder, resume=plan.config.resume)
@@ -185,7 +192,11 @@ def fit(
             for logger in trainer.loggers:
                 logger.log_hyperparams(settings)
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    except RunFolderLostError:
+        raise
     except Exception as error:
+        # Of a folder that is gone all kinds of errors come.
+        RunControl.of(trainer).folder_guard()
         if isinstance(error, BadImageError):
             raise UserError(str(error).strip().splitlines()[-1]) from error
         if trainer.world_size > 1 and is_lost_connection(error):

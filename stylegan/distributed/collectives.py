@@ -13,6 +13,7 @@ from torch import Tensor
 from torch import distributed as dist
 
 from stylegan.distributed.processes import Process
+from stylegan.errors import UserError
 from stylegan.machine.process import usable_cores
 
 T = TypeVar("T")
@@ -76,7 +77,7 @@ def on_rank_zero(work: Callable[[], T]) -> T:
     if rank() == 0:
         try:
             outcome[0] = work()
-        except (OSError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError, UserError) as error:
             outcome[1] = error
     error, sent = outcome[1], [outcome[0], outcome[1]]
     dist.broadcast_object_list(sent, src=0)

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 
 from stylegan.errors import EXIT_TRY_AGAIN
@@ -113,6 +114,24 @@ def started_sec(pid: int) -> float | None:
         return round(psutil.Process(pid).create_time() - psutil.boot_time(), 2)
     except (psutil.Error, OSError, RuntimeError):
         return None
+
+
+def kernel_and_namespace() -> tuple[str | None, str | None]:
+    """Which run of which kernel this is, and in which of its spaces of process numbers, as in a container.
+
+    Returns: two texts that no other kernel or start of it has in common, and that alone tell whether a process number
+    means the same process; None where the system does not say.
+    """
+    texts: list[str | None] = []
+    for read in (
+        lambda: Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+        lambda: os.readlink("/proc/self/ns/pid"),
+    ):
+        try:
+            texts.append(read())
+        except OSError:
+            texts.append(None)
+    return texts[0], texts[1]
 
 
 def usable_cores() -> int:

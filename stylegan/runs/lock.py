@@ -1,21 +1,25 @@
 """Run lock: one process a run folder.
 
-The file `run.lock` is a record of who holds it: process, host, and when the process started. While the process lives
-it renews the file's time (a lease). On top of the record is a lock of the operating system's (filelock), where
-the mount has such locks. What each is for:
+The file `run.lock` is a record of who holds it: process, host, kernel, and when the process started. While the process
+lives it renews the file's time (a lease). Under the record are two locks of the kernel's (filelock), where the mount
+has them. What each is for:
 
-    the system's lock   exact and free of races among processes of one kernel, also where neither sees the other's
-                        number, as in two containers of one host name; gone with its process
+    the folder's lock   exact and free of races among processes of one kernel, also where neither sees the other's
+                        number, as in two containers; gone with its process. It stays where `run.lock` is removed
+    the record's lock   the same on mounts that lock files alone, as NFS does, and against earlier versions
     the record          names the holder in the refusal; counts alone on mounts without locks, and against other
-                        machines: a network mount may grant the system's lock to each of its hosts
+                        machines: a network mount may grant the kernel's locks to each of its hosts
 
-So a lock is stale where its process is gone and no process holds the system's lock; on another machine, or where the
+So a lock is stale where its process is gone and no process holds the kernel's locks; on another machine, or where the
 system does not say when a process started, where no process has renewed it. filelock's own leases cannot take the
 record's place: only a process that has watched one for its whole duration takes it over, and a command that is
 refused does not wait.
+
+None of this helps a holder that sleeps, as a suspended machine does, while another process takes over by the age of
+its record, or whose folder is deleted. So the record has a key, which the holder reads again before it writes
+anything (`verify`).
 """
 
-import hashlib
 import json
 import os
 import platform
@@ -27,8 +31,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stylegan.machine.process import is_there, started_sec
+from stylegan.errors import RunFolderLostError
+from stylegan.machine.folder_lock import FolderLock, lock_folder, pid_of_holder
+from stylegan.machine.process import is_there, kernel_and_namespace, started_sec
 from stylegan.runs.folder import LOCK
+from stylegan.runs.lock_file import age_sec, claimed, complete, create, holder_of, loss_of, text_of, who
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -36,8 +43,7 @@ if TYPE_CHECKING:
 RENEWED_EVERY_SEC = 60.0
 # Where a process cannot be asked. Clocks of machines and of file servers differ by less, and pauses are shorter.
 STALE_AFTER_SEC = 900.0
-# Taking over a stale lock takes milliseconds, and so does a look whether it is held.
-CLAIMED_FOR_SEC = 60.0
+# A look whether it is held takes milliseconds.
 LOOKED_AT_FOR_SEC = 5.0
 # The start of a process is read from a clock that may be read twice, to the second.
 SAME_START_SEC = 2.0
@@ -68,16 +74,20 @@ class RunLock:
     def __init__(self, folder: str | os.PathLike):
         self.path = Path(folder) / LOCK
         self.taken_over: str | None = None
+        kernel, namespace = kernel_and_namespace()
         self._own = json.dumps(
             {
                 "pid": os.getpid(),
                 "host": platform.node(),
                 "started_sec": started_sec(os.getpid()),
+                "kernel": kernel,
+                "namespace": namespace,
                 "key": uuid.uuid4().hex,
             }
         )
         self._released = threading.Event()
         self._made: list[Path] = []
+        self._of_folder: FolderLock | None = None
         self._system: FileLock | None = None
 
     def __enter__(self) -> "RunLock":
@@ -91,25 +101,64 @@ class RunLock:
         """Takes the lock. Raises: as the class says."""
         folders = [self.path.parent, *self.path.parent.parents]
         self._made = [folder for folder in folders if not folder.exists()]
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        while not (self._create() or self._take_over()):
-            pass
-        self._system = _system_lock(self.path)
-        if self._text() != self._own:
-            # Another process saw neither this one nor, in that moment, the system's lock.
+        self._of_folder = self._folder_locked()
+        try:
+            while not (create(self.path, self._own) or self._take_over()):
+                pass
+            self._lock_record()
+        except BaseException:
             self._release_system()
-            raise self._refusal(_holder(self._text() or ""))
+            raise
         threading.Thread(target=self._renew, daemon=True).start()
+
+    def _folder_locked(self) -> FolderLock | None:
+        """The kernel's lock of the folder, which is made; None where the mount has none.
+
+        Raises: RunLockedError where another process holds it.
+        """
+        deadline = time.monotonic() + LOOKED_AT_FOR_SEC
+        while True:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                return lock_folder(self.path.parent)
+            except FileNotFoundError:
+                continue  # another process has just removed what it had made
+            except BlockingIOError:
+                text = text_of(self.path)
+                holder = holder_of(text or "")
+                # Others look at it for a moment. One that is known to live holds it for longer.
+                if _is_seen_alive(holder) or time.monotonic() > deadline:
+                    raise self._refusal(holder, removed=text is None) from None
+            time.sleep(0.01)
+
+    def _lock_record(self) -> None:
+        self._system = _system_lock(self.path)
+        if text_of(self.path) != self._own:
+            # Another process saw neither this one nor, in that moment, the kernel's locks.
+            raise self._refusal(holder_of(text_of(self.path) or ""))
+
+    def verify(self) -> None:
+        """Reads the record again, before something is written to the folder.
+
+        Raises: RunFolderLostError where it is no longer this process's.
+        """
+        if (lost := self.loss()) is not None:
+            raise RunFolderLostError(lost)
+
+    def loss(self) -> str | None:
+        """What has become of the lock, and what to do, in one line; None where it is held as before."""
+        now = self._of_folder.place() if self._of_folder is not None else None
+        return loss_of(self.path, self._own, now)
 
     def release(self) -> None:
         """Gives the lock back, and removes the folders that were made for it alone."""
         self._released.set()
-        self._release_system()
-        if self._text() == self._own:
-            self.path.unlink(missing_ok=True)
         with suppress(OSError):
-            for folder in self._made:
-                folder.rmdir()
+            if text_of(self.path) == self._own:
+                self.path.unlink(missing_ok=True)
+                for folder in self._made:
+                    folder.rmdir()
+        self._release_system()
 
     def follow(self, aside: Path) -> None:
         """Takes the lock back to its place after the folder was moved to `aside` with it.
@@ -118,64 +167,36 @@ class RunLock:
         """
         self._release_system()
         (aside / self.path.name).unlink(missing_ok=True)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        if not self._create():
-            raise self._refusal(_holder(self._text() or ""))
+        self._of_folder = self._folder_locked()
+        if not create(self.path, self._own):
+            raise self._refusal(holder_of(text_of(self.path) or ""))
         self._system = _system_lock(self.path)
 
     def _release_system(self) -> None:
-        """The record still stands: no process gets in before it is gone."""
         if self._system is not None:
             self._system.release()
             self._system = None
-
-    def _create(self) -> bool:
-        # A link of a file that is complete: no process ever reads half a record.
-        with self._complete() as own:
-            try:
-                os.link(own, self.path)
-            except FileExistsError:
-                return False
-            except OSError:
-                return self._create_without_links()
-            return True
-
-    @contextmanager
-    def _complete(self) -> Iterator[Path]:
-        """A file that holds this lock's record, next to the place where it is to be."""
-        path = self.path.with_name(f".run.lock.{uuid.uuid4().hex[:12]}.partial")
-        try:
-            path.write_text(self._own, encoding="utf-8")
-            yield path
-        finally:
-            path.unlink(missing_ok=True)
-
-    def _create_without_links(self) -> bool:
-        """For mounted drives without hard links."""
-        try:
-            with open(self.path, "x", encoding="utf-8") as file:
-                file.write(self._own)
-        except FileExistsError:
-            return False
-        return True
+        if self._of_folder is not None:
+            self._of_folder.release()
+            self._of_folder = None
 
     def _take_over(self) -> bool:
         """Takes the lock of a holder that is gone.
 
         Returns: whether it did; else the lock has just changed.  Raises: RunLockedError where the holder lives.
         """
-        text = self._text()
+        text = text_of(self.path)
         if text is None:
             return False  # released just now
-        holder = _holder(text)
-        if _lives(holder, _age_sec(self.path)):
+        holder = holder_of(text)
+        if _lives(holder, age_sec(self.path), locks=True):
             raise self._refusal(holder)
         with self._alone_at(text) as alone:
-            if not alone or self._text() != text:
+            if not alone or text_of(self.path) != text:
                 return False
-            with self._complete() as own:
+            with complete(self.path, self._own) as own:
                 own.replace(self.path)
-        self.taken_over = f"{_who(holder)} left its lock behind"
+        self.taken_over = f"{who(holder)} left its lock behind"
         return True
 
     @contextmanager
@@ -192,8 +213,12 @@ class RunLock:
         try:
             locked = self._locked_by_system(descriptor, stale)
             if locked is None:
-                with self._claimed(stale) as claimed:
-                    yield claimed
+                # Here the record counts alone.
+                locks = self._of_folder is not None
+                if _lives(holder_of(stale), age_sec(self.path), locks=locks):
+                    raise self._refusal(holder_of(stale))
+                with claimed(self.path, stale) as alone:
+                    yield alone
             else:
                 yield locked
         finally:
@@ -213,48 +238,30 @@ class RunLock:
                     return True
             except OSError:
                 return None
-            if self._text() != stale:
+            if text_of(self.path) != stale:
                 return False
             if time.monotonic() > deadline:
                 # Longer than any other process looks at it.
-                raise self._refusal(_holder(stale))
+                raise self._refusal(holder_of(stale))
             time.sleep(0.01)
 
-    @contextmanager
-    def _claimed(self, stale: str) -> Iterator[bool]:
-        """As `_alone_at`, on mounts without locks: by a file that one alone can make."""
-        digest = hashlib.sha256(stale.encode()).hexdigest()[:12]
-        claim = self.path.with_name(f".run.lock.{digest}.partial")
-        try:
-            open(claim, "x").close()
-        except FileExistsError:
-            if _age_sec(claim) > CLAIMED_FOR_SEC:
-                claim.unlink(missing_ok=True)  # who made it is gone
-            time.sleep(0.01)
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            claim.unlink(missing_ok=True)
-
-    def _refusal(self, holder: dict) -> RunLockedError:
+    def _refusal(self, holder: dict, *, removed: bool = False) -> RunLockedError:
+        """Args: removed: a process of this system holds the folder, and its record was removed."""
+        if removed:
+            holder = {"pid": pid_of_holder(self.path.parent) or "?", "host": platform.node()}
+            way_out = "(its run.lock was removed, at which it ends by itself; then repeat the command)"
+        else:
+            way_out = f"(if it is gone for certain, delete {self.path})"
         return RunLockedError(
-            f"{self.path.parent} is in use by {_who(holder)}; wait for it or stop it, or set another name= "
-            f"(if it is gone for certain, delete {self.path})",
-            may_be_gone=not _can_be_asked(holder),
+            f"{self.path.parent} is in use by {who(holder)}; wait for it or stop it, or set another name= {way_out}",
+            may_be_gone=removed or not _can_be_asked(holder),
         )
 
     def _renew(self) -> None:
         while not self._released.wait(RENEWED_EVERY_SEC):
             with suppress(OSError):  # the folder may be away for a moment; others wait longer than that
-                os.utime(self.path)
-
-    def _text(self) -> str | None:
-        try:
-            return self.path.read_text(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
-            return None
+                if text_of(self.path) == self._own:  # else another's lease would never end
+                    os.utime(self.path)
 
 
 def _system_lock(path: Path) -> "FileLock | None":
@@ -275,45 +282,44 @@ def _system_lock(path: Path) -> "FileLock | None":
     return lock
 
 
-def _age_sec(path: Path) -> float:
-    try:
-        return time.time() - path.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0
-
-
-def _holder(text: str) -> dict:
-    try:
-        holder = json.loads(text)
-    except json.JSONDecodeError:
-        return {}
-    return holder if isinstance(holder, dict) else {}
-
-
-def _who(holder: dict) -> str:
-    return f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
-
-
-def _lives(holder: dict, age_sec: float) -> bool:
+def _lives(holder: dict, age_sec: float, *, locks: bool = False) -> bool:
     """Whether the holder may still be there, as its record says.
 
     Args:
         age_sec: since the record was renewed.
+        locks: whether no process of this kernel that holds the kernel's locks can come this far.
     """
     # A clock set back makes a lock look as if it came from the future: it may well be fresh.
     fresh = age_sec < STALE_AFTER_SEC
+    if _can_be_asked(holder):
+        seen = _is_seen_alive(holder)
+        # The number may have been given to another process since. Where that is unknown, the lock's age decides.
+        return fresh if seen is None else seen
+    kernel = holder.get("kernel")
+    if locks and isinstance(kernel, str):
+        # Another container of this kernel, or this machine before it started again.
+        if kernel == kernel_and_namespace()[0] or holder.get("host") == platform.node():
+            return False
+    return fresh
+
+
+def _is_seen_alive(holder: dict) -> bool | None:
+    """Whether the holder is there; None where this system cannot tell."""
     if not _can_be_asked(holder):
-        return fresh
+        return None
     pid = holder["pid"]
     if not is_there(pid):
         return False
     started, recorded = started_sec(pid), holder.get("started_sec")
-    # The number may have been given to another process since. Where that is unknown, the lock's age decides.
     if started is None or not isinstance(recorded, int | float):
-        return fresh
+        return None
     return abs(started - recorded) < SAME_START_SEC
 
 
 def _can_be_asked(holder: dict) -> bool:
     """Whether this system can tell if the holder's process is there."""
-    return holder.get("host") == platform.node() and isinstance(holder.get("pid"), int)
+    here = holder.get("host") == platform.node() and isinstance(holder.get("pid"), int)
+    # Records of earlier versions do not say in which space their number counts.
+    if "kernel" not in holder:
+        return here
+    return here and (holder["kernel"], holder.get("namespace")) == kernel_and_namespace()
