@@ -1,6 +1,7 @@
 """Preemption: leaving between two iterations, with a checkpoint, when a signal or the clock asks for it."""
 
 import os
+import select
 import signal
 import sys
 import threading
@@ -70,11 +71,12 @@ def _answer(control: RunControl, number: int, frame: FrameType | None) -> None:
         return
     # Not print: the signal may have come while something else was being printed.
     more = " (once more to leave at once)" if number == signal.SIGINT else ""
-    with suppress(OSError):  # a log file on a full disk must not end the iteration
-        os.write(
-            sys.__stderr__.fileno(),
-            f"{signal.Signals(number).name}: saving after this step{more}\n".encode(),
-        )
+    # A log file on a full disk, a reader that is gone or none at all must not end the iteration, nor must one that
+    # reads no more, as a pager, hold it up.
+    with suppress(OSError, ValueError, AttributeError):
+        stream = sys.__stderr__.fileno()
+        if os.name == "nt" or select.select([], [stream], [], 0)[1]:
+            os.write(stream, f"{signal.Signals(number).name}: saving after this step{more}\n".encode())
 
 
 def _nothing(*_: Any) -> None:

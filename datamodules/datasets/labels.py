@@ -50,7 +50,7 @@ class Labels:
         names = ["0"] if self.kind == "multi" and not self.names else self.names
         head = "\0".join([self.kind, str(self.width), *names])
         kind = "<i8" if self.kind == "classes" else "<f4"
-        return head.encode() + b"\0" + self.values.astype(kind).tobytes()
+        return head.encode("utf-8", "surrogateescape") + b"\0" + self.values.astype(kind).tobytes()
 
 
 def no_labels(count: int) -> Labels:

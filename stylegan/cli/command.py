@@ -34,7 +34,7 @@ from stylegan.configuration.schema import COMMANDS
 from stylegan.configuration.suggestions import options_of
 from stylegan.configuration.user_code import importable, leave_out_unasked, mistyped
 from stylegan.errors import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, EXIT_USER_ERROR, UserError
-from stylegan.machine.console import say_error
+from stylegan.machine.console import refuse_lost_output, say_error
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,10 @@ def run_command(
             if line.help:
                 return _print_help(config_name, line)
             if line.for_hydra:
-                return _run_by_hydra(config_name, guarded, line)
+                code = _run_by_hydra(config_name, guarded, line)
+                if not line.multirun:
+                    refuse_lost_output()  # it only showed something
+                return code
             try:
                 composition = composed(config_name, line.overrides, config_dir=line.config_dir)
             except Exception as error:
@@ -96,7 +99,7 @@ def _print_help(config_name: str, line: CommandLine) -> int:
     composition = composed(config_name, line.overrides, config_dir=line.config_dir)
     for text in help_lines(COMMANDS[config_name], composition, width=shutil.get_terminal_size().columns):
         print(text)
-    sys.stdout.flush()  # here a reader that is gone is noticed
+    refuse_lost_output()
     return 0
 
 

@@ -31,7 +31,7 @@ from stylegan.configuration.schema import AUTO
 from stylegan.distributed.launch import RunProcesses, processes_of_run
 from stylegan.distributed.processes import is_lost_connection, this_process
 from stylegan.errors import EXIT_TRY_AGAIN, ProcessLostError, RunEndedError, RunFolderLostError, UserError
-from stylegan.machine.console import say, surviving_lost_output
+from stylegan.machine.console import refuse_lost_output, say, surviving_lost_output
 from stylegan.machine.process import end_with_starter, leaving_at_once, prepare_host
 from stylegan.runs.folder import RunFolder
 from stylegan.runs.lock import RunLock
@@ -153,6 +153,7 @@ def _explain(composition: Composition, complete: Completed) -> int:
 
     for line in explained(replace(composition, config=config), origins, memory=memory_line(config)):
         say(line)
+    refuse_lost_output()
     return 0
 
 

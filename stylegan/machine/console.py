@@ -1,4 +1,4 @@
-"""Console output: the logger "stylegan" with its one handler, and lines that survive a full disk.
+"""Console output: the logger "stylegan" with its one handler, and lines that nobody can read without harm.
 
     say        a line of the run, to the standard output, as it is
     warn       the same after the word "warning"
@@ -10,22 +10,25 @@ With `logging.getLogger("stylegan").setLevel(logging.WARNING)` only warnings and
 import io
 import logging
 import os
-import stat
+import select
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 from stylegan.machine.files import is_full_disk
 
 LOGGER_NAME = "stylegan"
+# For a reader that is slow, where the stream itself does not wait for it.
+_PATIENCE_SEC = 1.0
 
 
 class LineHandler(logging.Handler):
     """Writes each record as one line, at once, also into a file, where Python would keep it back.
 
     It goes to the stream that `sys.stdout` is at that moment (errors: `sys.stderr`), so that a notebook's cell and a
-    test's capture see it. What a stream raises passes on, as from `print`.
+    test's capture see it. A line that cannot be written is lost, and nothing else is: what calls this saves weights.
+    Characters that the stream's encoding lacks are shown by escapes.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -36,7 +39,14 @@ class LineHandler(logging.Handler):
             stream = sys.stdout
             if record.levelno >= logging.WARNING:
                 line = f"{'warning':<12}{' '.join(line.split())}"
-        print(line, file=stream, flush=True)
+        if stream is None:
+            return  # closed before the program began
+        with suppress(OSError, ValueError):  # ValueError: it was closed since
+            try:
+                print(line, file=stream, flush=True)
+            except UnicodeEncodeError as error:
+                shown = line.encode(error.encoding, "backslashreplace").decode(error.encoding)
+                print(shown, file=stream, flush=True)
 
 
 def _logger() -> logging.Logger:
@@ -80,37 +90,92 @@ def surviving_full_disk(what: str) -> Iterator[None]:
 
 @contextmanager
 def surviving_lost_output() -> Iterator[None]:
-    """Inside, lines that cannot be written are lost, and nothing else is: no write to the console raises OSError."""
+    """Inside, lines that cannot be written are lost, and nothing else is: no write to the console raises OSError.
+
+    So where the disk is full, the terminal gone, the other end of a pipe closed, or a stream closed from the start.
+    Characters that the encoding lacks are shown by escapes. Streams of a notebook or of a test are left as they are.
+    """
+    _open_standard_descriptors()
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = (_forgiving(stream) for stream in before)
     try:
         yield
     finally:
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None:  # it was closed before the program began
-                stream.flush()
+        for stream, old in zip((sys.stdout, sys.stderr), before, strict=True):
+            if stream is not None:
+                with suppress(OSError, ValueError):
+                    stream.flush()
+            if old is None:
+                stream.close()
         sys.stdout, sys.stderr = before
 
 
-class _LogFile(io.FileIO):
-    def write(self, data: bytes) -> int:
+def refuse_lost_output() -> None:
+    """For commands that only show something: whoever reads it has seen enough, as `| head` has.
+
+    Raises: BrokenPipeError where nobody reads what was printed since `surviving_lost_output`.
+    """
+    sys.stdout.flush()
+    file = _log_file_of(sys.stdout)
+    if file is not None and isinstance(file.lost, BrokenPipeError):
+        raise file.lost
+
+
+def _open_standard_descriptors() -> None:
+    """Lets descriptors 0 to 2 lead nowhere where they are closed, as a daemon's.
+
+    Else the next file that is opened gets such a number, and what C libraries print goes into a checkpoint.
+    """
+    for number in (0, 1, 2):
         try:
-            return super().write(data)
+            os.fstat(number)
         except OSError:
-            # As if it were written: kept back, it would fail again at the next line, and at the end of the program.
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            os.set_inheritable(number, True)
+
+
+class _LogFile(io.FileIO):
+    """Args: as `io.FileIO`.  Attributes: lost: the last error that cost a line, or None."""
+
+    lost: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        # As if it were written: kept back, it would fail again at the next line, and at the end of the program.
+        try:
+            written = super().write(data)
+            if written is None and select.select([], [self], [], _PATIENCE_SEC)[1]:
+                written = super().write(data)  # it does not block, and there was no room
+        except OSError as error:
+            self.lost = error
             return len(data)
+        return len(data) if written is None else written
 
 
-def _forgiving(stream: TextIO) -> TextIO:
-    """The same stream where it is neither a file on a disk nor a terminal."""
+def _log_file_of(stream: TextIO) -> _LogFile | None:
+    file = getattr(getattr(stream, "buffer", None), "raw", None)
+    return file if isinstance(file, _LogFile) else None
+
+
+def _forgiving(stream: TextIO | None) -> TextIO:
+    """The same stream where it is not one of the system's."""
+    if stream is None:
+        return open(os.devnull, "w", encoding="utf-8", errors="backslashreplace")
+    if _log_file_of(stream) is not None:
+        return stream
     try:
-        stream.flush()
         number = stream.fileno()
-        if not (stat.S_ISREG(os.fstat(number).st_mode) or os.isatty(number)):
-            return stream
+        if sys.platform == "win32" and stream.isatty():
+            return stream  # the console there takes text, and no bytes
     except (AttributeError, OSError, ValueError):
-        return stream  # a notebook's or a test's, or none at all
-    raw = _LogFile(number, "w", closefd=False)
+        return stream  # a notebook's or a test's
+    with suppress(OSError, ValueError):
+        stream.flush()
     return io.TextIOWrapper(
-        io.BufferedWriter(raw), encoding=stream.encoding, errors=stream.errors, line_buffering=True
+        io.BufferedWriter(_LogFile(number, "w", closefd=False)),
+        encoding=stream.encoding,
+        errors="backslashreplace",
+        line_buffering=True,
     )
