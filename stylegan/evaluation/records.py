@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stylegan.evaluation.protocol import protocol_id
-from stylegan.machine.files import append_whole, replacing
+from stylegan.machine.console import warn
+from stylegan.machine.files import append_whole
+from stylegan.machine.line_files import keep_lines
 
 
 class Score(NamedTuple):
@@ -99,28 +101,18 @@ def recorded(path: Path, weights: str, protocol: Mapping[str, Any]) -> Score | N
 
 
 def truncate_after(folder: Path, images: int) -> None:
-    """Drops the scores of networks past `images` images seen, and a last line that a kill cut short.
+    """Drops the scores of networks past `images` images seen; lines that cannot be read are set aside, and reported.
 
     A run that continues from a checkpoint passes there again, and may pass with other weights.
     """
     for path in folder.glob("metric-*.jsonl"):
-        with open(path, encoding="utf-8", errors="replace", newline="") as file:
-            lines = file.readlines()
-        kept = [line for line in lines if _images_of(line) <= images]
-        if kept != lines:
-            with replacing(path) as file:
-                file.writelines(line.encode() for line in kept)
+        if said := keep_lines(path, lambda record: _images_of(record) <= images):
+            warn(said)
 
 
-def _images_of(line: str) -> float:
-    """Images seen at a line; infinitely many where the line is not whole, none where it has no kimg."""
-    if not line.endswith("\n"):
-        return math.inf
-    try:
-        kimg = json.loads(line)["kimg"]
-        return 0 if kimg is None else round(kimg * 1000)
-    except (json.JSONDecodeError, KeyError, TypeError):
-        return math.inf
+def _images_of(record: Mapping[str, Any]) -> int:
+    """Images seen at a record; 0 where they are unknown."""
+    return 0 if record["kimg"] is None else round(record["kimg"] * 1000)
 
 
 def _finite(value: float) -> float | None:

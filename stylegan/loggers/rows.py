@@ -3,19 +3,23 @@
 Lightning's own CSVLogger deletes the file of the run that it continues, and no logger of Lightning knows how
 many values are behind a mean; so these exist."""
 
+import codecs
 import csv
 import io
 import json
 import math
 import os
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytorch_lightning.loggers import Logger
 
-from stylegan.machine.files import append_whole, replacing
+from stylegan.machine.console import warn
+from stylegan.machine.files import append_whole
+from stylegan.machine.line_files import keep_lines, put_aside, replace_lines
 
 # A row: name -> (num, mean, std), e.g. stylegan.training.stats.Stat. A scalar is (1, value, 0).
 Row = Mapping[str, tuple[int, float, float]]
@@ -62,7 +66,7 @@ class RowLogger(Logger):
 
     @abstractmethod
     def truncate_after(self, images: int) -> None:
-        """Drops the rows past `images` images seen, and a last row that a kill cut short.
+        """Drops the rows past `images` images seen; what cannot be read is set aside, and a line reports it.
 
         A run that resumes from a checkpoint trains the steps after it again: their rows would appear twice.
         """
@@ -73,7 +77,7 @@ class RowLogger(Logger):
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """Does nothing: `config.yaml` in the run folder holds them."""
 
-    def append(self, text: str) -> None:
+    def append(self, text: str | bytes) -> None:
         """Appends text at once, as `append_whole` does.  Raises: OSError, as where the disk is full."""
         append_whole(self.path, text)
 
@@ -81,12 +85,6 @@ class RowLogger(Logger):
 def images_of(kimg: float) -> int:
     """Images seen from a row's `Progress/kimg` = images / 1000; the rounding undoes the division exactly."""
     return round(kimg * 1000)
-
-
-def replace_file(path: Path, lines: Iterable[str]) -> None:
-    """Rewrites a file so that at every moment either all of the old or all of the new text is there."""
-    with replacing(path) as file:
-        file.writelines(line.encode() for line in lines)
 
 
 TIMESTAMP = "timestamp"
@@ -107,60 +105,127 @@ class CsvLogger(RowLogger):
         columns = self._columns()
         widened = list(dict.fromkeys([*columns, *(name for row in self.unwritten for name in row)]))
         if widened != columns:
-            rows = self._rows()
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            replace_file(self.path, [_line(widened), *(_cells(old, widened) for old in rows)])
-        self.append("".join(_cells(row, widened) for row in self.unwritten))
+            self._rewrite(widened, self._table())
+        self.append(b"".join(_lines(widened, self.unwritten)[1:]))
         self.unwritten.clear()
 
-    def truncate_after(self, images: int) -> None:
+    def truncate_after(self, images: float) -> None:
         if not self.path.exists():
             return
-        columns, rows = self._columns(), self._rows()
-        text = (
-            [_line(columns), *(_cells(row, columns) for row in rows if _images_of_row(row) <= images)]
-            if columns
-            else []
-        )
-        if "".join(text) != self._text():
-            replace_file(self.path, text)
+        table = self._table()
+        rows = [row for row in table.rows if images_of(float(row[KIMG])) <= images]
+        self._rewrite(table.columns, table._replace(rows=rows))
 
-    def _text(self) -> str:
-        if not self.path.exists():
-            return ""
-        with open(self.path, encoding="utf-8", newline="") as file:
-            return file.read()
+    def _rewrite(self, columns: list[str], table: "Table") -> None:
+        if said := put_aside(self.path, table.unreadable):
+            warn(said)
+        lines = _lines(columns, table.rows) if columns else []
+        if not self.path.exists() or b"".join(lines) != self.path.read_bytes():
+            replace_lines(self.path, lines)
 
     def _columns(self) -> list[str]:
         """The header, read from the file: what is there may stem from the process before this one."""
         if not self.path.exists():
             return []
-        with open(self.path, encoding="utf-8", newline="") as file:
+        with open(self.path, "rb") as file:
             header = file.readline()
-        return next(csv.reader([header])) if header.endswith("\n") else []
+        columns = _cells_of(header, ",")
+        if KIMG not in columns or not columns[-1] or _lines(columns, []) != [header]:
+            # Another program has saved the file, as a spreadsheet does, perhaps during the training.
+            self.truncate_after(math.inf)
+            columns = self._table().columns
+        return columns
 
-    def _rows(self) -> list[dict[str, str]]:
-        """All whole rows; a last line without its end may lack a digit."""
-        whole = self._text().rpartition("\n")[0]
-        return list(csv.DictReader(io.StringIO(whole)))
+    def _table(self) -> "Table":
+        return read_table(self.path.read_bytes() if self.path.exists() else b"")
 
 
-def _line(cells: Iterable[object]) -> str:
+class Table(NamedTuple):
+    """Rows of numbers, as text: column -> cell. `unreadable`: lines that are no row of it, as they are in the file."""
+
+    columns: list[str]
+    rows: list[dict[str, str]]
+    unreadable: list[bytes]
+
+
+def read_table(content: bytes) -> Table:
+    """The rows of a `stats.csv`, also where a spreadsheet has saved it.
+
+    That is with semicolons or tabs, decimal commas, a byte order mark, CRLF, in UTF-16, without trailing empty cells. A
+    last line without its end is unreadable: a number of it may lack digits.
+    """
+    if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        with suppress(UnicodeDecodeError):
+            content = content.decode("utf-16").encode()
+    lines = content.removeprefix(codecs.BOM_UTF8).splitlines(keepends=True)
+    unreadable = []
+    for number, header in enumerate(lines):
+        for delimiter in ",;\t":
+            columns = _without_last_empty(_cells_of(header, delimiter))
+            if KIMG in columns and header.endswith((b"\n", b"\r")):
+                rows, others = _rows_of(lines[number + 1 :], columns, delimiter)
+                return Table(columns, rows, unreadable + others)
+        unreadable.append(header)
+    return Table([], [], unreadable)
+
+
+def _rows_of(
+    lines: Iterable[bytes], columns: list[str], delimiter: str
+) -> tuple[list[dict[str, str]], list[bytes]]:
+    rows, others = [], []
+    for line in lines:
+        cells = _cells_of(line, delimiter)
+        cells = cells[: len(columns)] + _without_last_empty(cells[len(columns) :])
+        if not any(cells) and not line.strip(b' \r\n\t;,"'):
+            continue
+        if delimiter != ",":
+            cells = [cell.replace(",", ".") for cell in cells]
+        row = dict(zip(columns, cells, strict=False))
+        whole = line.endswith((b"\n", b"\r")) and len(cells) <= len(columns)
+        if whole and row.get(KIMG) and math.isfinite(_number(row[KIMG])) and all(map(_is_number, cells)):
+            rows.append(row)
+        else:
+            others.append(line)
+    return rows, others
+
+
+def _cells_of(line: bytes, delimiter: str) -> list[str]:
+    """The cells of a line; none where it is no text."""
+    try:
+        return [cell.strip() for cell in next(csv.reader([line.decode("utf-8")], delimiter=delimiter), [])]
+    except (UnicodeDecodeError, csv.Error):
+        return []
+
+
+def _without_last_empty(cells: list[str]) -> list[str]:
+    """Without empty columns at the right."""
+    while cells and not cells[-1]:
+        cells = cells[:-1]
+    return cells
+
+
+def _is_number(cell: str) -> bool:
+    return not cell or not math.isnan(_number(cell)) or cell.lower() == "nan"
+
+
+def _number(cell: str) -> float:
+    """NaN where it is none."""
+    try:
+        return float(cell)
+    except ValueError:
+        return math.nan
+
+
+def _lines(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> list[bytes]:
+    """The header, and a line a row."""
+    return [_line(columns), *(_line(row.get(name, "") for name in columns) for row in rows)]
+
+
+def _line(cells: Iterable[object]) -> bytes:
     line = io.StringIO()
     csv.writer(line, lineterminator="\n").writerow(cells)
-    return line.getvalue()
-
-
-def _cells(row: dict[str, object], columns: list[str]) -> str:
-    return _line(row.get(name, "") for name in columns)
-
-
-def _images_of_row(row: dict[str, str]) -> float:
-    """Images seen at a row; infinitely many where the row does not say."""
-    try:
-        return images_of(float(row[KIMG]))
-    except (KeyError, TypeError, ValueError):
-        return math.inf
+    return line.getvalue().encode()
 
 
 class JsonlLogger(RowLogger):
@@ -181,24 +246,9 @@ class JsonlLogger(RowLogger):
         self.unwritten.clear()
 
     def truncate_after(self, images: int) -> None:
-        if not self.path.exists():
-            return
-        with open(self.path, encoding="utf-8", newline="") as file:
-            lines = file.readlines()
-        kept = [line for line in lines if _images_of_line(line) <= images]
-        if kept != lines:
-            replace_file(self.path, kept)
+        if said := keep_lines(self.path, lambda row: images_of(row[KIMG]["mean"]) <= images):
+            warn(said)
 
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _images_of_line(line: str) -> float:
-    """Images seen at a line's row; infinitely many where the line is not a whole row."""
-    if not line.endswith("\n"):
-        return math.inf
-    try:
-        return images_of(json.loads(line)[KIMG]["mean"])
-    except (json.JSONDecodeError, KeyError, TypeError):
-        return math.inf

@@ -36,10 +36,10 @@ def replacing(path: str | os.PathLike, *, durable: bool = True) -> Iterator[Bina
         _sync_folder(path.parent)
 
 
-def append_whole(path: str | os.PathLike, text: str) -> None:
+def append_whole(path: str | os.PathLike, text: str | bytes) -> None:
     """Adds lines to a file in one write, so that a kill leaves at most one unfinished line, the last; makes its folder.
 
-    An unfinished line that is there is ended first: it is lost, and not the new one with it.
+    An unfinished line that is there is ended first, so that it does not swallow the new one.
     Raises: OSError, as where the disk is full; nothing of the text is in the file then, unless another process has
       added to the file in the meantime.
     """
@@ -50,7 +50,8 @@ def append_whole(path: str | os.PathLike, text: str) -> None:
         if whole:
             file.seek(whole - 1)
             unfinished = file.read(1) != b"\n"
-        content = memoryview((b"\n" if unfinished else b"") + text.encode())
+        added = text.encode() if isinstance(text, str) else text
+        content = memoryview((b"\n" if unfinished else b"") + added)
         written = 0
         try:
             while written < len(content):

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from stylegan.configuration.command_line import literal
 from stylegan.errors import EXIT_TRY_AGAIN, UserError
-from stylegan.machine.files import replacing
+from stylegan.machine.files import append_whole, replacing
 from stylegan.runs.config_diff import Change
 from stylegan.runs.folder import RunFolder
 from stylegan.runs.lock import RunLock, RunLockedError
@@ -84,8 +84,7 @@ def record_rollback(
 def _record(folder: RunFolder, event: str, checkpoint: Path | None, values: Mapping[str, Any]) -> None:
     name = checkpoint.name if checkpoint else None
     line = json.dumps({"timestamp": time.time(), "event": event, "checkpoint": name, **values})
-    with open(folder.events, "a", encoding="utf-8") as file:
-        file.write(f"{line}\n")
+    append_whole(folder.events, f"{line}\n")
 
 
 @contextmanager

@@ -96,16 +96,106 @@ def test_a_row_exactly_at_the_position_stays_for_any_number_of_images(logger):
         assert kimgs(logger) == []
 
 
-@pytest.mark.parametrize("cut", [1, 5, 12])
-def test_a_row_cut_short_by_a_kill_is_dropped(logger, cut):
+@pytest.mark.parametrize("cut", [2, 5, 12])
+def test_a_row_cut_short_by_a_kill_is_set_aside(logger, cut, capsys):
     write(logger, 4.0, 8.0)
     whole = logger.path.read_bytes()
     write(logger, 12.0)
     logger.path.write_bytes(logger.path.read_bytes()[:-cut])
+    part = logger.path.read_bytes().removeprefix(whole)
     logger.truncate_after(100_000)
     assert logger.path.read_bytes() == whole
+    name = logger.path.name
+    assert capsys.readouterr().out == (
+        f"warning     {name}: 1 line that cannot be read is now in {name}.unreadable\n"
+    )
+    assert logger.path.with_name(f"{name}.unreadable").read_bytes() == part + b"\n"
     write(logger, 12.0)
     assert kimgs(logger) == [4.0, 8.0, 12.0]
+
+
+def test_a_whole_row_whose_end_an_editor_removed_stays_where_its_format_says_that_it_is_whole(logger):
+    write(logger, 4.0, 8.0)
+    whole = logger.path.read_bytes()
+    logger.path.write_bytes(whole[:-1])
+    logger.truncate_after(100_000)
+    if isinstance(logger, JsonlLogger):
+        assert logger.path.read_bytes() == whole
+    else:  # the last number may lack digits
+        assert kimgs(logger) == [4.0]
+        assert logger.path.with_name("stats.csv.unreadable").read_bytes() == whole.splitlines(True)[-1]
+
+
+DAMAGE = {
+    "no text": b"\xff\xfe\xe9",
+    "no text, and an end": b"\xff\xfe\xe9\n",
+    "zeros": b"\0" * 500,
+    "another kind of line": b'["a list"]\n',
+    "half a line": b'{"Progress/kimg": {"num": 1, "me',
+    "a number that is none": b'{"Progress/kimg": {"mean": Infinity}}\n',
+}
+
+
+@pytest.mark.parametrize("place", ["at the end", "between"])
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_what_cannot_be_read_is_set_aside_and_no_row_with_it(logger, damage, place, capsys):
+    write(logger, 4.0, 8.0)
+    whole = logger.path.read_bytes()
+    *before, last = whole.splitlines(keepends=True)
+    part = DAMAGE[damage]
+    if place == "between":
+        part = part.rstrip(b"\n") + b"\n"
+        logger.path.write_bytes(b"".join([*before, part, last]))
+    else:
+        logger.path.write_bytes(whole + part)
+    logger.truncate_after(100_000)
+    assert logger.path.read_bytes() == whole
+    aside = logger.path.with_name(f"{logger.path.name}.unreadable")
+    assert aside.read_bytes() == part.rstrip(b"\n") + b"\n"
+    assert f"{logger.path.name}: 1 line that cannot be read is now in" in capsys.readouterr().out
+    logger.truncate_after(100_000)
+    assert capsys.readouterr().out == "", "it is said once"
+
+
+SPREADSHEETS = {
+    "semicolons": lambda text: text.replace(",", ";").encode("utf-8-sig"),
+    "semicolons and decimal commas": lambda text: text.replace(",", ";").replace(".", ",").encode("utf-8"),
+    "tabs in UTF-16": lambda text: text.replace(",", "\t").encode("utf-16"),
+    "CRLF": lambda text: text.replace("\n", "\r\n").encode(),
+    "semicolons and CRLF": lambda text: text.replace(",", ";").replace("\n", "\r\n").encode("utf-8-sig"),
+    "CR": lambda text: text.replace("\n", "\r").encode(),
+    "quotes": lambda text: ('"' + text.replace(",", '","').replace("\n", '"\n"')[:-1]).encode(),
+    "empty cells at the right": lambda text: text.replace("\n", ",,\n").encode(),
+    "empty lines": lambda text: (text + ",,\n\n").encode(),
+}
+
+
+@pytest.mark.parametrize("when", ["before the training continues", "during the training"])
+@pytest.mark.parametrize("program", SPREADSHEETS)
+def test_what_a_spreadsheet_saved_loses_no_row(tmp_path, program, when, capsys):
+    def saved(by):
+        logger = CsvLogger(folder=tmp_path / str(by))
+        logger.log_row(row(4.0, x=(1, 1.5e-7, 0.0)), timestamp=1004)
+        write(logger, 8.0)  # without a last column
+        if by is not None:
+            logger.path.write_bytes(by(logger.path.read_text()))
+        if when.startswith("before"):
+            logger.truncate_after(8_000)
+        write(logger, 12.0)
+        logger.truncate_after(12_000)  # the next start
+        return logger.path.read_bytes()
+
+    assert saved(SPREADSHEETS[program]) == saved(None)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_file_that_is_another_one_is_set_aside_whole(tmp_path, capsys):
+    logger = CsvLogger(folder=tmp_path)
+    logger.path.write_text("name,height\nAnn,2\n")
+    write(logger, 4.0)
+    assert kimgs(logger) == [4.0]
+    assert (tmp_path / "stats.csv.unreadable").read_text() == "name,height\nAnn,2\n"
+    assert "stats.csv: 2 lines that cannot be read are now in stats.csv.unreadable" in capsys.readouterr().out
 
 
 def test_nothing_to_cut_leaves_the_file_alone_and_no_file_is_fine(logger):
