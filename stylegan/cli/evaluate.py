@@ -21,7 +21,7 @@ from stylegan.configuration.user_code import nonsense_in
 from stylegan.distributed.processes import this_process
 from stylegan.errors import EXIT_TRY_AGAIN, UserError
 from stylegan.machine.console import surviving_lost_output
-from stylegan.machine.process import prepare_host
+from stylegan.machine.process import leaving_at_once, prepare_host
 from stylegan.runs.folder import RunFolder
 from stylegan.runs.network_files import chosen_networks, folder_of
 from stylegan.runs.records import resolved_text
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns: the exit code: 0 done, 2 user's mistake, 75 scores that could not be written, 128 + signal.
     """
     prepare_host()
-    with surviving_lost_output():
+    with leaving_at_once(), surviving_lost_output():
         return run_command("evaluate", evaluate, argv, program="stylegan-evaluate")
 
 

@@ -14,7 +14,7 @@ from stylegan.configuration.hydra_errors import from_input
 from stylegan.configuration.user_code import nonsense_in
 from stylegan.errors import UserError
 from stylegan.machine.console import say, surviving_lost_output
-from stylegan.machine.process import prepare_host
+from stylegan.machine.process import leaving_at_once, prepare_host
 from stylegan.runs.folder import RunFolder, images_of
 from stylegan.runs.network_files import find_network
 from stylegan.version import __version__
@@ -23,7 +23,7 @@ from stylegan.version import __version__
 def main(argv: Sequence[str] | None = None) -> int:
     """Draws as the command line says.  Returns: the exit code: 0 done, 2 user's mistake, 128 + signal."""
     prepare_host()
-    with surviving_lost_output():
+    with leaving_at_once(), surviving_lost_output():
         return run_command("generate", generate, argv, program="stylegan-generate")
 
 

@@ -52,14 +52,20 @@ def give_back_memory() -> None:
 
 @contextmanager
 def leaving_at_once() -> Iterator[None]:
-    """Inside, SIGTERM, SIGUSR1 and SIGHUP end the command as SystemExit(128 + signal); SIGINT does by itself."""
+    """Inside, SIGTERM, SIGUSR1 and SIGHUP end the command as SystemExit(128 + signal), SIGINT as KeyboardInterrupt.
+
+    So what is half-written is removed.
+    """
     names = ("SIGTERM", "SIGUSR1", "SIGHUP")
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
     # `nohup` lets the terminal's end be ignored.
     numbers = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
     if threading.current_thread() is not threading.main_thread():
         numbers = []  # only the main thread may set handlers
-    before = {number: signal.signal(number, _leave) for number in numbers}
+    answers = dict.fromkeys(numbers, _leave)
+    if numbers and signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        answers[signal.SIGINT] = signal.default_int_handler
+    before = {number: signal.signal(number, answer) for number, answer in answers.items()}
     try:
         yield
     finally:

@@ -50,7 +50,7 @@ def write_report(
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in (("report.json", as_json(report)), ("report.html", as_html(report, title))):
         with replacing(folder / name) as file:
-            file.write(text.encode("utf-8"))
+            file.write(text.encode("utf-8", "backslashreplace"))  # a name that is no text
     return folder / "report.html"
 
 

@@ -21,6 +21,10 @@ from stylegan.runs.lock import RunLock, RunLockedError
 
 def refuse_unwritable(folder: RunFolder) -> None:
     """Raises: ValueError where the run folder cannot be made or written, which would show only after minutes."""
+    if any("\udc80" <= character <= "\udcff" for character in str(folder.path)):
+        raise ValueError(
+            f"{folder.path}: this name is no UTF-8, which files of TensorBoard must have; set name=... or runs_dir=..."
+        )
     place = next(path for path in (folder.path, *folder.path.absolute().parents) if path.exists())
     if not place.is_dir():
         raise ValueError(f"{folder.path} cannot be made: {place} is a file; set runs_dir=... or name=...")
