@@ -44,13 +44,12 @@ class Parts(NamedTuple):
     callbacks: list[Any]
 
 
-def build(config: DictConfig, *, guard: Callable[[], None] | None = None, before: Any = None) -> Parts:
+def build(config: DictConfig, *, guard: Callable[[], None] | None = None) -> Parts:
     """The parts of a training.
 
     Args:
         config: complete.
         guard: of the run's folder, as `RunControl` has it; on rank 0.
-        before: `RunControl` of the parts that a run had before it went back to an older checkpoint; None = it begins.
 
     Raises: Hydra's InstantiationException; UserError for a group's key without a `_target_`, or a precision that the
         device does not have.
@@ -74,11 +73,8 @@ def build(config: DictConfig, *, guard: Callable[[], None] | None = None, before
     trainer = instantiate_part(
         config, "trainer", callbacks=callbacks, logger=loggers or False, enable_checkpointing=keeps, **chosen
     )
-    control = RunControl.of(trainer)
     if guard is not None:
-        control.folder_guard = guard
-    if before is not None:
-        control.continue_from(before)
+        RunControl.of(trainer).folder_guard = guard
     if isinstance(module, StyleGAN2ADA):
         with from_input():
             module.settle_precision(trainer.strategy.root_device)
@@ -127,8 +123,10 @@ def fit_until_done(plan: Plan, parts: Parts, data: Any, processes: RunProcesses)
             return Result(EXIT_GIVEN_UP)
         checkpoint = None if decided["checkpoint"] is None else Path(decided["checkpoint"])
         # All of them again: what a half-finished iteration left in the parts must not come along.
-        # A signal that came in that iteration is not: the next one is the last.
-        parts = build(plan.config, before=RunControl.of(parts.trainer))
+        # A signal that came in that iteration must: the next one is the last then.
+        control = RunControl.of(parts.trainer)
+        parts = build(plan.config)
+        RunControl.of(parts.trainer).continue_from(control)
         parts.module.went_back(decided["rollbacks"])
     if leads and code:
         say_interrupted(parts.module, plan.folder, resume=plan.config.resume)

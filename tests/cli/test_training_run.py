@@ -102,7 +102,7 @@ def test_what_a_callback_of_ones_own_raises_stays_what_it_is(checkpoint, tmp_pat
     assert caught.value is error
 
 
-def test_a_run_that_goes_back_keeps_its_deadline(monkeypatch, tmp_path):
+def test_a_run_that_goes_back_keeps_what_was_asked_of_it(monkeypatch, tmp_path):
     class Module:
         rollbacks, kimg = 0, 0.1
 
@@ -112,12 +112,12 @@ def test_a_run_that_goes_back_keeps_its_deadline(monkeypatch, tmp_path):
     def unstable_once(parts, data, checkpoint, *, resume):
         if not parts.module.rollbacks:
             raise TrainingUnstableError("weights are not finite", max_rollbacks=3)
+        controls.append(RunControl.of(parts.trainer))
         return 0
 
-    deadlines = []
+    controls = []
 
-    def build_again(config, *, deadline):
-        deadlines.append(deadline)
+    def build_again(config):
         return Parts(tiny_trainer(), Module(), [])
 
     monkeypatch.setattr(training_run, "fit", unstable_once)
@@ -125,8 +125,13 @@ def test_a_run_that_goes_back_keeps_its_deadline(monkeypatch, tmp_path):
     folder = RunFolder(tmp_path)
     plan = Plan(OmegaConf.create({"resume": "auto"}), folder)
     parts = Parts(tiny_trainer(), Module(), [])
-    deadline = RunControl.of(parts.trainer).deadline = Deadline("1h")
+    before = RunControl.of(parts.trainer)
+    before.deadline, before.signal, before.folder_guard = Deadline("1h"), 15, lambda: None
     result = fit_until_done(plan, parts, None, RunProcesses(Process()))
-    assert result.exit_code == 0 and deadlines == [deadline]
+    (control,) = controls
+    assert result.exit_code == 0 and control is not before
+    assert (control.deadline, control.signal, control.folder_guard) == (
+        *(before.deadline, before.signal, before.folder_guard),
+    )
     (event,) = [json.loads(line) for line in folder.events.read_text().splitlines()]
     assert (event["event"], event["rollbacks"], event["reason"]) == ("rollback", 1, "weights are not finite")

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from stylegan.errors import RunFolderLostError
 from stylegan.runs import lock as run_lock
+from stylegan.runs import lock_file
 from stylegan.runs.lock import RunLock, RunLockedError
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
@@ -151,11 +154,16 @@ def test_it_is_renewed(tmp_path, monkeypatch):
 
 
 def test_of_many_that_find_a_stale_lock_one_gets_it(tmp_path):
-    race_for_a_stale_lock(tmp_path, turns=60)
+    outcomes = races_for_a_stale_lock(tmp_path, turns=60)
+    assert outcomes == [(1, ["run.lock"])] * 60, "how many got it, and what is in the folder"
 
 
-def race_for_a_stale_lock(tmp_path, turns: int) -> None:
-    """Again and again, with threads that take turns as often as they can: races are rare."""
+def races_for_a_stale_lock(tmp_path, turns: int) -> list[tuple[int, list[str]]]:
+    """Again and again, with threads that take turns as often as they can: races are rare.
+
+    Returns: how many of eight got the lock, and which files are in the folder then.
+    """
+    outcomes = []
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     try:
@@ -175,10 +183,12 @@ def race_for_a_stale_lock(tmp_path, turns: int) -> None:
                 return True
 
             with ThreadPoolExecutor(8) as pool:
-                assert sum(pool.map(attempt, range(8))) == 1
-            assert [path.name for path in folder.iterdir()] == ["run.lock"], "nothing else is left"
+                outcomes.append(
+                    (sum(pool.map(attempt, range(8))), sorted(path.name for path in folder.iterdir()))
+                )
     finally:
         sys.setswitchinterval(interval)
+    return outcomes
 
 
 def test_a_holder_that_cannot_be_seen_keeps_its_lock_as_long_as_it_lives(tmp_path, monkeypatch):
@@ -272,10 +282,164 @@ def mount_without_locks(request, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", fails)
 
 
+def test_a_folder_whose_lock_was_removed_is_not_free_while_its_process_lives(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_lock, "LOOKED_AT_FOR_SEC", 0.1)
+    process = holder_of(tmp_path)
+    try:
+        (tmp_path / "run.lock").unlink()
+        who = rf"in use by process ({process.pid}|\?) on {platform.node()}; .*its run.lock was removed"
+        with pytest.raises(RunLockedError, match=who) as caught, RunLock(tmp_path):
+            pass
+        assert caught.value.may_be_gone, "it ends by itself: the command is to be repeated"
+        assert os.listdir(tmp_path) == []
+        process.kill()
+        process.wait()
+        with RunLock(tmp_path) as lock:
+            assert lock.taken_over is None
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def harm(kind: str, folder: Path) -> str:
+    """Returns: what the holder says then."""
+    lock = folder / "run.lock"
+    if kind == "removed":
+        lock.unlink()
+        return f"{lock} was removed, .*; this run stops here, .* The same command continues"
+    if kind == "taken over":
+        lock.write_text('{"pid": 7, "host": "elsewhere"}')
+        return f"{folder} was taken over by process 7 on elsewhere"
+    if kind == "deleted":
+        shutil.rmtree(folder)
+        return f"{folder} was deleted or moved; .* Put it back"
+    if kind == "deleted and made again":
+        shutil.rmtree(folder)
+        folder.mkdir()
+        return f"{lock} was removed"
+    if kind == "a file in its place":
+        shutil.rmtree(folder)
+        folder.touch()
+        return f"{lock} was removed"
+    folder.rename(folder.with_name("moved"))
+    where = str(folder.with_name("moved")) if sys.platform == "linux" else ""
+    return f"{folder} was .*moved.*{where}"
+
+
+@pytest.mark.parametrize(
+    "kind", ["removed", "taken over", "deleted", "deleted and made again", "a file in its place", "moved"]
+)
+def test_a_holder_that_has_lost_its_lock_or_folder_is_told(tmp_path, kind):
+    lock = RunLock(tmp_path / "run")
+    lock.acquire()
+    lock.verify()
+    said = harm(kind, tmp_path / "run")
+    before = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*"))
+    for _ in range(2):
+        with pytest.raises(RunFolderLostError, match=said) as caught:
+            lock.verify()
+    assert caught.value.exit_code == 75 and "\n" not in str(caught.value)
+    lock.release()
+    assert sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*")) == before, "left to the others"
+
+
+def test_a_drive_that_is_away_for_a_moment_is_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock_file, "PAUSES_SEC", (0.0, 0.0))
+    failures = iter([True, False, True, True, True])
+    text_of = lock_file.text_of
+
+    def away(path):
+        if next(failures):
+            raise OSError(errno.EIO, "Input/output error")
+        return text_of(path)
+
+    with RunLock(tmp_path) as lock:
+        monkeypatch.setattr(lock_file, "text_of", away)
+        lock.verify()
+        with pytest.raises(RunFolderLostError, match="cannot be read .Input/output error"):
+            lock.verify()
+
+
+def test_a_machine_that_slept_while_another_took_over_is_told_and_renews_no_lock_but_its_own(
+    tmp_path, monkeypatch, mount_without_locks
+):
+    monkeypatch.setattr(run_lock, "RENEWED_EVERY_SEC", 0.01)
+    slept, awake = RunLock(tmp_path), threading.Event()
+    monkeypatch.setattr(slept, "_renew", lambda: awake.wait() and RunLock._renew(slept))
+    slept.acquire()
+    os.utime(slept.path, (1, 1))
+    monkeypatch.setattr(platform, "node", lambda: "elsewhere")
+    other = RunLock(tmp_path)
+    monkeypatch.setattr(other, "_renew", lambda: None)
+    other.acquire()
+    assert f"process {os.getpid()} on" in other.taken_over
+    os.utime(other.path, (1, 1))
+    awake.set()
+    time.sleep(0.1)
+    assert other.path.stat().st_mtime == 1
+    with pytest.raises(
+        RunFolderLostError, match="taken over by process .* on elsewhere, as from a machine that sleeps"
+    ):
+        slept.verify()
+    slept.release()
+    other.verify()
+    other.release()
+
+
+def in_another_container(monkeypatch) -> None:
+    """From here on this process counts as one of another space of process numbers on the same kernel."""
+    kernel, _ = run_lock.kernel_and_namespace()
+    monkeypatch.setattr(run_lock, "kernel_and_namespace", lambda: (kernel, "pid:[1]"))
+
+
+def test_numbers_of_another_container_are_not_asked_for(tmp_path, monkeypatch):
+    """Both have a process 1, and one host name."""
+    monkeypatch.setattr(run_lock, "LOOKED_AT_FOR_SEC", 0.1)
+    process = holder_of(tmp_path)
+    try:
+        in_another_container(monkeypatch)
+        monkeypatch.setattr(run_lock, "is_there", lambda pid: pytest.fail("that number means nothing here"))
+        os.utime(tmp_path / "run.lock", (1, 1))  # as after a long sleep
+        with pytest.raises(RunLockedError, match=f"process {process.pid} on"), RunLock(tmp_path):
+            pass
+        process.kill()
+        process.wait()
+        os.utime(tmp_path / "run.lock")
+        with RunLock(tmp_path) as lock:  # at once: the kernel knows that it is gone
+            assert f"process {process.pid}" in lock.taken_over
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_without_locks_another_container_counts_by_age(tmp_path, monkeypatch, mount_without_locks):
+    with RunLock(tmp_path) as lock:
+        in_another_container(monkeypatch)
+        with pytest.raises(RunLockedError) as caught, RunLock(tmp_path):
+            pass
+        assert caught.value.may_be_gone
+        os.utime(lock.path, (1, 1))
+        with RunLock(tmp_path) as other:
+            assert other.taken_over
+
+
+def test_after_a_restart_of_the_machine_no_lock_is_waited_for(tmp_path):
+    before = {
+        "pid": os.getpid(),
+        "host": platform.node(),
+        "started_sec": 1.0,
+        "kernel": "earlier",
+        "key": "a",
+    }
+    (tmp_path / "run.lock").write_text(json.dumps(before))
+    with RunLock(tmp_path) as lock:
+        assert lock.taken_over
+
+
 def test_on_a_mount_without_locks_the_record_counts_alone(tmp_path, mount_without_locks):
     with RunLock(tmp_path / "run") as lock:
         assert [path.name for path in (tmp_path / "run").iterdir()] == ["run.lock"]
-        assert lock._system is None
+        assert lock._system is None and lock._of_folder is None
         with pytest.raises(RunLockedError, match=f"process {os.getpid()} on"), RunLock(tmp_path / "run"):
             pass
     assert os.listdir(tmp_path) == []
@@ -288,7 +452,8 @@ def test_on_a_mount_without_locks_the_record_counts_alone(tmp_path, mount_withou
 
 
 def test_on_a_mount_without_locks_too_one_of_many_gets_a_stale_lock(tmp_path, mount_without_locks):
-    race_for_a_stale_lock(tmp_path, turns=20)
+    outcomes = races_for_a_stale_lock(tmp_path, turns=20)
+    assert outcomes == [(1, ["run.lock"])] * 20
 
 
 def test_a_claim_whose_maker_is_gone_is_not_an_obstacle(tmp_path, mount_without_locks):
