@@ -74,17 +74,7 @@ class RunLock:
     def __init__(self, folder: str | os.PathLike):
         self.path = Path(folder) / LOCK
         self.taken_over: str | None = None
-        kernel, namespace = kernel_and_namespace()
-        self._own = json.dumps(
-            {
-                "pid": os.getpid(),
-                "host": platform.node(),
-                "started_sec": started_sec(os.getpid()),
-                "kernel": kernel,
-                "namespace": namespace,
-                "key": uuid.uuid4().hex,
-            }
-        )
+        self._own = ""
         self._released = threading.Event()
         self._made: list[Path] = []
         self._of_folder: FolderLock | None = None
@@ -102,6 +92,7 @@ class RunLock:
         folders = [self.path.parent, *self.path.parent.parents]
         self._made = [folder for folder in folders if not folder.exists()]
         self._of_folder = self._folder_locked()
+        self._own = self._record()
         try:
             while not (create(self.path, self._own) or self._take_over()):
                 pass
@@ -110,6 +101,20 @@ class RunLock:
             self._release_system()
             raise
         threading.Thread(target=self._renew, daemon=True).start()
+
+    def _record(self) -> str:
+        kernel, namespace = kernel_and_namespace()
+        return json.dumps(
+            {
+                "pid": os.getpid(),
+                "host": platform.node(),
+                "started_sec": started_sec(os.getpid()),
+                "kernel": kernel,
+                "namespace": namespace,
+                "locks_folder": self._of_folder is not None,
+                "key": uuid.uuid4().hex,
+            }
+        )
 
     def _folder_locked(self) -> FolderLock | None:
         """The kernel's lock of the folder, which is made; None where the mount has none.
@@ -189,7 +194,7 @@ class RunLock:
         if text is None:
             return False  # released just now
         holder = holder_of(text)
-        if _lives(holder, age_sec(self.path), locks=True):
+        if not self._was_let_go(holder) and _lives(holder, age_sec(self.path), locks=True):
             raise self._refusal(holder)
         with self._alone_at(text) as alone:
             if not alone or text_of(self.path) != text:
@@ -215,8 +220,9 @@ class RunLock:
             if locked is None:
                 # Here the record counts alone.
                 locks = self._of_folder is not None
-                if _lives(holder_of(stale), age_sec(self.path), locks=locks):
-                    raise self._refusal(holder_of(stale))
+                holder = holder_of(stale)
+                if not self._was_let_go(holder) and _lives(holder, age_sec(self.path), locks=locks):
+                    raise self._refusal(holder)
                 with claimed(self.path, stale) as alone:
                     yield alone
             else:
@@ -244,6 +250,12 @@ class RunLock:
                 # Longer than any other process looks at it.
                 raise self._refusal(holder_of(stale))
             time.sleep(0.01)
+
+    def _was_let_go(self, holder: dict) -> bool:
+        """Whether the holder locked the folder itself, which this process has now: the record was copied or left."""
+        kernel = kernel_and_namespace()[0]
+        same_kernel = kernel is not None and holder.get("kernel") == kernel
+        return self._of_folder is not None and holder.get("locks_folder") is True and same_kernel
 
     def _refusal(self, holder: dict, *, removed: bool = False) -> RunLockedError:
         """Args: removed: a process of this system holds the folder, and its record was removed."""

@@ -1,7 +1,9 @@
 """Leaving between two iterations, with a checkpoint."""
 
+import contextlib
 import os
 import signal
+import sys
 import time
 
 import pytest
@@ -38,6 +40,46 @@ def test_the_running_iteration_ends_and_is_saved(tmp_path, number):
     assert module.images == 16
     assert RunFolder(tmp_path).newest_checkpoint().name == "kimg0000000.016.ckpt"
     assert signal.getsignal(number) is before
+
+
+def closed_pipe():
+    reading, writing = os.pipe()
+    os.close(reading)
+    return os.fdopen(writing, "w")
+
+
+def pipe_without_room():
+    """A write to it would wait for a reader, and none reads."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, bytes(4096))
+    os.set_blocking(writing, True)
+    KEPT_OPEN.append(reading)
+    return os.fdopen(writing, "w")
+
+
+def closed_file():
+    file = open(os.devnull, "w")
+    file.close()
+    return file
+
+
+KEPT_OPEN: list[int] = []
+
+
+@pytest.mark.parametrize("stderr", [lambda: None, closed_file, closed_pipe, pipe_without_room])
+def test_the_answer_needs_no_reader(tmp_path, monkeypatch, stderr):
+    stream = stderr()
+    monkeypatch.setattr(sys, "__stderr__", stream)
+    module = idle_module(total_images=400)
+    callbacks = [KimgCheckpoint(every_kimg=1, folder=tmp_path), Signalling(signal.SIGTERM, 12), Preemption()]
+    assert fit(module, callbacks).exit_code == 143
+    assert RunFolder(tmp_path).newest_checkpoint().name == "kimg0000000.016.ckpt"
+    if stream is not None:
+        with contextlib.suppress(BrokenPipeError):
+            stream.close()
 
 
 def test_a_signal_in_the_last_iteration_is_not_an_interruption(tmp_path):

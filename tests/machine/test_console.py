@@ -67,14 +67,44 @@ def test_the_loggers_level_silences_the_lines_of_a_run(capsys):
     assert capsys.readouterr().out == "warning     a warning\n"
 
 
-def test_a_stream_that_is_gone_is_an_error_as_for_print(monkeypatch):
+@pytest.mark.parametrize(
+    "error", [BrokenPipeError(errno.EPIPE, "Broken pipe"), ValueError("I/O on closed file")]
+)
+def test_a_stream_that_is_gone_costs_its_lines(monkeypatch, error):
     class Closed(io.StringIO):
         def write(self, text):
-            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+            raise error
 
     monkeypatch.setattr(sys, "stdout", Closed())
-    with pytest.raises(BrokenPipeError):
-        say("nobody reads this")
+    monkeypatch.setattr(sys, "stderr", None)  # closed before the program began
+    say("nobody reads this")
+    warn("nor this")
+    say_error("nor this")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [
+        ("ascii", b"\\xe9 \\U0001f98a \\udce9\n"),
+        ("cp1252", b"\xe9 \\U0001f98a \\udce9\n"),
+        ("utf-8", "é 🦊 \\udce9\n".encode()),
+    ],
+)
+def test_characters_that_the_stream_lacks_are_shown_by_escapes(monkeypatch, tmp_path, encoding, shown):
+    line = "é 🦊 \udce9"
+    raw = io.BytesIO()
+    monkeypatch.setattr(
+        sys, "stdout", io.TextIOWrapper(raw, encoding=encoding, errors="strict", newline="\n")
+    )
+    say(line)
+    assert raw.getvalue() == shown
+    for errors in ("strict", "surrogateescape"):
+        with open(tmp_path / errors, "w", encoding=encoding, errors=errors, newline="\n") as file:
+            monkeypatch.setattr(sys, "stdout", file)
+            with surviving_lost_output():
+                print(line)
+                say(line)
+        assert (tmp_path / errors).read_bytes() == 2 * shown
 
 
 def test_a_full_disk_costs_one_thing_and_a_warning(capsys):
@@ -88,10 +118,98 @@ def test_a_full_disk_costs_one_thing_and_a_warning(capsys):
         raise OSError(errno.EACCES, "Permission denied")
 
 
-@pytest.mark.parametrize("talk", TALKS)
-def test_without_it_a_full_log_ends_the_program(tmp_path, talk):
-    code, end = run(tmp_path, LOG + TALKS[talk])
+def test_without_it_a_full_log_ends_a_program_that_prints(tmp_path):
+    code, end = run(tmp_path, TALK)
     assert code != 0 and end == ""
+
+
+SURVIVING = "from stylegan.machine.console import surviving_lost_output, say, say_error, refuse_lost_output\n"
+
+
+def alone(place: Path, body: str, **streams) -> tuple[int, str]:
+    """Runs a program with other streams. Returns: its exit code, and what it wrote to `end.txt`."""
+    end = place / "end.txt"
+    body = f"import os, sys\n{SURVIVING}{body}\nopen({str(end)!r}, 'w').write('done')"
+    code = subprocess.run([sys.executable, "-c", body], cwd=ROOT, timeout=60, **streams).returncode
+    return code, end.read_text() if end.exists() else ""
+
+
+def closed_pipe() -> int:
+    reading, writing = os.pipe()
+    os.close(reading)
+    return writing
+
+
+def terminal_that_is_gone() -> int:
+    import pty
+
+    near, far = pty.openpty()
+    os.close(near)
+    return far
+
+
+def pipe_that_is_full() -> int:
+    """It does not wait for a reader, and there is none that reads."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    try:
+        while True:
+            os.write(writing, bytes(4096))
+    except BlockingIOError:
+        pass
+    KEPT_OPEN.append(reading)
+    return writing
+
+
+KEPT_OPEN: list[int] = []
+GONE = {
+    "closed pipe": closed_pipe,
+    "full disk": lambda: os.open("/dev/full", os.O_WRONLY),
+    "terminal": terminal_that_is_gone,
+    "full pipe": pipe_that_is_full,
+}
+
+
+@pytest.mark.parametrize("gone", GONE)
+def test_nobody_who_reads_costs_the_lines_alone(tmp_path, gone):
+    stream = GONE[gone]()
+    body = "with surviving_lost_output(): print('out'); say('out'); say_error('err'); print('err', file=sys.stderr)"
+    try:
+        assert alone(tmp_path, body, stdout=stream, stderr=stream) == (0, "done")
+    finally:
+        os.close(stream)
+
+
+@pytest.mark.parametrize("closed", [(1,), (2,), (0, 1, 2)])
+def test_streams_that_are_closed_from_the_start_cost_the_lines_alone(tmp_path, closed):
+    """And no file that is opened later gets their numbers, to which C libraries print."""
+    file = tmp_path / "checkpoint"
+    body = (
+        f"with surviving_lost_output():\n print('out'); say('out'); say_error('err'); sys.stderr.write('err')\n"
+        f" assert not sys.stdout.isatty()\n file = open({str(file)!r}, 'wb')\n assert file.fileno() > 2\n"
+        " os.write(1, b'a library'); os.write(2, b'a library')"
+    )
+
+    def close() -> None:
+        for number in closed:
+            os.close(number)
+
+    assert alone(tmp_path, body, preexec_fn=close, close_fds=False) == (0, "done")
+    assert file.read_bytes() == b""
+
+
+def test_a_reader_that_has_seen_enough_can_be_asked_for(tmp_path):
+    body = (
+        "with surviving_lost_output():\n print('out')\n"
+        " try: refuse_lost_output()\n except BrokenPipeError: sys.exit(9)"
+    )
+    pipe = closed_pipe()
+    try:
+        assert alone(tmp_path, body, stdout=pipe) == (9, "")
+    finally:
+        os.close(pipe)
+    with open(tmp_path / "log", "w") as file:
+        assert alone(tmp_path, body, stdout=file) == (0, "done")
 
 
 @pytest.mark.parametrize("variable", ["", "PYTHONUNBUFFERED"])

@@ -423,6 +423,15 @@ def test_without_locks_another_container_counts_by_age(tmp_path, monkeypatch, mo
             assert other.taken_over
 
 
+def test_a_copy_of_a_folder_in_use_is_free(tmp_path):
+    with RunLock(tmp_path / "run"):
+        shutil.copytree(tmp_path / "run", tmp_path / "copy")
+        with RunLock(tmp_path / "copy") as copy:
+            assert copy.taken_over
+        with pytest.raises(RunLockedError), RunLock(tmp_path / "run"):
+            pass
+
+
 def test_after_a_restart_of_the_machine_no_lock_is_waited_for(tmp_path):
     before = {
         "pid": os.getpid(),
