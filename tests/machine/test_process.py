@@ -1,14 +1,16 @@
 """Questions about processes."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 
-from stylegan.machine.process import is_there, started_sec
+from stylegan.machine.process import is_there, leaving_at_once, started_sec
 
 
 def test_a_process_is_there_until_it_was_waited_for():
@@ -38,3 +40,29 @@ def test_a_clock_that_is_set_changes_no_start(monkeypatch):
     monkeypatch.setattr(psutil, "boot_time", lambda: boot + 3600)
     monkeypatch.setattr(psutil.Process, "create_time", lambda self: created + 3600)
     assert started_sec(os.getpid()) == pytest.approx(before, abs=1)
+
+
+def test_a_command_answers_ctrl_c_also_where_its_loading_did_not():
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        with pytest.raises(KeyboardInterrupt), leaving_at_once():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(10)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # as of a job in the background
+        with leaving_at_once():
+            os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
+def test_ctrl_c_while_a_command_is_loading_ends_in_silence():
+    body = (
+        "import sys; sys.argv[0] = 'stylegan-train'; import stylegan.cli, os, signal; os.kill(os.getpid(), 2)"
+    )
+    done = subprocess.run([sys.executable, "-c", body], capture_output=True, cwd=Path(__file__).parents[2])
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
+    other = body.replace("stylegan-train", "my_program.py")
+    done = subprocess.run([sys.executable, "-c", other], capture_output=True, cwd=Path(__file__).parents[2])
+    assert b"KeyboardInterrupt" in done.stderr, "a program of the user's keeps its own answer"

@@ -2,8 +2,10 @@
 
 import json
 
+import pytest
+
 from stylegan.runs.folder import RunFolder
-from stylegan.runs.records import record_rollback
+from stylegan.runs.records import record_rollback, refuse_unwritable
 
 
 def test_it_costs_the_line_and_not_the_run(tmp_path):
@@ -15,3 +17,17 @@ def test_it_costs_the_line_and_not_the_run(tmp_path):
     folder.events.unlink()
     folder.events.mkdir()
     record_rollback(folder, "weights are not finite", 1.5, None, 2)
+
+
+def test_an_event_is_not_glued_to_half_a_line(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.events.write_text('{"timestamp": 1, "ev')
+    record_rollback(folder, "weights are not finite", 1.5, None, 1)
+    half, whole = folder.events.read_text().splitlines()
+    assert half == '{"timestamp": 1, "ev' and json.loads(whole)["event"] == "rollback"
+
+
+def test_a_run_folder_whose_name_is_no_text_is_refused_before_anything_is_made(tmp_path):
+    with pytest.raises(ValueError, match="this name is no UTF-8, .*; set name=... or runs_dir=..."):
+        refuse_unwritable(RunFolder(tmp_path / "caf\udce9"))
+    refuse_unwritable(RunFolder(tmp_path / "café 🦊"))
