@@ -1,6 +1,7 @@
 """File dataset: encoded images, decoded on request."""
 
 import hashlib
+import zlib
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -13,6 +14,9 @@ from datamodules.datasets.labels import Labels, no_labels
 from stylegan.errors import BadImageError
 from stylegan.machine.console import say_error
 from stylegan.sizes import Size
+
+# Digest of an item that cannot be read; no CRC-32 is negative.
+_UNREAD = (-1).to_bytes(8, "little", signed=True) + (0).to_bytes(8, "little")
 
 
 class ImageFiles(Protocol):
@@ -39,6 +43,8 @@ class FileDataset(ImageDataset):
         checksums: CRC-32 of the files, None = ask for them.
     Raises, from an item: BadImageError naming the file where there are more.
     """
+
+    is_stored = True
 
     def __init__(
         self,
@@ -103,16 +109,33 @@ class FileDataset(ImageDataset):
         return digest.hexdigest()
 
     def content_digest(self) -> str:
-        """Of the contents as they are now, not as an earlier scan found them, and of how they are shown."""
+        """Of the contents as they are now, not as a scan or a zip's directory has them, and of how they are shown."""
+        return self.digest_of([self.stored_digest(index) for index in range(len(self))])
+
+    def digest_of(self, items: Sequence[bytes]) -> str:
         digest = hashlib.blake2b(f"{self.size} {self.channels}".encode(), digest_size=16)
-        for name in self.names:
-            try:
-                checksum = self.files.checksum(name)
-            except UNREADABLE:
-                checksum = -1  # another image is shown in its place
-            digest.update(checksum.to_bytes(8, "little", signed=True))
-            digest.update(self.files.stamps[name][0].to_bytes(8, "little"))
+        digest.update(b"".join(items))
         return digest.hexdigest()
+
+    def stored_digest(self, index: int) -> bytes:
+        """CRC-32 and length of the bytes as they are read."""
+        return self._bytes_of(index)[1]
+
+    def read_stored(self, index: int) -> tuple[torch.Tensor | None, bytes]:
+        data, digest = self._bytes_of(index)
+        try:
+            pixels = None if data is None else decode_image(data, size=self.size, channels=self.channels)
+        except UNREADABLE:
+            pixels = None
+        return None if pixels is None else torch.from_numpy(pixels), digest
+
+    def _bytes_of(self, index: int) -> tuple[bytes | None, bytes]:
+        """The bytes of an item, None where it cannot be read, and their digest."""
+        try:
+            data = self.files.read(self.names[index])
+        except UNREADABLE:
+            return None, _UNREAD
+        return data, zlib.crc32(data).to_bytes(8, "little") + len(data).to_bytes(8, "little")
 
     def read(self, index: int) -> tuple[torch.Tensor, int]:
         """The image of an item, or of the next that can be read, and which one it is."""

@@ -24,13 +24,17 @@ class ImageDataset(Dataset, ABC):
 
     label_kind: "none", "classes" (exactly one class an item), "multi" (any number of classes) or "vector"
       (real numbers); label_names: of the K classes, [] where they have none; memory: where images are kept once
-      an item was requested, None = each is read again.
+      an item was requested, None = each is read again; is_stored: whether images come from files, which may change
+      while they are used: then `read_stored`, `stored_digest` and `digest_of` say what is read; left_out: how many
+      items the set lacks since they could not be read.
     """
 
     label_width = 0
     label_kind = "none"
     label_names: Sequence[str] = ()
     memory: PixelMemory | None = None
+    is_stored = False
+    left_out = 0
 
     @abstractmethod
     def __len__(self) -> int:
@@ -84,6 +88,20 @@ class ImageDataset(Dataset, ABC):
         for index in range(len(self)):
             digest.update(self.image(index).numpy().tobytes())
         return digest.hexdigest()
+
+    def read_stored(self, index: int) -> tuple[Tensor | None, bytes]:
+        """An item as its file is now, past any memory: the image, None where it cannot be read (no other takes its
+        place), and the digest of what was read. For sets that are stored.
+        """
+        raise NotImplementedError(f"{type(self).__name__} is not stored in files")
+
+    def stored_digest(self, index: int) -> bytes:
+        """The second of `read_stored`, without decoding."""
+        raise NotImplementedError(f"{type(self).__name__} is not stored in files")
+
+    def digest_of(self, items: Sequence[bytes]) -> str:
+        """`content_digest` where the items were read with these digests."""
+        raise NotImplementedError(f"{type(self).__name__} is not stored in files")
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         self._check(index)
@@ -156,6 +174,23 @@ class XFlipped(_View):
 
     def content_digest(self) -> str:
         return f"{self.dataset.content_digest()}-flipped"
+
+    @property
+    def is_stored(self) -> bool:
+        return self.dataset.is_stored
+
+    def read_stored(self, index: int) -> tuple[Tensor | None, bytes]:
+        image, digest = self.dataset.read_stored(index % len(self.dataset))
+        return (image if image is None or index < len(self.dataset) else image.flip(-1)), digest
+
+    def stored_digest(self, index: int) -> bytes:
+        return self.dataset.stored_digest(index % len(self.dataset))
+
+    def digest_of(self, items: Sequence[bytes]) -> str:
+        """Of the items of both halves; each was read twice, perhaps with a change in between."""
+        first, second = items[: len(self.dataset)], items[len(self.dataset) :]
+        once = self.dataset.digest_of(first)
+        return f"{once}-flipped" if first == second else f"{once}-{self.dataset.digest_of(second)}-flipped"
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         self._check(index)

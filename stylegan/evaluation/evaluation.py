@@ -122,6 +122,7 @@ class Evaluation:
         evaluator = Evaluator.of(self.settings, self.detectors, data)
         on_rank_zero(lambda: check_writable(self.folder, self.settings.definitions))
         watch = Watch()
+        evaluator.prepare(watch)
         all_scores: list[tuple[Network, Score]] = []
         for network in self.networks:
             generator = self.load(network.path).to(self.device)

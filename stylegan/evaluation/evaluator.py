@@ -11,7 +11,7 @@ from stylegan.distributed.collectives import on_rank_zero
 from stylegan.evaluation.definitions import Definition
 from stylegan.evaluation.fakes import Fakes, Labelled
 from stylegan.evaluation.protocol import protocol_of, weights_sha256
-from stylegan.evaluation.reals import EvaluationData, Reals
+from stylegan.evaluation.reals import EvaluationData, RealFeatures, Reals
 from stylegan.evaluation.records import Score
 from stylegan.evaluation.scores import Results, ScoreError, inception_results, path_results, score_of
 from stylegan.evaluation.settings import MetricSettings, check_published_weights
@@ -69,7 +69,7 @@ class Evaluator:
         Raises: EvaluationStoppedError.
         """
         for definition in self.settings.definitions:
-            self._real_features(definition, watch)
+            self._reals_of(definition, watch)
 
     def scores(
         self,
@@ -91,7 +91,7 @@ class Evaluator:
         definitions = self.settings.definitions if definitions is None else definitions
         began = time.monotonic()
         for definition in definitions:
-            self._real_features(definition, watch)
+            self._reals_of(definition, watch)
         drawn = self._drawn(generator, definitions, watch)
         drawn_sec = time.monotonic() - began
         paths = self._paths(generator, definitions, watch)
@@ -108,30 +108,38 @@ class Evaluator:
                     raise ScoreError(f"{definition.name}: {error}") from error
                 seconds = drawn_sec + time.monotonic() - since
                 protocol = self.protocol(definition, generator, precision)
-                found.append(Score(definition.name, results, protocol, seconds, weights))
+                left_out = self.left_out(definition)
+                found.append(Score(definition.name, results, protocol, seconds, weights, left_out))
             return found
 
         # The others wait: what they have to give is here.
         return on_rank_zero(compute)
 
     def protocol(self, definition: Definition, generator: nn.Module, precision: str) -> dict[str, Any]:
-        """Everything that decides about a score; by rank 0, which may have to look at all images."""
-        needs_reals = definition.max_reals != 0
+        """Everything that decides about a score; by rank 0, after `prepare`: what was read is part of it."""
+        reals = self._reals_of(definition, Watch())
         return protocol_of(
             definition,
             self.settings,
             detector=self.detectors[definition.detector],
             generator=generator,
             precision=precision,
-            num_reals=self._num_reals(definition) if needs_reals else 0,
+            num_reals=0 if reals is None else len(reals.features),
+            num_unreadable=0 if reals is None else reals.num_unreadable,
             data_fingerprint=self.data_fingerprint,
-            data_content=self.reals.digest(with_flips=False) if needs_reals else None,
+            data_content=None if reals is None else reals.content,
         )
 
     def _num_reals(self, definition: Definition) -> int:
         return self.reals.count(definition.max_reals, with_flips=definition.with_flips)
 
-    def _real_features(self, definition: Definition, watch: Watch) -> Tensor | None:
+    def left_out(self, definition: Definition) -> int:
+        """Real images that a score is not about, since they could not be read; by rank 0, after `prepare`."""
+        reals = self._reals_of(definition, Watch())
+        return 0 if reals is None else self.reals.left_out + reals.num_unreadable
+
+    def _reals_of(self, definition: Definition, watch: Watch) -> RealFeatures | None:
+        """What a metric compares with; None where it compares with nothing."""
         if definition.max_reals == 0:
             return None
         detector = self.detectors[definition.detector]
@@ -193,8 +201,8 @@ class Evaluator:
         rows = drawn[f"{definition.detector}.{_output(definition)}"][: definition.num_fakes]
         if definition.score == "is":
             return inception_results(definition, rows)
-        real = self._real_features(definition, watch)
-        return score_of(definition, real, rows, seed=self.settings.first_seed)
+        real = self._reals_of(definition, watch)
+        return score_of(definition, real.features, rows, seed=self.settings.first_seed)
 
 
 def _output(definition: Definition) -> str:

@@ -28,6 +28,7 @@ def protocol_of(
     generator: nn.Module,
     precision: str,
     num_reals: int,
+    num_unreadable: int = 0,
     data_fingerprint: str | None,
     data_content: str | None,
 ) -> dict[str, Any]:
@@ -40,6 +41,7 @@ def protocol_of(
         generator: on whose images the score is.
         precision: that it computes in.
         num_reals: real images that are compared with, 0 = none.
+        num_unreadable: real images that were left out since they could not be read.
         data_fingerprint: of the data, None = unknown. It may look at some of the images only, or rest on what was
             known of their files.
         data_content: digest of what the real images show, None = there are none.
@@ -66,6 +68,8 @@ def protocol_of(
         "data_fingerprint": data_fingerprint if uses_data else None,
         "data_content": data_content,
         "xflip": definition.with_flips,
+        # Absent where all could be read, so that those protocols are the ones of older versions.
+        **({"num_unreadable": num_unreadable} if num_unreadable else {}),
         **definition.options,
     }
 
@@ -81,6 +85,8 @@ def in_words(protocol: Protocol) -> str:
     data 1f0c9a3e`; what differs between two evaluations of one network is in it, digests by their first digits.
     """
     reals = f" against {protocol['num_reals']:,} reals" if protocol["num_reals"] else ""
+    if protocol.get("num_unreadable"):
+        reals += f" ({protocol['num_unreadable']:,} unreadable ones left out)"
     if protocol["xflip"]:
         reals += ", mirrored ones among them"
     parts = [

@@ -1,23 +1,22 @@
-"""Reals: the real images of an evaluation, which of them a score compares with, and their features, which are kept."""
+"""Reals: the real images of an evaluation, which of them a score compares with, and the features of what was read."""
 
-import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from stylegan.distributed.collectives import on_rank_zero
-from stylegan.evaluation.shared_work import Watch, rows_of_all
+from stylegan.evaluation.feature_cache import FeatureCache
+from stylegan.evaluation.scores import ScoreError
+from stylegan.evaluation.shared_work import Rows, Watch, rows_of_all
 from stylegan.features import Detector
-from stylegan.machine.files import cache_folder, replacing
+from stylegan.machine.files import cache_folder
 
 _READERS = 4
 
@@ -94,8 +93,25 @@ def chosen(count: int, max_reals: int | None) -> np.ndarray:
     return np.sort(indices[:max_reals])
 
 
+class RealFeatures(NamedTuple):
+    """Features of real images, and of which.
+
+    Attributes:
+        features: float32 [N,F] on the CPU of rank 0; None on the others.
+        content: digest of what was read, mirrored copies aside; on rank 0.
+        num_unreadable: images that could not be read, which were left out; on rank 0.
+    """
+
+    features: Tensor | None
+    content: str
+    num_unreadable: int
+
+
 class Reals:
     """The real images of an evaluation, with their features.
+
+    Images that come from files are read as they are now, past the memory that a training keeps; one that cannot be read
+    is left out, and no other takes its place.
 
     Args:
         plain: the set without mirrored copies.
@@ -103,11 +119,10 @@ class Reals:
         cache: for the features.
     """
 
-    def __init__(self, plain: ImageSet, with_flips: ImageSet | None = None, *, cache: "FeatureCache"):
+    def __init__(self, plain: ImageSet, with_flips: ImageSet | None = None, *, cache: FeatureCache):
         self.sets = {False: plain, True: plain if with_flips is None else with_flips}
         self.cache = cache
-        self._kept: dict[tuple, Tensor | None] = {}
-        self._digests: dict[bool, str] = {}
+        self._kept: dict[tuple, RealFeatures] = {}
 
     @classmethod
     def of(cls, data: EvaluationData, *, cache_dir: str | os.PathLike | None = None) -> Self:
@@ -126,17 +141,22 @@ class Reals:
         """The set without mirrored copies."""
         return self.sets[False]
 
+    @property
+    def left_out(self) -> int:
+        """Files that the set lacks since they could not be read when it was opened."""
+        return getattr(self.plain, "left_out", 0)
+
     def count(self, max_reals: int | None, *, with_flips: bool) -> int:
-        """How many images there are to compare with."""
+        """How many images there are to compare with, should all of them be readable."""
         total = len(self.sets[with_flips])
         return total if max_reals is None else min(total, max_reals)
 
     def features(
         self, detector: Detector, max_reals: int | None, *, with_flips: bool, watch: Watch
-    ) -> Tensor | None:
-        """float32 [N,F] on the CPU of rank 0; None on the others.
+    ) -> RealFeatures:
+        """Features of the images to compare with; the same ones, once they were read.
 
-        Raises: EvaluationStoppedError.
+        Raises: EvaluationStoppedError; ScoreError, on all processes.
         """
         count = self.count(max_reals, with_flips=with_flips)
         place = (detector.name, detector.checksum, detector.resize, count, with_flips)
@@ -146,112 +166,125 @@ class Reals:
 
     def _found_or_computed(
         self, detector: Detector, count: int, with_flips: bool, watch: Watch
-    ) -> Tensor | None:
+    ) -> RealFeatures:
+        images = self.sets[with_flips]
         key = {
             "detector": detector.name,
             "checksum": detector.checksum,
             "resize": detector.resize,
             "count": count,
         }
+        content = _Content(images)
         found: list[Tensor | None] = [None]
 
         def look() -> bool:
-            key["content"] = self.digest(with_flips=with_flips)
-            found[0] = self.cache.load(key)
-            return found[0] is not None
+            found[0] = self.cache.load(key | {"content": content.look()})
+            if found[0] is None:
+                return False
+            self._check_readable(count - len(found[0]), count)
+            return True
 
         # All must agree whether there is something to compute.
-        if on_rank_zero(look):
-            return found[0]
-        images = self.sets[with_flips]
-        indices = chosen(len(images), count)
-        rows = rows_of_all(
-            count,
-            lambda some: {"features": _features(detector, _read(images, indices[some.start : some.stop]))},
-            watch,
-            f"{detector.name} features of {count:,} real pictures",
+        if not on_rank_zero(look):
+            indices = chosen(len(images), count)
+            rows = rows_of_all(
+                count,
+                lambda some: content.rows(detector, indices[some.start : some.stop]),
+                watch,
+                f"{detector.name} features of {count:,} real pictures",
+            )
+
+            def settle() -> None:
+                found[0] = rows["features"]
+                content.was_read(indices, rows)
+                unread = indices[~rows["read"].numpy()]
+                self._check_readable(len(unread), count, names=_names(images, unread))
+                for line in _about_left_out(_names(images, unread)):
+                    watch.say(line)
+                if failure := self.cache.save(key | {"content": content.digest}, found[0]):
+                    watch.say(failure)
+
+            on_rank_zero(settle)
+        if found[0] is None:  # rank 0 has them
+            return RealFeatures(None, "", 0)
+        return RealFeatures(found[0], self._shown(content), count - len(found[0]))
+
+    def _shown(self, content: "_Content") -> str:
+        """The digest for protocols, in which mirrored copies have an entry of their own."""
+        if content.is_stored or content.images is self.plain:
+            return content.digest.removesuffix("-flipped")
+        return self.plain.content_digest()
+
+    def _check_readable(self, unreadable: int, count: int, names: Sequence[str] = ()) -> None:
+        """Raises: ScoreError where more images cannot be read than `data.max_bad` allows."""
+        most = getattr(self.plain, "max_bad", None)
+        if not unreadable or (most is not None and unreadable + self.left_out <= most and unreadable < count):
+            return
+        which = f" ({_few(names)})" if names else ""
+        raise ScoreError(
+            f"{unreadable:,} of {count:,} real pictures cannot be read{which}; repair them or give others, or allow"
+            f" more by data.max_bad={unreadable + self.left_out}"
         )
-        if rows is None:
-            return None
-        failure = self.cache.save(key, rows["features"])
-        if failure:
-            watch.say(failure)
-        return rows["features"]
-
-    def digest(self, *, with_flips: bool) -> str:
-        """Of what the images show; computed once."""
-        if with_flips not in self._digests:
-            self._digests[with_flips] = self.sets[with_flips].content_digest()
-        return self._digests[with_flips]
 
 
-def _read(images: ImageSet, indices: Sequence[int]) -> Tensor:
-    """uint8 [n,C,H,W] of some items. Decoding releases Python's lock, so that threads do it side by side."""
-    with ThreadPoolExecutor(_READERS) as pool:
-        return torch.stack([item[0] for item in pool.map(lambda i: images[int(i)], indices)])
+class _Content:
+    """What is read of a set of images: digests of its items, where it is stored in files.
 
-
-def _features(detector: Detector, images: Tensor) -> Tensor:
-    return detector.features(images).to("cpu", torch.float32)
-
-
-# Counted up when features or their order come about in another way.
-_FORMAT = "1"
-_DIGEST = "digest"
-
-
-class FeatureCache:
-    """Feature cache: matrices float32 [N,F] by what they were computed from, kept between runs.
-
-    It saves time and nothing else: what cannot be read, is damaged, or cannot be written, is computed again. Any number
-    of processes may share the folder.
-
-    Args:
-        folder: made where it is missing; None = nothing is kept.
+    Attributes:
+        digest: of the whole, as it was last read.
     """
 
-    def __init__(self, folder: Path | None):
-        self.folder = folder
+    def __init__(self, images: ImageSet):
+        self.images = images
+        self.is_stored = getattr(images, "is_stored", False)
+        self.digest = ""
+        self._items: list[bytes] = []
 
-    def load(self, key: Mapping[str, object]) -> Tensor | None:
-        """The features of `key`; None where there are none, or not as they were written."""
-        path = self._path(key)
-        if path is None or not path.exists():
-            return None
-        try:
-            with safe_open(path, framework="pt") as archive:
-                stored = (archive.metadata() or {}).get(_DIGEST)
-                features = archive.get_tensor("features")
-        except (OSError, SafetensorError, RuntimeError, ValueError):
-            return None
-        return features if stored == _digest(features) else None
+    def look(self) -> str:
+        """Reads all bytes, and decodes none of them.  Returns: the digest."""
+        if not self.is_stored:
+            self.digest = self.images.content_digest()
+            return self.digest
+        with ThreadPoolExecutor(_READERS) as pool:
+            self._items = list(pool.map(self.images.stored_digest, range(len(self.images))))
+        self.digest = self.images.digest_of(self._items)
+        return self.digest
 
-    def save(self, key: Mapping[str, object], features: Tensor) -> str | None:
-        """Keeps features.
+    def rows(self, detector: Detector, indices: Sequence[int]) -> Rows:
+        """Of some items: the features of those that can be read, which these are, and what each was read from."""
+        # Decoding releases Python's lock, so that threads do it side by side.
+        with ThreadPoolExecutor(_READERS) as pool:
+            items = list(pool.map(self._read, map(int, indices)))
+        images = [image for image, _ in items if image is not None]
+        features = torch.empty(0, detector.num_features)
+        if images:
+            features = detector.features(torch.stack(images)).to("cpu", torch.float32)
+        return {
+            "features": features,
+            "read": torch.tensor([image is not None for image, _ in items]),
+            "items": torch.tensor([list(digest) for _, digest in items], dtype=torch.uint8),
+        }
 
-        Returns: why that was not possible, None where it was.
-        """
-        path = self._path(key)
-        if path is None:
-            return None
-        features = features.contiguous()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as file:
-                file.write(save({"features": features}, metadata={_DIGEST: _digest(features)}))
-        except OSError as error:
-            return f"features of the real pictures are not kept: {error}"
-        return None
+    def _read(self, index: int) -> tuple[Tensor | None, bytes]:
+        return self.images.read_stored(index) if self.is_stored else (self.images[index][0], b"")
 
-    def _path(self, key: Mapping[str, object]) -> Path | None:
-        if self.folder is None:
-            return None
-        words = repr([_FORMAT, sorted((name, str(value)) for name, value in key.items())])
-        digest = hashlib.blake2b(words.encode(errors="surrogateescape"), digest_size=16).hexdigest()
-        return self.folder / f"{digest}.safetensors"
+    def was_read(self, indices: np.ndarray, rows: Rows) -> None:
+        """Takes in what images were read from, which may have changed since the look."""
+        if self.is_stored:
+            for index, digest in zip(indices.tolist(), rows["items"].numpy(), strict=True):
+                self._items[index] = digest.tobytes()
+            self.digest = self.images.digest_of(self._items)
 
 
-def _digest(features: Tensor) -> str:
-    digest = hashlib.blake2b(str(tuple(features.shape)).encode(), digest_size=16)
-    digest.update(features.contiguous().view(torch.uint8).numpy())
-    return digest.hexdigest()
+def _names(images: ImageSet, indices: np.ndarray) -> list[str]:
+    key = getattr(images, "key", str)
+    return list(dict.fromkeys(key(int(index)) for index in indices))
+
+
+def _few(names: Sequence[str], most: int = 5) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _about_left_out(names: Sequence[str]) -> list[str]:
+    return [f"left out of the scores, cannot be read: {_few(names)}"] if names else []

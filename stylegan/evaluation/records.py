@@ -22,6 +22,7 @@ class Score(NamedTuple):
         protocol: under which it was computed.
         seconds: how long that took.
         weights: of the network, as `weights_sha256` gives them; None = unknown, as in older records.
+        left_out: real images that it is not about, since they could not be read.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Score(NamedTuple):
     protocol: Mapping[str, Any]
     seconds: float
     weights: str | None = None
+    left_out: int = 0
 
     @property
     def value(self) -> float:
@@ -61,6 +63,7 @@ def append(folder: Path, score: Score, *, images: int | None, network: str | Non
         "timestamp": time.time(),
         "kimg": None if images is None else images / 1000,
         "weights_sha256": score.weights,
+        "num_left_out": score.left_out,
         "protocol_id": protocol_id(score.protocol),
         "protocol": dict(score.protocol),
     }
@@ -97,7 +100,8 @@ def recorded(path: Path, weights: str, protocol: Mapping[str, Any]) -> Score | N
     if not found:
         return None
     results = {name: math.nan if value is None else value for name, value in found[-1]["results"].items()}
-    return Score(protocol["metric"], results, protocol, found[-1].get("total_time", 0.0), weights)
+    seconds, left_out = (found[-1].get(field) or 0 for field in ("total_time", "num_left_out"))
+    return Score(protocol["metric"], results, protocol, seconds, weights, left_out)
 
 
 def truncate_after(folder: Path, images: int) -> None:

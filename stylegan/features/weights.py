@@ -1,6 +1,7 @@
 """Weight files: where they are, where they come from, whether they are what they are called, and reading them."""
 
 import hashlib
+import os
 import pickle
 import re
 import struct
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 from torch import Tensor, nn
@@ -128,14 +130,28 @@ def read_weights(path: Path, file: WeightFile) -> Weights:
     any weights of the right shapes are accepted, and are not called published.
     Raises: ValueError, of one line, for a file that breaks the promise, is damaged, or holds anything but tensors.
     """
-    digest = file_sha256(path)
+    try:
+        with open(path, "rb") as content:
+            return _read_open(content, path, file)
+    except OSError as error:
+        raise ValueError(f"cannot read the weights {path}: {_one_line(error)}") from None
+
+
+def _read_open(content: BinaryIO, path: Path, file: WeightFile) -> Weights:
+    """The digest and the tensors of one open file: another one that takes its name meanwhile is never half of both."""
+    before = os.fstat(content.fileno())
+    digest = hashlib.file_digest(content, "sha256").hexdigest()
     promised = _DIGEST_IN_NAME.search(path.name)
     if promised and not digest.startswith(promised[1]):
         raise ValueError(
             f"{path} is damaged or not what its name says: its SHA-256 begins with {digest[: len(promised[1])]}, "
             f"not {promised[1]}; fetch it again from {file.url}, or rename it if those are not digits of it"
         )
-    return Weights(path, _tensors(path, file), digest, bool(file.sha256) and digest.startswith(file.sha256))
+    tensors = _tensors(content, path, file)
+    after = os.fstat(content.fileno())
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise ValueError(f"{path} was written to while it was read; run the command again")
+    return Weights(path, tensors, digest, bool(file.sha256) and digest.startswith(file.sha256))
 
 
 def file_sha256(path: Path) -> str:
@@ -167,15 +183,16 @@ def fit(network: nn.Module, weights: Weights, tensors: dict[str, Tensor] | None 
     network.load_state_dict(floats, assign=True)
 
 
-def _tensors(path: Path, file: WeightFile) -> dict[str, Tensor]:
-    with open(path, "rb") as content:
-        start = content.read(64).lstrip()
+def _tensors(content: BinaryIO, path: Path, file: WeightFile) -> dict[str, Tensor]:
+    content.seek(0)
+    start = content.read(64).lstrip()
+    content.seek(0)
     if start.startswith(b"<"):
         raise ValueError(f"{path} is a web page, not weights; fetch {file.url} itself")
     try:
         # It warns of what it then refuses.
         with warnings.catch_warnings(action="ignore"):
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            tensors = torch.load(content, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
             f"{path} is damaged, or holds more than weights, which is not loaded since it could run any program "
@@ -192,9 +209,9 @@ def _tensors(path: Path, file: WeightFile) -> dict[str, Tensor]:
         struct.error,
     ) as error:
         raise ValueError(f"{path} is damaged ({_one_line(error)}); fetch it again from {file.url}") from None
-    if not isinstance(content, dict) or not all(isinstance(tensor, Tensor) for tensor in content.values()):
-        raise ValueError(f"{path} holds no table of tensors, but {type(content).__name__}; fetch {file.url}")
-    return dict(content)
+    if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
+        raise ValueError(f"{path} holds no table of tensors, but {type(tensors).__name__}; fetch {file.url}")
+    return dict(tensors)
 
 
 def _one_line(error: BaseException) -> str:

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from stylegan.evaluation import Evaluator, MetricSettings, Watch
-from stylegan.evaluation.reals import FeatureCache, Reals
+from stylegan.evaluation.feature_cache import FeatureCache
+from stylegan.evaluation.reals import Reals
 from stylegan.networks import Generator
 
 NAMES = ["kid", "fid", "pr", "dc"]
@@ -94,7 +95,7 @@ def evaluator(
     return Evaluator(
         MetricSettings(metrics=names, num_fakes=num_fakes, **settings),
         {"builtin": Averages() if detector is None else detector},
-        Reals(images, Flipped(images), cache=FeatureCache(cache)),
+        Reals(images, Flipped(images) if isinstance(images, Images) else None, cache=FeatureCache(cache)),
         data_fingerprint=data_fingerprint,
     )
 

@@ -6,7 +6,8 @@ import torch
 import stylegan.evaluation.scores
 from stylegan import metrics
 from stylegan.evaluation import Evaluator, MetricSettings, definitions, protocol_id
-from stylegan.evaluation.reals import FeatureCache, Reals
+from stylegan.evaluation.feature_cache import FeatureCache
+from stylegan.evaluation.reals import Reals
 from stylegan.images import to_uint8
 from stylegan.latents import Sampler, latents_of
 from tests.evaluation.small import (

@@ -1,90 +1,17 @@
-"""Reals: what is read of a data module, and features that are kept: by content, whole, never believed when damaged."""
+"""Reals: what is read of a data module, features under what was read, and images that cannot be read."""
 
-import threading
+import os
+import zipfile
 
+import numpy as np
 import pytest
-import torch
+from PIL import Image
 
-from stylegan.evaluation import EvaluationData
-from stylegan.evaluation.reals import FeatureCache, chosen
-from tests.evaluation.small import Images, results
-
-KEY = {"content": "abc", "detector": "builtin", "checksum": "12", "resize": "none", "count": 3}
-FEATURES = torch.arange(12, dtype=torch.float32).view(3, 4)
-
-
-def test_what_was_saved_is_found_again(tmp_path):
-    assert FeatureCache(tmp_path / "cache").save(KEY, FEATURES) is None
-    assert torch.equal(FeatureCache(tmp_path / "cache").load(KEY), FEATURES)
-
-
-@pytest.mark.parametrize("field", KEY)
-def test_any_other_key_is_a_miss(tmp_path, field):
-    cache = FeatureCache(tmp_path)
-    cache.save(KEY, FEATURES)
-    assert cache.load(KEY | {field: "other"}) is None
-
-
-@pytest.mark.parametrize("place", [0, 40, -1])
-def test_a_flipped_bit_is_a_miss_and_is_mended(tmp_path, place):
-    cache = FeatureCache(tmp_path)
-    cache.save(KEY, FEATURES)
-    [path] = tmp_path.glob("*.safetensors")
-    content = bytearray(path.read_bytes())
-    content[place] ^= 1
-    path.write_bytes(content)
-    found = cache.load(KEY)
-    # A bit of the header's padding or names may not matter; the numbers always do.
-    assert found is None or torch.equal(found, FEATURES)
-    assert place != -1 or found is None
-    cache.save(KEY, FEATURES)
-    assert torch.equal(cache.load(KEY), FEATURES)
-
-
-@pytest.mark.parametrize("content", [b"", b"not a file of tensors", b"\xff" * 200])
-def test_rubbish_is_a_miss(tmp_path, content):
-    cache = FeatureCache(tmp_path)
-    cache.save(KEY, FEATURES)
-    [path] = tmp_path.glob("*.safetensors")
-    path.write_bytes(content)
-    assert cache.load(KEY) is None
-
-
-def test_half_a_file_is_a_miss(tmp_path):
-    cache = FeatureCache(tmp_path)
-    cache.save(KEY, FEATURES)
-    [path] = tmp_path.glob("*.safetensors")
-    path.write_bytes(path.read_bytes()[:-5])
-    assert cache.load(KEY) is None
-
-
-def test_a_folder_that_cannot_be_made_costs_the_cache_alone(tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    cache = FeatureCache(tmp_path / "file" / "cache")
-    assert "not kept" in cache.save(KEY, FEATURES)
-    assert cache.load(KEY) is None
-
-
-def test_without_a_folder_nothing_is_kept():
-    assert FeatureCache(None).save(KEY, FEATURES) is None
-    assert FeatureCache(None).load(KEY) is None
-
-
-def test_many_writers_leave_one_whole_file(tmp_path):
-    def write():
-        for _ in range(5):
-            FeatureCache(tmp_path).save(KEY, FEATURES)
-            found = FeatureCache(tmp_path).load(KEY)
-            faults.append(found is None or not torch.equal(found, FEATURES))
-
-    faults: list[bool] = []
-    threads = [threading.Thread(target=write) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(faults) == 20 and not any(faults)
-    assert [path.suffix for path in tmp_path.iterdir()] == [".safetensors"]
+from datamodules.datasets import FileDataset, FolderFiles, XFlipped, ZipFiles
+from stylegan.evaluation import EvaluationData, ScoreError
+from stylegan.evaluation.feature_cache import FeatureCache
+from stylegan.evaluation.reals import Reals, chosen
+from tests.evaluation.small import Averages, Images, evaluator, quiet, results, scores
 
 
 def test_features_of_reals_are_computed_once(tmp_path):
@@ -144,3 +71,156 @@ def test_a_data_module_needs_nothing_but_a_set():
 def test_data_that_cannot_be_scored_are_refused(module):
     with pytest.raises(ValueError, match=f"^{type(module).__name__} has no `dataset` .*; set metrics=none$"):
         EvaluationData.of(module)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    random = np.random.default_rng(0)
+    (tmp_path / "photos").mkdir()
+    for number in range(40):
+        pixels = random.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{number:02d}.bmp")
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def archive(folder):
+    """Stored, not compressed, so that the bytes of an entry are where a test can spoil them."""
+    path = folder.with_suffix(".zip")
+    with zipfile.ZipFile(path, "w") as file:
+        for image in sorted(folder.iterdir()):
+            file.write(image, image.name)
+    return path
+
+
+def dataset(files, **options):
+    return FileDataset(files, size=(8, 8), channels=3, max_bad=20, **options)
+
+
+def kid(images, cache, **options):
+    [score] = scores(evaluator(["kid"], images=images, cache=cache, **options))
+    return score
+
+
+def spoil(archive, names):
+    content = bytearray(archive.read_bytes())
+    with zipfile.ZipFile(archive) as file:
+        for name in names:
+            entry = file.getinfo(name)
+            place = entry.header_offset + 30 + len(name) + entry.file_size - 20
+            content[place] ^= 0xFF
+    archive.write_bytes(content)
+
+
+def test_rotten_bytes_under_a_good_directory_are_another_protocol_and_spoil_no_later_score(archive, tmp_path):
+    cache, whole = tmp_path / "cache", archive.read_bytes()
+    before = kid(dataset(ZipFiles(archive)), tmp_path / "another cache")
+    spoil(archive, [f"{number:02d}.bmp" for number in range(10)])
+    rotten = kid(dataset(ZipFiles(archive)), cache)
+    assert rotten.protocol["num_reals"] == 30 and rotten.protocol["num_unreadable"] == 10
+    assert rotten.left_out == 10 and rotten.protocol != before.protocol
+    archive.write_bytes(whole)
+    assert kid(dataset(ZipFiles(archive)), cache)[1:3] == before[1:3]
+    assert "num_unreadable" not in before.protocol and before.left_out == 0
+
+
+def test_what_is_left_out_is_left_out_and_no_other_image_counts_twice(archive, folder, tmp_path):
+    spoil(archive, ["05.bmp", "06.bmp"])
+    for name in ("05.bmp", "06.bmp"):
+        (folder / name).unlink()
+    without = kid(dataset(FolderFiles(folder)), tmp_path / "cache")
+    assert kid(dataset(ZipFiles(archive)), tmp_path / "cache").results == without.results
+
+
+def test_a_kept_entry_says_how_many_were_left_out(archive, tmp_path):
+    spoil(archive, ["05.bmp"])
+    first, second = (kid(dataset(ZipFiles(archive)), tmp_path / "cache") for _ in range(2))
+    assert (
+        first[1:3] == second[1:3] and second.left_out == 1 and len(list((tmp_path / "cache").iterdir())) == 1
+    )
+
+
+def test_an_image_replaced_under_its_size_and_time_is_another_set(folder, tmp_path):
+    images = dataset(FolderFiles(folder), checksums=np.zeros(40, dtype=np.int64))
+    before = kid(images, tmp_path / "cache")
+    path = folder / "03.bmp"
+    content, times = bytearray(path.read_bytes()), (path.stat().st_atime_ns, path.stat().st_mtime_ns)
+    content[-1] ^= 0x80
+    path.write_bytes(content)
+    os.utime(path, ns=times)
+    after = kid(images, tmp_path / "cache")
+    assert before.protocol["data_fingerprint"] == after.protocol["data_fingerprint"]
+    assert before.protocol["data_content"] != after.protocol["data_content"]
+    assert before.results != after.results
+
+
+def test_a_training_that_keeps_older_pixels_in_memory_scores_what_is_there_now(folder, tmp_path):
+    from datamodules.datasets.pixel_memory import PixelMemory
+
+    images = dataset(FolderFiles(folder))
+    images.memory = PixelMemory(40, (3, 8, 8))
+    for index in range(40):
+        images[index]
+    path = folder / "03.bmp"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x55")
+    fresh = dataset(FolderFiles(folder))
+    assert kid(images, tmp_path / "one")[1:3] == kid(fresh, tmp_path / "two")[1:3]
+
+
+@pytest.mark.parametrize("change", ["vanishes", "is replaced"])
+def test_what_changes_between_the_look_and_the_reading_is_kept_under_what_was_read(folder, tmp_path, change):
+    class Changing(Averages):
+        """The first image that it gets means that the look is over."""
+
+        def features(self, images):
+            if change == "vanishes":
+                (folder / "39.bmp").unlink(missing_ok=True)
+            else:
+                (folder / "39.bmp").write_bytes((folder / "00.bmp").read_bytes())
+            return super().features(images)
+
+    cache = tmp_path / "cache"
+    changed = kid(dataset(FolderFiles(folder)), cache, detector=Changing())
+    files = FolderFiles(folder)
+    names = [f"{number:02d}.bmp" for number in range(40)]
+    files.stamps = {name: (0, 0) for name in names}
+    assert kid(dataset(files, names=names), tmp_path / "fresh")[1:3] == changed[1:3]
+    assert changed.left_out == (change == "vanishes")
+
+
+def test_more_than_may_be_bad_is_one_line_that_names_them(archive, tmp_path):
+    spoil(archive, [f"{number:02d}.bmp" for number in range(21)])
+    with pytest.raises(
+        ScoreError, match=r"^21 of 40 real pictures cannot be read \(00\.bmp, .* and 16 more\); .*"
+    ):
+        kid(dataset(ZipFiles(archive)), tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
+    # Those that were left out before count as well.
+    with pytest.raises(ScoreError, match="data.max_bad=24"):
+        kid(dataset(ZipFiles(archive), left_out=3), tmp_path / "cache")
+
+
+def test_protocols_of_older_versions_stay_what_they_were(folder, archive, tmp_path):
+    """The digest was of CRC-32 and length, of a zip as its directory has them."""
+    import hashlib
+    import zlib
+
+    digest = hashlib.blake2b(b"(8, 8) 3", digest_size=16)
+    for path in sorted(folder.iterdir()):
+        data = path.read_bytes()
+        digest.update(zlib.crc32(data).to_bytes(8, "little") + len(data).to_bytes(8, "little"))
+    for files in (FolderFiles(folder), ZipFiles(archive)):
+        score = kid(dataset(files), tmp_path / "cache")
+        assert score.protocol["data_content"] == digest.hexdigest()
+        assert set(score.protocol) >= {"num_reals"} and "num_unreadable" not in score.protocol
+
+
+def test_mirrored_copies_are_read_as_their_originals_are(archive, tmp_path):
+    spoil(archive, ["05.bmp"])
+    plain = dataset(ZipFiles(archive))
+    reals = Reals(plain, XFlipped(plain), cache=FeatureCache(tmp_path))
+    detector = Averages()
+    once = reals.features(detector, None, with_flips=False, watch=quiet())
+    both = reals.features(detector, None, with_flips=True, watch=quiet())
+    assert len(once.features) == 39 and len(both.features) == 78 and once.content == both.content
+    assert once.features.equal(both.features[:39]) and (once.num_unreadable, both.num_unreadable) == (1, 2)

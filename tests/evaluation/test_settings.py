@@ -8,7 +8,8 @@ from torch import nn
 import stylegan.evaluation.settings
 from stylegan.evaluation import Evaluator, MetricSettings
 from stylegan.evaluation.definitions import PUBLISHED
-from stylegan.evaluation.reals import FeatureCache, Reals
+from stylegan.evaluation.feature_cache import FeatureCache
+from stylegan.evaluation.reals import Reals
 from stylegan.evaluation.settings import check_published_weights
 from stylegan.features.inception import InceptionDetector
 from stylegan.features.vgg import LpipsDetector, VGG16Detector

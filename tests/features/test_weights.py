@@ -159,6 +159,31 @@ def test_tensors_are_read_from_both_of_torchs_formats(file, tmp_path, zipped):
     assert read.sha256 == hashlib.sha256(path.read_bytes()).hexdigest() and not read.published
 
 
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_file_that_is_replaced_while_it_is_read_never_lends_its_digest(
+    file, tmp_path, monkeypatch, in_place
+):
+    path = saved(tmp_path / "net.pth", {"a": torch.zeros(4)})
+    first, other = file_sha256(path), saved(tmp_path / "other.pth", {"a": torch.ones(4)})
+    digest_of = hashlib.file_digest
+
+    def replaced(content, name):
+        found = digest_of(content, name)
+        if in_place:
+            path.write_bytes(other.read_bytes())
+            os.utime(path, (1, 1))
+        else:
+            os.replace(other, path)
+        return found
+
+    monkeypatch.setattr(hashlib, "file_digest", replaced)
+    if in_place:
+        assert "was written to while it was read" in refusal(lambda: read_weights(path, file))
+        return
+    read = read_weights(path, file)
+    assert read.sha256 == first and torch.equal(read.tensors["a"], torch.zeros(4))
+
+
 def test_digits_in_a_name_are_a_promise(file, tmp_path):
     path = saved(tmp_path / "net.pth", {"a": torch.zeros(1)})
     digest = file_sha256(path)
