@@ -256,9 +256,10 @@ class _Content:
         with ThreadPoolExecutor(_READERS) as pool:
             items = list(pool.map(self._read, map(int, indices)))
         images = [image for image, _ in items if image is not None]
-        features = torch.empty(0, detector.num_features)
         if images:
             features = detector.features(torch.stack(images)).to("cpu", torch.float32)
+        else:
+            features = torch.empty(0, detector.num_features)
         return {
             "features": features,
             "read": torch.tensor([image is not None for image, _ in items]),
