@@ -105,7 +105,9 @@ class ScoreReports:
             if not isinstance(logger, RowLogger):
                 with surviving_full_disk(f"the scores in {type(logger).__name__}"):
                     log_means(logger, means, module.images)
-        say(f"metrics     kimg {module.kimg:.3f}  {in_line(score, better)}")
+        say(
+            f"metrics     {in_line(score, better)}  kimg {module.kimg:.3f}  protocol {tag}  in {score.seconds:.0f} s"
+        )
 
     def _network_file(self, trainer: pl.Trainer, module: TrainingModule) -> str | None:
         """The generator's file of this iteration, which is written after its scores; None where none will be."""

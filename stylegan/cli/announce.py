@@ -4,7 +4,7 @@ import logging
 import shlex
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from stylegan.runs.resume import stored_config
 from stylegan.sizes import parse_size, size_text
 
 if TYPE_CHECKING:  # the plan measures memory, and says so with `say`
+    from stylegan.cli.command import Result
     from stylegan.cli.plan import Plan
 
 
@@ -109,6 +110,16 @@ def say_where_to_look(folder: RunFolder) -> None:
     if newest is not None:
         words = [f"network={folder.path}", "seeds=0-15", *_label_of(folder)]
         say(f"  {'next':<11} {program} {' '.join(map(shlex.quote, words))}")
+
+
+def say_scores_of_sweep(results: Sequence["Result"]) -> None:
+    """The best scores that the runs of a sweep have recorded, in one table."""
+    from stylegan.evaluation.comparison import best_recorded, table  # loads torch
+
+    folders = list(dict.fromkeys(result.folder for result in results if result.folder is not None))
+    lines = table(entry for folder in folders for entry in best_recorded(folder))
+    for line in ["", *lines] if lines else []:
+        say(line)
 
 
 def _label_of(folder: RunFolder) -> Iterator[str]:

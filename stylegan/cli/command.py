@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import hydra
@@ -44,10 +45,12 @@ class Result:
     Args:
         exit_code: of the command.
         scores: the best value of each result, for sweeps.
+        folder: of the run; None = it has none.
     """
 
     exit_code: int
     scores: Mapping[str, float] = field(default_factory=dict)
+    folder: Path | None = None
 
 
 Task = Callable[[Composition], Result]
@@ -55,7 +58,13 @@ Report = Callable[[str], None]
 
 
 def run_command(
-    config_name: str, task: Task, argv: Sequence[str] | None, *, program: str, report: Report | None = None
+    config_name: str,
+    task: Task,
+    argv: Sequence[str] | None,
+    *,
+    program: str,
+    report: Report | None = None,
+    closing: Callable[[Sequence[Result]], None] | None = None,
 ) -> int:
     """Composes `conf/<config_name>.yaml` with the command line, and runs `task` on it.
 
@@ -63,6 +72,7 @@ def run_command(
     Args:
         program: what begins a line about a mistake.
         report: gets each such line in place of the console.
+        closing: called after a sweep of several jobs with what those came to that were not refused.
     Returns: the exit code.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -70,8 +80,14 @@ def run_command(
     def keys() -> list[str]:
         return keys_of(config_name)
 
+    results: list[Result] = []
+
     def guarded(composition: Composition) -> int:
-        return exit_code_of(lambda: task(composition).exit_code, program=program, keys=keys, report=report)
+        def job() -> int:
+            results.append(task(composition))
+            return results[-1].exit_code
+
+        return exit_code_of(job, program=program, keys=keys, report=report)
 
     def command() -> int:
         line = CommandLine(arguments, COMMANDS[config_name])
@@ -85,6 +101,8 @@ def run_command(
                 code = _run_by_hydra(config_name, guarded, line)
                 if not line.multirun:
                     refuse_lost_output()  # it only showed something
+                if closing is not None and line.multirun and len(results) > 1:
+                    closing(results)
                 return code
             try:
                 composition = composed(config_name, line.overrides, config_dir=line.config_dir)

@@ -6,13 +6,14 @@ torchrun or Slurm may start several processes; each composes the same command li
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from stylegan.cli.command import Result, run_command
+from stylegan.cli.command import Result, exit_code_of, run_command
 from stylegan.configuration.complete import with_values
 from stylegan.configuration.compose import Composition, composed, keys_of
 from stylegan.configuration.hydra_errors import from_input, instantiate_part
@@ -20,12 +21,15 @@ from stylegan.configuration.suggestions import options_of
 from stylegan.configuration.user_code import nonsense_in
 from stylegan.distributed.processes import this_process
 from stylegan.errors import EXIT_TRY_AGAIN, UserError
-from stylegan.machine.console import surviving_lost_output
+from stylegan.machine.console import say, say_error, surviving_lost_output
 from stylegan.machine.process import leaving_at_once, prepare_host
 from stylegan.runs.folder import RunFolder
-from stylegan.runs.network_files import chosen_networks, folder_of
+from stylegan.runs.network_files import chosen_networks, folder_of, networks_named
 from stylegan.runs.records import resolved_text
 from stylegan.runs.resume import stored_config
+
+if TYPE_CHECKING:  # loads torch
+    from stylegan.evaluation.comparison import Entry
 
 CHECKPOINTS = ("newest", "all")
 # Of a run's data: images are read once here, by this process.
@@ -43,11 +47,49 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def evaluate(composition: Composition) -> Result:
-    """Scores one network, or all that a run has kept.  Raises: UserError."""
+    """Scores one network, all that a run has kept, or those of several runs, which it compares.  Raises: UserError."""
     config = composition.config
     _refuse_nonsense(composition)
     with from_input():
-        networks = chosen_networks(config.network, runs_dir=config.runs_dir, checkpoints=config.checkpoints)
+        named = networks_named(config.network)
+    if len(named) == 1:
+        return Result(_evaluate_run(config, named[0], []))
+    if config.report and config.out:
+        raise UserError(f"report=true out={config.out}: each run has a report of its own; leave out= away")
+    return Result(_evaluate_runs(config, named))
+
+
+def _evaluate_runs(config: DictConfig, named: Sequence[str | None]) -> int:
+    """Several runs, one after the other, and a table of their scores.
+
+    Returns: the exit code: one that cannot be scored costs none of the others, and its code is the command's.
+    """
+    from stylegan.evaluation.comparison import table  # loads torch
+
+    entries: list[Entry] = []
+    codes = []
+    for number, name in enumerate(named):
+        if this_process().rank == 0:
+            say(f"network     {name} ({number + 1} of {len(named)})")
+        codes.append(exit_code_of(partial(_evaluate_run, config, name, entries), program="stylegan-evaluate"))
+        if codes[-1] > 128:
+            return codes[-1]  # a signal is meant for the command
+    if this_process().rank == 0:
+        for line in ["", *table(entries)]:
+            say(line)
+        if failed := [str(name) for name, code in zip(named, codes, strict=True) if code]:
+            say_error(
+                f"stylegan-evaluate: {len(failed)} of {len(named)} were not scored: {', '.join(failed)}"
+            )
+    return next((code for code in codes if code), 0)
+
+
+def _evaluate_run(config: DictConfig, network: str | None, entries: "list[Entry]") -> int:
+    """Scores one run. Args: entries: gets its scores.  Returns: the exit code.  Raises: UserError."""
+    from stylegan.evaluation.comparison import entries_of, short_path  # loads torch
+
+    with from_input():
+        networks = chosen_networks(network, runs_dir=config.runs_dir, checkpoints=config.checkpoints)
         folder = folder_of(networks[0])
         evaluation = instantiate(config.evaluation)(
             networks=networks,
@@ -56,8 +98,14 @@ def evaluate(composition: Composition) -> Result:
             run=folder,
             learned_from=_learned_from(folder),
         )
-        evaluation.run(_open_data(config, folder, evaluation.load(networks[0])))
-    return Result(EXIT_TRY_AGAIN if evaluation.unrecorded else 0)
+        try:
+            evaluation.run(_open_data(config, folder, evaluation.load(networks[0])))
+        finally:
+            for one, score in evaluation.found:
+                kimg = None if one.images is None else one.images / 1000
+                place = folder.path if one.images is not None else one.path
+                entries += entries_of(score.results, score.protocol, kimg=kimg, place=short_path(place))
+    return EXIT_TRY_AGAIN if evaluation.unrecorded else 0
 
 
 def _learned_from(folder: RunFolder) -> str | None:

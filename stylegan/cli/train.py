@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 
-from stylegan.cli.announce import quiet_lightning, say_finished_already, say_start
+from stylegan.cli.announce import quiet_lightning, say_finished_already, say_scores_of_sweep, say_start
 from stylegan.cli.command import Result, exit_code_of, run_command
 from stylegan.cli.plan import (
     Plan,
@@ -59,7 +59,9 @@ def _meet_and_train(argv: Sequence[str] | None) -> int:
     def task(composition: Composition) -> Result:
         return train(composition, processes)
 
-    return processes.close(run_command("train", task, argv, program="stylegan-train"))
+    return processes.close(
+        run_command("train", task, argv, program="stylegan-train", closing=say_scores_of_sweep)
+    )
 
 
 def train(composition: Composition, started: RunProcesses) -> Result:
@@ -98,7 +100,7 @@ def _train_in(
         plan, data = make_plan(complete, folder)
     if plan.is_done:
         say_finished_already(folder, plan.checkpoint, plan.config.total_kimg)
-        return Result(started.end_run(0))
+        return Result(started.end_run(0), folder=folder.path)
     quiet_lightning()
     with processes_of_run(started, devices_of(plan.config), _words_of(composition, plan)) as processes:
         try:

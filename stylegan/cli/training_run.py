@@ -120,7 +120,7 @@ def fit_until_done(plan: Plan, parts: Parts, data: Any, processes: RunProcesses)
         # Plain values: they are broadcast.
         decided = processes.decide(lambda: _go_back(plan, parts.module, unstable))  # noqa: B023
         if decided["gives_up"]:
-            return Result(EXIT_GIVEN_UP)
+            return Result(EXIT_GIVEN_UP, folder=plan.folder.path)
         checkpoint = None if decided["checkpoint"] is None else Path(decided["checkpoint"])
         # All of them again: what a half-finished iteration left in the parts must not come along.
         # A signal that came in that iteration must: the next one is the last then.
@@ -133,7 +133,7 @@ def fit_until_done(plan: Plan, parts: Parts, data: Any, processes: RunProcesses)
     elif leads:
         say(f"done: kimg {parts.module.kimg:.3f}")
         say_where_to_look(plan.folder)
-    return Result(code, _best_scores(parts.callbacks))
+    return Result(code, _best_scores(parts.callbacks), plan.folder.path)
 
 
 def _best_scores(callbacks: Sequence[Any]) -> dict[str, float]:

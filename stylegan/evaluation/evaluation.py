@@ -8,11 +8,12 @@ from typing import Any, NamedTuple, Self
 from torch import nn
 
 from stylegan.distributed.collectives import join, on_rank_zero, part, rank, world
+from stylegan.evaluation.comparison import short_path
 from stylegan.evaluation.definitions import Definition, higher_is_better
 from stylegan.evaluation.evaluator import Evaluator
 from stylegan.evaluation.protocol import in_words, protocol_id, weights_sha256
 from stylegan.evaluation.reals import EvaluationData
-from stylegan.evaluation.records import Score, append, record_path, recorded
+from stylegan.evaluation.records import Score, append, in_line, record_path, recorded
 from stylegan.evaluation.reporting import publish_report, report_on
 from stylegan.evaluation.score_history import ranked
 from stylegan.evaluation.settings import MetricSettings
@@ -67,6 +68,7 @@ class Evaluation:
         learned_from: fingerprint of the images of that training, as the run's settings hold it; None = unknown.
     Attributes:
         unrecorded: records that could not be written.
+        found: the networks' scores, as far as they are known by now.
     Raises: ValueError that names the argument, its value and the way out.
     """
 
@@ -102,6 +104,7 @@ class Evaluation:
         self.folder, self.process, self.of_run = folder, process, run
         self.again, self.report, self.learned_from = again, report, learned_from
         self.unrecorded: list[Path] = []
+        self.found: list[tuple[Network, Score]] = []
         self._printed_protocols: set[str] = set()
 
     def run(self, datamodule: Any) -> list[Score]:
@@ -123,7 +126,6 @@ class Evaluation:
         on_rank_zero(lambda: check_writable(self.folder, self.settings.definitions))
         watch = Watch()
         evaluator.prepare(watch)
-        all_scores: list[tuple[Network, Score]] = []
         for network in self.networks:
             generator = self.load(network.path).to(self.device)
             check_fits(generator, data, network.name)
@@ -131,14 +133,17 @@ class Evaluation:
             known = self._known_scores(evaluator, generator, network, precision)
             missing = [one for one in self.settings.definitions if one.name not in known]
             scores = evaluator.scores(generator, precision=precision, watch=watch, definitions=missing)
-            all_scores += [(network, score) for score in (*known.values(), *scores)]
+            self.found += [(network, score) for score in (*known.values(), *scores)]
             if rank() == 0:
                 self._publish(network, scores)
         if rank() == 0 and len(self.networks) > 1:
-            print_best(all_scores)
+            print_best(self.found)
+        if rank() == 0:
+            for definition in self.settings.definitions:
+                say(f"scores      {short_path(record_path(self.folder, definition.name))}")
         if self.report:
             on_rank_zero(lambda: self._write_report(generator, self.networks[-1], data, precision, watch))
-        return [score for _, score in all_scores]
+        return [score for _, score in self.found]
 
     def _write_report(
         self, generator: nn.Module, network: Network, data: EvaluationData, precision: str, watch: Watch
@@ -184,25 +189,27 @@ class Evaluation:
             return found
 
         known = on_rank_zero(look)
-        for name in known if rank() == 0 else ():
-            say(f"{network.name}  {name} is in {record_path(self.folder, name)} already")
+        for score in known.values() if rank() == 0 else ():
+            self._print(network, score, f"  is in {short_path(record_path(self.folder, score.name))} already")
         return known
 
     def _publish(self, network: Network, scores: Sequence[Score]) -> None:
-        """Prints the scores of a network on one line, and each protocol once, before its first score; then records
-        them: hours of work are on the screen, also where the disk is full by now.
+        """Prints the scores of a network, then records them: hours of work are on the screen, also where the disk is
+        full by now.
         """
         for score in scores:
-            name = protocol_id(score.protocol)
-            if name not in self._printed_protocols:
-                self._printed_protocols.add(name)
-                say(f"protocol {name}  {score.name}: {in_words(score.protocol)}")
-        numbers = [f"{name} {value:.5g}" for score in scores for name, value in score.results.items()]
-        place = network.name if network.images is None else f"kimg {network.images / 1000:.3f}"
-        if numbers:
-            say("  ".join([place, *numbers]))
+            self._print(network, score)
         for score in scores:
             self._record(network, score)
+
+    def _print(self, network: Network, score: Score, note: str = "") -> None:
+        """The number, the network that has it and the protocol on one line; each protocol in words once, after it."""
+        name = protocol_id(score.protocol)
+        kimg = "" if network.images is None else f"kimg {network.images / 1000:.3f}  "
+        say(f"{in_line(score)}  {kimg}{network.path}  protocol {name}{note}")
+        if name not in self._printed_protocols:
+            self._printed_protocols.add(name)
+            say(f"protocol {name}: {score.name}, {in_words(score.protocol)}")
 
     def _record(self, network: Network, score: Score) -> None:
         try:

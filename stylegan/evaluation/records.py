@@ -131,15 +131,36 @@ def _duration(seconds: float) -> str:
     return f"{minutes}m {sec:02d}s" if minutes else f"{sec}s"
 
 
+def ranked(results: Mapping[str, float]) -> dict[str, float]:
+    """The results that say how good a network is, not how sure that is."""
+    return {
+        name: value
+        for name, value in results.items()
+        if not name.endswith(("_low", "_high", "_bias", "_std"))
+    }
+
+
 def in_line(score: Score, better: Sequence[str] = ()) -> str:
-    """The results on one line.
+    """The results on one line, each with what says how sure it is: `kid_builtin 0.083 (0.053 to 0.112)`.
 
     Args:
         score: of one metric.
         better: names of results that are the best so far, which are marked.
     """
-    parts = []
-    for name, value in score.results.items():
-        mark = " (best)" if name in better else ""
-        parts.append(f"{name} {value:.4g}{mark}")
-    return "  ".join(parts) + f"  in {score.seconds:.0f} s"
+    parts = [
+        f"{name} {value:.5g}{_sureness(score.results, name)}{' (best)' if name in better else ''}"
+        for name, value in ranked(score.results).items()
+    ]
+    if score.left_out:
+        parts.append(f"({score.left_out:,} pictures that cannot be read left out)")
+    return "  ".join(parts)
+
+
+def _sureness(results: Mapping[str, float], name: str) -> str:
+    low, high, bias = (results.get(f"{name}_{end}") for end in ("low", "high", "bias"))
+    if low is not None and high is not None:
+        return f" ({low:.4g} to {high:.4g})"
+    if bias is not None:
+        return f" (bias {bias:.4g})"
+    std = results.get(f"{name.removesuffix('_mean')}_std")
+    return "" if std is None else f" (std {std:.4g})"

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from stylegan.evaluation.definitions import higher_is_better
 from stylegan.evaluation.protocol import protocol_id
-from stylegan.evaluation.records import Score
+from stylegan.evaluation.records import Score, ranked
 
 
 class Best(NamedTuple):
@@ -98,15 +98,6 @@ class ScoreHistory:
         if higher_is_better(name):
             return now.value > before.value + by
         return now.value < before.value - by
-
-
-def ranked(results: Mapping[str, float]) -> dict[str, float]:
-    """The results that say how good a network is, not how sure that is."""
-    return {
-        name: value
-        for name, value in results.items()
-        if not name.endswith(("_low", "_high", "_bias", "_std"))
-    }
 
 
 def _half_width(results: Mapping[str, float], name: str) -> float:

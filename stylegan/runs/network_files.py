@@ -1,5 +1,7 @@
 """Network files: which file `network=` means, and which run a file belongs to."""
 
+import glob
+from collections.abc import Sequence
 from pathlib import Path
 
 from stylegan.runs.folder import RunFolder, checkpoints_in, images_of, newest_run
@@ -59,6 +61,48 @@ def _why_none(path: Path) -> str:
     return (
         f"it is not a run folder: there is no {RunFolder(path).checkpoints}/kimg*.ckpt; name a run, or a file"
     )
+
+
+def networks_named(network: str | None) -> list[str | None]:
+    """The networks that `network=` names, where it may name several: paths with commas between, and globs.
+
+    A path that is there is meant as it is, also where it has such characters in its name. Each is named once.
+
+    Raises: ValueError where a glob fits nothing.
+    """
+    if network is None or _is_there(network):
+        return [network]
+    inner = network[1:-1] if network.startswith("[") and network.endswith("]") else network
+    named = [path for part in _parts(inner.split(",")) for path in _globbed(part)]
+    once: dict[Path, str] = {}
+    for path in named:
+        once.setdefault(Path(path).expanduser().absolute(), path)
+    return list(once.values())
+
+
+def _is_there(path: str) -> bool:
+    return Path(path).expanduser().exists()
+
+
+def _parts(words: Sequence[str]) -> list[str]:
+    """The words between commas, those put together again that are one path which is there."""
+    found: list[str] = []
+    while words:
+        joined = [",".join(words[:count]).strip() for count in range(1, len(words) + 1)]
+        count = max((place + 1 for place, path in enumerate(joined) if path and _is_there(path)), default=1)
+        found += [joined[count - 1]] if joined[count - 1] else []
+        words = words[count:]
+    return found
+
+
+def _globbed(path: str) -> list[str]:
+    if _is_there(path) or not glob.has_magic(path):
+        return [path]
+    fits = sorted(glob.glob(str(Path(path).expanduser())))
+    found = [fit for fit in fits if Path(fit).is_dir() or Path(fit).suffix in (".ckpt", ".safetensors")]
+    if not found:
+        raise ValueError(f"network={path}: no run or network is called so")
+    return found
 
 
 def folder_of(network: Path) -> RunFolder:

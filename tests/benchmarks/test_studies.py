@@ -53,3 +53,41 @@ def test_an_interval_belongs_to_its_result(tmp_path):
         "kid": {"", "_low", "_high"},
         "fid": {""},
     }
+
+
+def scored(folder, values, num_fakes=10):
+    folder.mkdir(parents=True, exist_ok=True)
+    for kimg, value in values.items():
+        results = {"kid": value, "kid_low": value - 0.1, "kid_high": value + 0.1}
+        score = Score("kid", results, {"num_fakes": num_fakes}, 1.0)
+        append(folder, score, images=kimg * 1000, network=None, processes=1)
+
+
+def test_runs_share_an_axis_under_their_names_and_protocols_do_not(tmp_path):
+    scored(tmp_path / "a", {1: 0.5, 2: 0.5})
+    scored(tmp_path / "b", {1: 0.3, 4: 0.3})
+    scored(tmp_path / "b", {1: 0.7, 2: 0.6}, num_fakes=20)
+    found = plot_metrics.diagrams_of([tmp_path / "a", tmp_path / "b"])
+    assert [list(runs) for runs in found.values()] == [["a", "b"], ["b"]]
+    assert found["kid", protocol_id({"num_fakes": 10})]["b"][""] == [(1.0, 0.3), (4.0, 0.3)]
+    plot_metrics.main([str(tmp_path / "both.png"), str(tmp_path / "a"), str(tmp_path / "b")])
+    image = Image.open(tmp_path / "both.png").convert("RGB")
+    assert image.size == (plot_stats.WIDTH, 2 * plot_stats.HEIGHT)
+    colours = {colour for _, colour in image.getcolors(1 << 20)}
+    for colour in (one for pair in plot_metrics.COLOURS[:2] for one in pair):
+        wanted = bytes.fromhex(colour[1:])
+        # Resampling rings.
+        assert min(max(abs(a - b) for a, b in zip(wanted, found, strict=True)) for found in colours) < 30
+
+
+def test_two_runs_of_one_name_are_distinguished(tmp_path):
+    for parent in ("one", "two"):
+        scored(tmp_path / parent / "run", {1: 0.5, 2: 0.4})
+    [runs] = plot_metrics.diagrams_of([tmp_path / "one/run", tmp_path / "two/run"]).values()
+    assert list(runs) == ["one/run", "two/run"]
+
+
+def test_nothing_to_draw_is_one_line(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        plot_metrics.main([str(tmp_path / "a.png"), str(tmp_path)])
+    assert "no scores of a known kimg" in capsys.readouterr().err

@@ -30,9 +30,14 @@ def test_a_run_is_scored_against_what_it_was_trained_on(run, capsys):
     assert kid["snapshot_pkl"] == "checkpoints/kimg0000012.000.safetensors" and kid["kimg"] == 12.0
     assert kid["protocol"]["num_reals"] == 20 and kid["protocol"]["num_fakes"] == 24
     out = capsys.readouterr().out
-    assert f"kimg 12.000  kid_builtin {kid['results']['kid_builtin']:.5g}" in out
-    assert f"fid_builtin {fid['results']['fid_builtin']:.5g}" in out
-    assert out.count("protocol ") == 2 and "24 fakes against 20 reals, 8x8" in out
+    # The number first, then whose it is and its protocol; what the protocol says, once, after it.
+    lines, place = out.splitlines(), "runs/a/checkpoints/kimg0000012.000.safetensors"
+    for name, record, line in (("kid_builtin", kid, 0), ("fid_builtin", fid, 2)):
+        assert lines[line].startswith(f"{name} {record['results'][name]:.5g} (")
+        assert lines[line].endswith(f"  kimg 12.000  {place}  protocol {record['protocol_id']}")
+        assert lines[line + 1].startswith(f"protocol {record['protocol_id']}: {name}, builtin ")
+        assert f"scores      runs/a/metric-{name}.jsonl" in lines
+    assert "24 fakes against 20 reals, 8x8" in out
 
 
 def test_twice_gives_the_same_numbers(run):
@@ -51,15 +56,17 @@ def test_all_checkpoints_go_on_where_they_were_stopped(run, capsys):
     assert main(["network=runs/a", "checkpoints=all", FEW]) == 0
     found = records(run, "kid_builtin")
     assert [record["kimg"] for record in found] == [4.0, 12.0, 8.0]
-    assert "is in runs/a/metric-kid_builtin.jsonl already" in capsys.readouterr().out.replace(
-        str(run.parent.parent) + "/", ""
-    )
+    said = [line for line in capsys.readouterr().out.splitlines() if line.endswith(" already")]
+    for record, line in zip((found[0], found[1]), said, strict=True):
+        assert line.startswith(f"kid_builtin {record['results']['kid_builtin']:.5g} (")
+        assert line.endswith("  is in runs/a/metric-kid_builtin.jsonl already")
     assert main(["network=runs/a", "checkpoints=all", "again=true", FEW]) == 0
     values = {record["kimg"]: record["results"]["kid_builtin"] for record in found}
     again = records(run, "kid_builtin")[3:]
     assert {record["kimg"]: record["results"]["kid_builtin"] for record in again} == values
     best = min(values, key=values.get)
-    assert f"kimg{best:011.3f}.safetensors" in capsys.readouterr().out.splitlines()[-1]
+    [said] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("best ")]
+    assert f"kimg{best:011.3f}.safetensors" in said
 
 
 def test_the_best_of_all_checkpoints_is_among_those_that_were_scored_before_too(run, capsys):
@@ -162,7 +169,7 @@ def test_two_processes_of_torchrun_write_what_one_does(run, tmp_path):
     for name in ("kid", "fid", "pr"):
         one, two = records(run, f"{name}_builtin")
         assert one["results"] == two["results"] and (one["num_gpus"], two["num_gpus"]) == (1, 2)
-    assert done.stdout.count("kid_builtin_low") == 1
+    assert done.stdout.count("kid_builtin ") == 1
 
 
 def test_the_records_are_json(run):
@@ -215,3 +222,54 @@ def test_a_report_is_one_page_that_needs_nothing_else(run, capsys):
         "origin of the pictures": "trust",
     }
     assert "report.html" in capsys.readouterr().out
+
+
+@pytest.fixture
+def other_run(run, tmp_path):
+    """Another run on the same pictures, with other weights."""
+    other = tmp_path / "runs" / "b"
+    shutil.copytree(run, other)
+    for number, path in enumerate(sorted((other / "checkpoints").iterdir())):
+        save_generator(path, make_generator(10 + number))
+    return other
+
+
+@pytest.mark.parametrize("named", ["runs/a,runs/b", "runs/*", "runs/[ab]"])
+def test_several_runs_are_scored_each_in_its_folder_and_compared_in_one_table(run, other_run, capsys, named):
+    assert main([f"network={named}", FEW]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    found = {folder.name: records(folder, "kid_builtin")[0] for folder in (run, other_run)}
+    assert len({record["protocol_id"] for record in found.values()}) == 1
+    head = next(place for place, line in enumerate(lines) if line.startswith("kid_builtin, lower is better"))
+    rows = [line.split() for line in lines[head + 1 :]]
+    best = sorted(found, key=lambda name: found[name]["results"]["kid_builtin"])
+    assert [row[5] for row in rows] == [f"runs/{name}" for name in best]
+    for row, name in zip(rows, best, strict=True):
+        results = found[name]["results"]
+        half = (results["kid_builtin_high"] - results["kid_builtin_low"]) / 2
+        assert row[:5] == [f"{results['kid_builtin']:.4g}", "±", f"{half:.2g}", "kimg", "12.000"]
+
+
+def test_a_run_that_cannot_be_scored_costs_none_of_the_others(run, other_run, tmp_path, capsys):
+    for path in (run / "checkpoints").iterdir():
+        path.write_bytes(b"rubbish")
+    (tmp_path / "runs" / "empty").mkdir()
+    assert main(["network=runs/*", FEW]) == 2
+    out, err = capsys.readouterr()
+    assert len(records(other_run, "kid_builtin")) == 1 and "runs/b" in out.splitlines()[-1]
+    assert "runs/a" in err and "cannot be read" in err and "Traceback" not in err
+    assert err.splitlines()[-1] == "stylegan-evaluate: 2 of 3 were not scored: runs/a, runs/empty"
+
+
+def test_a_name_that_fits_nothing_scores_nothing(run, capsys):
+    assert main(["network=runs/a,runs/x*", FEW]) == 2
+    assert "network=runs/x*: no run or network is called so" in capsys.readouterr().err
+    assert not (run / "metric-kid_builtin.jsonl").exists()
+    assert main(["network=runs/a,runs/nowhere", FEW]) == 2
+    assert "runs/nowhere: there is no such file" in capsys.readouterr().err
+    assert len(records(run, "kid_builtin")) == 1
+
+
+def test_one_page_is_not_written_over_another(run, other_run, capsys):
+    assert main(["network=runs/*", "report=true", "out=here", FEW]) == 2
+    assert "each run has a report of its own" in capsys.readouterr().err
