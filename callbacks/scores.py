@@ -29,6 +29,7 @@ from stylegan.evaluation import (
 from stylegan.loggers import log_means
 from stylegan.loggers.rows import RowLogger
 from stylegan.machine.console import say, surviving_full_disk, warn
+from stylegan.runs.augmentation import augment_p_of
 from stylegan.runs.folder import RunFolder, checkpoint_name
 
 
@@ -137,6 +138,7 @@ class ScoreReports:
                     network=f"{self.folder.checkpoints.name}/{checkpoint_name(module.images)}.safetensors",
                     images=module.images,
                     precision=module.precision or "fp32",
+                    augment_p=max(augment_p_of(self.folder, module.images) or 0.0, float(module.ada.p)),
                 )
         except (EvaluationStoppedError, ValueError) as error:
             warn(f"the report was not finished ({error}); stylegan-evaluate report=true writes it")

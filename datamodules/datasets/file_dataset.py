@@ -108,6 +108,10 @@ class FileDataset(ImageDataset):
         digest.update(self.table.digest_bytes())
         return digest.hexdigest()
 
+    def is_shown(self, index: int) -> bool:
+        """Whether an item is shown itself, as far as is known: none that could not be read is."""
+        return not self._bad[index]
+
     def content_digest(self) -> str:
         """Of the contents as they are now, not as a scan or a zip's directory has them, and of how they are shown."""
         return self.digest_of([self.stored_digest(index) for index in range(len(self))])

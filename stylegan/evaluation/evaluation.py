@@ -22,6 +22,7 @@ from stylegan.machine.console import say, say_error
 from stylegan.machine.devices import device_named
 from stylegan.networks.precision import precision_on, set_compute_dtype
 from stylegan.report import provenance_of
+from stylegan.runs.augmentation import augment_p_of
 from stylegan.runs.folder import RunFolder, images_of
 from stylegan.sizes import size_text
 
@@ -160,6 +161,7 @@ class Evaluation:
             network=network.name,
             images=network.images,
             precision=precision,
+            augment_p=None if self.of_run is None else augment_p_of(self.of_run, network.images),
         )
         publish_report(report, self.folder, network.name)
 

@@ -19,6 +19,8 @@ from stylegan.machine.devices import full_precision
 from stylegan.networks.precision import precision_text
 from stylegan.networks.synthesis import prepared
 from stylegan.report import (
+    VERDICTS,
+    WORDS,
     Evidence,
     Logits,
     Provenance,
@@ -49,6 +51,7 @@ def report_on(
     network: str,
     images: int | None,
     precision: str,
+    augment_p: float | None = None,
 ) -> Report:
     """A report on a network; by one process alone. The features are those of the builtin detector.
 
@@ -63,6 +66,7 @@ def report_on(
         network: its file, relative to its run.
         images: seen in its training, None = unknown.
         precision: that the generator computes in.
+        augment_p: the largest probability that its training augmented with, None = unknown.
     Raises: EvaluationStoppedError.
     """
     detector = detectors.get("builtin")
@@ -81,6 +85,7 @@ def report_on(
         "detector": detector.name,
         "detector checksum": detector.checksum,
         "data fingerprint": data.fingerprint,
+        "largest p of augmentation": augment_p,
     }
     evidence = evidence_of(
         generator,
@@ -90,6 +95,7 @@ def report_on(
         detector,
         watch=watch,
         provenance=provenance,
+        augment_p=augment_p,
         about=about,
     )
     return examine(evidence)
@@ -105,10 +111,10 @@ def publish_report(report: Report, folder: Path, network: str) -> None:
     Raises: OSError.
     """
     page = write_report(report, folder, title=f"Is it learning or copying? {network}")
-    for note in report.notes:
-        say(f"report      {note}")
-    for finding in report.findings:
-        say(f"report      {finding.verdict:<8}{finding.title} {finding.result}")
+    for line in (report.head, *report.notes):
+        say(f"report      {line}")
+    for finding in sorted(report.findings, key=lambda finding: VERDICTS.index(finding.verdict)):
+        say(f"report      {WORDS[finding.verdict]:<13}{finding.title} {finding.result}")
     say(f"report      {page}")
 
 
@@ -122,6 +128,7 @@ def evidence_of(
     watch: Watch,
     provenance: Provenance = "trust",
     num_fakes: int = REPORT_FAKES,
+    augment_p: float | None = None,
     about: Mapping[str, float | int | str | None] | None = None,
 ) -> Evidence:
     """Draws, reads and discriminates; by one process alone.
@@ -130,6 +137,7 @@ def evidence_of(
         generator, discriminator, data, settings, watch, provenance: as in `report_on`. Walks have no noise.
         detector: for features.
         num_fakes: how many are drawn.
+        augment_p: as in `report_on`.
         about: how this is made, for the head of the report.
     Raises: EvaluationStoppedError.
     """
@@ -166,6 +174,7 @@ def evidence_of(
         xflip=data.xflip,
         provenance=provenance,
         truncation=settings.truncation,
+        augment_p=augment_p,
         about=about or {},
     )
 
@@ -191,7 +200,14 @@ class _Images(Sequence):
 
 def _read(images: ImageSet, detector: Detector, watch: Watch, what: str) -> ReportImages:
     rounds = watch.rounds_alone(len(images), what)
-    return report_images(_Images(images, lambda: next(rounds, None)), detector)
+    key = getattr(images, "key", None) if getattr(images, "is_stored", False) else None
+    names = None if key is None else [key(index) for index in range(len(images))]
+    read = report_images(_Images(images, lambda: next(rounds, None)), detector, names)
+    shown = getattr(images, "is_shown", None)
+    if shown is None:
+        return read
+    # In the place of an image that cannot be read stands the next one, which is no duplicate.
+    return read.only(torch.tensor([index for index in range(len(images)) if shown(index)], dtype=torch.int64))
 
 
 def _strips(

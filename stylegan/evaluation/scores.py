@@ -138,41 +138,11 @@ def path_results(
         watch: over the work.
     Raises: EvaluationStoppedError; ScoreError where distances are not finite; ValueError for too few seeds.
     """
-    num, options = definition.num_fakes, definition.options
+    num = definition.num_fakes
     check_seeds(first_seed, definition.seeds_each * num)
-    exact = deepcopy(generator)
-    compute_in(exact, None)
-    device = next(exact.parameters()).device
-    places = torch.from_numpy(
-        np.random.default_rng([first_seed, _PLACE_STREAM]).random(num, dtype=np.float32)
-    ) * (options["sampling"] == "full")
-    labels = LabelsOfFakes(reals, num, first_seed) if exact.c_dim else None
-
-    def distance(one: Tensor, other: Tensor) -> Tensor:
-        return (detector.embedding(one) - detector.embedding(other)).square().sum(1)
-
-    def compute(numbers: range) -> Rows:
-        rows = slice(numbers.start, numbers.stop)
-        c = None if labels is None else labels.of(numbers).to(device)
-        firsts = [first_seed + 2 * number for number in numbers]
-        noise = noise_of(firsts, exact.synthesis.noise_layers)
-        distances = path_distances(
-            exact,
-            latents_of(firsts, exact.z_dim).to(device),
-            latents_of([first + 1 for first in firsts], exact.z_dim).to(device),
-            c,
-            places[rows].to(device),
-            noise={name: values.to(device) for name, values in noise.items()},
-            distance=distance,
-            epsilon=options["epsilon"],
-            space=options["space"],
-            sampling=options["sampling"],
-            crop=options["crop"],
-        )
-        return {"distances": distances.cpu()}
-
-    with torch.no_grad(), full_precision(device):
-        rows = rows_of_all(num, compute, watch, f"{definition.name} of {num:,} pairs")
+    pairs = _Pairs(definition, generator, detector, reals, first_seed)
+    with torch.no_grad(), full_precision(pairs.device):
+        rows = rows_of_all(num, pairs.distances, watch, f"{definition.name} of {num:,} pairs")
 
     def mean() -> Results:
         try:
@@ -181,3 +151,45 @@ def path_results(
             raise ScoreError(f"{definition.name}: {error}") from error
 
     return on_rank_zero(mean)
+
+
+class _Pairs:
+    """Pairs of latents by their number. Args: as of `path_results`."""
+
+    def __init__(
+        self,
+        definition: Definition,
+        generator: nn.Module,
+        detector: HasEmbedding,
+        reals: Labelled | None,
+        first_seed: int,
+    ):
+        self.generator = deepcopy(generator)
+        compute_in(self.generator, None)
+        self.device = next(self.generator.parameters()).device
+        self.detector, self.first_seed = detector, first_seed
+        self.options = dict(definition.options)
+        num = definition.num_fakes
+        random = np.random.default_rng([first_seed, _PLACE_STREAM])
+        places = torch.from_numpy(random.random(num, dtype=np.float32))
+        self.places = places * (self.options["sampling"] == "full")
+        self.labels = LabelsOfFakes(reals, num, first_seed) if self.generator.c_dim else None
+
+    def distances(self, numbers: range) -> Rows:
+        """The perceptual distance over a step on the path of each pair."""
+        firsts = [self.first_seed + 2 * number for number in numbers]
+        ends = (latents_of([seed + end for seed in firsts], self.generator.z_dim) for end in (0, 1))
+        noise = noise_of(firsts, self.generator.synthesis.noise_layers)
+        found = path_distances(
+            self.generator,
+            *(end.to(self.device) for end in ends),
+            None if self.labels is None else self.labels.of(numbers).to(self.device),
+            self.places[numbers.start : numbers.stop].to(self.device),
+            noise={name: values.to(self.device) for name, values in noise.items()},
+            distance=self._distance,
+            **{name: self.options[name] for name in ("epsilon", "space", "sampling", "crop")},
+        )
+        return {"distances": found.cpu()}
+
+    def _distance(self, one: Tensor, other: Tensor) -> Tensor:
+        return (self.detector.embedding(one) - self.detector.embedding(other)).square().sum(1)

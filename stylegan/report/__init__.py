@@ -2,11 +2,13 @@
 
 from stylegan.report.evidence import Evidence, Logits, ReportImages, report_images
 from stylegan.report.examination import examine
-from stylegan.report.findings import Finding, ImageGrid, Report
+from stylegan.report.findings import VERDICTS, WORDS, Finding, ImageGrid, Report
 from stylegan.report.page import write_report
 from stylegan.report.provenance import Provenance, images_were_changed, provenance_of
 
 __all__ = [
+    "VERDICTS",
+    "WORDS",
     "Evidence",
     "Finding",
     "ImageGrid",

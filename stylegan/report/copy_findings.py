@@ -1,12 +1,14 @@
 """Findings about copies: training images among the fakes, reals nearest to fakes, and duplicates among the reals."""
 
+from collections.abc import Sequence
+
 import torch
 
 from stylegan.report.copies import FEWEST_REALS, LEVEL, Copies
 from stylegan.report.evidence import Evidence
-from stylegan.report.findings import Finding, ImageGrid, Value, Verdict, percent
+from stylegan.report.findings import Finding, ImageGrid, Value, Verdict, percent, printable
 from stylegan.report.provenance import is_known, note_on, ways_out_of
-from stylegan.similarity.duplicates import are_twins, closest_pairs, first_of_equals, nearest_others
+from stylegan.similarity.duplicates import are_twins, closest_pairs, groups_of_equals, nearest_others
 from stylegan.similarity.neighbours import Neighbours
 
 _TITLE = "Does it copy your pictures?"
@@ -216,8 +218,8 @@ def own_set_finding(before: Evidence, evidence: Evidence) -> Finding:
     """
     title = "Are there duplicates among your own pictures?"
     # Where mirror images are wanted, an image may be there with its own: that is not a mistake.
-    kept = first_of_equals(before.real.thumbnails, mirrored=not before.xflip)
-    exact = len(before.real) - len(kept)
+    groups = groups_of_equals(before.real.thumbnails, mirrored=not before.xflip)
+    exact = sum(len(group) - 1 for group in groups)
     near, rows = _nearest_of_set(evidence)
     share = float(are_twins(near).double().mean()) if near is not None else 0.0
     worst = max(share, exact / len(before.real))
@@ -244,9 +246,16 @@ def own_set_finding(before: Evidence, evidence: Evidence) -> Finding:
         "repeats were left out of everything else here.",
         what_to_try=()
         if verdict == "fine"
-        else ("Remove repeats from the folder, or name them in data.exclude.",),
+        else ("Remove all but one of each from the folder, or name them in data.exclude. Files lists them.",),
         grids=_twins_of_set(evidence, near, rows) if near is not None and verdict != "fine" else (),
+        files=[*_named(before, groups), *_named(evidence, _twin_pairs(near, rows))],
     )
+
+
+def _named(evidence: Evidence, groups: Sequence[Sequence[int]]) -> list[list[str]]:
+    """The files of the groups; none where they have no names."""
+    names = evidence.real.names
+    return [] if names is None else [[printable(names[index]) for index in group] for group in groups]
 
 
 def _nearest_of_set(evidence: Evidence) -> tuple[Neighbours | None, torch.Tensor]:
@@ -258,11 +267,18 @@ def _nearest_of_set(evidence: Evidence) -> tuple[Neighbours | None, torch.Tensor
     return nearest_others(evidence.real.thumbnails, rows), rows
 
 
-def _twins_of_set(evidence: Evidence, near: Neighbours, rows: torch.Tensor) -> tuple[ImageGrid, ...]:
+def _twin_pairs(near: Neighbours | None, rows: torch.Tensor) -> list[tuple[int, int]]:
+    """Pairs of twins among the reals, nearest first, as far as they were looked at."""
+    if near is None:
+        return []
     twins = are_twins(near)
-    if not bool(twins.any()):
-        return ()
     alike = Neighbours(near.distances[twins], near.indices[twins])
-    pairs = closest_pairs(alike, rows[twins], most=_PAIRS_SHOWN)
+    return closest_pairs(alike, rows[twins], most=len(rows))
+
+
+def _twins_of_set(evidence: Evidence, near: Neighbours, rows: torch.Tensor) -> tuple[ImageGrid, ...]:
+    pairs = _twin_pairs(near, rows)[:_PAIRS_SHOWN]
+    if not pairs:
+        return ()
     images = [[evidence.real.full(index) for index in pair] for pair in pairs]
     return (ImageGrid("Your pictures that are most alike", ("one", "the other"), images),)

@@ -33,11 +33,13 @@ class ReportImages:
         thumbnails: uint8 [N,c,h,w], of at most 32 px a side.
         full: index → uint8 [C,H,W], to be shown.
         features: float32 [N,F]; None = the report does without.
+        names: of their files; None = they have none.
     """
 
     thumbnails: Tensor
     full: Callable[[int], Tensor]
     features: Tensor | None = None
+    names: Sequence[str] | None = None
 
     def __len__(self) -> int:
         return len(self.thumbnails)
@@ -49,19 +51,23 @@ class ReportImages:
             thumbnails=self.thumbnails[indices],
             full=lambda place: self.full(chosen[place]),
             features=None if self.features is None else self.features[indices],
+            names=None if self.names is None else [self.names[index] for index in chosen],
         )
 
 
-def report_images(images: Tensor | Sequence[Tensor], detector: Detector | None = None) -> ReportImages:
+def report_images(
+    images: Tensor | Sequence[Tensor], detector: Detector | None = None, names: Sequence[str] | None = None
+) -> ReportImages:
     """Reads images in blocks; only thumbnails and features stay in memory, images are read again to be shown.
 
     Args:
         images: uint8 [N,C,H,W], or any sequence of uint8 [C,H,W], such as a data set's images.
         detector: for features; None = the report does without.
+        names: of the images' files, for findings about single ones; None = they have none.
     Raises: ValueError for no images, another dtype, or features of another number of rows.
     """
     if detector is None:
-        return ReportImages(thumbnails(images), images.__getitem__)
+        return ReportImages(thumbnails(images), images.__getitem__, names=names)
     if not len(images):
         raise ValueError("images must be at least one, got none")
     small, features = [], []
@@ -74,7 +80,7 @@ def report_images(images: Tensor | Sequence[Tensor], detector: Detector | None =
                 f"detector must give one row of features an image, and {detector.name} gave"
                 f" {list(features[-1].shape)} for {len(block)} images"
             )
-    return ReportImages(torch.cat(small), images.__getitem__, torch.cat(features))
+    return ReportImages(torch.cat(small), images.__getitem__, torch.cat(features), names)
 
 
 @dataclass(frozen=True)
@@ -105,6 +111,7 @@ class Evidence:
         xflip: whether training also saw the mirror image of every image (`data.xflip`).
         provenance: whether `real` are the images that the network learned from.
         truncation: psi of the fakes; None = unknown.
+        augment_p: the largest probability that training augmented with; None = unknown.
         about: how all this was made, for the head of the report.
     Raises: ValueError for an unknown provenance, or images of another shape than the real ones.
     """
@@ -117,6 +124,7 @@ class Evidence:
     xflip: bool = False
     provenance: Provenance = "trust"
     truncation: float | None = None
+    augment_p: float | None = None
     about: Mapping[str, float | int | str | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -15,6 +15,7 @@ from stylegan.report.findings import Finding, Report, Value
 from stylegan.report.leaks import colour_finding, orientation_finding
 from stylegan.report.overfitting import overfitting_finding
 from stylegan.report.provenance import note_on
+from stylegan.report.resemblance import resembles
 from stylegan.report.variety import diversity_finding, repeats_finding, smoothness_finding
 
 # Key of a finding that truncation changes by itself → how it does below 1.
@@ -27,6 +28,12 @@ _TRUNCATED = {
 }
 # Findings about fakes compared with real images, which mean little with other real images.
 _COMPARED = ("repeats", "diversity", "orientation", "colour")
+# Findings that any network has which has not learned what the images look like.
+_OF_A_LEARNER = ("repeats", "diversity", "smoothness", "overfitting", "orientation", "colour")
+_EARLY_NOTE = (
+    "Too early to tell: the fakes do not look like your pictures yet. Train longer, and make the report again. If they "
+    "looked better before, the training has gone wrong: go back to an earlier checkpoint, and raise loss.r1_gamma."
+)
 
 
 @torch.no_grad()
@@ -48,9 +55,14 @@ def examine(evidence: Evidence) -> Report:
         colour_finding(once),
         own_set_finding(evidence, once),
     ]
+    # Copies resemble the images that they are copies of, whatever the other fakes are like.
+    is_early = resembles(once) is False and (copies is None or copies.verdict != "bad")
     answers = [with_caveats(finding, evidence) for finding in findings if finding is not None]
-    notes = [note for note in (note_on(evidence.provenance), _truncation_note(evidence)) if note]
-    return Report(answers, _about(evidence), notes)
+    if is_early:
+        answers = [before_its_time(finding) for finding in answers]
+    notes = [_EARLY_NOTE] if is_early else []
+    notes += [note for note in (note_on(evidence.provenance), _truncation_note(evidence)) if note]
+    return Report(answers, _about(evidence), notes, is_early)
 
 
 def _about(evidence: Evidence) -> dict[str, Value]:
@@ -75,6 +87,18 @@ def _truncation_note(evidence: Evidence) -> str:
         f"The fakes were drawn with truncation {evidence.truncation:g}. What that changes by itself is not "
         "answered here; truncation=1 shows what the network has learned."
     )
+
+
+def before_its_time(finding: Finding) -> Finding:
+    """What is left of a finding where the fakes do not look like the images of the training yet: nothing to act on."""
+    if finding.key in _OF_A_LEARNER and finding.verdict in ("bad", "look"):
+        return replace(
+            finding,
+            verdict="unknown",
+            result=f"Too early to tell. At this point: {finding.result}",
+            what_to_try=("Train longer, and make the report again.",),
+        )
+    return replace(finding, verdict="look") if finding.verdict == "bad" else finding
 
 
 def with_caveats(finding: Finding, evidence: Evidence) -> Finding:

@@ -10,6 +10,21 @@ Value = float | int | str | None
 Verdict = Literal["fine", "look", "bad", "unknown"]
 # From the one to read first.
 VERDICTS: tuple[Verdict, ...] = ("bad", "look", "unknown", "fine")
+# What a reader reads, on the page and on the terminal.
+WORDS: dict[Verdict, str] = {
+    "bad": "act on this",
+    "look": "look at this",
+    "fine": "fine",
+    "unknown": "cannot tell",
+}
+_HEADS: dict[Verdict, str] = {
+    "bad": "Something is wrong.",
+    "look": "Something needs a look.",
+    "fine": "Nothing wrong was found.",
+    "unknown": "Too little was given for an answer.",
+}
+_FINE_BUT_OPEN = "Nothing wrong was found, but some questions are open."
+_TOO_EARLY = "Too early to tell."
 
 
 @dataclass(frozen=True)
@@ -40,6 +55,7 @@ class Finding:
         what_it_means: in a few sentences.
         what_to_try: steps, the best first; keys of the configuration as they are typed.
         grids: images to look at.
+        files: groups of names of files, such as copies of one image; the first of each is the one to keep.
     Raises: ValueError for an unknown verdict.
     """
 
@@ -51,6 +67,7 @@ class Finding:
     what_it_means: str
     what_to_try: Sequence[str] = ()
     grids: Sequence[ImageGrid] = ()
+    files: Sequence[Sequence[str]] = ()
 
     def __post_init__(self) -> None:
         if self.verdict not in VERDICTS:
@@ -87,21 +104,38 @@ class Report:
         findings: in the order of the questions.
         about: how it was made, as in {"real pictures": 500}.
         notes: what a reader must know before all findings.
+        is_early: whether the fakes do not look like the images of the training yet.
     """
 
     findings: Sequence[Finding]
     about: Mapping[str, Value] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    is_early: bool = False
+
+    @property
+    def head(self) -> str:
+        """The whole in a sentence."""
+        if self.is_early:
+            return _TOO_EARLY
+        is_open = any(finding.verdict == "unknown" for finding in self.findings)
+        return _FINE_BUT_OPEN if self.verdict == "fine" and is_open else _HEADS[self.verdict]
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of all; "fine" where the others are "unknown"."""
+        """The worst of all; "fine" where the others are "unknown". Of a report that comes too early, "unknown"."""
+        if self.is_early:
+            return "unknown"
         given = {finding.verdict for finding in self.findings}
         return next((verdict for verdict in ("bad", "look", "fine") if verdict in given), "unknown")
 
     def __getitem__(self, key: str) -> Finding:
         """The finding of that key.  Raises: KeyError."""
         return {finding.key: finding for finding in self.findings}[key]
+
+
+def printable(name: str) -> str:
+    """A file's name as any page or terminal can show it; bytes that are no text become escapes."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def percent(share: float) -> str:

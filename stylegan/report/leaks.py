@@ -19,6 +19,8 @@ _FEWEST = 40
 _MOST = 400
 _LOOK, _BAD = 0.05, 0.2
 _SHOWN = 6
+# Up to this probability too few images are augmented for a share of the fakes that would count.
+_ABOUT_ZERO_P = 0.05
 
 Change = Callable[[Tensor], Tensor]
 # float32 [N,C,h,w] in grey levels, square where a change turns → the same shape.
@@ -104,7 +106,21 @@ def colour_finding(evidence: Evidence) -> Finding:
     return _answer(question, evidence, ways)
 
 
+def _not_asked(question: _Question, p: float) -> Finding:
+    how = "Training did not augment" if p == 0 else f"Training hardly augmented (p was {p:.3f} at most)"
+    return Finding(
+        key=question.key,
+        title=question.title,
+        verdict="fine",
+        result=f"Not asked. {how}, so that no augmentation can have leaked.",
+        values={"largest p": p},
+        what_it_means=question.means,
+    )
+
+
 def _answer(question: _Question, evidence: Evidence, ways: Mapping[str, Change]) -> Finding:
+    if evidence.augment_p is not None and evidence.augment_p <= _ABOUT_ZERO_P:
+        return _not_asked(question, evidence.augment_p)
     if min(len(evidence.real), len(evidence.fake)) < _FEWEST:
         return Finding.unknown(
             question.key,

@@ -9,29 +9,17 @@ from typing import Any
 from stylegan.machine.files import replacing
 from stylegan.pages import image_column, render
 from stylegan.pages.render import exact, number
-from stylegan.report.findings import VERDICTS, Finding, ImageGrid, Report, Value, Verdict
+from stylegan.report.findings import VERDICTS, WORDS, Finding, ImageGrid, Report, Value
 from stylegan.similarity.thumbnails import as_seen, shrunk
 
 # Counted up when a program that reads `report.json` would have to change.
 _FORMAT_VERSION = 1
 # Images on the page have at most this many pixels a side; smaller ones are enlarged.
 _SHOWN_PX = 96
+# Groups of files that the page names; `report.json` has all.
+_FILES_SHOWN = 100
 # Of `about`, what is at the top; the reader opens the rest.
 _COUNTED = ("fakes", "real pictures", "held-out pictures")
-
-_WORDS: dict[Verdict, str] = {
-    "bad": "act on this",
-    "look": "look at this",
-    "fine": "fine",
-    "unknown": "cannot tell",
-}
-_HEADS: dict[Verdict, str] = {
-    "bad": "Something is wrong.",
-    "look": "Something needs a look.",
-    "fine": "Nothing wrong was found.",
-    "unknown": "Too little was given for an answer.",
-}
-_FINE_BUT_OPEN = "Nothing wrong was found, but some questions are open."
 
 
 def write_report(
@@ -59,6 +47,7 @@ def as_json(report: Report) -> str:
     content = {
         "format_version": _FORMAT_VERSION,
         "verdict": report.verdict,
+        "head": report.head,
         "about": {name: _finite(value) for name, value in report.about.items()},
         "notes": list(report.notes),
         "findings": [
@@ -70,6 +59,7 @@ def as_json(report: Report) -> str:
                 "values": {name: _finite(value) for name, value in finding.values.items()},
                 "what_it_means": finding.what_it_means,
                 "what_to_try": list(finding.what_to_try),
+                "files": [list(group) for group in finding.files],
             }
             for finding in report.findings
         ],
@@ -85,7 +75,6 @@ def as_html(report: Report, title: str) -> str:
     """The whole page, the urgent findings first."""
     findings = sorted(report.findings, key=lambda finding: VERDICTS.index(finding.verdict))
     counts = [name for name in _COUNTED if report.about.get(name)]
-    is_open = any(finding.verdict == "unknown" for finding in findings)
     return render(
         "report.html",
         title=title,
@@ -93,7 +82,7 @@ def as_html(report: Report, title: str) -> str:
         about=[(name, exact(value)) for name, value in report.about.items() if name not in counts],
         notes=report.notes,
         verdict=report.verdict,
-        head=_FINE_BUT_OPEN if report.verdict == "fine" and is_open else _HEADS[report.verdict],
+        head=report.head,
         findings=[_shown(finding) for finding in findings],
     )
 
@@ -104,11 +93,13 @@ def _shown(finding: Finding) -> dict[str, Any]:
         "key": finding.key,
         "title": finding.title,
         "verdict": finding.verdict,
-        "word": _WORDS[finding.verdict],
+        "word": WORDS[finding.verdict],
         "result": finding.result,
         "grids": [{"title": grid.title, "columns": _columns(grid)} for grid in finding.grids if grid.rows],
         "what_it_means": finding.what_it_means,
         "what_to_try": finding.what_to_try,
+        "files": [" = ".join(group) for group in finding.files[:_FILES_SHOWN]],
+        "more_files": max(0, len(finding.files) - _FILES_SHOWN),
         "numbers": [(name, number(value)) for name, value in finding.values.items()],
     }
 

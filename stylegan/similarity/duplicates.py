@@ -21,16 +21,25 @@ def first_of_equals(thumbnails: Tensor, *, mirrored: bool = True) -> Tensor:
         mirrored: whether an image and its mirror image are equal, too.
     Returns: indices int64 [n], ascending.
     """
-    seen: set[bytes] = set()
-    first = []
+    return torch.tensor([group[0] for group in _equals(thumbnails, mirrored)], dtype=torch.int64)
+
+
+def groups_of_equals(thumbnails: Tensor, *, mirrored: bool = True) -> list[list[int]]:
+    """Exact duplicates by group: the indices of images that are equal byte for byte, of two or more.
+
+    Args: as of `first_of_equals`.
+    """
+    return [group for group in _equals(thumbnails, mirrored) if len(group) > 1]
+
+
+def _equals(thumbnails: Tensor, mirrored: bool) -> list[list[int]]:
+    groups: dict[bytes, list[int]] = {}
     for index, image in enumerate(thumbnails):
         form = image.numpy().tobytes()
         if mirrored:
             form = min(form, image.flip(-1).contiguous().numpy().tobytes())
-        if form not in seen:
-            seen.add(form)
-            first.append(index)
-    return torch.tensor(first, dtype=torch.int64)
+        groups.setdefault(form, []).append(index)
+    return list(groups.values())
 
 
 def nearest_others(thumbnails: Tensor, rows: Tensor | None = None, *, count: int = 2) -> Neighbours:

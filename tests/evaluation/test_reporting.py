@@ -1,5 +1,7 @@
 """Reporting: what a report on a network is made from."""
 
+import html
+
 import pytest
 import torch
 
@@ -108,3 +110,41 @@ def test_without_held_out_pictures_the_discriminator_is_not_asked():
 def test_it_can_be_stopped():
     with pytest.raises(EvaluationStoppedError):
         gathered(Data(), watch=Watch(say=lambda line: None, time_limit_sec=0))
+
+
+def test_the_terminal_says_what_the_page_says_in_the_same_words(tmp_path, capsys):
+    from stylegan.evaluation import publish_report
+    from stylegan.report import WORDS, examine
+
+    report = examine(gathered(Data()))
+    publish_report(report, tmp_path, "n")
+    said = [line.removeprefix("report      ") for line in capsys.readouterr().out.splitlines()]
+    page = html.unescape((tmp_path / "report.html").read_text())
+    assert said[0] == report.head and f'<p class="head">{report.head}</p>' in page
+    for finding in report.findings:
+        assert f"{WORDS[finding.verdict]:<13}{finding.title} {finding.result}" in said
+        assert f'<span class="badge {finding.verdict}">{WORDS[finding.verdict]}</span>' in page
+        assert finding.title in page and finding.result in page
+    assert said[-1] == str(tmp_path / "report.html")
+
+
+def test_an_image_that_cannot_be_read_is_no_duplicate_of_the_next():
+    class Files(Images):
+        """Image 3 cannot be read, and image 4 is shown in its place."""
+
+        is_stored = True
+
+        def __getitem__(self, index):
+            return super().__getitem__(4 if index == 3 else index)
+
+        def is_shown(self, index):
+            return index != 3
+
+        def key(self, index):
+            return f"{index}.png"
+
+    data = Data()
+    data.dataset = Files(40)
+    found = gathered(data)
+    assert len(found.real) == 39 and list(found.real.names[:4]) == ["0.png", "1.png", "2.png", "4.png"]
+    assert len(found.without_repeats().real) == 39

@@ -1,11 +1,14 @@
 """Findings about copies, by the provenance of the images, and duplicates in the user's own set."""
 
+import json
+
 import torch
 
-from stylegan.report import Evidence, Logits, report_images
+from stylegan.report import Evidence, Logits, Report, examine, report_images, write_report
 from stylegan.report.copies import find_copies
 from stylegan.report.copy_findings import copies_finding, neighbours_finding, own_set_finding
 from stylegan.report.overfitting import overfitting_finding
+from stylegan.report.page import as_html, as_json
 from tests.report.evidences import FAKES, REALS, evidence
 from tests.similarity.images import flowers, recoloured
 
@@ -54,3 +57,38 @@ def test_twins_of_the_set_are_shown_once_and_nothing_else_is():
     shown = [{image.numpy().tobytes() for image in row} for row in grid.rows]
     twins = [{reals[i].numpy().tobytes(), reals[100 + i].numpy().tobytes()} for i in range(6)]
     assert len(shown) == 6 and all(pair in twins for pair in shown)
+
+
+def test_duplicates_are_named_by_file_in_page_and_json(tmp_path):
+    names = [f"fox {number}.png" for number in range(100)]
+    reals = torch.cat([REALS, REALS[[3, 5, 3]], recoloured(REALS[7:8])])
+    names += ["copy of 3.png", "<b>5</b>.png", "b/3 again.png", "hue\udcff.png"]
+    given = Evidence(real=report_images(reals, names=names), fake=report_images(FAKES))
+    report = examine(given)
+    finding = report["your-set"]
+    exact = [["fox 3.png", "copy of 3.png", "b/3 again.png"], ["fox 5.png", "<b>5</b>.png"]]
+    assert [list(group) for group in finding.files[:2]] == exact
+    # Bytes that are no text are shown as escapes.
+    assert [set(group) for group in finding.files[2:]] == [{"fox 7.png", "hue\\xff.png"}]
+    assert "Files lists them" in finding.what_to_try[0]
+    page = write_report(report, tmp_path).read_text(encoding="utf-8")
+    assert "<li>fox 3.png = copy of 3.png = b/3 again.png</li>" in page
+    assert "&lt;b&gt;5&lt;/b&gt;.png" in page and "<b>5" not in page
+    written = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    [files] = [found["files"] for found in written["findings"] if found["key"] == "your-set"]
+    assert files == [list(group) for group in finding.files]
+
+
+def test_a_set_without_names_has_its_duplicates_counted():
+    given = Evidence(real=report_images(torch.cat([REALS, REALS])), fake=report_images(FAKES))
+    assert own_set_finding(given, given.without_repeats()).files == []
+
+
+def test_many_duplicates_are_all_in_the_json_and_the_first_on_the_page(tmp_path):
+    names = [f"{number}.png" for number in range(400)]
+    reals = flowers(4, 200)
+    given = Evidence(real=report_images(torch.cat([reals, reals]), names=names), fake=report_images(FAKES))
+    finding = own_set_finding(given, given.without_repeats())
+    assert len(finding.files) == 200
+    assert "and 100 more, in report.json" in as_html(Report([finding]), "")
+    assert len(json.loads(as_json(Report([finding])))["findings"][0]["files"]) == 200
