@@ -246,7 +246,8 @@ _GENERATE = (
 )
 _EVALUATE = (
     Section("Network and place", "", keys=(
-        *_NETWORK,
+        Key("network",     str | None, "run folder, .ckpt or .safetensors, or several to compare: a,b or 'runs/sweep*'; null = the newest run in runs_dir", free_text=True),
+        _NETWORK[1],
         Key("checkpoints", str,        "newest | all = all that a run has kept"),
         Key("out",         str | None, "folder for metric-*.jsonl and the report; null = the run's, or next to the file", free_text=True, alias=("outdir",)),
         Key("again",       bool,       "with checkpoints=all: true = also what is recorded already"),

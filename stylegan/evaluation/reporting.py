@@ -85,8 +85,9 @@ def report_on(
         "detector": detector.name,
         "detector checksum": detector.checksum,
         "data fingerprint": data.fingerprint,
-        "largest p of augmentation": augment_p,
     }
+    if augment_p is not None:
+        about["largest p of augmentation"] = augment_p
     evidence = evidence_of(
         generator,
         discriminator,

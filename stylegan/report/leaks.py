@@ -107,7 +107,11 @@ def colour_finding(evidence: Evidence) -> Finding:
 
 
 def _not_asked(question: _Question, p: float) -> Finding:
-    how = "Training did not augment" if p == 0 else f"Training hardly augmented (p was {p:.3f} at most)"
+    how = (
+        "Training did not augment (p was 0)"
+        if p == 0
+        else f"Training hardly augmented (p was {p:.3f} at most)"
+    )
     return Finding(
         key=question.key,
         title=question.title,

@@ -2,7 +2,9 @@
 
 import pytest
 
-from stylegan.cli.announce import channels_text, say_where_to_look
+from stylegan.cli.announce import channels_text, say_scores_of_sweep, say_where_to_look
+from stylegan.cli.command import Result, run_command
+from stylegan.evaluation.records import Score, append
 from stylegan.runs.folder import RunFolder
 
 
@@ -36,3 +38,41 @@ def test_the_next_command_names_a_class_where_the_network_asks_for_one(tmp_path,
 )
 def test_channels_are_named_where_the_data_have_the_option(channels, words):
     assert channels_text(channels) == words
+
+
+def scored(folder, value):
+    folder.mkdir()
+    results = {"kid_builtin": value, "kid_builtin_low": value - 0.1, "kid_builtin_high": value + 0.1}
+    append(folder, Score("kid_builtin", results, {}, 1.0), images=1000, network=None, processes=1)
+
+
+def test_a_sweep_ends_with_one_table_of_its_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    runs = {seed: tmp_path / f"s-seed={seed}" for seed in (1, 2, 3)}
+    for seed, value in ((1, 0.5), (2, 0.2)):
+        scored(runs[seed], value)
+
+    def task(composition):
+        seed = composition.config.seed
+        if seed == 4:
+            raise ValueError("this one fails")
+        return Result(0, folder=runs[seed])  # 3 came to no score
+
+    def sweep(*words):
+        return run_command("train", task, words, program="p", closing=say_scores_of_sweep)
+
+    with pytest.raises(ValueError):
+        sweep("-m", "data=flowers", "seed=1,4")
+    capsys.readouterr()
+    assert sweep("-m", "data=flowers", "seed=1,2,3") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-3].startswith("kid_builtin, lower is better  (protocol ")
+    assert lines[-2:] == ["  0.2 ± 0.1  kimg 1.000  s-seed=2", "  0.5 ± 0.1  kimg 1.000  s-seed=1"]
+
+
+@pytest.mark.parametrize("words", [["data=flowers", "seed=1"], ["-m", "data=flowers", "seed=1"]])
+def test_one_run_has_no_table(tmp_path, words):
+    scored(tmp_path / "run", 0.5)
+    called = []
+    task = lambda _: Result(0, folder=tmp_path / "run")  # noqa: E731
+    assert run_command("train", task, words, program="p", closing=called.append) == 0 and not called

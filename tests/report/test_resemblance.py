@@ -116,7 +116,7 @@ def test_few_pictures_or_those_of_another_training_say_nothing():
 
 @pytest.mark.parametrize(
     ("p", "words"),
-    [(0.0, "Training did not augment"), (0.003, "Training hardly augmented (p was 0.003 at most)")],
+    [(0.0, "Training did not augment (p was 0)"), (0.003, "Training hardly augmented (p was 0.003 at most)")],
 )
 def test_where_p_was_about_0_leaks_are_not_asked_about(p, words):
     report = seen(REALS, FAKES.rot90(1, (-2, -1)), augment_p=p)
