@@ -112,7 +112,7 @@ def publish_report(report: Report, folder: Path, network: str) -> None:
     Raises: OSError.
     """
     page = write_report(report, folder, title=f"Is it learning or copying? {network}")
-    for line in (report.head, *report.notes):
+    for line in filter(None, (report.head, report.advice, *report.notes)):
         say(f"report      {line}")
     for finding in sorted(report.findings, key=lambda finding: VERDICTS.index(finding.verdict)):
         say(f"report      {WORDS[finding.verdict]:<13}{finding.title} {finding.result}")

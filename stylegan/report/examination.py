@@ -30,10 +30,6 @@ _TRUNCATED = {
 _COMPARED = ("repeats", "diversity", "orientation", "colour")
 # Findings that any network has which has not learned what the images look like.
 _OF_A_LEARNER = ("repeats", "diversity", "smoothness", "overfitting", "orientation", "colour")
-_EARLY_NOTE = (
-    "Too early to tell: the fakes do not look like your pictures yet. Train longer, and make the report again. If they "
-    "looked better before, the training has gone wrong: go back to an earlier checkpoint, and raise loss.r1_gamma."
-)
 
 
 @torch.no_grad()
@@ -60,8 +56,7 @@ def examine(evidence: Evidence) -> Report:
     answers = [with_caveats(finding, evidence) for finding in findings if finding is not None]
     if is_early:
         answers = [before_its_time(finding) for finding in answers]
-    notes = [_EARLY_NOTE] if is_early else []
-    notes += [note for note in (note_on(evidence.provenance), _truncation_note(evidence)) if note]
+    notes = [note for note in (note_on(evidence.provenance), _truncation_note(evidence)) if note]
     return Report(answers, _about(evidence), notes, is_early)
 
 

@@ -24,7 +24,11 @@ _HEADS: dict[Verdict, str] = {
     "unknown": "Too little was given for an answer.",
 }
 _FINE_BUT_OPEN = "Nothing wrong was found, but some questions are open."
-_TOO_EARLY = "Too early to tell."
+_TOO_EARLY = "Too early to tell: the fakes do not look like your pictures yet."
+_WHEN_EARLY = (
+    "Train longer, and make the report again. If they looked better before, the training has gone wrong: go back to an "
+    "earlier checkpoint, and raise loss.r1_gamma."
+)
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,11 @@ class Report:
             return _TOO_EARLY
         is_open = any(finding.verdict == "unknown" for finding in self.findings)
         return _FINE_BUT_OPEN if self.verdict == "fine" and is_open else _HEADS[self.verdict]
+
+    @property
+    def advice(self) -> str:
+        """What to do about the whole; "" where the findings say it."""
+        return _WHEN_EARLY if self.is_early else ""
 
     @property
     def verdict(self) -> Verdict:

@@ -48,6 +48,7 @@ def as_json(report: Report) -> str:
         "format_version": _FORMAT_VERSION,
         "verdict": report.verdict,
         "head": report.head,
+        "advice": report.advice,
         "about": {name: _finite(value) for name, value in report.about.items()},
         "notes": list(report.notes),
         "findings": [
@@ -83,6 +84,7 @@ def as_html(report: Report, title: str) -> str:
         notes=report.notes,
         verdict=report.verdict,
         head=report.head,
+        advice=report.advice,
         findings=[_shown(finding) for finding in findings],
     )
 

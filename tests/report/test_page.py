@@ -59,3 +59,13 @@ def test_open_questions_are_reported_with_a_clean_answer():
     )
     assert "Nothing wrong was found.<" in as_html(Report([fine]), "")
     assert "some questions are open.<" in as_html(Report([fine, unknown]), "")
+
+
+def test_what_comes_too_early_says_so_before_all_else():
+    alarm = Finding(key="a", title="", verdict="look", result="", values={}, what_it_means="")
+    report = Report([alarm], notes=["<note>"], is_early=True)
+    page = as_html(report, "t")
+    places = [page.index(text) for text in ("Too early to tell", "Train longer", "&lt;note&gt;", 'id="a"')]
+    assert places == sorted(places) and 'class="summary unknown"' in page
+    late = as_html(Report([alarm], notes=["<note>"]), "t")
+    assert late.index("&lt;note&gt;") < late.index("Something needs a look.") and "Train longer" not in late
