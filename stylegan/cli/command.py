@@ -29,13 +29,15 @@ from stylegan.configuration.compose import (
     searchpath,
     without_the_users,
 )
+from stylegan.configuration.habits import unknown_word
 from stylegan.configuration.help import help_lines
 from stylegan.configuration.hydra_errors import explain
 from stylegan.configuration.schema import COMMANDS
 from stylegan.configuration.suggestions import options_of
-from stylegan.configuration.user_code import importable, leave_out_unasked, mistyped
+from stylegan.configuration.user_code import importable, leave_out_unasked, mistyped, settle_booleans
 from stylegan.errors import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, EXIT_USER_ERROR, UserError
 from stylegan.machine.console import refuse_lost_output, say_error
+from stylegan.version import __version__
 
 
 @dataclass(frozen=True)
@@ -93,11 +95,18 @@ def run_command(
         line = CommandLine(arguments, COMMANDS[config_name])
         refuse_empty_groups(line.overrides)
         with importable(line.config_dir):
-            if report is not None and not line.multirun and (line.help or line.for_hydra):
+            shows = line.help or line.version or line.for_hydra
+            if report is not None and not line.multirun and shows:
                 return 0  # one process shows it
+            if line.version:
+                return _print_version()
             if line.help:
                 return _print_help(config_name, line)
             if line.for_hydra:
+                if faults := [
+                    fault for word in line.overrides if (fault := unknown_word(word, COMMANDS[config_name]))
+                ]:
+                    raise UserError("\n".join(faults))
                 code = _run_by_hydra(config_name, guarded, line)
                 if not line.multirun:
                     refuse_lost_output()  # it only showed something
@@ -121,6 +130,12 @@ def _print_help(config_name: str, line: CommandLine) -> int:
     return 0
 
 
+def _print_version() -> int:
+    print(f"stylegan-lightning {__version__}")
+    sys.stdout.flush()
+    return 0
+
+
 def _all_faults(config_name: str, line: CommandLine, first: Exception) -> list[str]:
     """All that is wrong with the words of a command line, not only what Hydra met first.
 
@@ -136,7 +151,10 @@ def _all_faults(config_name: str, line: CommandLine, first: Exception) -> list[s
             accepted.append(word)
         except Exception as error:
             chosen = [word for word in groups if word in accepted]
-            fault = explain(error, lambda: keys_of(config_name, chosen, config_dir=line.config_dir))  # noqa: B023
+            fault = unknown_word(word, COMMANDS[config_name]) or explain(
+                error,
+                lambda: keys_of(config_name, chosen, config_dir=line.config_dir),  # noqa: B023
+            )
             if fault is None:
                 raise
             faults.append(fault)
@@ -181,6 +199,7 @@ def _run_by_hydra(config_name: str, task: Callable[[Composition], int], line: Co
         overrides = [*settings.overrides.task, *([searchpath(line.config_dir)] if line.config_dir else [])]
         with _sweep_at_rest():
             leave_out_unasked(config, lambda: without_the_users(config_name, choices))
+            settle_booleans(config, config_name)
             code = task(Composition(config, choices, swept, tuple(overrides), line.config_dir))
         if code > 128:
             # A signal is meant for the sweep, not for one of its jobs.

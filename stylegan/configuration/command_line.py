@@ -4,9 +4,10 @@ import difflib
 import re
 from collections.abc import Collection, Sequence
 
+from stylegan.configuration.habits import answer, is_known, is_switch, unknown_word
 from stylegan.configuration.keys import Command
+from stylegan.configuration.other_programs import truth
 from stylegan.configuration.schema import FREE_TEXT_KEYS
-from stylegan.configuration.suggestions import called, options_of
 from stylegan.errors import UserError
 
 # Of Hydra's own parser, which answers an unknown flag with half a page.
@@ -15,11 +16,12 @@ FLAGS_WITH_VALUE = {
     **{"--config-dir": "my_conf", "-cd": "my_conf", "--config-path": "my_conf", "-cp": "my_conf"},
     **{"--config-name": "train", "-cn": "train", "--experimental-rerun": "config.pickle"},
 }
-HELP_FLAGS = ("--help", "-h")
+HELP_FLAGS, VERSION_FLAGS = ("--help", "-h"), ("--version", "-V")
 FLAGS = (
-    *(*HELP_FLAGS, "--hydra-help", "--version", "--resolve", "--run", "-r", "--multirun", "-m"),
+    *(*HELP_FLAGS, *VERSION_FLAGS, "--hydra-help", "--resolve", "--run", "-r", "--multirun", "-m"),
     *("--shell-completion", "-sc", "--info", "-i", *FLAGS_WITH_VALUE),
 )
+SHOWN_BY_CFG = ("job", "hydra", "all")
 SHOWN_BY_INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 
 
@@ -33,7 +35,7 @@ class CommandLine:
         flags, overrides: its words, free text quoted.
         config_dir: the folder given by --config-dir; None = none.
         multirun: one run a value.
-        help: it asks for the command's own help.
+        help, version: it asks for the command's own help, or for the version.
         for_hydra: it asks for several runs, or for something that Hydra shows.
     Raises:
         UserError: flags that there are not, or that lack their value, one line each.
@@ -45,31 +47,49 @@ class CommandLine:
         self.flags: list[str] = []
         self.overrides: list[str] = []
         self.help = self.for_hydra = False
+        self.version = False
         faults: list[str] = []
-        words = list(quote_free_text(arguments, multirun=self.multirun))
+        # As typed, the option or key, its value: what another program would understand.
+        foreign: list[tuple[str, str, str]] = []
+        words = list(arguments)
         while words:
             word = words.pop(0)
-            if not word.startswith("-"):
-                self.overrides.append(word)
+            if not _is_flag(word):
+                self.overrides += quote_free_text([word], multirun=self.multirun)
+                unknown = command is not None and unknown_word(word, command) is not None
+                foreign.append((word, *word.split("=", 1)) if unknown else (word, "", ""))
                 continue
             flag, _, value = word.partition("=")
             if flag not in FLAGS:
-                value = value or (words.pop(0) if words and _is_value(words[0]) else "")
-                faults.append(f"{flag}: there is no such flag" + _way_out(flag, value, command))
+                value = value or (words.pop(0) if words and _is_value(flag, words[0], command) else "")
+                typed = f"{flag} {value}" if value else flag
+                if command is None or (near := _near_flag(flag, command)):
+                    faults.append(f"{flag}: there is no such flag{near if command else ''}")
+                else:
+                    foreign.append((typed, flag, value))
                 continue
             if flag in FLAGS_WITH_VALUE:
                 value = value or (words.pop(0) if words else "")
+                if flag == "--cfg" and command and value and value not in SHOWN_BY_CFG:
+                    foreign.append((f"{flag} {value}", flag, value))
+                    continue
                 faults += _value_faults(flag, value)
             elif flag in ("--info", "-i") and not value and words and words[0] in SHOWN_BY_INFO:
                 value = words.pop(0)
+            foreign += [(part, "", "") for part in (flag, value) if part]
             if flag in ("--config-dir", "-cd"):
                 self.config_dir = value
             elif flag in HELP_FLAGS:
                 self.help = True
                 continue
+            elif flag in VERSION_FLAGS:
+                self.version = True
+                continue
             else:
                 self.for_hydra = True
             self.flags += [flag, value] if value else [flag]
+        if command and any(_is_flag(option) for _, option, _ in foreign):
+            faults += answer(foreign, command)
         if faults:
             raise UserError("\n".join(faults))
 
@@ -79,29 +99,38 @@ class CommandLine:
         return self.flags + self.overrides
 
 
-def _is_value(word: str) -> bool:
+def _is_flag(word: str) -> bool:
+    """Whether a word is a flag; a number below 0 is a value."""
+    return re.match(r"-[^\d.]", word) is not None
+
+
+def _is_value(flag: str, word: str, command: Command | None) -> bool:
     """Whether a word after a flag is its value, and neither a flag nor an override."""
-    return not word.startswith("-") and "=" not in word
+    if command and is_switch(flag.lstrip("-").replace("-", "_"), command):
+        return truth(word) is not None
+    override = _OVERRIDE.fullmatch(word)
+    known = override and (
+        command is None or override["name"] in command.keys or override["name"] in _groups(command)
+    )
+    return not _is_flag(word) and not known
+
+
+def _groups(command: Command) -> list[str]:
+    return [group.name for group in command.groups]
 
 
 def _value_faults(flag: str, value: str) -> list[str]:
     """What is wrong with the value of one of Hydra's flags, as a list of one line or none."""
     shows = flag in ("--cfg", "-c")
-    if shows and value in options_of("preset"):
-        return [f"{flag}={value}: a preset is chosen by preset={value}; {flag} job shows all values"]
-    if not value or shows and value not in ("job", "hydra", "all"):
+    if not value or shows and value not in SHOWN_BY_CFG:
         return [f"{flag}: a word is missing, as in {flag} {FLAGS_WITH_VALUE[flag]}"]
     return []
 
 
-def _way_out(flag: str, value: str, command: Command | None) -> str:
-    """The key that another program's flag stands for, a flag of ours that is near, or the word without dashes."""
-    key = flag.lstrip("-").replace("-", "_")
-    if command and (here := called(key, value, command)):
-        return f"; here it is {here}"
-    if close := difflib.get_close_matches(flag, FLAGS, n=1, cutoff=0.8):
-        return f"; did you mean {close[0]}?"
-    return f"; keys have no dashes before them: {key}={value or '...'}" if key else ""
+def _near_flag(flag: str, command: Command) -> str:
+    """`; did you mean --config-dir?`, where a flag of ours is near and no option of another program is meant."""
+    close = difflib.get_close_matches(flag, FLAGS, n=1, cutoff=0.8)
+    return f"; did you mean {close[0]}?" if close and not is_known(flag, command) else ""
 
 
 _OVERRIDE = re.compile(r"(?P<key>(?:\+\+?)?(?P<name>[\w.]+))=(?P<value>.*)", re.DOTALL)

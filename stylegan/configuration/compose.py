@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from stylegan.configuration.command_line import quote
 from stylegan.configuration.schema import BY_THE_COMMAND  # the module registers the schema of train.yaml, too
 from stylegan.configuration.suggestions import options_of
-from stylegan.configuration.user_code import leave_out_unasked
+from stylegan.configuration.user_code import leave_out_unasked, settle_booleans
 from stylegan.errors import UserError
 from stylegan.sizes import parse_size, size_text
 
@@ -61,6 +61,7 @@ def composed(
     with open_dict(config):
         del config["hydra"]
     leave_out_unasked(config, lambda: without_the_users(config_name, choices))
+    settle_booleans(config, config_name)
     return Composition(config, choices, overrides=tuple(overrides), config_dir=config_dir)
 
 

@@ -20,6 +20,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from stylegan.configuration.habits import option_called
 from stylegan.configuration.keys import followed
 from stylegan.configuration.schema import TRAIN
 from stylegan.configuration.suggestions import nearest, nearest_key
@@ -118,9 +119,8 @@ def _explain_option(error: MissingConfigException) -> str:
     options = ", ".join(error.options or ())
     if group == "data" and Path(option).exists():
         return f"data={option} is not a kind of data; for images of your own: data=folder data.path={option}"
-    return f"{group}={option}: there is no such file; there are {options}" + nearest(
-        option, error.options or ()
-    )
+    hint = option_called(group, option, TRAIN) or nearest(option, error.options or ())
+    return f"{group}={option}: there is no such file; there are {options}{hint}"
 
 
 def _explain_word(error: OverrideParseException) -> str:

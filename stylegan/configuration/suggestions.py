@@ -8,7 +8,6 @@ from typing import Any
 
 import yaml
 
-from stylegan.configuration.keys import Command
 from stylegan.configuration.schema import COMMANDS
 
 MOST_LISTED = 16  # keys of a section
@@ -57,25 +56,6 @@ def nearest_leaf(name: str, keys: Iterable[str]) -> str:
     return f"; did you mean {full[close]}?" if close else ""
 
 
-def called(alias: str, value: str, command: Command) -> str:
-    """What other programs call `alias`, as it is typed here with its value; "" where no key is called so."""
-    return " and ".join(_typed(name, value, command) for name in command.called(alias))
-
-
-def _typed(name: str, value: str, command: Command) -> str:
-    if name not in command.keys:
-        options = options_of(name)
-        return f"{name}={value}" if value in options else f"{name}=... ({', '.join(options)})"
-    if command.keys[name].type is bool:
-        value = {"1": "true", "0": "false"}.get(value, value)
-    group = name.partition(".")[0]
-    # Kinds of data are parts of their own; other options share theirs.
-    kinds = [option for option in options_of(group) if "_target_" in _read(group, option)]
-    having = [kind for kind in kinds if kind in option_values(name)]
-    kind = f"{group}={having[0]} " if having and having != kinds else ""
-    return f"{kind}{name}={value or '...'}"
-
-
 def options_of(group: str) -> list[str]:
     """The files of a group of ours, by name; none for a word that is not a group."""
     folder = resources.files("conf").joinpath(group)
@@ -96,6 +76,11 @@ def option_values(key: str) -> dict[str, Any]:
         if isinstance(node, dict) and leaf in node:
             found[option] = node[leaf]
     return found
+
+
+def sets_target(group: str, option: str) -> bool:
+    """Whether a file of a group names the part itself, and not only some of its values."""
+    return "_target_" in _read(group, option)
 
 
 def _read(group: str, option: str) -> dict[str, Any]:

@@ -16,7 +16,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from stylegan.configuration.habits import takes_truth
 from stylegan.configuration.keys import followed
+from stylegan.configuration.other_programs import truth
+from stylegan.configuration.schema import COMMANDS
 from stylegan.configuration.suggestions import nearest, nearest_key
 
 OURS = ("stylegan", "datamodules", "callbacks", "pytorch_lightning")
@@ -66,6 +69,25 @@ def leave_out_unasked(config: DictConfig, ours: Callable[[], DictConfig]) -> Non
             if name not in taken and not name.startswith("_") and name in before and before[name] == value:
                 with open_dict(node):
                     del node[name]
+
+
+def settle_booleans(config: DictConfig, command: str) -> None:
+    """Makes 1 and 0, yes and no, on and off true and false, for the keys that are booleans.
+
+    Args:
+        config: changed in place.
+        command: the name of the one whose keys these are.
+    """
+    for name, key in COMMANDS[command].keys.items():
+        node, _, leaf = name.rpartition(".")
+        section = OmegaConf.select(config, node) if node else config
+        if not takes_truth(key) or not isinstance(section, DictConfig) or leaf not in section:
+            continue
+        value = None if OmegaConf.is_missing(section, leaf) else section._get_node(leaf)._value()
+        if isinstance(value, int | str) and not isinstance(value, bool):
+            known = truth(str(value))
+            if known is not None:
+                section[leaf] = known
 
 
 def arguments_of(target: str) -> set[str] | None:
@@ -141,14 +163,15 @@ def _mistyped(node: DictConfig, prefix: str) -> Iterator[tuple[str, str]]:
             plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
             if not _fits(plain, hints[name]):
                 kind = in_words(hints[name])
-                yield key, f"{key} must be {kind}, got {shown(plain)}{_way_out(plain, hints[name])}"
+                yield key, f"{key} must be {kind}, got {shown(plain)}{_way_out(plain, hints[name], key)}"
 
 
-def _way_out(value: Any, hint: Any) -> str:
-    """`1e3` is a fraction in YAML, where people mean a whole number."""
+def _way_out(value: Any, hint: Any, key: str) -> str:
+    """`1e3` is a fraction in YAML, where people mean a whole number; and of words, which there are."""
     if isinstance(value, float) and value.is_integer() and _fits(int(value), hint):
         return f"; write {int(value)}"
-    return ""
+    meaning = next((command.keys[key].meaning for command in COMMANDS.values() if key in command.keys), "")
+    return f"; there are {meaning}" if hint is str and " | " in meaning else ""
 
 
 def _nearest_argument(prefix: str, name: str, taken: Collection[str]) -> str:

@@ -219,7 +219,7 @@ def test_a_new_key_is_one_line_and_its_default(tmp_path):
         "help": ["  loss.hue_weight=1.5             weight of the hue loss [kelvin]"],
         "value": 3.0,
         "type": "loss.hue_weight must be a number, got 'much'",
-        "flag": "--huewt: there is no such flag; here it is loss.hue_weight=3",
+        "flag": "--huewt: there is no such flag; the whole command here: python train.py loss.hue_weight=3",
         "preset": [1.5, "default"],
         "batch": True,
         "resume": "RISKY",

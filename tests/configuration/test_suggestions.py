@@ -2,8 +2,7 @@
 
 import pytest
 
-from stylegan.configuration.schema import GENERATE, TRAIN
-from stylegan.configuration.suggestions import called, nearest, nearest_key, option_values, options_of
+from stylegan.configuration.suggestions import nearest, nearest_key, option_values, options_of
 
 KEYS = ["data", "seed", "total_kimg", "loss.r1_gamma", "loss.pl_weight", "data.xflip", "data._target_"]
 
@@ -51,10 +50,3 @@ def test_nearest_is_silent_where_no_word_is_near():
 def test_the_options_of_a_group():
     assert options_of("ada") == ["adaptive", "fixed", "none"]
     assert options_of("loss") == options_of("../conf") == options_of("") == []
-
-
-def test_called_is_typed_with_its_value():
-    assert called("mirror", "0", TRAIN) == "data.xflip=false"
-    assert called("gamma", "", TRAIN) == "loss.r1_gamma=..."
-    assert called("class", "2", GENERATE) == "label=2"
-    assert called("class", "2", TRAIN) == ""

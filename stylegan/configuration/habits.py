@@ -1,0 +1,208 @@
+"""Habits: what is typed for the public programs of StyleGAN2-ADA, as it is typed here.
+
+An option that differs in name alone is an alias of its key in the schema; those that differ in more are in
+`other_programs.py`."""
+
+import difflib
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import get_args
+
+from stylegan.configuration.keys import Command, Key
+from stylegan.configuration.other_programs import (
+    LENGTH,
+    LENGTHS,
+    SPECIAL,
+    SWITCHES,
+    WITHOUT_COUNTERPART,
+    NoCounterpartError,
+    truth,
+)
+from stylegan.configuration.suggestions import option_values, options_of, sets_target
+
+
+def in_words_of(name: str, value: str, command: Command, given: Mapping[str, str] | None = None) -> list[str]:
+    """What another program's option is here, as `key=value` words; none where it asks for what is so anyway.
+
+    Args:
+        name: of the option, without dashes before it and with `_` for `-`.
+        value: "" where it has none.
+        command: whose keys these are.
+        given: all options, for those that go together.
+    Raises: NoCounterpartError; KeyError for a name that no program known here has.
+    """
+    special = SPECIAL.get(command.name, {}).get(name)
+    if special is not None:
+        return special(value, given or {})
+    if "total_kimg" in command.keys and name in LENGTHS:
+        raise NoCounterpartError(LENGTH)
+    names = _names_here(name, command)
+    if not names and name in WITHOUT_COUNTERPART:
+        raise NoCounterpartError(WITHOUT_COUNTERPART[name])
+    if not names:
+        raise KeyError(name)
+    return [word for one in names for word in _typed(one, value, command)]
+
+
+def _names_here(name: str, command: Command) -> list[str]:
+    """The keys and groups that an option stands for: its own, or by another name, or one key's last word."""
+    if name in command.keys or name in _groups(command):
+        return [name]
+    own = [key.name for key in command.keys.values() if not key.internal]
+    leaves = [key for key in own if key.rpartition(".")[2] == name]
+    dotted = [key for key in own if key.replace(".", "_") == name]
+    return command.called(name) or dotted or (leaves if len(leaves) == 1 else [])
+
+
+def is_known(flag: str, command: Command) -> bool:
+    """Whether a flag is another program's, or a key of ours with dashes before it."""
+    try:
+        in_words_of(_plain(flag), "", command)
+    except NoCounterpartError:
+        return True
+    except KeyError:
+        return False
+    return True
+
+
+def is_switch(name: str, command: Command) -> bool:
+    """Whether an option of another program may stand without a value, which is then true."""
+    keys = [command.keys.get(one) for one in _names_here(name, command)]
+    return name in SWITCHES or any(key is not None and takes_truth(key) for key in keys)
+
+
+def _typed(name: str, value: str, command: Command) -> list[str]:
+    """A key or group of ours with its value, and the kind of data that it is of."""
+    key = command.keys.get(name)
+    if key is None:
+        if value not in options_of(name):
+            raise NoCounterpartError(
+                f"here there are {', '.join(f'{name}={known}' for known in options_of(name))}"
+            )
+        return [f"{name}={value}"]
+    if takes_truth(key):
+        known = truth(value or "true")
+        value = value if known is None else str(known).lower()
+    group = name.partition(".")[0]
+    # Kinds of data are parts of their own; other options share theirs.
+    kinds = [option for option in options_of(group) if sets_target(group, option)]
+    having = [kind for kind in kinds if kind in option_values(name)]
+    kind = [f"{group}={having[0]}"] if having and having != kinds else []
+    return [*kind, f"{name}={value or '...'}"]
+
+
+def takes_truth(key: Key) -> bool:
+    """Whether a key is a boolean, alone or beside other words, as in `data.cache=auto`."""
+    return key.type is bool or bool in get_args(key.type)
+
+
+def answer(words: Iterable[tuple[str, str, str]], command: Command) -> list[str]:
+    """The whole command that words of other programs stand for, in one line; and one line for what is left out.
+
+    Args: words: (as typed, option or key, value); a flag begins with a dash, and what is right already has no option.
+    """
+    words = list(words)
+    given = {_plain(option): value for _, option, value in words if option}
+    flags, here, left_out = [], [], []
+    for typed, option, value in words:
+        if not option:
+            here.append(typed)
+            continue
+        if option.startswith("-"):
+            flags.append(option)
+        try:
+            here += in_words_of(_plain(option), value, command, given)
+        except NoCounterpartError as error:
+            left_out.append((typed, str(error)))
+        except KeyError:
+            left_out.append((typed, f"nothing here is called so{_near(_plain(option), command)}"))
+    here = _with_data(_in_order(here), command)
+    if not here and left_out:
+        return [f"{typed}: {reason}" for typed, reason in left_out]
+    none = f"{', '.join(flags)}: there {'are no such flags' if len(flags) > 1 else 'is no such flag'}"
+    if not here:
+        return [f"{none}; leave it out: that is so anyway"]
+    lines = [f"{none}; the whole command here: python {command.name}.py {shlex.join(here)}"]
+    reasons = "; ".join(f"{typed} ({reason})" for typed, reason in left_out)
+    return lines + ([f"left out there: {reasons}"] if reasons else [])
+
+
+def unknown_word(word: str, command: Command) -> str | None:
+    """The answer to `fp32=true` and the like: a key of other programs; None where the word is none of theirs."""
+    name, equals, value = word.partition("=")
+    name = name.replace("-", "_")
+    if (
+        not equals
+        or name == "n"
+        or name in command.keys
+        or name in _groups(command)
+        or not name.isidentifier()
+    ):
+        return None
+    try:
+        here = in_words_of(name, value, command)
+    except NoCounterpartError as error:
+        return f"there is no key {name}; {error}"
+    except KeyError:
+        return None
+    return (
+        f"there is no key {name}; here it is {shlex.join(here)}"
+        if here
+        else f"there is no key {name}; leave it out"
+    )
+
+
+def option_called(group: str, option: str, command: Command) -> str:
+    """`; here it is ada=none` for `ada=noaug`, a word of other programs for an option of a group; else ""."""
+    special = SPECIAL.get(command.name, {}).get(group)
+    try:
+        return f"; here it is {' '.join(special(option, {}))}" if special else ""
+    except NoCounterpartError:
+        return ""
+
+
+def _plain(option: str) -> str:
+    return option.lstrip("-").replace("-", "_")
+
+
+def _groups(command: Command) -> list[str]:
+    return [group.name for group in command.groups]
+
+
+def _with_data(words: list[str], command: Command) -> list[str]:
+    """With what else the command needs where it names images."""
+    if (
+        command.name == "evaluate"
+        and any(word.startswith("data.") for word in words)
+        and not _sets(words, "data")
+    ):
+        words = ["data=folder", *words]
+    if "data=folder" not in words:
+        return words
+    if not _sets(words, "data.path"):
+        words = [*words, "data.path=..."]
+    if command.name == "train" and not _sets(words, "resolution", "experiment"):
+        # There, networks draw the size that the images have.
+        words = [*words, "resolution=null"]
+    return words
+
+
+def _in_order(words: list[str]) -> list[str]:
+    """Groups first, as they are read first; of two words with one key the last one."""
+    last = {word.partition("=")[0]: word for word in words if "=" in word}
+    words = list(dict.fromkeys(last.get(word.partition("=")[0], word) for word in words))
+    return [word for word in words if word == "data=folder"] + [
+        word for word in words if word != "data=folder"
+    ]
+
+
+def _sets(words: Iterable[str], *keys: str) -> bool:
+    return any(word.partition("=")[0] in keys for word in words)
+
+
+def _near(name: str, command: Command) -> str:
+    leaves = {key.leaf: key.name for key in reversed(command.keys.values())} | {
+        key: key for key in command.keys
+    }
+    close = difflib.get_close_matches(name, leaves, n=1, cutoff=0.75)
+    return f"; did you mean {leaves[close[0]]}?" if close else ""

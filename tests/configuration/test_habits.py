@@ -1,0 +1,301 @@
+"""Habits: each command that is suggested for another program's options can be typed as it stands."""
+
+import shlex
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from stylegan.configuration.command_line import CommandLine
+from stylegan.configuration.complete import check
+from stylegan.configuration.compose import composed
+from stylegan.configuration.habits import unknown_word
+from stylegan.configuration.other_programs import truth
+from stylegan.configuration.schema import COMMANDS, EVALUATE, GENERATE, TRAIN
+from stylegan.configuration.user_code import nonsense_in
+from stylegan.errors import UserError
+
+# Of the public programs, by their documentation, with values that they take.
+OF_TRAIN = [
+    *(
+        "--outdir=runs",
+        "--outdir my runs",
+        "--gpus=2",
+        "--gpus 1",
+        "--snap=4",
+        "--snap 50",
+        "--tick=2",
+        "--seed=3",
+    ),
+    *("--metrics=fid50k_full", "--metrics none", "--metrics=fid50k_full,kid50k_full", "-n", "--dry-run"),
+    *("--data=images.zip", "--data my, pictures=[1]", "--cond=1", "--cond=0", "--subset=100", "--mirror=1"),
+    *(
+        "--mirror 0",
+        "--mirror",
+        "--mirror=true",
+        "--cfg=auto",
+        "--cfg paper256",
+        "--cfg=cifar",
+        "--cfg=stylegan3-t",
+    ),
+    *(
+        "--gamma=10",
+        "--kimg=1000",
+        "--batch=16",
+        "--batch 8",
+        "--aug=ada",
+        "--aug=noaug",
+        "--aug fixed",
+        "--p=0.2",
+    ),
+    *(
+        "--target=0.7",
+        "--augpipe=bg",
+        "--resume=ffhq256",
+        "--resume=noresume",
+        "--resume=old.pkl",
+        "--freezed=4",
+    ),
+    *("--fp32=1", "--fp32=0", "--fp32", "--nhwc=1", "--nhwc", "--nobench=1", "--nobench 0", "--allow-tf32=1"),
+    *(
+        "--workers=2",
+        "--batch-gpu=4",
+        "--cbase=16384",
+        "--cmax=64",
+        "--glr=0.002",
+        "--dlr=0.001",
+        "--map-depth=4",
+    ),
+    *(
+        "--mbstd-group=4",
+        "--desc=mine",
+        "--res=64",
+        "--image-size 128",
+        "--epochs=10",
+        "--lr=0.001",
+        "--dcap=2",
+    ),
+    *("--total_kimg=5", "--loss.r1_gamma=3", "--preset=tiny", "--xint_max 0.2", "--grayscale=1", "--name=x"),
+]
+OF_GENERATE = [
+    *("--network=a.ckpt", "--network=https://host/ffhq.pkl", "--seeds=0-10", "--seeds 1,5", "--trunc=0.7"),
+    *(
+        "--outdir=out",
+        "--noise-mode=const",
+        "--noise-mode=none",
+        "--class=1",
+        "--projected-w=w.npz",
+        "--fp32",
+    ),
+]
+OF_EVALUATE = [
+    *("--network=a.ckpt", "--network=ffhq.pkl", "--metrics=fid50k_full", "--metrics=fid50k_full,eqr50k"),
+    *("--metrics=pr50k3_full,is50k", "--data=images.zip", "--mirror=1", "--mirror", "--gpus=2", "--gpus=1"),
+    *("--outdir=out", "--trunc=0.5", "--subset=50", "--verbose=1"),
+]
+OPTIONS = {"train": OF_TRAIN, "generate": OF_GENERATE, "evaluate": OF_EVALUATE}
+
+
+def answered(command, *options: str) -> tuple[list[str], list[str]]:
+    """The words of the command that is suggested, and the lines that say so."""
+    # A blank after the flag parts it from its value, whose blanks are its own.
+    words = [part for option in options for part in option.split(" ", 1)]
+    with pytest.raises(UserError) as caught:
+        CommandLine(words, command)
+    lines = str(caught.value).splitlines()
+    start = f"python {command.name}.py "
+    whole = [line.partition(start)[2] for line in lines if start in line]
+    return shlex.split(whole[0]) if whole else [], lines
+
+
+def accepted(command, words: list[str]):
+    """The configuration of a suggested command, all of it checked."""
+    line = CommandLine(words, command)
+    composition = composed(command.name, line.overrides)
+    if command is TRAIN:
+        check(composition, size=64)
+    else:
+        keys = [*command.keys, *composition.choices, "evaluation"]
+        assert list(nonsense_in(composition.config, keys, later={"resolution"})) == []
+    return composition
+
+
+ISSUED = (
+    "--data F --mirror=1 --cfg=paper256 --aug=ada --target 0.7 --gamma=10 --snap=4 --batch 16 --gpus 2 --outdir runs"
+    " --kimg 1000 --freezed 4 --resume ffhq256 --cond 1 --subset 100 --seed 3 --fp32 1 --nhwc 1 --dry-run -n"
+)
+
+
+def test_all_options_of_a_command_are_answered_at_once():
+    with pytest.raises(UserError) as caught:
+        CommandLine(shlex.split(ISSUED), TRAIN)
+    whole, left_out = str(caught.value).splitlines()
+    assert whole.partition(": python train.py ")[2] == (
+        "data=folder data.path=F data.xflip=true preset=paper256 ada=adaptive ada.target=0.7 loss.r1_gamma=10"
+        " callbacks.checkpoint.every_kimg=16 callbacks.snapshots.every_kimg=16 batch_size=16 trainer.devices=2"
+        " runs_dir=runs total_kimg=1000 discriminator.freeze_layers=4 data.labels=json data.subset=100 seed=3"
+        " precision=fp32 explain=true resolution=null"
+    )
+    assert "--resume ffhq256 (" in left_out and "--nhwc 1 (" in left_out
+    config = accepted(TRAIN, shlex.split(whole.partition("train.py ")[2])).config
+    assert (config.data.path, config.data.xflip, config.trainer.devices, config.ada.target) == (
+        "F",
+        True,
+        2,
+        0.7,
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [(COMMANDS[name], option) for name, options in OPTIONS.items() for option in options],
+)
+def test_what_is_suggested_for_an_option_can_be_typed(command, option):
+    words, lines = answered(command, option)
+    # `data.path=...` stands for images that the option alone does not name.
+    accepted(command, [word.replace("=...", "=x") for word in words])
+    assert words or option.partition("=")[0].partition(" ")[0] in "\n".join(lines)
+
+
+@settings(max_examples=40, deadline=None)
+@given(options=st.lists(st.sampled_from(OF_TRAIN), min_size=2, max_size=12, unique_by=lambda o: o[:5]))
+def test_what_is_suggested_for_many_options_can_be_typed(options):
+    words, lines = answered(TRAIN, *options)
+    assert len(lines) <= max(2, len(options) if not words else 2)
+    accepted(TRAIN, [word.replace("=...", "=x") for word in words])
+
+
+@settings(max_examples=25, deadline=None)
+@given(options=st.lists(st.sampled_from(OF_EVALUATE), min_size=2, unique_by=lambda o: o[:5]))
+def test_what_is_suggested_for_many_options_of_a_score_can_be_typed(options):
+    words, _ = answered(EVALUATE, *options)
+    accepted(EVALUATE, [word.replace("=...", "=x") for word in words])
+
+
+def test_snapshots_are_counted_in_ticks_there_and_in_kimg_here():
+    words, _ = answered(TRAIN, "--snap=10", "--tick=2")
+    assert words == [
+        f"callbacks.{name}.every_kimg={kimg}"
+        for name, kimg in (("checkpoint", 20), ("snapshots", 20), ("stats", 2))
+    ]
+
+
+def test_words_that_are_right_stay_and_blanks_are_quoted():
+    words, lines = answered(TRAIN, "--data my pictures", "preset=tiny", "kimg=5", "-m", "seed=1,2")
+    assert words == [
+        "data=folder",
+        "data.path=my pictures",
+        "preset=tiny",
+        "total_kimg=5",
+        "-m",
+        "seed=1,2",
+        "resolution=null",
+    ]
+    assert "'data.path=my pictures'" in lines[0]
+
+
+def test_images_draw_their_own_size_unless_one_is_asked_for():
+    assert answered(TRAIN, "--data=F")[0] == ["data=folder", "data.path=F", "resolution=null"]
+    assert answered(TRAIN, "--data=F", "--res=64")[0] == ["data=folder", "data.path=F", "resolution=64"]
+    assert answered(EVALUATE, "--data=F")[0] == ["data=folder", "data.path=F"]
+
+
+@pytest.mark.parametrize(
+    ("word", "here"),
+    [
+        ("fp32=true", "precision=fp32"),
+        ("fp32=0", "precision=auto"),
+        ("aug=ada", "ada=adaptive"),
+        ("aug=noaug", "ada=none"),
+        ("dry-run=1", "explain=true"),
+        ("dry_run=false", "explain=false"),
+        ("grayscale=1", "data.channels=1"),
+        ("gray=yes", "data.channels=1"),
+        ("cond=1", "data=folder data.labels=json"),
+        ("mirror=1", "data.xflip=true"),
+        ("kimg=1000", "total_kimg=1000"),
+        ("cfg=paper256", "preset=paper256"),
+        ("data_path=my pics", "data=folder 'data.path=my pics'"),
+        ("nobench=1", "trainer.benchmark=false"),
+        ("snap=50", "callbacks.checkpoint.every_kimg=200 callbacks.snapshots.every_kimg=200"),
+        ("lr=0.002", "optim.generator_lr=0.002 optim.discriminator_lr=0.002"),
+        ("xflip_=1", None),
+        ("seed=3", None),
+        ("resolutoin=64", None),
+        ("foxes", None),
+    ],
+)
+def test_a_key_of_other_programs_is_typed_here_with_its_value(word, here):
+    line = unknown_word(word, TRAIN)
+    assert (line and line.partition("; here it is ")[2]) == here
+    if here:
+        accepted(TRAIN, [*shlex.split(here), *(["data.path=x"] if "data.labels" in here else [])])
+
+
+@pytest.mark.parametrize("command", [GENERATE, EVALUATE])
+def test_a_key_is_that_of_its_command(command):
+    assert unknown_word("outdir=x", command) == "there is no key outdir; here it is out=x"
+    assert unknown_word("gamma=1", command) is None
+
+
+def test_another_unit_is_not_passed_off_as_ours():
+    assert "thousands of images" in unknown_word("epochs=10", TRAIN)
+    assert "=10" not in unknown_word("epochs=10", TRAIN)
+
+
+BOOLEANS = {
+    "1": True,
+    "yes": True,
+    "on": True,
+    "On": True,
+    "true": True,
+    "0": False,
+    "no": False,
+    "OFF": False,
+}
+
+
+@pytest.mark.parametrize(("text", "value"), BOOLEANS.items())
+@pytest.mark.parametrize(
+    ("name", "key", "words"),
+    [
+        ("train", "data.xflip", []),
+        ("train", "data.balanced", ["data=folder", "data.path=x"]),
+        ("train", "tf32", []),
+        ("train", "explain", []),
+        ("train", "rederive", []),
+        ("train", "compile", []),
+        ("train", "data.cache", []),
+        ("train", "callbacks.metrics.report", []),
+        ("train", "logger.wandb.offline", ["logger=wandb"]),
+        ("train", "trainer.benchmark", []),
+        ("evaluate", "report", []),
+        ("evaluate", "again", []),
+        ("evaluate", "data.xflip", ["data=folder", "data.path=x"]),
+    ],
+)
+def test_a_boolean_may_be_a_number_or_a_word(name, key, words, text, value):
+    found = OmegaConf.select(accepted(COMMANDS[name], [*words, f"{key}={text}"]).config, key)
+    assert found is value
+
+
+def test_other_values_are_no_booleans():
+    assert [truth(text) for text in ("2", "maybe", "", "auto", "truee")] == [None] * 5
+    with pytest.raises(UserError, match="data.xflip must be true or false, got 2"):
+        accepted(TRAIN, ["data.xflip=2"])
+    assert accepted(TRAIN, ["compile=auto"]).config.compile == "auto"
+
+
+def test_a_recipe_may_say_1_for_true(tmp_path):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\ndata: {xflip: 1}\n")
+    assert composed("train", ["experiment=mine"], config_dir=str(tmp_path)).config.data.xflip is True
+
+
+@pytest.mark.parametrize("value", ["1", "true", "[json]"])
+def test_a_value_that_is_no_word_is_answered_with_the_words(value):
+    with pytest.raises(
+        UserError, match="data.labels must be text, got .*; there are none .* json = dataset.json"
+    ):
+        accepted(TRAIN, ["data=folder", "data.path=x", f"data.labels={value}"])
