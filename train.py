@@ -2,7 +2,10 @@
 
 import sys
 
-from stylegan.cli.train import main
+from stylegan.machine.packages import refuse_without_packages
 
 if __name__ == "__main__":
+    refuse_without_packages(__file__)
+    from stylegan.cli.train import main  # needs them
+
     sys.exit(main())

@@ -4,6 +4,8 @@ The names that a notebook needs are loaded on first use: the commands import thi
 they know whether they need torch at all.
 """
 
+from __future__ import annotations  # a Python that is too old comes as far as the line that says so
+
 from importlib import import_module
 from typing import TYPE_CHECKING
 

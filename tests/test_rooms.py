@@ -20,7 +20,7 @@ MAY_IMPORT = {
         "stylegan.machine",
         "stylegan.sizes",
     },
-    "stylegan.runs": {"stylegan.configuration", "stylegan.errors", "stylegan.machine"},
+    "stylegan.runs": {"stylegan.configuration", "stylegan.errors", "stylegan.machine", "stylegan.version"},
     "stylegan.images": {"stylegan.machine"},
     "stylegan.ops": set(),
     "stylegan.networks": {"stylegan.ops", "stylegan.sizes"},

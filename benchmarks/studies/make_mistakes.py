@@ -50,8 +50,29 @@ MISTAKES = (
     Mistake("train.py ada.targt=0.5 generator.z_dim=abc data.xflip=often", faults=3),
     Mistake("train.py data=folder foxes"),
     Mistake("train.py seed=1,2"),
+    Mistake("train.py fp32=true"),
+    Mistake("train.py aug=ada"),
+    Mistake("train.py ada=noaug"),
+    Mistake("train.py grayscale=1"),
+    Mistake("train.py dry-run=1"),
+    Mistake("train.py epochs=10"),
+    Mistake("train.py data.xflip=2"),
+    Mistake("train.py data=folder data.path=foxes data.labels=1"),
+    # Flags
     Mistake("generate.py --seeds 0-3"),
-    Mistake("train.py --outdir=runs --data=foxes --cfg=auto --gamma 10", faults=4),
+    Mistake("train.py --outdir=runs --data=foxes --cfg=auto --gamma 10"),
+    Mistake(
+        "train.py --data F --mirror=1 --cfg=paper256 --aug=ada --target 0.7 --gamma=10 --snap=4 --batch 16 --gpus 2"
+        " --outdir runs --kimg 1000 --freezed 4 --resume ffhq256 --cond 1 --subset 100 --seed 3 --fp32 1 --nhwc 1 -n",
+        faults=2,
+    ),
+    Mistake("train.py --multrun seed=1"),
+    Mistake("train.py --quux=3"),
+    Mistake(
+        "generate.py --network=ffhq.pkl --seeds=0-10 --trunc=0.7 --outdir=out --noise-mode=const --class=1",
+        faults=2,
+    ),
+    Mistake("evaluate.py --network=runs/done --metrics=fid50k_full,kid50k_full --mirror=1 --data foxes"),
     Mistake("train.py --config-dir my_cnf experiment=small"),
     Mistake("train.py --config-dir my_conf experiment=typo"),
     Mistake("train.py module.adversarial_loss._target_=my_loss.Hinge"),
@@ -72,6 +93,14 @@ MISTAKES = (
     Mistake("train.py runs_dir=notes.txt"),
     Mistake("train.py --config-dir my_conf experiment=small name=done resume=never"),
     Mistake("train.py --config-dir my_conf experiment=small name=done generator.z_dim=16"),
+    Mistake("train.py resume=runs/done seed=7"),
+    Mistake("train.py resume=runs"),
+    Mistake("train.py resume=done"),
+    # Beginning from another run
+    Mistake("train.py resume=runs/done name=other"),
+    Mistake("train.py resume=runs/done name=other total_kimg=1 discriminator.freeze_layers=2"),
+    Mistake("train.py resume=runs/done/checkpoints/kimg0000000.008.safetensors name=other"),
+    Mistake("train.py resume=ffhq.pkl name=other"),
     # Drawing
     Mistake("generate.py network=cut.ckpt"),
     Mistake("generate.py network=runs/done seeds=15-0"),
@@ -102,6 +131,7 @@ def prepare(folder: Path) -> None:
         Image.new("RGB", (40 + 8 * (i // 3), 40), (40 * i, 90, 30)).save(folder / "foxes" / f"{i}.png")
         (folder / "damaged" / f"{i}.png").write_bytes(b"\x89PNG")
     (folder / "notes.txt").write_text("no pictures\n")
+    (folder / "ffhq.pkl").write_bytes(b"\x80\x04N.")
     (folder / "my_conf" / "experiment" / "small.yaml").write_text(SMALL)
     (folder / "my_conf" / "experiment" / "typo.yaml").write_text("# @package _global_\nresolutoin: 64\n")
     code, stderr = answer("train.py --config-dir my_conf experiment=small name=done", folder)
@@ -119,10 +149,10 @@ def answer(command: str, folder: Path) -> tuple[int, str]:
         TimeoutError: the command was not refused.
         Exception: what would be a traceback.
     """
-    from stylegan.cli import generate, train
+    from stylegan.cli import evaluate, generate, train
 
     program, *words = shlex.split(command)
-    main = {"train.py": train.main, "generate.py": generate.main}[program]
+    main = {"train.py": train.main, "generate.py": generate.main, "evaluate.py": evaluate.main}[program]
     stderr = io.StringIO()
     with _inside(folder), contextlib.redirect_stderr(stderr), contextlib.redirect_stdout(io.StringIO()):
         code = main(words)
@@ -184,8 +214,8 @@ def main() -> None:
         "the nearest right thing or the way out. The exit code is 2, and no folder is left behind. A traceback is a\n"
         "bug in this project.\n\n"
         "`python -m benchmarks.studies.make_mistakes` wrote this table by making each of the mistakes. There was a\n"
-        "folder `foxes` of six pictures, `empty` without any, `damaged` with six cut ones, a run `done`, and\n"
-        "`cut.ckpt`.\n\n" + table(rows) + "\n",
+        "folder `foxes` of six pictures, `empty` without any, `damaged` with six cut ones, a run `done`,\n"
+        "`cut.ckpt`, and `ffhq.pkl`.\n\n" + table(rows) + "\n",
         encoding="utf-8",
     )
 

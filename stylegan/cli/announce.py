@@ -2,6 +2,7 @@
 
 import logging
 import shlex
+import shutil
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from omegaconf import DictConfig
 from stylegan.configuration.batches import effective_group
 from stylegan.errors import TrainingUnstableError
 from stylegan.machine.console import say
-from stylegan.runs.folder import RunFolder, images_of
+from stylegan.runs.folder import RunFolder, checkpoint_name, images_of
 from stylegan.runs.resume import stored_config
 from stylegan.sizes import parse_size, size_text
 
@@ -97,16 +98,20 @@ def say_finished_already(folder: RunFolder, checkpoint: Path, total_kimg: float)
 
 def say_where_to_look(folder: RunFolder) -> None:
     """The files that a run leaves, and the command that draws from it."""
-    program = "python generate.py" if Path(sys.argv[0]).name == "train.py" else "stylegan-generate"
+    program = _beside_this_one("generate")
     newest = folder.newest_checkpoint()
+    report = folder.path / "report.html"
     grids = sorted(folder.snapshots.glob("fakes_*.png"))
     for title, path in {
         "pictures": grids[-1] if grids else None,
         "checkpoint": newest,
+        "report": report if report.exists() else None,
         "statistics": folder.stats_csv if folder.stats_csv.exists() else None,
     }.items():
         if path is not None:
             say(f"  {title:<11} {path}")
+    for line in _lines_about_scores(folder):
+        say(line)
     if newest is not None:
         words = [f"network={folder.path}", "seeds=0-15", *_label_of(folder)]
         say(f"  {'next':<11} {program} {' '.join(map(shlex.quote, words))}")
@@ -120,6 +125,42 @@ def say_scores_of_sweep(results: Sequence["Result"]) -> None:
     lines = table(entry for folder in folders for entry in best_recorded(folder))
     for line in ["", *lines] if lines else []:
         say(line)
+
+
+def _beside_this_one(name: str) -> str:
+    """Another of our programs as a shell takes it here, with a Python that has the packages."""
+    script = Path(sys.argv[0])
+    if script.name != "train.py":
+        return f"stylegan-{name}"
+    python = Path(sys.executable)
+    found = shutil.which("python")
+    if found is not None and Path(found).absolute() == python.absolute():
+        return f"python {shlex.quote(str(script.with_name(f'{name}.py')))}"
+    if python.is_relative_to(Path.cwd()):
+        python = python.relative_to(Path.cwd())
+    return f"{shlex.quote(str(python))} {shlex.quote(str(script.with_name(f'{name}.py')))}"
+
+
+def _lines_about_scores(folder: RunFolder) -> Iterator[str]:
+    """The best of each score that a run has, with its checkpoint; or that the run was too short for any."""
+    from stylegan.evaluation import best_recorded  # loads torch
+
+    best = best_recorded(folder.path)
+    for name, (value, images) in best.items():
+        path = folder.checkpoints / f"{checkpoint_name(images)}.ckpt"
+        place = f": {path}" if path.exists() else ""
+        say_at = f"{name} {value:.4g} at kimg {images / 1000:.3f}{place}"
+        yield f"  {'best':<11} {say_at}"
+    if best:
+        return
+    program = _beside_this_one("evaluate")
+    with suppress(ValueError):
+        metrics = (stored_config(folder).get("callbacks") or {}).get("metrics") or {}
+        if metrics.get("names") not in (None, "none") and metrics.get("every_kimg") is not None:
+            yield (
+                f"  {'score':<11} none: the run was too short for one (callbacks.metrics.every_kimg is"
+                f" {metrics['every_kimg']:g}); {program} network={folder.path} gives one"
+            )
 
 
 def _label_of(folder: RunFolder) -> Iterator[str]:

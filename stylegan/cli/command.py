@@ -9,7 +9,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -67,6 +67,7 @@ def run_command(
     program: str,
     report: Report | None = None,
     closing: Callable[[Sequence[Result]], None] | None = None,
+    implied: Callable[[Sequence[str]], list[str]] | None = None,
 ) -> int:
     """Composes `conf/<config_name>.yaml` with the command line, and runs `task` on it.
 
@@ -75,6 +76,7 @@ def run_command(
         program: what begins a line about a mistake.
         report: gets each such line in place of the console.
         closing: called after a sweep of several jobs with what those came to that were not refused.
+        implied: gives the words that those of the command line imply, which come before them.
     Returns: the exit code.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -94,6 +96,8 @@ def run_command(
     def command() -> int:
         line = CommandLine(arguments, COMMANDS[config_name])
         refuse_empty_groups(line.overrides)
+        if implied is not None and not (line.help or line.version):
+            line.overrides = [*implied(line.overrides), *line.overrides]
         with importable(line.config_dir):
             shows = line.help or line.version or line.for_hydra
             if report is not None and not line.multirun and shows:
@@ -117,7 +121,7 @@ def run_command(
                 composition = composed(config_name, line.overrides, config_dir=line.config_dir)
             except Exception as error:
                 raise UserError("\n".join(_all_faults(config_name, line, error))) from error
-            return task(composition).exit_code
+            return task(replace(composition, typed=tuple(arguments))).exit_code
 
     return exit_code_of(command, program=program, keys=keys, report=report)
 

@@ -25,7 +25,15 @@ from stylegan.distributed.processes import Process
 from stylegan.runs.config_diff import Change, refuse_changes
 from stylegan.runs.folder import RunFolder
 from stylegan.runs.records import resolved_text, wandb_id_values
-from stylegan.runs.resume import find_checkpoint, is_done, stored_config, stored_values
+from stylegan.runs.resume import (
+    find_checkpoint,
+    is_done,
+    lines_about_beginning,
+    refuse_beginning,
+    source_of,
+    stored_config,
+    stored_values,
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,7 @@ class Plan:
         is_done: whether the checkpoint has seen all images already.
         num_items: images of the data.
         changes: of the settings since the run was last started.
+        differences: from the settings of the run whose checkpoint it begins from.
         notes: lines about all this, for the user.
     """
 
@@ -48,6 +57,7 @@ class Plan:
     is_done: bool = False
     num_items: int = 0
     changes: tuple[Change, ...] = ()
+    differences: tuple[Change, ...] = ()
     notes: tuple[str, ...] = field(default=())
 
     def message(self) -> dict[str, Any]:
@@ -83,6 +93,9 @@ def make_plan(completed: Completed, folder: RunFolder) -> tuple[Plan, Any]:
     config = completed.config
     checkpoint, notes = find_checkpoint(config.resume, folder, overwrite=config.overwrite)
     before = stored_config(folder) if checkpoint is not None else {}
+    source = None if checkpoint is None else source_of(checkpoint, folder)
+    if source is not None:
+        refuse_beginning(source, checkpoint, config, folder)
     refuse_changes(before, config, place=str(folder.path))
     if checkpoint is not None and is_done(config, checkpoint):
         return Plan(config, folder, checkpoint, is_done=True), None
@@ -92,6 +105,10 @@ def make_plan(completed: Completed, folder: RunFolder) -> tuple[Plan, Any]:
     changes = refuse_changes(before, config, place=str(folder.path))
     config = with_values(config, wandb_id_values(config, before))
     notes = [*notes, *getattr(data, "notes", ())]
+    differences: list[Change] = []
+    if source is not None:
+        lines, differences = lines_about_beginning(source, checkpoint, config)
+        notes += lines
     if config.micro_batch == AUTO:
         config = with_values(config, {"micro_batch": measured_micro_batch(config)[0]})
     plan = Plan(
@@ -100,6 +117,7 @@ def make_plan(completed: Completed, folder: RunFolder) -> tuple[Plan, Any]:
         checkpoint=checkpoint,
         num_items=facts.num_items,
         changes=tuple(changes),
+        differences=tuple(differences),
         notes=tuple(notes),
     )
     return plan, data

@@ -33,9 +33,17 @@ from stylegan.distributed.processes import is_lost_connection, this_process
 from stylegan.errors import EXIT_TRY_AGAIN, ProcessLostError, RunEndedError, RunFolderLostError, UserError
 from stylegan.machine.console import refuse_lost_output, say, surviving_lost_output
 from stylegan.machine.process import end_with_starter, leaving_at_once, prepare_host
+from stylegan.runs.continuing import with_run, words_of_run
 from stylegan.runs.folder import RunFolder
 from stylegan.runs.lock import RunLock
-from stylegan.runs.records import locked, put_back_unless, record_changes, refuse_unwritable, write_config
+from stylegan.runs.records import (
+    locked,
+    put_back_unless,
+    record_changes,
+    record_start,
+    refuse_unwritable,
+    write_config,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -60,8 +68,20 @@ def _meet_and_train(argv: Sequence[str] | None) -> int:
         return train(composition, processes)
 
     return processes.close(
-        run_command("train", task, argv, program="stylegan-train", closing=say_scores_of_sweep)
+        run_command(
+            "train",
+            task,
+            argv,
+            program="stylegan-train",
+            implied=_groups_of_named_run,
+            closing=say_scores_of_sweep,
+        )
     )
+
+
+def _groups_of_named_run(overrides: Sequence[str]) -> list[str]:
+    with from_input():
+        return words_of_run(overrides)
 
 
 def train(composition: Composition, started: RunProcesses) -> Result:
@@ -73,6 +93,7 @@ def train(composition: Composition, started: RunProcesses) -> Result:
     """
     try:
         with from_input():
+            composition = with_run(composition)
             complete = completed(composition, started.process)
             if composition.config.explain:
                 return Result(started.end_run(_explain(composition, complete)))
@@ -113,14 +134,14 @@ def _train_in(
         with put_back_unless(
             lambda: plan.checkpoint is None or has_begun(parts) or lock.loss() is not None, folder
         ):
-            notes = _settle_folder(plan, lock)
+            notes = _settle_folder(plan, lock, composition)
             say_start(plan, composition.choices, notes)
             result = fit_until_done(plan, parts, data, processes)
             processes.end_run(result.exit_code)
             return result
 
 
-def _settle_folder(plan: Plan, lock: RunLock) -> list[str]:
+def _settle_folder(plan: Plan, lock: RunLock, composition: Composition) -> list[str]:
     """Makes the folder this run's, now that everything is built: a mistake leaves an older run where it was.
 
     Returns: the lines to print at the start.
@@ -134,7 +155,18 @@ def _settle_folder(plan: Plan, lock: RunLock) -> list[str]:
             lock.follow(aside)
             notes.append(f"the older run is now {aside}")
         write_config(plan.config, plan.folder)
+        words = (
+            composition.typed if composition.typed and not composition.swept else _words_of(composition, plan)
+        )
+        record_start(
+            plan.folder,
+            words,
+            choices=composition.choices,
+            resume=plan.config.resume,
+            checkpoint=plan.checkpoint,
+        )
         record_changes(plan.folder, plan.changes, plan.checkpoint)
+        record_changes(plan.folder, plan.differences, plan.checkpoint, event="began_with")
     return notes + [f"{change.note()}, as allow_change says" for change in plan.changes]
 
 
@@ -173,7 +205,14 @@ def _work(processes: RunProcesses, argv: Sequence[str] | None) -> int:
         return Result(codes[-1])
 
     try:
-        code = run_command("train", task, argv, program="stylegan-train", report=faults.append)
+        code = run_command(
+            "train",
+            task,
+            argv,
+            program="stylegan-train",
+            report=faults.append,
+            implied=_groups_of_named_run,
+        )
         if code > 128 and code not in codes:
             return code  # it leaves alone: only when it ends do the others notice
         return processes.close(code, fault=" ".join(faults) or None)

@@ -166,6 +166,7 @@ def complete(checked: Checked, *, stored: Mapping[str, Any] | None = None) -> Co
     if config.resolution is None:
         raise ValueError("resolution must be set, as in resolution=64 or resolution=48x32")
     found = origins(checked.composition) | dict(checked.origins)
+    found |= dict.fromkeys(checked.composition.stored, _KEPT)
     open_keys = {key for key in preset_keys() if OmegaConf.select(config, key) is None} - NULL_IS_A_VALUE
     kept = {}
     if stored and config.resume == "auto":
@@ -176,7 +177,7 @@ def complete(checked: Checked, *, stored: Mapping[str, Any] | None = None) -> Co
         config,
         checked.composition.choices.get("preset"),
         devices,
-        users=users_keys(found) - open_keys | set(kept),
+        users=users_keys(found) - open_keys | set(kept) | set(checked.composition.stored),
         rederive=config.rederive,
     )
     config = with_values(config, {key: value for key, (value, _) in derived.items()})

@@ -5,7 +5,7 @@ Hydra's own main is left the rest: `--multirun`, and flags that only show someth
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -34,6 +34,8 @@ class Composition:
     swept: Mapping[str, str] = field(default_factory=dict)  # with --multirun: key -> this job's value
     overrides: Sequence[str] = ()  # what it was composed with, in Hydra's grammar
     config_dir: str | None = None  # a folder with the user's own groups
+    typed: Sequence[str] = ()  # the words of the command line as they are, where there is one
+    stored: Collection[str] = ()  # keys whose values are those of the run that continues
 
     @property
     def words(self) -> list[str]:

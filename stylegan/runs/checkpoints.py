@@ -96,14 +96,33 @@ def _insisting(read: Callable[[], T], path: Path) -> T:
 
 def images_in(path: Path) -> int | None:
     """Images that a checkpoint has seen, by what it holds, for files of other names; None where it does not say."""
+    seen = _buffer_in(path, "images_seen")
+    return None if seen is None else int(seen)
+
+
+def p_in(path: Path) -> float | None:
+    """The probability p of augmentation in a checkpoint; None where it does not say."""
+    return _buffer_in(path, "ada.p")
+
+
+def _buffer_in(path: Path, name: str) -> float | None:
     # Here, since commands that read no checkpoint need no torch.
     import torch
 
     try:
         # Mapped, not read: it is one number of gigabytes. And nothing in the file is executed.
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        return int(content["state_dict"]["images_seen"])
-    except (OSError, EOFError, RuntimeError, ValueError, TypeError, LookupError, pickle.UnpicklingError):
+        return content["state_dict"][name].item()
+    except (
+        OSError,
+        EOFError,
+        RuntimeError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        pickle.UnpicklingError,
+    ):
         return None
 
 

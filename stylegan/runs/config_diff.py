@@ -18,6 +18,11 @@ from stylegan.errors import UserError
 _ADAPTER, _TRAINING = "stylegan.training.StyleGAN2ADA", "stylegan.training.AdversarialTraining"
 
 
+def same_target(before: Any, now: Any) -> bool:
+    """Whether two `_target_`s name the same part."""
+    return before == now or (before, now) == (_ADAPTER, _TRAINING)
+
+
 class Change(NamedTuple):
     """A value that differs from before."""
 

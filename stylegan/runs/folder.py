@@ -5,6 +5,7 @@ found by name alone: copying a folder changes the times of its files, never thei
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 LOCK = "run.lock"
@@ -13,7 +14,7 @@ _CHECKPOINT = re.compile(r"kimg(\d{7,})\.(\d{3})(\.ckpt|\.safetensors)?")
 
 
 class RunFolder:
-    """The paths of one run; knows names, makes nothing, and deletes nothing.
+    """The paths of one run; knows names, and makes nothing.
 
     Args: path: the folder `runs_dir/name`, which need not exist yet.
     """
@@ -71,6 +72,16 @@ class RunFolder:
             number += 1
         # A rename: nothing is copied or lost, however large the run.
         return self.path.rename(place)
+
+    def remove_contents(self) -> None:
+        """Deletes what `in_use` looks at: all that a start has made which was refused before it trained."""
+        for path in self.path.iterdir():
+            if path.name == LOCK or path.name.startswith("."):
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
     def newest_checkpoint(self) -> Path | None:
         """The complete `.ckpt` that has seen most images, by its name; None where there is none."""

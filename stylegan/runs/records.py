@@ -2,9 +2,10 @@
 
 import json
 import os
+import shlex
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from stylegan.machine.files import append_whole, replacing
 from stylegan.runs.config_diff import Change
 from stylegan.runs.folder import RunFolder
 from stylegan.runs.lock import RunLock, RunLockedError
+from stylegan.version import __version__
 
 
 def refuse_unwritable(folder: RunFolder) -> None:
@@ -71,10 +73,51 @@ def wandb_id_values(config: DictConfig, before: Mapping[str, Any]) -> dict[str, 
     return {"logger.wandb.id": literal(known) if known and isinstance(known, str) else uuid.uuid4().hex[:8]}
 
 
-def record_changes(folder: RunFolder, changes: Iterable[Change], checkpoint: Path | None) -> None:
-    """Appends to `events.jsonl` what was changed under a resumed run."""
+def record_start(
+    folder: RunFolder,
+    words: Sequence[str],
+    *,
+    choices: Mapping[str, str | None],
+    resume: str,
+    checkpoint: Path | None,
+) -> None:
+    """Appends to `events.jsonl` the command of this start, as a shell takes it, where it was given, and its groups.
+
+    Args:
+        words: of the command line, as they were typed.
+        choices: group -> the file that was chosen.
+        resume: the value of that key.
+        checkpoint: from which the run continues; None = it begins.
+    """
+    chosen = {group: option for group, option in choices.items() if not group.startswith("hydra/")}
+    command = f"python train.py {shlex.join(words)}".rstrip()
+    values = {"command": command, "working_dir": os.getcwd(), "groups": chosen, "resume": resume}
+    _record(folder, "start", checkpoint, {**values, "version": __version__})
+
+
+def last_start(folder: RunFolder) -> dict[str, Any]:
+    """The newest `start` of `events.jsonl`; {} where there is none that can be read."""
+    return next(reversed(starts(folder)), {})
+
+
+def starts(folder: RunFolder) -> list[dict[str, Any]]:
+    """Each `start` of `events.jsonl` that can be read, oldest first."""
+    found = []
+    with suppress(OSError):
+        for line in folder.events.read_text(encoding="utf-8", errors="replace").splitlines():
+            with suppress(ValueError, RecursionError):
+                event = json.loads(line)
+                if isinstance(event, dict) and event.get("event") == "start":
+                    found.append(event)
+    return found
+
+
+def record_changes(
+    folder: RunFolder, changes: Iterable[Change], checkpoint: Path | None, *, event: str = "allow_change"
+) -> None:
+    """Appends to `events.jsonl` what was changed under a resumed run, or against the run that it began from."""
     for change in changes:
-        _record(folder, "allow_change", checkpoint, change._asdict())
+        _record(folder, event, checkpoint, change._asdict())
 
 
 def record_rollback(
@@ -96,21 +139,25 @@ def put_back_unless(begun: Callable[[], bool], folder: RunFolder) -> Iterator[No
     """Gives a folder back the configuration and events that it had, where the change was never trained.
 
     Else a checkpoint that does not fit the change would be refused to the command that it was made with, too.
+    A folder that was empty is so again.
     """
     former = {path: path.read_bytes() for path in (folder.config, folder.events) if path.exists()}
+    empty = not folder.in_use
     try:
         yield
     finally:
-        if former and not begun():
+        if (former or empty) and not begun():
             with suppress(OSError):  # its own error says what went wrong
                 for path in (folder.config, folder.events):
                     _put_back(path, former.get(path))
+                if empty:
+                    folder.remove_contents()
 
 
 def _put_back(path: Path, content: bytes | None) -> None:
     if content is None:
         path.unlink(missing_ok=True)
-    elif path.read_bytes() != content:
+    elif not path.exists() or path.read_bytes() != content:
         with replacing(path) as file:
             file.write(content)
 

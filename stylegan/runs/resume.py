@@ -1,7 +1,7 @@
 """Resume: the checkpoint that a run continues from, and the settings that it keeps."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,14 @@ from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
 from stylegan.configuration.command_line import literal
+from stylegan.configuration.keys import Resume
 from stylegan.configuration.presets import keys as preset_keys
+from stylegan.configuration.schema import TRAIN
 from stylegan.errors import EXIT_TRY_AGAIN, UserError
-from stylegan.runs.checkpoints import damage_of, images_in, newest_good
-from stylegan.runs.folder import RunFolder, images_of
+from stylegan.runs.checkpoints import damage_of, images_in, newest_good, p_in
+from stylegan.runs.config_diff import Change, changes
+from stylegan.runs.folder import RunFolder, images_of, newest_run
+from stylegan.runs.records import starts
 
 
 @contextmanager
@@ -68,7 +72,9 @@ def find_checkpoint(
 
 def _named_checkpoint(resume: str, folder: RunFolder, newest: Path | None) -> tuple[Path, list[str]]:
     """As `find_checkpoint`, for a path. Args: newest: the run's own newest checkpoint, None = it has none."""
-    path = Path(resume)
+    path = Path(resume).expanduser()
+    if path.name == folder.checkpoints.name and path.is_dir():
+        path = path.parent
     aside: list[str] = []
     other_run = newest is not None and not _holds(folder, path)
     if other_run and _began_from(folder, path):
@@ -82,7 +88,11 @@ def _named_checkpoint(resume: str, folder: RunFolder, newest: Path | None) -> tu
         other_run = False
     found, said = newest_good(RunFolder(path)) if path.is_dir() else (path, [])
     if found is None or not found.exists():
-        raise ValueError(f"resume={resume}: there is no such checkpoint, nor a run folder that holds one")
+        raise ValueError(
+            f"resume={resume}: there is no such checkpoint, nor a run folder that holds one{_nearest_run(path, folder)}"
+        )
+    if (other := _of_other_kind(found)) is not None:
+        raise ValueError(f"resume={resume}: {other}")
     if other_run:
         raise ValueError(
             f"resume={resume}: {folder.path} holds a run already ({newest.name}); leave resume out, and it continues"
@@ -103,6 +113,95 @@ def _named_checkpoint(resume: str, folder: RunFolder, newest: Path | None) -> tu
     return found, [*aside, *said]
 
 
+_NOT_TO_CONTINUE = (".safetensors", ".pkl", ".pickle", ".pt", ".pth", ".npz", ".onnx")
+
+
+def _nearest_run(path: Path, folder: RunFolder) -> str:
+    """`; did you mean resume=runs/foxes?`, for a run's bare name or for the folder of all runs."""
+    run = folder.path.parent / path
+    if not path.exists() and RunFolder(run).newest_checkpoint() is not None:
+        return f"; did you mean resume={run}?"
+    newest = newest_run(path) if path.is_dir() else None
+    return f"; did you mean resume={newest}?" if newest else ""
+
+
+def _of_other_kind(path: Path) -> str | None:
+    """Why a file is none that a training continues from; None for a checkpoint."""
+    what = "a generator alone" if path.suffix == ".safetensors" else "a network of another kind"
+    if path.suffix not in _NOT_TO_CONTINUE:
+        return None
+    return (
+        f"this is {what}, without what a training continues from (both networks, optimisers, p); resume= takes a run"
+        " folder or a .ckpt of this project, and beginning from a network of another kind is not possible yet"
+    )
+
+
+def source_of(checkpoint: Path, folder: RunFolder) -> RunFolder | None:
+    """The other run whose checkpoint it is; None where it is the folder's own."""
+    place = checkpoint.resolve().parent
+    return None if place == folder.checkpoints.resolve() else RunFolder(place.parent)
+
+
+def refuse_beginning(source: RunFolder, checkpoint: Path, config: DictConfig, folder: RunFolder) -> None:
+    """Before a run begins from another one's checkpoint: refuses what that does not fit, or has no images left for.
+
+    Raises: UserError, one line a fault.
+    """
+    faults = [
+        f"resume={config.resume}: {source.path} was trained with {change}, and its checkpoint fits nothing else; leave"
+        f" {change.key} out"
+        for change in changes(stored_if_any(source), config)
+        if TRAIN.resume_of(change.key) is Resume.FIXED and change.key not in _OF_THE_COURSE
+    ]
+    if not faults and is_done(config, checkpoint):
+        seen = (images_in(checkpoint) or 0) / 1000
+        faults.append(
+            f"resume={config.resume}: {checkpoint} has seen {seen:.3f} kimg, and total_kimg={config.total_kimg:g}"
+            f" counts from the beginning of that run, so {folder.path} would have nothing to train; set a larger"
+            " total_kimg"
+        )
+    if faults:
+        raise UserError("\n".join(faults))
+
+
+def lines_about_beginning(
+    source: RunFolder, checkpoint: Path, config: DictConfig
+) -> tuple[list[str], list[Change]]:
+    """What a run takes from the checkpoint of another one, and what it does not.
+
+    Returns: lines for the user; what it changes, for the record.
+    """
+    before = stored_if_any(source)
+    kimg = (images_in(checkpoint) or 0) / 1000
+    p = p_in(checkpoint)
+    with_p = "" if p is None else f", p ({p:.3f})"
+    lines = [
+        f"beginning from {checkpoint}: weights, optimisers, the EMA generator{with_p} and the clock are"
+        f" taken over, so kimg goes on at {kimg:.3f}, and total_kimg={config.total_kimg:g} counts from the beginning of"
+        f" that run: {max(0.0, config.total_kimg - kimg):.3f} kimg are left to train",
+        "it is no transfer: nothing begins at 0 again, no layer is left out or frozen",
+    ]
+    found = changes(before, config)
+    lines += [
+        f"other images or labels than those of {source.path}"
+        if change.key == "data_fingerprint"
+        else f"{change.key} is {change.now}, and {change.before} in {source.path}"
+        for change in found
+    ]
+    return lines, found
+
+
+def stored_if_any(folder: RunFolder) -> dict[str, Any]:
+    """As `stored_config`; {} also where a lone file lies next to a `config.yaml` of something else."""
+    with suppress(ValueError):
+        return stored_config(folder)
+    return {}
+
+
+# Fixed for a run, and yet no part of what a checkpoint must fit.
+_OF_THE_COURSE = ("seed", "batch_size")
+
+
 def _holds(folder: RunFolder, path: Path) -> bool:
     """Whether a path leads to the run itself or to one of its checkpoints."""
     return path.resolve() in (folder.path.resolve(), folder.checkpoints.resolve() / path.name)
@@ -110,8 +209,9 @@ def _holds(folder: RunFolder, path: Path) -> bool:
 
 def _began_from(folder: RunFolder, path: Path) -> bool:
     """Whether the folder's run was last started with `resume` leading there."""
-    before = stored_config(folder).get("resume", "auto")
-    return before not in ("auto", "never") and Path(before).resolve() == path.resolve()
+    before = [stored_config(folder).get("resume", "auto"), *(start.get("resume") for start in starts(folder))]
+    places = [Path(place).expanduser() for place in before if isinstance(place, str)]
+    return any(place.resolve() == path.resolve() for place in places if str(place) not in ("auto", "never"))
 
 
 def is_done(config: DictConfig, checkpoint: Path) -> bool:

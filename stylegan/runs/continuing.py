@@ -1,0 +1,275 @@
+"""Continuing by name: `resume=runs/foxes` takes the configuration of that run, but for what the command line says.
+
+A run's folder may be a stranger's. Of its `config.yaml` only plain values are taken, for keys that our files or the
+command line name; what a `_target_` in it names is compared, and never built."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from stylegan.configuration.command_line import literal
+from stylegan.configuration.compose import Composition, composed
+from stylegan.configuration.explain import COMMAND_LINE, chosen_by, origins, users_keys
+from stylegan.configuration.schema import FROM_THE_DATA, TRAIN
+from stylegan.configuration.suggestions import options_of
+from stylegan.configuration.user_code import OURS, arguments_of
+from stylegan.runs.config_diff import same_target
+from stylegan.runs.folder import RunFolder
+from stylegan.runs.records import last_start
+from stylegan.runs.resume import stored_config
+
+GROUPS = ("preset", "data", "augpipe", "ada", "callbacks", "logger", "trainer")
+# Of one start alone, or found out anew by each.
+_OF_A_START = {
+    "name",
+    "runs_dir",
+    "resume",
+    "overwrite",
+    "allow_change",
+    "explain",
+    "micro_batch",
+    "logger.wandb.id",
+}
+_NOT_TAKEN = _OF_A_START | FROM_THE_DATA | TRAIN.names(lambda key: key.internal)
+_PATHS = TRAIN.names(lambda key: key.free_text and key.leaf.endswith(("path", "_dir"))) - {"runs_dir"}
+
+
+def run_named(resume: str) -> RunFolder | None:
+    """The run that `resume` leads to: its folder, that of its checkpoints, or one of these; None where it is none."""
+    if resume in ("auto", "never"):
+        return None
+    path = Path(os.path.normpath(Path(resume).expanduser()))
+    for place in (path, path.parent, path.parent.parent):
+        folder = RunFolder(place)
+        if folder.config.is_file() and path in (place, folder.checkpoints, folder.checkpoints / path.name):
+            return folder
+    return None
+
+
+def words_of_run(overrides: Sequence[str]) -> list[str]:
+    """The groups of the run that `resume=` leads to, as words, where the command line chooses none itself.
+
+    Without them `data.path=...` would be refused, since data=folder is chosen by that run alone.
+    Args: overrides: of the command line, in Hydra's grammar.
+    Raises: ValueError where the run's configuration cannot be read.
+    """
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    resumed = [override.value() for override in parsed if override.key_or_group == "resume"]
+    folder = run_named(resumed[-1]) if resumed and isinstance(resumed[-1], str) else None
+    typed = {override.key_or_group for override in parsed}
+    if folder is None or "experiment" in typed:
+        return []
+    return [f"{group}={option}" for group, option in groups_of(folder).items() if group not in typed]
+
+
+def groups_of(folder: RunFolder) -> dict[str, str]:
+    """The files of ours that a run chose, by group; of an older run, as far as its parts tell.
+
+    Raises: ValueError where its configuration cannot be read.
+    """
+    recorded = last_start(folder).get("groups")
+    recorded = recorded if isinstance(recorded, dict) else {}
+    known = {group: recorded[group] for group in GROUPS if recorded.get(group) in options_of(group)}
+    stored = stored_config(folder)
+    if "data" not in known:
+        target = (stored.get("data") or {}).get("_target_")
+        for option in options_of("data"):
+            if target == composed("train", [f"data={option}"]).config.data._target_:
+                known["data"] = option
+    if "logger" not in known and isinstance(stored.get("logger"), dict):
+        known["logger"] = (
+            "wandb" if "wandb" in stored["logger"] else "default" if stored["logger"] else "none"
+        )
+    return known
+
+
+def with_run(composition: Composition) -> Composition:
+    """A composition with the values of the run that `resume` leads to, where the command line does not set them.
+
+    Without another `name` or `runs_dir` that run itself continues, in its folder. Else another one begins from its
+    checkpoint, and has its configuration, too.
+
+    Returns: the composition as it is, where `resume` leads to no run.
+    Raises: ValueError, in one line, where the run cannot be continued by its name.
+    """
+    resume = composition.config.resume
+    folder = run_named(resume)
+    if folder is None:
+        return composition
+    groups = groups_of(folder)
+    if missing := [word for word in words_of_run(composition.overrides) if word not in composition.overrides]:
+        again = composed("train", [*missing, *composition.overrides])
+        composition = replace(
+            again, swept=composition.swept, config_dir=composition.config_dir, typed=composition.typed
+        )
+    found = origins(composition)
+    own = _own_keys(composition, found, groups)
+    of_the_place = {"name", "runs_dir"} & set(users_keys(found)) or set(composition.swept) - {"resume"}
+    stored = stored_config(folder)
+    name = str(composition.config.name or stored.get("name") or folder.path.resolve().name)
+    target = RunFolder(Path(str(composition.config.runs_dir)).expanduser() / name)
+    in_place = not of_the_place or not composition.swept and _same(target.path, folder.path)
+    # A run that began there earlier goes on with its own values.
+    source = (
+        folder if in_place or target.newest_checkpoint() is None or not target.config.exists() else target
+    )
+    _refuse_parts_of_others(composition.config, source, groups)
+    values = dict(_values(composition.config, stored_config(source), own))
+    values |= _where_they_are(values, source)
+    if in_place:
+        _refuse_older(resume, folder)
+        # By its own name where the path ends in none, as in `resume=.`.
+        path = folder.path if folder.path.name not in ("", "..") else folder.path.resolve()
+        place = {"name": literal(path.name), "runs_dir": literal(str(path.parent)), "resume": "auto"}
+        swept = {}
+    else:
+        place, swept = {"name": literal(name)}, composition.swept
+    config = _with(composition.config, values | place)
+    return replace(composition, config=config, swept=swept, stored=frozenset(values))
+
+
+def _own_keys(composition: Composition, found: Mapping[str, str], groups: Mapping[str, str]) -> set[str]:
+    """The keys that the command line sets, also by choosing another file of a group than the run had."""
+    own = set(users_keys(found))
+    for group, option in composition.choices.items():
+        if group in GROUPS and chosen_by(group, composition) == COMMAND_LINE and option != groups.get(group):
+            own |= {key for key, origin in found.items() if origin.startswith(f"{group} ")}
+    return own
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve()
+
+
+def _refuse_older(resume: str, folder: RunFolder) -> None:
+    """Raises: ValueError where the run has nothing to continue from, or has come further than the file."""
+    newest, path = folder.newest_checkpoint(), Path(resume).expanduser()
+    if newest is None:
+        command = last_start(folder).get("command")
+        way_out = (
+            f"its command begins it again: {command}"
+            if isinstance(command, str)
+            else "begin it by its command"
+        )
+        raise ValueError(f"resume={resume}: No checkpoint found in {folder.path}; {way_out}")
+    if path.suffix and not path.is_dir() and path.name != newest.name:
+        raise ValueError(
+            f"resume={resume}: this run has {newest.name}, and two histories in one folder would be mixed;"
+            " set another name= to branch off"
+        )
+
+
+def _refuse_parts_of_others(config: DictConfig, folder: RunFolder, groups: Mapping[str, str]) -> None:
+    """Raises: ValueError where the run had parts that neither our files nor the command line name."""
+    now = OmegaConf.to_container(config)
+    for key, target in _targets(stored_config(folder)):
+        node: Any = now
+        for name in key.split("."):
+            node = node.get(name) if isinstance(node, dict) else None
+        if (
+            isinstance(node, str)
+            and "${" in node
+            or isinstance(node, dict)
+            and same_target(target, node.get("_target_"))
+        ):
+            continue
+        ours = isinstance(target, str) and target.partition(".")[0] in OURS
+        if ours and key.partition(".")[0] in ("callbacks", "logger", "trainer"):
+            continue  # another version's, or switched off now: it changes nothing that is learned
+        raise ValueError(
+            f"{folder.config}: {key} names {target}, which a run's folder alone does not let this command build;"
+            " repeat the run's own command, with its --config-dir"
+        )
+
+
+def _targets(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted place, name) of every `_target_`, but below what follows another key once it is resolved."""
+    if not isinstance(tree, Mapping):
+        return
+    if prefix and "_target_" in tree:
+        yield prefix, tree["_target_"]
+    for name, value in tree.items():
+        # What `module` holds are the parts of other sections again.
+        yield from _targets(value, f"{prefix}.{name}" if prefix else str(name))
+
+
+def _values(config: DictConfig, stored: Mapping[str, Any], own: set[str]) -> Iterator[tuple[str, Any]]:
+    """(dotted key, value) of what a run has and the command line does not set."""
+    yield from _values_in(OmegaConf.to_container(config), stored, own, "")
+
+
+def _values_in(
+    now: Mapping[str, Any], stored: Mapping[str, Any], own: set[str], prefix: str
+) -> Iterator[tuple[str, Any]]:
+    taken = _taken_by_part(now)
+    for name, value in stored.items():
+        key = f"{prefix}{name}"
+        if str(name).startswith("_") or key in _NOT_TAKEN or key in own:
+            continue
+        present = now.get(name)
+        if isinstance(present, str) and "${" in present:
+            continue  # it follows another key
+        if isinstance(present, Mapping):
+            if isinstance(value, Mapping):
+                yield from _values_in(present, value, own, f"{key}.")
+            elif value is None:
+                yield key, None  # switched off
+        elif (name in now or name in taken) and _is_plain(value):
+            yield key, _text(value)
+
+
+def _taken_by_part(node: Mapping[str, Any]) -> set[str]:
+    """Arguments of a part that our files do not set; those that `+trainer.key=value` has set."""
+    target = node.get("_target_")
+    return arguments_of(target) or set() if isinstance(target, str) else set()
+
+
+_LOOKED_UP = re.compile(r"(?<!\\)(\\\\)*\$\{")
+
+
+def _is_plain(value: Any) -> bool:
+    items = value if isinstance(value, list) else [value]
+    return all(isinstance(item, str | int | float | None) for item in items) and not any(
+        isinstance(item, str) and _LOOKED_UP.search(item) for item in items
+    )
+
+
+def _text(value: Any) -> Any:
+    """A stored value as it was before it was written, and literal again."""
+    if isinstance(value, list):
+        return [_text(item) for item in value]
+    return literal(OmegaConf.create({"text": value}).text) if isinstance(value, str) else value
+
+
+def _where_they_are(values: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
+    """Relative paths of a run, seen from where it was started: by now all may have moved."""
+    stored, found = stored_config(folder), {}
+    told = Path(str(stored.get("runs_dir") or "")) / str(stored.get("name") or "")
+    whole = Path(os.path.abspath(folder.path))
+    places = []
+    if told.parts and not told.is_absolute() and whole.parts[-len(told.parts) :] == told.parts:
+        places.append(Path(*whole.parts[: -len(told.parts)]))
+    if isinstance(recorded := last_start(folder).get("working_dir"), str):
+        places.append(Path(recorded))
+    for key in _PATHS & values.keys():
+        value = values[key]
+        if not isinstance(value, str) or not value or value.startswith("~") or Path(value).is_absolute():
+            continue
+        place = next((place for place in places if (place / value).exists()), None)
+        if place is not None and not _same(place, Path.cwd()):
+            found[key] = str(place / value)
+    return found
+
+
+def _with(config: DictConfig, values: Mapping[str, Any]) -> DictConfig:
+    changed = OmegaConf.create(config)
+    with open_dict(changed):
+        for key, value in values.items():
+            OmegaConf.update(changed, key, value, merge=False, force_add=True)
+    return changed
