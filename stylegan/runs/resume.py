@@ -138,8 +138,8 @@ def _of_other_kind(path: Path) -> str | None:
 
 def source_of(checkpoint: Path, folder: RunFolder) -> RunFolder | None:
     """The other run whose checkpoint it is; None where it is the folder's own."""
-    place = checkpoint.resolve().parent
-    return None if place == folder.checkpoints.resolve() else RunFolder(place.parent)
+    own = checkpoint.resolve().parent == folder.checkpoints.resolve()
+    return None if own else RunFolder(checkpoint.parent.parent)
 
 
 def refuse_beginning(source: RunFolder, checkpoint: Path, config: DictConfig, folder: RunFolder) -> None:
