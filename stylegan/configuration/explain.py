@@ -49,7 +49,11 @@ def _groups(composition: Composition) -> Iterator[Row]:
     # Hydra lists the last one first.
     for group, option in reversed(composition.choices.items()):
         if not group.startswith("hydra/"):
-            yield group, option or "null", chosen_by(group, composition)
+            typed = any(word.startswith(f"{group}=") for word in composition.typed)
+            # The groups of a run that is continued by its name come before the words that were typed.
+            of_the_run = composition.stored and composition.typed and not typed
+            origin = "the run that continues" if of_the_run else chosen_by(group, composition)
+            yield group, option or "null", origin
 
 
 def _rows(tree: Mapping[str, Any], prefix: str, origins: Mapping[str, str]) -> Iterator[Row]:

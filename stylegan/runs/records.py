@@ -92,7 +92,8 @@ def record_start(
     chosen = {group: option for group, option in choices.items() if not group.startswith("hydra/")}
     command = f"python train.py {shlex.join(words)}".rstrip()
     values = {"command": command, "working_dir": os.getcwd(), "groups": chosen, "resume": resume}
-    _record(folder, "start", checkpoint, {**values, "version": __version__})
+    with suppress(OSError):  # a full disk costs the line, not the run
+        _record(folder, "start", checkpoint, {**values, "version": __version__})
 
 
 def last_start(folder: RunFolder) -> dict[str, Any]:

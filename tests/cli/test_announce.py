@@ -1,5 +1,7 @@
 """The last lines of a training name files that are there and a command that runs."""
 
+import json
+
 import pytest
 
 from stylegan.cli.announce import channels_text, say_scores_of_sweep, say_where_to_look
@@ -76,3 +78,48 @@ def test_one_run_has_no_table(tmp_path, words):
     called = []
     task = lambda _: Result(0, folder=tmp_path / "run")  # noqa: E731
     assert run_command("train", task, words, program="p", closing=called.append) == 0 and not called
+
+
+def test_the_best_checkpoint_of_each_score_and_the_report_are_named(tmp_path, capsys):
+    folder = run_with(tmp_path, "{c_dim: 0}")
+    folder.path.joinpath("report.html").touch()
+    rows = [
+        ("old", 0.020, 0.01),
+        ("new", 0.040, 0.3),
+        ("new", 0.016, 0.2),
+        ("new", 0.060, 0.25),
+        ("new", 0, 0.1),
+    ]
+    lines = [
+        json.dumps({"results": {"kid_builtin": value}, "protocol_id": protocol, "kimg": kimg})
+        for protocol, kimg, value in rows
+    ]
+    folder.path.joinpath("metric-kid_builtin.jsonl").write_text("\n".join(lines))
+    say_where_to_look(folder)
+    out = capsys.readouterr().out
+    best = folder.checkpoints / "kimg0000000.016.ckpt"
+    assert f"  best        kid_builtin 0.2 at kimg 0.016: {best}\n" in out
+    assert f"  report      {folder.path / 'report.html'}\n" in out and "too short" not in out
+
+
+def test_a_run_that_was_too_short_for_a_score_says_so(tmp_path, capsys):
+    folder = run_with(tmp_path, "{c_dim: 0}\ncallbacks: {metrics: {names: kid, every_kimg: 20.0}}")
+    say_where_to_look(folder)
+    assert "too short for one (callbacks.metrics.every_kimg is 20); " in capsys.readouterr().out
+    folder.config.write_text("generator: {c_dim: 0}\ncallbacks: {metrics: {names: none, every_kimg: 20.0}}\n")
+    say_where_to_look(folder)
+    assert "too short" not in capsys.readouterr().out
+
+
+def test_the_next_command_is_that_of_the_python_that_ran(tmp_path, monkeypatch, capsys):
+    """`make train` runs .venv/bin/python, while `python` may be another one, or none."""
+    folder = run_with(tmp_path, "{c_dim: 0}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["train.py"])
+    monkeypatch.setattr("sys.executable", str(tmp_path / ".venv" / "bin" / "python"))
+    monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/python")
+    say_where_to_look(folder)
+    assert "next        .venv/bin/python generate.py network=" in capsys.readouterr().out
+    monkeypatch.setattr("shutil.which", lambda name: str(tmp_path / ".venv" / "bin" / "python"))
+    say_where_to_look(folder)
+    assert "next        python generate.py network=" in capsys.readouterr().out

@@ -74,7 +74,17 @@ def test_a_run_leaves_its_files_in_its_folder_and_nothing_elsewhere(run):
         *("reals.png", "fakes_kimg0000000.000.png", "fakes_kimg0000000.016.png")
     }
     files = {path.name for path in run.iterdir()}
-    assert files == {"config.yaml", "checkpoints", "snapshots", "stats.jsonl", "stats.csv", "tensorboard"}
+    assert files == {
+        *(
+            "config.yaml",
+            "checkpoints",
+            "snapshots",
+            "stats.jsonl",
+            "stats.csv",
+            "tensorboard",
+            "events.jsonl",
+        )
+    }
     assert [path.name for path in run.parent.parent.iterdir()] == ["runs"]
 
 

@@ -158,7 +158,7 @@ def test_what_is_suggested_for_an_option_can_be_typed(command, option):
     assert words or option.partition("=")[0].partition(" ")[0] in "\n".join(lines)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(options=st.lists(st.sampled_from(OF_TRAIN), min_size=2, max_size=12, unique_by=lambda o: o[:5]))
 def test_what_is_suggested_for_many_options_can_be_typed(options):
     words, lines = answered(TRAIN, *options)
@@ -166,7 +166,7 @@ def test_what_is_suggested_for_many_options_can_be_typed(options):
     accepted(TRAIN, [word.replace("=...", "=x") for word in words])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(options=st.lists(st.sampled_from(OF_EVALUATE), min_size=2, unique_by=lambda o: o[:5]))
 def test_what_is_suggested_for_many_options_of_a_score_can_be_typed(options):
     words, _ = answered(EVALUATE, *options)

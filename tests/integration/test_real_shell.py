@@ -44,6 +44,7 @@ def test_names_with_blanks_and_any_script_come_through_a_shell(tmp_path):
     assert (config.name, config.data.path, config.runs_dir) == (NAME, "meine Bilder, ß", "alle Läufe")
     # What the command says comes next is a line that a shell takes.
     (hint,) = (line.strip() for line in trained.stdout.splitlines() if line.strip().startswith("next "))
+    # With the Python and the place of the program that has just run.
     drawn = in_shell(f"{hint.removeprefix('next').strip()} 'out=neue Bilder/ä, b=c'", tmp_path)
     assert drawn.returncode == 0, drawn.stderr
     out = tmp_path / "neue Bilder" / "ä, b=c"

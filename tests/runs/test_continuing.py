@@ -282,7 +282,7 @@ def test_a_beginning_says_what_it_takes_and_what_not(place, capfd):
     [
         (["resume=runs/foxes"], "has seen 0.008 kimg, and total_kimg=0.008 counts from the beginning"),
         (["resume=runs/foxes", "total_kimg=1", "generator.z_dim=16"], "trained with generator.z_dim=8, not 16"),
-        (["resume=runs/foxes", "total_kimg=1", "discriminator.freeze_layers=2"], "discriminator.freeze_layers=0, not 2"),
+        (["resume=runs/foxes", "total_kimg=1", "discriminator.freeze_layers=2"], "freeze_layers=0, not 2"),
         (["resume=runs/foxes", "total_kimg=1", "resolution=16"], "resolution=8, not 16"),
         (["resume=runs/foxes/checkpoints/kimg0000000.008.safetensors"], "this is a generator alone"),
         (["resume=net.pkl"], "this is a network of another kind"),
