@@ -119,7 +119,7 @@ def test_the_next_command_is_that_of_the_python_that_ran(tmp_path, monkeypatch, 
     monkeypatch.setattr("sys.executable", str(tmp_path / ".venv" / "bin" / "python"))
     monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/python")
     say_where_to_look(folder)
-    assert "next        .venv/bin/python generate.py network=" in capsys.readouterr().out
+    assert "next        .venv/bin/python generate.py 'network=" in capsys.readouterr().out
     monkeypatch.setattr("shutil.which", lambda name: str(tmp_path / ".venv" / "bin" / "python"))
     say_where_to_look(folder)
-    assert "next        python generate.py network=" in capsys.readouterr().out
+    assert "next        python generate.py 'network=" in capsys.readouterr().out
