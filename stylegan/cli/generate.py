@@ -6,11 +6,9 @@ All that draws is named by a `_target_` in `conf/task/`.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hydra.utils import instantiate
-
 from stylegan.cli.command import Result, run_command
 from stylegan.configuration.compose import Composition, keys_of
-from stylegan.configuration.hydra_errors import from_input
+from stylegan.configuration.hydra_errors import from_input, instantiate_part
 from stylegan.configuration.user_code import nonsense_in
 from stylegan.errors import UserError
 from stylegan.machine.console import say, surviving_lost_output
@@ -37,8 +35,7 @@ def generate(composition: Composition) -> Result:
         out = default_out(network) if config.out is None else Path(config.out).expanduser()
         out = out / folder_of_job(composition.swept)
         say(f"network: {network}")
-        # By Python, not by interpolation: a path that holds `${` would be looked up a second time.
-        task = instantiate(config.task)(
+        task = instantiate_part(config, "task")(
             network=network,
             out=out,
             seeds=config.seeds,

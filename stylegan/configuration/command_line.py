@@ -136,6 +136,8 @@ def _near_flag(flag: str, command: Command) -> str:
 _OVERRIDE = re.compile(r"(?P<key>(?:\+\+?)?(?P<name>[\w.]+))=(?P<value>.*)", re.DOTALL)
 _ONE_PAIR_OF_QUOTES = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
 _CHOICE = re.compile(r"choice\(.*\)", re.DOTALL)
+# Backslashes before it are read in pairs, and one that is left over makes it plain text.
+_REFERENCE = re.compile(r"(\\*)\$\{")
 
 
 def quote_free_text(
@@ -168,6 +170,14 @@ def quote(text: str) -> str:
 
 def literal(text: str) -> str:
     """`text` as a value that OmegaConf gives back as it is, `${` being no interpolation."""
-    if "${" not in text:
-        return text
-    return re.sub(r"(\\*)\$\{", lambda m: m[1] * 2 + r"\${", text)
+    return _REFERENCE.sub(lambda m: m[1] * 2 + r"\${", text)
+
+
+def unescaped(written: str) -> str:
+    """The text that `literal` was given. What refers to another key stays as it is written, and is not looked up."""
+    return _REFERENCE.sub(lambda m: m[1][: len(m[1]) // 2] + "${" if len(m[1]) % 2 else m[0], written)
+
+
+def refers(written: str) -> bool:
+    """Whether a value, as it is written, follows another one by `${...}`; what `literal` gives does not."""
+    return any(len(found[1]) % 2 == 0 for found in _REFERENCE.finditer(written))

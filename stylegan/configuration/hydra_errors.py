@@ -5,7 +5,6 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from stylegan.configuration.command_line import literal
 from stylegan.configuration.habits import option_called
 from stylegan.configuration.keys import followed
 from stylegan.configuration.schema import TRAIN
@@ -154,15 +154,40 @@ def instantiate_part(config: DictConfig, key: str, **arguments: Any) -> Any:
         UserError: a value that a constructor refuses, in one line that names the key to set.
         InstantiationException: an error from inside a constructor.
     """
-    # Hydra resolves the values that other keys hold in place, and then it is unknown what followed what.
-    copy = deepcopy(config)
     try:
-        return instantiate(OmegaConf.select(copy, key), **arguments)
+        return instantiate(_to_be_read_twice(config, key), **arguments)
     except InstantiationException as error:
         line = _explain_constructor(error, OmegaConf.to_container(config))
         if line is None:
             raise
         raise UserError(line) from error
+
+
+def _to_be_read_twice(config: DictConfig, key: str) -> Any:
+    """A part with nothing left to look up, as Hydra must have it.
+
+    Hydra writes into a copy what the references come to, and then reads the copy, references and all: a folder that is
+    called `a ${seed}` would be looked up. So each text is escaped once for either. And constructors get plain lists and
+    dicts, unless the part says `_convert_`: those of OmegaConf would look it up a third time.
+    """
+
+    def escaped(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: escaped(item) for name, item in value.items()}
+        if isinstance(value, list):
+            return [escaped(item) for item in value]
+        return literal(literal(value)) if isinstance(value, str) else value
+
+    node = OmegaConf.select(config, key)
+    if not OmegaConf.is_config(node):
+        return node
+    plain = escaped(OmegaConf.to_container(node, resolve=True))
+    if isinstance(plain, dict):
+        plain = {"_convert_": "all"} | plain
+    alone = OmegaConf.create()
+    # In its place, by which errors name their keys.
+    OmegaConf.update(alone, key, plain, force_add=True)
+    return OmegaConf.select(alone, key)
 
 
 def key_to_set(written: Any, key: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
+from stylegan.configuration.command_line import refers
 from stylegan.configuration.keys import Command, Resume
 from stylegan.configuration.schema import FROM_THE_DATA, TRAIN
 from stylegan.errors import UserError
@@ -55,7 +56,7 @@ def changes(before: Mapping[str, Any], config: DictConfig, command: Command = TR
     """
     now = dict(_flat(OmegaConf.to_container(config, resolve=True)))
     written = _flat(OmegaConf.to_container(config))
-    followers = {key for key, value in written if isinstance(value, str) and "${" in value}
+    followers = {key for key, value in written if isinstance(value, str) and refers(value)}
     old = dict(_flat(before))
     if old.get("module._target_") == _ADAPTER:
         old["module._target_"] = _TRAINING

@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
-from stylegan.configuration.command_line import literal
+from stylegan.configuration.command_line import literal, unescaped
 from stylegan.configuration.keys import Resume
 from stylegan.configuration.presets import keys as preset_keys
 from stylegan.configuration.schema import TRAIN
@@ -229,15 +229,29 @@ def stored_config(folder: RunFolder) -> dict[str, Any]:
 
     Raises: ValueError where `config.yaml` cannot be read.
     """
+    written = written_config(folder)
+    return {} if written is None else _as_texts(OmegaConf.to_container(written))
+
+
+def written_config(folder: RunFolder) -> DictConfig | None:
+    """As `stored_config`, with texts escaped as `config.yaml` has them; None where there is none."""
     if not folder.config.exists():
-        return {}
+        return None
     try:
-        stored = OmegaConf.to_container(OmegaConf.load(folder.config))
+        written = OmegaConf.load(folder.config)
     except (YAMLError, UnicodeDecodeError, OSError) as error:
         raise ValueError(_unreadable(folder, str(error).splitlines()[0])) from error
-    if not isinstance(stored, dict) or "generator" not in stored:
+    if not isinstance(written, DictConfig) or "generator" not in written:
         raise ValueError(_unreadable(folder, "it is not that of a run"))
-    return stored
+    return written
+
+
+def _as_texts(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _as_texts(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_as_texts(item) for item in value]
+    return unescaped(value) if isinstance(value, str) else value
 
 
 def _unreadable(folder: RunFolder, reason: str) -> str:

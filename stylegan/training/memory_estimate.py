@@ -109,7 +109,9 @@ def memory_line(config: DictConfig) -> str:
 
 def _built(node: DictConfig) -> nn.Module:
     unknown = {"c_dim": 0} if "c_dim" in node and node.c_dim is None else {}
-    return instantiate(node, _convert_="all", **unknown)
+    # The names of classes change no size, and Hydra would look up what is `${` in one of them.
+    unnamed = {"label_names": None} if "label_names" in node else {}
+    return instantiate(node, _convert_="all", **unknown, **unnamed)
 
 
 @contextmanager
