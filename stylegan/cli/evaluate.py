@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from stylegan.cli.command import Result, exit_code_of, run_command
@@ -26,7 +25,7 @@ from stylegan.machine.process import leaving_at_once, prepare_host
 from stylegan.runs.folder import RunFolder
 from stylegan.runs.network_files import chosen_networks, folder_of, networks_named
 from stylegan.runs.records import resolved_text
-from stylegan.runs.resume import stored_config
+from stylegan.runs.resume import stored_config, written_config
 
 if TYPE_CHECKING:  # loads torch
     from stylegan.evaluation.comparison import Entry
@@ -51,6 +50,7 @@ def evaluate(composition: Composition) -> Result:
     config = composition.config
     _refuse_nonsense(composition)
     with from_input():
+        this_process()  # raises where the surroundings contradict each other
         named = networks_named(config.network)
     if len(named) == 1:
         return Result(_evaluate_run(config, named[0], []))
@@ -91,7 +91,7 @@ def _evaluate_run(config: DictConfig, network: str | None, entries: "list[Entry]
     with from_input():
         networks = chosen_networks(network, runs_dir=config.runs_dir, checkpoints=config.checkpoints)
         folder = folder_of(networks[0])
-        evaluation = instantiate(config.evaluation)(
+        evaluation = instantiate_part(config, "evaluation")(
             networks=networks,
             folder=Path(config.out).expanduser() if config.out else folder.path,
             process=this_process(),
@@ -145,7 +145,7 @@ def _stored_data(folder: RunFolder) -> DictConfig:
 
     Raises: ValueError where there is none, or where it names anything else.
     """
-    stored = OmegaConf.create(stored_config(folder))
+    stored = written_config(folder) or OmegaConf.create()
     say_which = "say which pictures to compare with: data=folder data.path=..."
     if not isinstance(stored.get("data"), DictConfig):
         raise ValueError(f"{folder.path} does not say what pictures it was trained on; {say_which}")

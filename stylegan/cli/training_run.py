@@ -16,7 +16,7 @@ from stylegan.cli.plan import Plan
 from stylegan.configuration.batches import devices_of
 from stylegan.configuration.hydra_errors import from_input, instantiate_part
 from stylegan.distributed.launch import RunProcesses
-from stylegan.distributed.processes import is_lost_connection
+from stylegan.distributed.processes import is_lost_connection, this_process
 from stylegan.errors import (
     EXIT_GIVEN_UP,
     EXIT_INTERRUPTED,
@@ -56,9 +56,10 @@ def build(config: DictConfig, *, guard: Callable[[], None] | None = None) -> Par
     """
     import torch
     from pytorch_lightning.callbacks import Checkpoint
+    from pytorch_lightning.utilities import rank_zero_only
 
     from callbacks.control import RunControl, in_order
-    from stylegan.distributed.strategy import FlatStrategy
+    from stylegan.distributed.strategy import FlatStrategy, StartedProcesses
     from stylegan.training import StyleGAN2ADA, as_lightning
 
     # The first weights are drawn from torch's own generator, and nothing later is.
@@ -68,8 +69,14 @@ def build(config: DictConfig, *, guard: Callable[[], None] | None = None) -> Par
     loggers = _instantiate_each(config, "logger")
     # Without a callback of this kind Lightning would add its own, with it Lightning must not get "no".
     keeps = any(isinstance(part, Checkpoint) for part in callbacks)
-    several = config.trainer.strategy == "auto" and devices_of(config) > 1
-    chosen = {"strategy": FlatStrategy()} if several else {}
+    rank_zero_only.rank = (
+        this_process().rank
+    )  # Lightning has read RANK and the like, also those of another job
+    chosen: dict[str, Any] = {}
+    if config.trainer.strategy == "auto" and devices_of(config) > 1:
+        chosen = {"strategy": FlatStrategy()}
+    elif isinstance(config.trainer.strategy, str) and config.trainer.get("plugins") is None:
+        chosen = {"plugins": [StartedProcesses()]}
     trainer = instantiate_part(
         config, "trainer", callbacks=callbacks, logger=loggers or False, enable_checkpointing=keeps, **chosen
     )

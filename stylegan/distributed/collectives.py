@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from stylegan.distributed.processes import Process
+from stylegan.distributed.processes import Process, Waiting
 from stylegan.errors import UserError
 from stylegan.machine.process import usable_cores
 
@@ -130,7 +130,7 @@ def _made_or_found(process: Process, listening: int | None) -> dist.Store:
 
 
 def _connected(process: Process, *, is_master: bool, listening: int | None) -> dist.Store:
-    end = time.monotonic() + TIMEOUT.total_seconds()
+    end, waiting = time.monotonic() + TIMEOUT.total_seconds(), Waiting(process)
     while True:
         try:
             store = dist.TCPStore(
@@ -145,6 +145,7 @@ def _connected(process: Process, *, is_master: bool, listening: int | None) -> d
             # One long attempt could not be interrupted by a signal.
             if is_master or time.monotonic() > end:
                 raise
+            waiting.say_once(lambda: 1)
         else:
             store.set_timeout(TIMEOUT)
             return store

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
-from stylegan.distributed.processes import LOOPBACK, Process, is_lost_connection, this_process
+from stylegan.distributed.processes import LOOPBACK, Process, Waiting, is_lost_connection, this_process
 from stylegan.errors import EXIT_TRY_AGAIN, ProcessLostError, RunEndedError, UserError
 from stylegan.machine.console import say_error
 from stylegan.machine.process import environment_of_child
@@ -77,9 +77,11 @@ class RunProcesses:
             self._trains = True
             return
         answers = [f"report/{self._sent}/{rank}" for rank in range(1, self.process.world)]
+        waiting = Waiting(self.process)
         while not self._all_there(answers):
             if dead := self._dead():
                 raise ProcessLostError(", ".join(dead))
+            waiting.say_once(lambda: sum(not self._all_there([answer]) for answer in answers))
             time.sleep(0.05)
         if faults := [fault for key in answers if (fault := self._get(key)["fault"])]:
             raise UserError("\n".join(faults))

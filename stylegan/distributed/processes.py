@@ -2,16 +2,23 @@
 
 torchrun and Slurm give each process its number in this way; a process without these variables is alone."""
 
+import math
 import os
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+from stylegan.machine.console import say_error
 
 # What torchrun sets, and what `trainer.devices=2` without it sets for the processes that it starts.
 RANK, LOCAL_RANK, WORLD, LOCAL_WORLD = "RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"
 ADDRESS, PORT = "MASTER_ADDR", "MASTER_PORT"
 LOOPBACK = "127.0.0.1"
 _DEFAULT_PORT, _FIRST_SLURM_PORT, _SLURM_PORTS = 29500, 15000, 10000
+_SILENT_SEC = 30.0
+# Lightning reads them as numbers while it is imported, whoever has set them.
+_READ_BY_LIGHTNING = (RANK, LOCAL_RANK, "SLURM_PROCID", "JSM_NAMESPACE_RANK")
 
 
 @dataclass(frozen=True)
@@ -50,21 +57,51 @@ class Process:
         }
 
 
+class Waiting:
+    """A wait for other processes that says once, after a while, for whom: what a job has left in the environment may
+    promise some that nobody starts.
+
+    Args: process: this one.
+    """
+
+    def __init__(self, process: Process):
+        self._process, self._since = process, time.monotonic()
+
+    def say_once(self, missing: Callable[[], int]) -> None:
+        """To be called again and again. Args: missing: counts those that are waited for."""
+        if time.monotonic() - self._since > _SILENT_SEC:
+            self._since = math.inf
+            one = self._process
+            say_error(
+                f"process {one.rank} of {one.world}, as {one.starter} says: waiting at {one.address}:{one.port} for"
+                f" {missing()} more; where nothing starts them, unset {RANK} and {WORLD}"
+            )
+
+
 def this_process(environment: Mapping[str, str] = os.environ) -> Process:
     """The process that `environment` describes.
 
     Slurm counts only inside a step with several tasks (`srun`): in the shell of an allocation its variables are
-    set, too, and one command started there is one process.
+    set, too, and one command started there is one process. So is one with only some of torchrun's variables, which a
+    job around it has left.
     Raises: ValueError for variables that are not numbers or do not fit together.
     """
-    if WORLD in environment and RANK in environment:
+    for name in _READ_BY_LIGHTNING:
+        _number(environment, name, default="0", may_be_empty=False)
+    by_torchrun = WORLD in environment and RANK in environment
+    if by_torchrun:
         world = _number(environment, WORLD)
+        if world > 1 and not environment.get(ADDRESS):
+            raise ValueError(
+                f"the environment says {WORLD}={world}, and no {ADDRESS} where the processes meet; start them by"
+                f" torchrun, or unset {RANK} and {WORLD} to train as one process"
+            )
         process = Process(
             rank=_number(environment, RANK),
             world=world,
             local_rank=_number(environment, LOCAL_RANK, default=environment[RANK]),
             local_world=_number(environment, LOCAL_WORLD, default=str(world)),
-            address=environment.get(ADDRESS, LOOPBACK),
+            address=environment.get(ADDRESS) or LOOPBACK,
             port=_number(environment, PORT, default=str(_DEFAULT_PORT)),
             starter="torchrun",
         )
@@ -81,6 +118,11 @@ def this_process(environment: Mapping[str, str] = os.environ) -> Process:
         raise ValueError(
             f"{process.starter} started process {process.rank} of {process.world}, {process.local_world} on this node;"
             " each node must have the same number, and ranks count from 0"
+            + (
+                f" (by {RANK}, {WORLD} and {LOCAL_WORLD}; unset them to train as one process)"
+                if by_torchrun
+                else ""
+            )
         )
     return process
 
@@ -108,9 +150,11 @@ def first_node(nodes: str) -> str:
     return re.sub(r"\[([^\],-]*)[^\]]*\]", r"\1", entry)
 
 
-def _number(environment: Mapping[str, str], name: str, default: str | None = None) -> int:
+def _number(
+    environment: Mapping[str, str], name: str, default: str | None = None, *, may_be_empty: bool = True
+) -> int:
     text = environment.get(name, default)
-    if text == "" and default is not None:
+    if text == "" and default is not None and may_be_empty:
         text = default
     if text is None or not text.isdecimal():
         raise ValueError(

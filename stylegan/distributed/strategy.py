@@ -14,7 +14,8 @@ from stylegan.distributed.processes import this_process
 class StartedProcesses(ClusterEnvironment):
     """The processes that exist already: torchrun, Slurm or the train command started them.
 
-    Without it Lightning takes any shell of a Slurm allocation for one of several processes.
+    Without it Lightning takes any shell of a Slurm allocation, or what is left of another job's variables, for one of
+    several processes.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Which process this is: what torchrun and Slurm say in the environment."""
+"""Which process this is: what torchrun and Slurm say in the environment, and what other jobs left there."""
 
 import pytest
 from hypothesis import given
@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from stylegan.configuration.batches import devices_of_run
 from stylegan.configuration.compose import composed
-from stylegan.distributed.processes import Process, first_node, this_process
+from stylegan.distributed.processes import Process, Waiting, first_node, this_process
 
 # As `srun` on 2 nodes with 2 tasks each sets them, in task 3.
 SLURM = {
@@ -34,6 +34,64 @@ def test_alone():
     # The shell of an allocation has Slurm's variables, and one command in it is one process.
     assert this_process({"SLURM_NTASKS": "4", "SLURM_PROCID": "0", "SLURM_JOB_ID": "1"}).world == 1
     assert this_process({**SLURM, "SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0"}).world == 1
+
+
+LEFT_OVER = {
+    "RANK": "1",
+    "LOCAL_RANK": "3",
+    "WORLD_SIZE": "4",
+    "NODE_RANK": "1",
+    "MASTER_ADDR": "10.0.0.1",
+    "MASTER_PORT": "29500",
+    "SLURM_JOB_ID": "77",
+    "SLURM_JOB_NAME": "train",
+    "SLURM_NTASKS": "4",
+    "SLURM_PROCID": "2",
+    "TORCHELASTIC_RUN_ID": "5",
+    "TORCHELASTIC_USE_AGENT_STORE": "True",
+    "KUBERNETES_PORT": "tcp://10.0.0.1",
+    "LSB_JOBID": "3",
+    "LSB_DJOB_RANKFILE": "hosts",
+    "JSM_NAMESPACE_RANK": "1",
+    "JSM_NAMESPACE_LOCAL_RANK": "1",
+    "JSM_NAMESPACE_SIZE": "2",
+    "OMPI_COMM_WORLD_SIZE": "4",
+    "OMPI_COMM_WORLD_RANK": "2",
+    "PMI_SIZE": "4",
+    "PMI_RANK": "2",
+}
+
+
+@given(st.sets(st.sampled_from(sorted(LEFT_OVER))))
+def test_what_a_job_has_left_makes_one_process_or_is_named(names):
+    try:
+        process = this_process({name: LEFT_OVER[name] for name in names})
+    except ValueError as error:
+        assert {"RANK", "WORLD_SIZE"} <= names and "MASTER_ADDR" not in names and "MASTER_ADDR" in str(error)
+    else:
+        # All that a launcher sets is believed: nothing tells it from what is left of it.
+        assert (process.world > 1) == ({"RANK", "WORLD_SIZE", "MASTER_ADDR"} <= names)
+
+
+@pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK"])
+@pytest.mark.parametrize("text", ["", "abc"])
+def test_a_number_that_lightning_would_fail_to_read_is_named(name, text):
+    with pytest.raises(ValueError, match=f"says {name}={text}, which is not a number; unset it"):
+        this_process({name: text})
+
+
+def test_waiting_for_processes_is_said_once(capsys, monkeypatch):
+    waiting = Waiting(this_process(TORCHRUN))
+    waiting.say_once(lambda: 3)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("stylegan.distributed.processes._SILENT_SEC", -1.0)
+    waiting.say_once(lambda: 3)
+    waiting.say_once(lambda: 3)
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert (
+        "waiting at 10.0.0.1:29611 for 3 more; where nothing starts them, unset RANK and WORLD_SIZE" in said
+    )
 
 
 def test_of_torchrun():
