@@ -13,11 +13,9 @@ All of it rests on public parts of torch and Python:
 """
 
 import multiprocessing
-import pickle
 import signal
 import threading
 import time
-import traceback
 import weakref
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import wait
@@ -25,11 +23,14 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_info
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
+from datamodules.datasets.pixel_memory import shared_zeros
 from datamodules.sampler import ResumableSampler
+from datamodules.sending import SHARED_MEMORY, Guarded, SentBatch, collate, quieten, shared_memory_advice
 from stylegan.errors import BadImageError
 from stylegan.machine.console import warn
+from stylegan.machine.files import is_full_disk
 
 MOST_RESTARTS = 3
 # From one look at the workers to the next, while a batch is waited for.
@@ -55,6 +56,7 @@ class ImageLoader(DataLoader):
     """
 
     timeout_sec: float | None = None
+    _warned = False
 
     def __iter__(self) -> Iterator[Any]:
         if not self.num_workers:
@@ -68,7 +70,7 @@ class ImageLoader(DataLoader):
                     if isinstance(batch, Exception):
                         raise batch
                     taken, restarts = taken + 1, 0
-                    yield batch
+                    yield self._unpacked(batch)
             except WorkersLostError as lost:
                 restarts += 1
                 if restarts > MOST_RESTARTS:
@@ -79,6 +81,17 @@ class ImageLoader(DataLoader):
             finally:
                 batches.end()
 
+    def _unpacked(self, batch: Any) -> Any:
+        if not isinstance(batch, SentBatch):
+            return batch
+        if not self._warned:
+            self._warned = True
+            warn(
+                f"{SHARED_MEMORY} has no room for the batches of the data workers, so they come by a slower way:"
+                f" {shared_memory_advice()}"
+            )
+        return batch.tensors
+
     def _started(self, taken: int) -> "WorkerBatches":
         """New workers, which begin after the batches of this pass that were taken already."""
         reading: Reading = self.dataset.reading
@@ -87,6 +100,13 @@ class ImageLoader(DataLoader):
         self.batch_sampler.passed_batches = taken
         try:
             iterator = super().__iter__()
+        except OSError as error:
+            if not (is_full_disk(error) or isinstance(error, FileNotFoundError)):
+                raise
+            raise WorkersGivenUpError(
+                f"data workers cannot be started ({error.strerror or error}); they need a little of"
+                f" {SHARED_MEMORY}: {shared_memory_advice()}"
+            ) from error
         finally:
             self.batch_sampler.passed_batches = 0
             if handler is not None:
@@ -112,11 +132,11 @@ def make_loader(
         timeout_sec: how long the workers may take for a batch, None = no limit.
     """
     loader = ImageLoader(
-        _Guarded(dataset, Reading(dataset, workers)),
+        Guarded(dataset, Reading(dataset, workers)),
         batch_sampler=sampler,
-        collate_fn=_collate,
+        collate_fn=collate,
         num_workers=workers,
-        worker_init_fn=_quieten,
+        worker_init_fn=quieten,
         prefetch_factor=2 if workers else None,
         pin_memory=pin_memory,
         timeout=_LOOK_EVERY_SEC if workers else 0,
@@ -132,7 +152,7 @@ class Reading:
 
     def __init__(self, dataset: Dataset, workers: int):
         self.dataset = dataset
-        self._items = torch.full((workers,), _NONE, dtype=torch.int64).share_memory_()
+        self._items = shared_zeros(workers, torch.int64).fill_(_NONE)
 
     def clear(self) -> None:
         self._items.fill_(_NONE)
@@ -291,60 +311,3 @@ def _child_handler() -> Any:
     # Another loader, of a user's own, may have installed it before.
     is_torchs = getattr(handler, "__module__", None) == "torch.utils.data._utils.signal_handling"
     return signal.SIG_DFL if is_torchs else handler
-
-
-def _quieten(worker: int) -> None:
-    """Makes a worker process a quiet helper: the main process alone decides when to stop."""
-    # A terminal's Ctrl-C, `timeout` and cluster schedulers signal the whole group. A worker that dies of it
-    # is missed before the main process has saved; without the main process workers end by themselves.
-    for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP"):
-        if hasattr(signal, name):  # Windows lacks some
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
-    torch.set_num_threads(1)
-
-
-class _Guarded(Dataset):
-    """A set whose failures in a worker come as values: once one raises, torch cannot stop its workers but by
-    SIGTERM, which these ignore, and the program would wait for them at its end."""
-
-    def __init__(self, dataset: Dataset, reading: Reading):
-        self.dataset, self.reading = dataset, reading
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, index: int) -> Any:
-        return self.dataset[index]
-
-    def __getitems__(self, indices: list[int]) -> list | Exception:
-        worker = get_worker_info()
-        if worker is None:
-            return [self.dataset[index] for index in indices]
-        try:
-            items = []
-            for index in indices:
-                self.reading.begin(index)
-                items.append(self.dataset[index])
-            return items
-        except BadImageError as error:
-            # Its words are for the user, without the worker's traceback.
-            return error
-        except Exception as error:
-            return _for_sending(error, worker.id)
-        finally:
-            self.reading.end()
-
-
-def _for_sending(error: Exception, worker: int) -> Exception:
-    """An error with the traceback that it had in a worker as a note; another one where it cannot be sent."""
-    note = f"In data worker {worker}:\n{''.join(traceback.format_exception(error))}"
-    try:
-        sent = pickle.loads(pickle.dumps(error))
-    except Exception:  # anything that a user's class raises there
-        sent = RuntimeError(f"{type(error).__name__}: {error}")
-    sent.add_note(note)
-    return sent
-
-
-def _collate(items: list | Exception) -> Any:
-    return items if isinstance(items, Exception) else default_collate(items)

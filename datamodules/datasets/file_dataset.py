@@ -11,6 +11,7 @@ import torch
 from datamodules.datasets.decoding import UNREADABLE, decode_image, reason_of
 from datamodules.datasets.image_dataset import ImageDataset
 from datamodules.datasets.labels import Labels, no_labels
+from datamodules.datasets.pixel_memory import shared_zeros
 from stylegan.errors import BadImageError
 from stylegan.machine.console import say_error
 from stylegan.sizes import Size
@@ -68,7 +69,7 @@ class FileDataset(ImageDataset):
         self.max_bad, self.left_out = max_bad, left_out
         self.checksums = checksums
         # In shared memory: whichever worker finds a file bad, all count it, and the others stay quiet.
-        self._bad = torch.zeros(len(self.names), dtype=torch.bool).share_memory_()
+        self._bad = shared_zeros(len(self.names), torch.bool)
 
     def __len__(self) -> int:
         return len(self.names)

@@ -120,7 +120,7 @@ def pixel_memory_for(
 
 def _fault(count: int, *, cache: bool | str, shape: Sequence[int], devices: int, workers: int) -> str | None:
     """Why the images cannot be kept; None where they can."""
-    if workers and not _forks():
+    if workers and not forks():
         return "workers share none on this system, where they are not forked; data.workers=0 has none"
     room = room_of_machine()
     if room is None:
@@ -138,7 +138,17 @@ def _fault(count: int, *, cache: bool | str, shape: Sequence[int], devices: int,
     )
 
 
-def _forks() -> bool:
+def shared_zeros(count: int, dtype: torch.dtype) -> Tensor:
+    """Zeros [count], which this process and the workers that it starts all write and see.
+
+    Where they are forked it is anonymous memory: of /dev/shm, which may be full, nothing is needed.
+    """
+    if not forks():
+        return torch.zeros(count, dtype=dtype).share_memory_()
+    return torch.frombuffer(mmap.mmap(-1, dtype.itemsize * max(1, count)), dtype=dtype)[:count]
+
+
+def forks() -> bool:
     """Whether worker processes begin as copies of this one, so that they share its memory."""
     # The first is the default; asking for it by name would settle it for the whole program.
     method = multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]

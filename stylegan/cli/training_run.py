@@ -27,12 +27,17 @@ from stylegan.errors import (
     UserError,
 )
 from stylegan.machine.console import say
-from stylegan.machine.memory import ran_out
+from stylegan.machine.memory import ran_out, ran_out_of_shared
 from stylegan.runs.records import record_rollback
 from stylegan.runs.resume import last_good
 
 # What a file that cannot be read, or holds something else, makes torch and Lightning raise.
 _UNUSABLE = (RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile)
+# Our own loader sends its batches another way.
+_NO_SHARED_MEMORY = (
+    "/dev/shm is full: the workers of the data module cannot send their batches; docker run --shm-size=2g (or"
+    " --ipc=host) gives more, data.workers=0 needs none. The run continues from its newest checkpoint"
+)
 _READER = "pytorch_lightning.trainer.connectors.checkpoint_connector"
 
 
@@ -206,6 +211,8 @@ def fit(
             raise UserError(str(error).strip().splitlines()[-1]) from error
         if trainer.world_size > 1 and is_lost_connection(error):
             raise ProcessLostError(str(error).splitlines()[0]) from error
+        if ran_out_of_shared(error):
+            raise UserError(_NO_SHARED_MEMORY) from error
         if ran_out(error):
             raise UserError(_too_large(getattr(module, "micro_batch", None), error)) from error
         if checkpoint is not None and _is_of_the_checkpoint(error):

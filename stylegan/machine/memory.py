@@ -149,3 +149,8 @@ def ran_out(error: BaseException) -> bool:
     """Whether an error says that there was no more memory, of the machine or of a GPU."""
     known = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     return known or isinstance(error, RuntimeError) and any(words in str(error) for words in _RAN_OUT)
+
+
+def ran_out_of_shared(error: BaseException) -> bool:
+    """Whether an error is torch's of /dev/shm, through which its data workers send batches."""
+    return isinstance(error, RuntimeError) and "shared memory" in str(error)

@@ -30,3 +30,15 @@ def test_memory_that_ran_out_is_a_mistake_with_a_way_out(micro_batch):
 def test_another_error_is_not_taken_for_it():
     with pytest.raises(RuntimeError, match="shapes"):
         fitting(RuntimeError("shapes cannot be multiplied"))
+
+
+def test_shared_memory_that_is_full_is_a_line_with_three_ways_out():
+    """Of a data module of the user's own; ours sends its batches another way."""
+    with pytest.raises(UserError) as caught:
+        fitting(
+            RuntimeError(
+                "unable to allocate shared memory(shm) for file </torch_1_2_3>: No space left on device"
+            )
+        )
+    line = str(caught.value)
+    assert "/dev/shm" in line and "--shm-size" in line and "data.workers=0" in line and "\n" not in line

@@ -107,7 +107,7 @@ def test_what_is_not_shown_is_not_decoded(noise, decoded):
     assert int(decoded) == 2 * BATCH
 
 
-@pytest.mark.skipif(not pixel_memory._forks(), reason="workers are no copies here")
+@pytest.mark.skipif(not pixel_memory.forks(), reason="workers are no copies here")
 def test_workers_and_the_main_process_share_what_one_of_them_has_decoded(noise, decoded):
     kept = opened(noise, workers=2)
     batches = iter(kept.train_dataloader())

@@ -8,7 +8,15 @@ import psutil
 import pytest
 import torch
 
-from stylegan.machine.memory import Room, held_bytes, in_words, ran_out, resident_bytes, room_of_machine
+from stylegan.machine.memory import (
+    Room,
+    held_bytes,
+    in_words,
+    ran_out,
+    ran_out_of_shared,
+    resident_bytes,
+    room_of_machine,
+)
 
 KIB, MIB = 1024, 1024**2
 
@@ -170,3 +178,15 @@ def test_what_ran_out_of_memory_is_known_by_what_it_says(error):
 )
 def test_other_errors_are_something_else(error):
     assert not ran_out(error)
+
+
+def test_shared_memory_that_ran_out_is_known_by_what_torch_says():
+    assert ran_out_of_shared(
+        RuntimeError("unable to allocate shared memory(shm) for file </torch_1_2_3>: No space left")
+    )
+    assert ran_out_of_shared(
+        RuntimeError(
+            "Unexpected bus error encountered in worker. This might be caused by insufficient shared memory (shm)."
+        )
+    )
+    assert not ran_out_of_shared(RuntimeError("shapes cannot be multiplied"))
