@@ -23,7 +23,7 @@ from datamodules.start_notes import (
     about_sizes,
     about_unused_labels,
 )
-from stylegan.machine.files import cache_folder
+from stylegan.machine.files import cache_folder, expanded
 from stylegan.sizes import Size, nearest_sizes, parse_size, size_text
 
 _LABELS = ("none", "folders", "json", "csv")
@@ -152,9 +152,9 @@ class FolderData(ImageDataModule):
         if wanted < len(names):
             lot.sort(key=lambda name: (place_in_lot(self.seed, "subset", name), name))
         whole = wanted <= MOST_DECODED
-        place = Path(self.path).expanduser().resolve()
+        place = expanded(self.path).resolve()
         kind = self.channels if self.channels > MOST_IMAGE_CHANNELS else "pictures"
-        folder = cache_folder("scans") if self.cache_dir is None else Path(self.cache_dir).expanduser()
+        folder = cache_folder("scans") if self.cache_dir is None else expanded(self.cache_dir)
         cache = ScanCache(folder, (place, kind, whole))
         facts: dict[str, Facts] = {}
         # Each that cannot be read makes room for the next in the lot.

@@ -15,6 +15,7 @@ from datamodules.datasets.decoding import (
 )
 from datamodules.datasets.names import by_relative_name, is_hidden, is_image_name, text_of_path
 from datamodules.datasets.zip_files import ZipFiles, is_part_of_split
+from stylegan.machine.files import expanded
 from stylegan.machine.text import printable
 
 _CHUNK_BYTES = 1 << 20
@@ -86,7 +87,7 @@ def open_image_files(path: str | Path, channels: int = 3) -> FolderFiles | ZipFi
 
     Raises: ValueError where there is neither, or no file in it that can hold this many channels.
     """
-    path = Path(path).expanduser()
+    path = expanded(path, key="data.path")
     suffixes = suffixes_for(channels)
     try:
         there, folder = path.exists(), path.is_dir()

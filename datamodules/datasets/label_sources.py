@@ -14,6 +14,7 @@ from datamodules.datasets.files import FolderFiles, ZipFiles
 from datamodules.datasets.label_table import NO_NAMES, Table, read_table
 from datamodules.datasets.labels import Label, Labels, build_labels
 from datamodules.datasets.names import first_folder, one_form, relative_name, top_folder
+from stylegan.machine.files import expanded
 
 _USUAL_NAMES = {"json": "dataset.json", "csv": "labels.csv"}
 _WITHOUT_LABEL = "without a label; add it, or leave such pictures out: data.exclude=[...]"
@@ -247,7 +248,7 @@ def _folders_of_all(names: Sequence[str]) -> list[str]:
 def _find(kind: str, files: FolderFiles | ZipFiles, path: str | Path | None) -> tuple[str, str, bytes]:
     """The folder within the set that names are relative to, the place of the table, and its content."""
     if path is not None:
-        path = Path(path).expanduser()
+        path = expanded(path)
         try:
             return "", str(path), path.read_bytes()
         except OSError as error:

@@ -34,9 +34,16 @@ from stylegan.configuration.help import help_lines
 from stylegan.configuration.hydra_errors import explain
 from stylegan.configuration.schema import COMMANDS
 from stylegan.configuration.suggestions import options_of
-from stylegan.configuration.user_code import importable, leave_out_unasked, mistyped, settle_booleans
+from stylegan.configuration.user_code import (
+    importable,
+    leave_out_unasked,
+    mistyped,
+    refuse_hidden,
+    settle_booleans,
+)
 from stylegan.errors import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, EXIT_USER_ERROR, UserError
 from stylegan.machine.console import refuse_lost_output, say_error
+from stylegan.machine.process import refuse_lost_folder
 from stylegan.version import __version__
 
 
@@ -94,11 +101,15 @@ def run_command(
         return exit_code_of(job, program=program, keys=keys, report=report)
 
     def command() -> int:
+        refuse_lost_folder()
+        refuse_hidden()
         line = CommandLine(arguments, COMMANDS[config_name])
         refuse_empty_groups(line.overrides)
         if implied is not None and not (line.help or line.version):
             line.overrides = [*implied(line.overrides), *line.overrides]
         with importable(line.config_dir):
+            if line.config_dir is not None:
+                refuse_hidden()
             shows = line.help or line.version or line.for_hydra
             if report is not None and not line.multirun and shows:
                 return 0  # one process shows it
@@ -111,7 +122,7 @@ def run_command(
                     fault for word in line.overrides if (fault := unknown_word(word, COMMANDS[config_name]))
                 ]:
                     raise UserError("\n".join(faults))
-                code = _run_by_hydra(config_name, guarded, line)
+                code = _run_by_hydra(config_name, guarded, line, quiet=report is not None)
                 if not line.multirun:
                     refuse_lost_output()  # it only showed something
                 if closing is not None and line.multirun and len(results) > 1:
@@ -183,7 +194,9 @@ def _sweep_at_rest() -> Iterator[None]:
         GlobalHydra.instance().initialize(sweep)
 
 
-def _run_by_hydra(config_name: str, task: Callable[[Composition], int], line: CommandLine) -> int:
+def _run_by_hydra(
+    config_name: str, task: Callable[[Composition], int], line: CommandLine, *, quiet: bool
+) -> int:
     codes = [0]
     parser = OverridesParser.create()
     swept_keys = set()
@@ -210,7 +223,9 @@ def _run_by_hydra(config_name: str, task: Callable[[Composition], int], line: Co
             raise SystemExit(code)
         codes.append(code)
 
-    with TemporaryDirectory() as scratch, _as_command_line(_sweeping_in(scratch, line)):
+    # "Launching 3 jobs": one of several processes says it.
+    silence = ["hydra/hydra_logging=none"] if quiet else []
+    with TemporaryDirectory() as scratch, _as_command_line([*_sweeping_in(scratch, line), *silence]):
         hydra.main(version_base=VERSION_BASE, config_path="pkg://conf", config_name=config_name)(job)()
     return next((code for code in codes if code), 0)
 

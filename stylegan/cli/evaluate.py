@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -21,6 +20,7 @@ from stylegan.configuration.user_code import nonsense_in
 from stylegan.distributed.processes import this_process
 from stylegan.errors import EXIT_TRY_AGAIN, UserError
 from stylegan.machine.console import say, say_error, surviving_lost_output
+from stylegan.machine.files import expanded
 from stylegan.machine.process import leaving_at_once, prepare_host
 from stylegan.runs.folder import RunFolder
 from stylegan.runs.network_files import chosen_networks, folder_of, networks_named
@@ -93,7 +93,7 @@ def _evaluate_run(config: DictConfig, network: str | None, entries: "list[Entry]
         folder = folder_of(networks[0])
         evaluation = instantiate_part(config, "evaluation")(
             networks=networks,
-            folder=Path(config.out).expanduser() if config.out else folder.path,
+            folder=expanded(config.out, key="out") if config.out else folder.path,
             process=this_process(),
             run=folder,
             learned_from=_learned_from(folder),

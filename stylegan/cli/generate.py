@@ -12,6 +12,7 @@ from stylegan.configuration.hydra_errors import from_input, instantiate_part
 from stylegan.configuration.user_code import nonsense_in
 from stylegan.errors import UserError
 from stylegan.machine.console import say, surviving_lost_output
+from stylegan.machine.files import expanded
 from stylegan.machine.process import leaving_at_once, prepare_host
 from stylegan.runs.folder import RunFolder, images_of
 from stylegan.runs.network_files import find_network
@@ -32,7 +33,7 @@ def generate(composition: Composition) -> Result:
         raise UserError("\n".join(faults))
     with from_input():
         network = find_network(config.network, runs_dir=config.runs_dir)
-        out = default_out(network) if config.out is None else Path(config.out).expanduser()
+        out = default_out(network) if config.out is None else expanded(config.out, key="out")
         out = out / folder_of_job(composition.swept)
         say(f"network: {network}")
         task = instantiate_part(config, "task")(

@@ -3,7 +3,6 @@
 None of it reads the data or the run's folder: what they say comes in as arguments, and a new configuration comes out.
 """
 
-import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, fields, is_dataclass, replace
@@ -14,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from stylegan.configuration.batches import accumulation, count_devices, devices_of_run, images_per_device
 from stylegan.configuration.command_line import literal
-from stylegan.configuration.compose import Composition, run_name
+from stylegan.configuration.compose import Composition, dotted, run_name
 from stylegan.configuration.explain import origins, users_keys
 from stylegan.configuration.presets import NULL_IS_A_VALUE, derive, names
 from stylegan.configuration.presets import keys as preset_keys
@@ -30,10 +29,11 @@ from stylegan.configuration.schema import (
     RunConfig,
     scalar_faults,
 )
-from stylegan.configuration.suggestions import nearest
+from stylegan.configuration.suggestions import nearest, nearest_key
 from stylegan.configuration.user_code import mistyped
 from stylegan.distributed.processes import Process
 from stylegan.errors import UserError
+from stylegan.machine.files import expanded
 from stylegan.sizes import parse_size, plain_size
 
 T = TypeVar("T")
@@ -128,6 +128,7 @@ def check(
             f"overwrite=true moves an older run aside and begins a new one, so it needs resume=never, not"
             f" {config.resume}"
         )
+    faults += _unknown_kinds(config)
     config = with_values(config, home_written_out(config) | size_values | device_values)
     faults += _runs_among_images(config)
     derived = [key for key in preset_keys() if OmegaConf.select(config, key) is None]
@@ -194,7 +195,7 @@ def home_written_out(config: DictConfig) -> dict[str, Any]:
     """`runs_dir` with `~` as the home folder: the shell leaves it in the middle of a word.  Returns: {} without one."""
     place = config.get("runs_dir")
     if isinstance(place, str) and place.startswith("~"):
-        return {"runs_dir": literal(os.path.expanduser(place))}
+        return {"runs_dir": literal(str(expanded(place, key="runs_dir")))}
     return {}
 
 
@@ -203,9 +204,14 @@ def _runs_among_images(config: DictConfig) -> Iterator[str]:
     path = config.data.get("path")
     # A choice among the images may well leave the runs out.
     everything = "include" in config.data and not config.data.include and not config.data.get("exclude")
-    if not everything or not isinstance(path, str) or not path or not Path(path).expanduser().is_dir():
+    if (
+        not everything
+        or not isinstance(path, str)
+        or not path
+        or not expanded(path, key="data.path").is_dir()
+    ):
         return
-    if Path(config.runs_dir).resolve().is_relative_to(Path(path).expanduser().resolve()):
+    if Path(config.runs_dir).resolve().is_relative_to(expanded(path, key="data.path").resolve()):
         yield (
             f"runs_dir={config.runs_dir} lies inside data.path={path}, so the run's own pictures would be trained on;"
             " set runs_dir=... outside of it"
@@ -323,6 +329,17 @@ def _unknown(config: DictConfig) -> Iterator[str]:
             closed = {f"{field.name}.{inner.name}" for inner in fields(field.type)}
             keys = (f"{field.name}.{key}" for key in config[field.name])
             yield from (_no_key(key, closed) for key in keys if key not in closed)
+
+
+_AS_IN = "; they are named as in allow_change=[loss.r1_gamma], or whole sections, as in allow_change=[loss]"
+
+
+def _unknown_kinds(config: DictConfig) -> Iterator[str]:
+    """What `allow_change` names and there is not: a misspelt key would let nothing change, and nobody would know."""
+    keys = [key for key in dotted(OmegaConf.to_container(config)) if "_target_" not in key]
+    for kind in config.allow_change:
+        if kind not in keys:
+            yield f"allow_change=[{kind}]: there is no key {kind}" + (nearest_key(kind, keys) or _AS_IN)
 
 
 def _no_key(key: str, keys: Collection[str]) -> str:

@@ -16,7 +16,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from stylegan.configuration.command_line import quote
-from stylegan.configuration.schema import BY_THE_COMMAND  # the module registers the schema of train.yaml, too
+from stylegan.configuration.schema import (
+    BY_THE_COMMAND,
+    COMMANDS,
+)  # the module registers the schema of train.yaml, too
 from stylegan.configuration.suggestions import options_of
 from stylegan.configuration.user_code import leave_out_unasked, settle_booleans
 from stylegan.errors import UserError
@@ -74,17 +77,41 @@ def without_the_users(config_name: str, choices: Mapping[str, str | None]) -> Di
 
 
 def refuse_empty_groups(overrides: Sequence[str]) -> None:
-    """`data=null` chooses no file.  Raises: UserError with the files there are, one line a group."""
+    """`data=null` chooses no file, nor does `data={path: 3}`, and `~seed` leaves nothing.
+
+    Raises: UserError with the files there are, one line a fault.
+    """
     parsed = OverridesParser.create().parse_overrides(list(overrides))
     empty = [override for override in parsed if override.key_or_group == ""]
     faults = [f"{override.input_line}: the key before = is missing" for override in empty]
     for override in parsed:
-        options = options_of(override.key_or_group)
-        chosen = isinstance(override.value(), str | list | dict) or override.is_sweep_override()
-        if options and not chosen and not override.is_delete():
+        group, options, value = override.key_or_group, options_of(override.key_or_group), override.value()
+        if override.is_delete():
+            if not options and _is_always_there(group):
+                faults.append(
+                    f"~{group}: this key is always there; leave the word out, and it has its default"
+                )
+            continue
+        swept = getattr(value, "list", None) if override.is_sweep_override() else None
+        if options and swept and any(item is None for item in swept):
+            faults.append(
+                f"{override.input_line}: null cannot be one of several; run without {group} in a command of its own"
+            )
+        elif options and isinstance(value, dict):
+            faults.append(
+                f"{override.input_line}: choose one of {', '.join(options)}, and set its keys one by one, as in"
+                f" {group}={options[0]} {group}.KEY=VALUE"
+            )
+        elif options and not isinstance(value, str | list) and not override.is_sweep_override():
             faults.append(f"{override.input_line}: choose one of {', '.join(options)}, or leave it out")
     if faults:
         raise UserError("\n".join(faults))
+
+
+def _is_always_there(key: str) -> bool:
+    """Whether a key is one that no command can do without: at the root, or of a section that has no other keys."""
+    sections = [command.section_of(key) for command in COMMANDS.values() if key in command.keys]
+    return any(not section.prefix or section.closed for section in sections)
 
 
 def searchpath(config_dir: str) -> str:
@@ -96,15 +123,16 @@ def keys_of(config_name: str, overrides: Sequence[str] = (), *, config_dir: str 
     composition = composed(config_name, overrides, config_dir=config_dir)
     groups = [group for group in composition.choices if not group.startswith("hydra/")]
     return groups + [
-        key for key in _dotted(OmegaConf.to_container(composition.config)) if key not in BY_THE_COMMAND
+        key for key in dotted(OmegaConf.to_container(composition.config)) if key not in BY_THE_COMMAND
     ]
 
 
-def _dotted(tree: Mapping, prefix: str = "") -> Iterator[str]:
+def dotted(tree: Mapping, prefix: str = "") -> Iterator[str]:
+    """The dotted names of all that a tree of mappings holds, sections included."""
     for key, value in tree.items():
         yield prefix + str(key)
         if isinstance(value, Mapping):
-            yield from _dotted(value, f"{prefix}{key}.")
+            yield from dotted(value, f"{prefix}{key}.")
 
 
 LONGEST_NAME = 150  # characters; file systems take 255 bytes

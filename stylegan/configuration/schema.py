@@ -27,7 +27,7 @@ _RUN = (
         Key("name",         str | None, "folder of the run inside runs_dir; null = <data><resolution>-<preset>", filled=COMMAND, free_text=True, alias=("desc",)),
         Key("runs_dir",     str,        "folder of all runs", free_text=True, alias=("outdir",)),
         Key("run_dir",      str | None, "runs_dir/name; set runs_dir=... and name=... instead", filled=COMMAND, internal=True),
-        Key("resume",       str,        "auto = the run's newest checkpoint, if any | never | path of a checkpoint or a run", free_text=True),
+        Key("resume",       str,        "auto = the run's newest checkpoint, if any | never | path of a checkpoint or a run", free_text=True, alias=("transfer.path", "transfer")),
         Key("overwrite",    bool,       "with resume=never: true = an older run of this name is moved aside, to <name>.old-1"),
         Key("allow_change", list[str],  "keys that a resumed run may change although they change what it learns", example="[loss.r1_gamma]"),
         Key("max_time",     str | None, "how long this process may train, then it saves and ends; null = no limit", example="11h30m"),

@@ -4,6 +4,7 @@ The types of the arguments of a `_target_` are the constructor's annotations. Th
 built, so that a wrong value is reported by its key."""
 
 import importlib
+import importlib.util
 import inspect
 import os
 import pkgutil
@@ -16,11 +17,13 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+import stylegan
 from stylegan.configuration.habits import takes_truth
 from stylegan.configuration.keys import followed
 from stylegan.configuration.other_programs import truth
 from stylegan.configuration.schema import COMMANDS
 from stylegan.configuration.suggestions import nearest, nearest_key
+from stylegan.errors import UserError
 
 OURS = ("stylegan", "datamodules", "callbacks", "pytorch_lightning")
 
@@ -46,6 +49,30 @@ def importable(folder: str | None) -> Iterator[None]:
         for name, module in list(sys.modules.items()):
             if (getattr(module, "__file__", None) or "").startswith(os.path.join(folder, "")):
                 del sys.modules[name]
+
+
+def refuse_hidden() -> None:
+    """Raises: UserError where a module or package of the user's has the name of one of ours, and comes first.
+
+    `python -m` looks into the working folder first, --config-dir into that one: `conf.py` there is found for our conf.
+    """
+    ours = os.path.dirname(os.path.dirname(os.path.abspath(stylegan.__file__)))
+    for name in ("conf", "datamodules", "callbacks"):
+        found = importlib.util.find_spec(name)
+        places = [] if found is None else [found.origin, *(found.submodule_search_locations or ())]
+        places = [place for place in places if place]
+        if places and not any(
+            os.path.abspath(place).startswith(os.path.join(ours, name)) for place in places
+        ):
+            program = (
+                "; or use stylegan-train, -generate, -evaluate, which do not look there"
+                if "" in sys.path
+                else ""
+            )
+            raise UserError(
+                f"{places[0]} hides the package {name} of this program: rename it, or run the command from another"
+                f" folder{program}"
+            )
 
 
 def leave_out_unasked(config: DictConfig, ours: Callable[[], DictConfig]) -> None:

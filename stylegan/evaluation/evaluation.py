@@ -243,16 +243,19 @@ def print_best(scores: Sequence[tuple[Network, Score]]) -> None:
 
 def check_writable(folder: Path, definitions: Sequence[Definition]) -> None:
     """Makes the folder, and tries whether records can be added there.  Raises: ValueError where they cannot."""
+    records = [record_path(folder, definition.name) for definition in definitions]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder) as file:
             file.write(b"x")
-        for path in (record_path(folder, definition.name) for definition in definitions):
+        for path in records:
             if path.exists():
                 open(path, "ab").close()
     except OSError as error:
+        # Else it is the name of the file that was only a trial.
+        place = error.filename if str(error.filename) in map(str, records) else folder
         raise ValueError(
-            f"{error.filename or folder} cannot be written ({error.strerror or error}); name another folder by out=..."
+            f"{place} cannot be written ({error.strerror or error}); name another folder by out=..."
         ) from None
 
 

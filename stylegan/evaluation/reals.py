@@ -4,7 +4,6 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -16,7 +15,7 @@ from stylegan.evaluation.feature_cache import FeatureCache
 from stylegan.evaluation.scores import ScoreError
 from stylegan.evaluation.shared_work import Rows, Watch, rows_of_all
 from stylegan.features import Detector
-from stylegan.machine.files import cache_folder
+from stylegan.machine.files import cache_folder, expanded
 
 _READERS = 4
 
@@ -133,7 +132,7 @@ class Reals:
             cache_dir: as in `FeatureCache`; None = the user's cache folder.
         """
         # Empty, as in `cache_dir=`, would be the working folder.
-        folder = Path(cache_dir).expanduser() if cache_dir else cache_folder("features")
+        folder = expanded(cache_dir) if cache_dir else cache_folder("features")
         return cls(data.originals, data.dataset, cache=FeatureCache(folder))
 
     @property

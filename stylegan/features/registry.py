@@ -12,6 +12,7 @@ from stylegan.features.dinov2 import DINOV2_FILE, DinoV2Detector
 from stylegan.features.inception import INCEPTION_FILE, InceptionDetector
 from stylegan.features.vgg import LPIPS_FILE, VGG16_FILE, LpipsDetector, VGG16Detector
 from stylegan.features.weights import WeightFile, Weights, find_weights, read_weights
+from stylegan.machine.files import expanded
 
 DETECTORS = ("builtin", "inception", "vgg16", "lpips-vgg16", "dinov2", "clip")
 
@@ -69,6 +70,6 @@ def _beside(path: str | Path | None, file: WeightFile) -> Path | None:
     """Where a second file may be: in the folder `path`, or in that of the file `path`; None = look elsewhere."""
     if path is None:
         return None
-    given = Path(path).expanduser()
+    given = expanded(path)
     folder = given if given.is_dir() else given.parent
     return folder / file.name if (folder / file.name).is_file() else None

@@ -17,7 +17,7 @@ from typing import BinaryIO
 import torch
 from torch import Tensor, nn
 
-from stylegan.machine.files import cache_folder, replacing
+from stylegan.machine.files import cache_folder, expanded, replacing
 
 # torch.hub's convention: the name ends with the first digits of the file's SHA-256.
 _DIGEST_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.[a-z]+$")
@@ -69,9 +69,9 @@ def find_weights(
         download: fetch it into the cache folder if it is missing.
     Raises: ValueError, of one line, that says what to put where, if it is missing or could not be fetched.
     """
-    folder = Path(cache_dir).expanduser() if cache_dir is not None else cache_folder("detectors")
+    folder = expanded(cache_dir) if cache_dir is not None else cache_folder("detectors")
     if path is not None:
-        given = Path(path).expanduser()
+        given = expanded(path)
         places = [given / file.name if given.is_dir() else given]
     else:
         folders = [folder, Path(torch.hub.get_dir()) / "checkpoints"]

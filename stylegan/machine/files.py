@@ -95,6 +95,23 @@ def cache_folder(kind: str) -> Path | None:
     return folder / kind if folder.is_absolute() else None
 
 
+def expanded(path: str | os.PathLike, *, key: str = "") -> Path:
+    """A path with `~` and `~user` as the home folders that they mean.
+
+    Args: key: of the configuration, for the message.
+    Raises: ValueError where there is no such user, or a user without a home, as in a container.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        first = Path(path).parts[0]
+        whose = f"user {first[1:]}" if first != "~" else "you"
+        raise ValueError(
+            f"{f'{key}=' if key else ''}{path}: this system knows no home folder of {whose};"
+            f" write the folder out, or ./{path} for one that is called so"
+        ) from error
+
+
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # torch's writer of archives reports a failed write by these words alone.
 _TORCH_WORDS = ("PytorchStreamWriter", "inline_container", "unexpected pos")

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from stylegan.errors import EXIT_TRY_AGAIN
+from stylegan.errors import EXIT_TRY_AGAIN, UserError
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
 
@@ -75,6 +75,16 @@ def leaving_at_once() -> Iterator[None]:
 
 def _leave(number: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
+
+
+def refuse_lost_folder() -> None:
+    """Raises: UserError where the working folder is gone, as in a shell whose folder another one has deleted."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise UserError(
+            f"the working folder cannot be used ({error.strerror}): it was deleted or moved; cd to another"
+        ) from error
 
 
 # The process that started this one, without which it is of no use.

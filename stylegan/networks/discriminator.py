@@ -164,11 +164,13 @@ class Discriminator(nn.Module):
             )
         if conv_clamp is not None and conv_clamp <= 0:
             raise ValueError(f"discriminator.conv_clamp must be above 0, or null for none; got {conv_clamp}")
-        if (mbstd_group is not None and mbstd_group < 1) or mbstd_channels < 0 or freeze_layers < 0:
+        if mbstd_group is not None and mbstd_group < 1:
             raise ValueError(
-                "discriminator.mbstd_group must be at least 1 (or null), mbstd_channels and freeze_layers at least 0; "
-                f"got {mbstd_group}, {mbstd_channels}, {freeze_layers}"
+                f"mbstd_group must be at least 1, or null for the whole batch; got {mbstd_group}"
             )
+        for name, value in (("mbstd_channels", mbstd_channels), ("freeze_layers", freeze_layers)):
+            if value < 0:
+                raise ValueError(f"{name} must be at least 0, got {value}")
         head_channels = block_channels(FIRST_BLOCK_PX, channel_base=channel_base, channel_max=channel_max)
         if mbstd_channels and head_channels % mbstd_channels:
             raise ValueError(

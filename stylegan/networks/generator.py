@@ -53,8 +53,9 @@ class Generator(nn.Module):
         # Taken first, while the constructor's arguments are the only local names.
         self.options = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         self.options["resample_taps"] = [float(tap) for tap in resample_taps]
-        if min(z_dim, w_dim) < 1 or c_dim < 0:
-            raise ValueError(f"z_dim and w_dim must be at least 1, c_dim 0; got {z_dim}, {w_dim}, {c_dim}")
+        for name, value, least in (("z_dim", z_dim, 1), ("w_dim", w_dim, 1), ("c_dim", c_dim, 0)):
+            if value < least:
+                raise ValueError(f"{name} must be at least {least}, got {value}")
         if conv_clamp is not None and conv_clamp <= 0:
             raise ValueError(f"generator.conv_clamp must be above 0, or null for none; got {conv_clamp}")
         if label_names and len(label_names) != c_dim:

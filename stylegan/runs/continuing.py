@@ -19,6 +19,7 @@ from stylegan.configuration.explain import COMMAND_LINE, chosen_by, origins, use
 from stylegan.configuration.schema import FROM_THE_DATA, TRAIN
 from stylegan.configuration.suggestions import options_of
 from stylegan.configuration.user_code import OURS, arguments_of
+from stylegan.machine.files import expanded
 from stylegan.runs.config_diff import same_target
 from stylegan.runs.folder import RunFolder
 from stylegan.runs.records import last_start
@@ -44,7 +45,7 @@ def run_named(resume: str) -> RunFolder | None:
     """The run that `resume` leads to: its folder, that of its checkpoints, or one of these; None where it is none."""
     if resume in ("auto", "never"):
         return None
-    path = Path(os.path.normpath(Path(resume).expanduser()))
+    path = Path(os.path.normpath(expanded(resume, key="resume")))
     for place in (path, path.parent, path.parent.parent):
         folder = RunFolder(place)
         if folder.config.is_file() and path in (place, folder.checkpoints, folder.checkpoints / path.name):
@@ -113,7 +114,7 @@ def with_run(composition: Composition) -> Composition:
     of_the_place = {"name", "runs_dir"} & set(users_keys(found)) or set(composition.swept) - {"resume"}
     stored = stored_config(folder)
     name = str(composition.config.name or stored.get("name") or folder.path.resolve().name)
-    target = RunFolder(Path(str(composition.config.runs_dir)).expanduser() / name)
+    target = RunFolder(expanded(str(composition.config.runs_dir), key="runs_dir") / name)
     in_place = not of_the_place or not composition.swept and _same(target.path, folder.path)
     # A run that began there earlier goes on with its own values.
     source = (
@@ -149,7 +150,7 @@ def _same(one: Path, other: Path) -> bool:
 
 def _refuse_older(resume: str, folder: RunFolder) -> None:
     """Raises: ValueError where the run has nothing to continue from, or has come further than the file."""
-    newest, path = folder.newest_checkpoint(), Path(resume).expanduser()
+    newest, path = folder.newest_checkpoint(), expanded(resume, key="resume")
     if newest is None:
         command = last_start(folder).get("command")
         way_out = (

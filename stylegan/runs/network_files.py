@@ -4,6 +4,7 @@ import glob
 from collections.abc import Sequence
 from pathlib import Path
 
+from stylegan.machine.files import expanded
 from stylegan.runs.folder import RunFolder, checkpoints_in, images_of, newest_run
 
 
@@ -35,12 +36,16 @@ def find_network(network: str | None, *, runs_dir: str) -> Path:
         network: a run folder or a file; None = the newest run in `runs_dir`.
     Raises: ValueError where there is none.
     """
-    path = newest_run(Path(runs_dir).expanduser()) if network is None else Path(network).expanduser()
+    path = (
+        newest_run(expanded(runs_dir, key="runs_dir"))
+        if network is None
+        else expanded(network, key="network")
+    )
     if path is None:
         raise ValueError(
             f"no run in {runs_dir} has a checkpoint yet: train first (python train.py), or set network=..."
         )
-    run = Path(runs_dir).expanduser() / path
+    run = expanded(runs_dir, key="runs_dir") / path
     if not path.exists() and run.is_dir():
         raise ValueError(f"network={path}: there is no such file or folder; did you mean network={run}?")
     try:
@@ -76,12 +81,12 @@ def networks_named(network: str | None) -> list[str | None]:
     named = [path for part in _parts(inner.split(",")) for path in _globbed(part)]
     once: dict[Path, str] = {}
     for path in named:
-        once.setdefault(Path(path).expanduser().absolute(), path)
+        once.setdefault(expanded(path, key="network").absolute(), path)
     return list(once.values())
 
 
 def _is_there(path: str) -> bool:
-    return Path(path).expanduser().exists()
+    return expanded(path, key="network").exists()
 
 
 def _parts(words: Sequence[str]) -> list[str]:
@@ -98,7 +103,7 @@ def _parts(words: Sequence[str]) -> list[str]:
 def _globbed(path: str) -> list[str]:
     if _is_there(path) or not glob.has_magic(path):
         return [path]
-    fits = sorted(glob.glob(str(Path(path).expanduser())))
+    fits = sorted(glob.glob(str(expanded(path, key="network"))))
     found = [fit for fit in fits if Path(fit).is_dir() or Path(fit).suffix in (".ckpt", ".safetensors")]
     if not found:
         raise ValueError(f"network={path}: no run or network is called so")
@@ -120,7 +125,7 @@ def chosen_networks(network: str | None, *, runs_dir: str, checkpoints: str) -> 
         checkpoints: of a run, "newest" or "all".
     Raises: ValueError where there is none.
     """
-    run = None if network is None else RunFolder(Path(network).expanduser())
+    run = None if network is None else RunFolder(expanded(network, key="network"))
     kept = generators_of(run.checkpoints) if run else []
     if not kept:
         file = find_network(network, runs_dir=runs_dir)

@@ -13,6 +13,7 @@ from stylegan.configuration.keys import Resume
 from stylegan.configuration.presets import keys as preset_keys
 from stylegan.configuration.schema import TRAIN
 from stylegan.errors import EXIT_TRY_AGAIN, UserError
+from stylegan.machine.files import expanded
 from stylegan.runs.checkpoints import damage_of, images_in, newest_good, p_in
 from stylegan.runs.config_diff import Change, changes
 from stylegan.runs.folder import RunFolder, images_of, newest_run
@@ -72,7 +73,7 @@ def find_checkpoint(
 
 def _named_checkpoint(resume: str, folder: RunFolder, newest: Path | None) -> tuple[Path, list[str]]:
     """As `find_checkpoint`, for a path. Args: newest: the run's own newest checkpoint, None = it has none."""
-    path = Path(resume).expanduser()
+    path = expanded(resume, key="resume")
     if path.name == folder.checkpoints.name and path.is_dir():
         path = path.parent
     aside: list[str] = []
@@ -210,8 +211,8 @@ def _holds(folder: RunFolder, path: Path) -> bool:
 def _began_from(folder: RunFolder, path: Path) -> bool:
     """Whether the folder's run was last started with `resume` leading there."""
     before = [stored_config(folder).get("resume", "auto"), *(start.get("resume") for start in starts(folder))]
-    places = [Path(place).expanduser() for place in before if isinstance(place, str)]
-    return any(place.resolve() == path.resolve() for place in places if str(place) not in ("auto", "never"))
+    places = [place for place in before if isinstance(place, str) and place not in ("auto", "never")]
+    return any(expanded(place, key="resume").resolve() == path.resolve() for place in places)
 
 
 def is_done(config: DictConfig, checkpoint: Path) -> bool:

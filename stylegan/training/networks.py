@@ -17,6 +17,9 @@ from stylegan.training.ema import tracking_w_avg
 # Images [n,C,H,W], labels [n,K], and draws of the augmentation pipe: what is discriminated.
 Discriminated = tuple[Tensor, Tensor | None, dict[str, Tensor] | None]
 
+# Four are expected. One more is not worth an error in the middle of a run.
+_MOST_GRAPHS = 64
+
 
 class Networks:
     """What the losses ask of the generator and the discriminator.
@@ -160,8 +163,17 @@ class CompiledNetworks:
     def __init__(self, generator: Generator, discriminator: nn.Module):
         self.generator, self.discriminator = generator, discriminator
         # The bound methods, not the modules: nothing of the compiler's must get into the names of a checkpoint.
-        self.synthesis = torch.compile(generator.synthesis.forward, dynamic=False)
-        self.discriminate = torch.compile(discriminator.forward, dynamic=False)
+        self._synthesis = _compiled(generator.synthesis.forward)
+        self._discriminate = _compiled(discriminator.forward)
+
+    def synthesis(self, ws: Tensor, *, noise_mode: str, noise: dict[str, Tensor] | None) -> Tensor:
+        """As the generator's synthesis network."""
+        noise = None if noise is None else {name: _dense(values) for name, values in noise.items()}
+        return self._synthesis(_dense(ws), noise_mode=noise_mode, noise=noise)
+
+    def discriminate(self, images: Tensor, labels: Tensor | None) -> Tensor:
+        """As the discriminator."""
+        return self._discriminate(_dense(images), None if labels is None else _dense(labels))
 
     def try_out(self, n: int, learning: Mapping[str, Iterable[nn.Parameter]]) -> str:
         """Compiles all graphs that training will need, for n samples of each kind, forwards and backwards.
@@ -204,3 +216,20 @@ class CompiledNetworks:
         if group is None or len(images) % group:
             return self.discriminate(images, c)
         return self.discriminate(torch.cat([images, images]), None if c is None else torch.cat([c, c]))
+
+
+def _compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A graph for each kind of inputs: with gradients and without, of one batch or of two.
+
+    They count by themselves, not together with those of an earlier job of the same sweep or of a run before it went
+    back: past a limit torch would compile functions inside the network one by one instead, and print pages about it.
+    """
+    return torch.compile(function, dynamic=False, isolate_recompiles=True, recompile_limit=_MOST_GRAPHS)
+
+
+def _dense(tensor: Tensor) -> Tensor:
+    """The same values in the one layout that graphs are compiled for: another one would be compiled anew.
+
+    Not `contiguous`, which leaves any stride to a side of 1 element.
+    """
+    return tensor.reshape(-1).view(tensor.shape)

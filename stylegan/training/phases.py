@@ -282,6 +282,11 @@ def phases_of(
         drawn, dreg = ("augment_real",), R1Term(r1)
         phases += [Phase("Dreg", "discriminator", dreg, drawn, r1_interval_iterations, second_order=True)]
     for phase in further:
+        # The losses are kept under these names in a checkpoint.
+        if not phase.name or "." in phase.name or hasattr(nn.ModuleDict, phase.name):
+            raise ValueError(
+                f"further_phases: a phase cannot be called {phase.name!r}; take another name, as in my_loss"
+            )
         if phase.name in {other.name for other in phases}:
             raise ValueError(f"further_phases must have names of their own, got {phase.name} again")
         phases += [phase]

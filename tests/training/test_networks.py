@@ -74,6 +74,23 @@ def test_compiled_phases_train_as_plain_ones(monkeypatch, capsys):
     assert capsys.readouterr().out.startswith("compiled    in ")
 
 
+@pytest.mark.long
+def test_nothing_is_compiled_once_training_has_begun(monkeypatch, capfd):
+    """Whatever is drawn, mixed or augmented; and as often as a run begins in one process."""
+    compile = torch.compile
+    monkeypatch.setattr(
+        torch, "compile", lambda function, **options: compile(function, backend="eager", **options)
+    )
+    for _ in range(2):
+        found = started(batch_size=4, c_dim=3, compile=True)
+        with torch.compiler.set_stance("fail_on_recompile"):
+            for i in range(5):
+                found.augment.p = i % 3 / 2
+                found.step(*batch(4, i, 3))
+    said = capfd.readouterr()
+    assert said.out.count("\n") == said.out.count("compiled    in ") == 2 and said.err == ""
+
+
 def test_a_compiler_that_fails_is_a_note(monkeypatch, capsys):
     def failing(self, *_):
         raise RuntimeError("no working compiler\nand a long paragraph")
