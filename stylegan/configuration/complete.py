@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from stylegan.configuration.batches import accumulation, count_devices, devices_of_run, images_per_device
 from stylegan.configuration.command_line import literal
-from stylegan.configuration.compose import Composition, dotted, run_name
+from stylegan.configuration.compose import Composition, run_name, unknown_kinds
 from stylegan.configuration.explain import origins, users_keys
 from stylegan.configuration.presets import NULL_IS_A_VALUE, derive, names
 from stylegan.configuration.presets import keys as preset_keys
@@ -29,7 +29,7 @@ from stylegan.configuration.schema import (
     RunConfig,
     scalar_faults,
 )
-from stylegan.configuration.suggestions import nearest, nearest_key
+from stylegan.configuration.suggestions import nearest
 from stylegan.configuration.user_code import mistyped
 from stylegan.distributed.processes import Process
 from stylegan.errors import UserError
@@ -128,7 +128,7 @@ def check(
             f"overwrite=true moves an older run aside and begins a new one, so it needs resume=never, not"
             f" {config.resume}"
         )
-    faults += _unknown_kinds(config)
+    faults += unknown_kinds(config)
     config = with_values(config, home_written_out(config) | size_values | device_values)
     faults += _runs_among_images(config)
     derived = [key for key in preset_keys() if OmegaConf.select(config, key) is None]
@@ -329,17 +329,6 @@ def _unknown(config: DictConfig) -> Iterator[str]:
             closed = {f"{field.name}.{inner.name}" for inner in fields(field.type)}
             keys = (f"{field.name}.{key}" for key in config[field.name])
             yield from (_no_key(key, closed) for key in keys if key not in closed)
-
-
-_AS_IN = "; they are named as in allow_change=[loss.r1_gamma], or whole sections, as in allow_change=[loss]"
-
-
-def _unknown_kinds(config: DictConfig) -> Iterator[str]:
-    """What `allow_change` names and there is not: a misspelt key would let nothing change, and nobody would know."""
-    keys = [key for key in dotted(OmegaConf.to_container(config)) if "_target_" not in key]
-    for kind in config.allow_change:
-        if kind not in keys:
-            yield f"allow_change=[{kind}]: there is no key {kind}" + (nearest_key(kind, keys) or _AS_IN)
 
 
 def _no_key(key: str, keys: Collection[str]) -> str:

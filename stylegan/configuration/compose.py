@@ -20,7 +20,7 @@ from stylegan.configuration.schema import (
     BY_THE_COMMAND,
     COMMANDS,
 )  # the module registers the schema of train.yaml, too
-from stylegan.configuration.suggestions import options_of
+from stylegan.configuration.suggestions import nearest_key, options_of
 from stylegan.configuration.user_code import leave_out_unasked, settle_booleans
 from stylegan.errors import UserError
 from stylegan.sizes import parse_size, size_text
@@ -123,16 +123,26 @@ def keys_of(config_name: str, overrides: Sequence[str] = (), *, config_dir: str 
     composition = composed(config_name, overrides, config_dir=config_dir)
     groups = [group for group in composition.choices if not group.startswith("hydra/")]
     return groups + [
-        key for key in dotted(OmegaConf.to_container(composition.config)) if key not in BY_THE_COMMAND
+        key for key in _dotted(OmegaConf.to_container(composition.config)) if key not in BY_THE_COMMAND
     ]
 
 
-def dotted(tree: Mapping, prefix: str = "") -> Iterator[str]:
-    """The dotted names of all that a tree of mappings holds, sections included."""
+def _dotted(tree: Mapping, prefix: str = "") -> Iterator[str]:
     for key, value in tree.items():
         yield prefix + str(key)
         if isinstance(value, Mapping):
-            yield from dotted(value, f"{prefix}{key}.")
+            yield from _dotted(value, f"{prefix}{key}.")
+
+
+_AS_IN = "; they are named as in allow_change=[loss.r1_gamma], or whole sections, as in allow_change=[loss]"
+
+
+def unknown_kinds(config: DictConfig) -> Iterator[str]:
+    """What `allow_change` names and there is not: a misspelt key would let nothing change, and nobody would know."""
+    keys = [key for key in _dotted(OmegaConf.to_container(config)) if "_target_" not in key]
+    for kind in config.allow_change:
+        if kind not in keys:
+            yield f"allow_change=[{kind}]: there is no key {kind}" + (nearest_key(kind, keys) or _AS_IN)
 
 
 LONGEST_NAME = 150  # characters; file systems take 255 bytes

@@ -13,11 +13,11 @@ import types
 import typing
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-import stylegan
 from stylegan.configuration.habits import takes_truth
 from stylegan.configuration.keys import followed
 from stylegan.configuration.other_programs import truth
@@ -56,22 +56,15 @@ def refuse_hidden() -> None:
 
     `python -m` looks into the working folder first, --config-dir into that one: `conf.py` there is found for our conf.
     """
-    ours = os.path.dirname(os.path.dirname(os.path.abspath(stylegan.__file__)))
+    ours = Path(__file__).absolute().parents[2]
     for name in ("conf", "datamodules", "callbacks"):
         found = importlib.util.find_spec(name)
         places = [] if found is None else [found.origin, *(found.submodule_search_locations or ())]
         places = [place for place in places if place]
-        if places and not any(
-            os.path.abspath(place).startswith(os.path.join(ours, name)) for place in places
-        ):
-            program = (
-                "; or use stylegan-train, -generate, -evaluate, which do not look there"
-                if "" in sys.path
-                else ""
-            )
+        if places and not any(Path(place).absolute().is_relative_to(ours / name) for place in places):
             raise UserError(
-                f"{places[0]} hides the package {name} of this program: rename it, or run the command from another"
-                f" folder{program}"
+                f"{places[0]} hides the package {name} of this program: rename it, or run the command from"
+                " another folder"
             )
 
 

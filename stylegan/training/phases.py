@@ -283,7 +283,7 @@ def phases_of(
         phases += [Phase("Dreg", "discriminator", dreg, drawn, r1_interval_iterations, second_order=True)]
     for phase in further:
         # The losses are kept under these names in a checkpoint.
-        if not phase.name or "." in phase.name or hasattr(nn.ModuleDict, phase.name):
+        if hasattr(nn.ModuleDict(), phase.name):
             raise ValueError(
                 f"further_phases: a phase cannot be called {phase.name!r}; take another name, as in my_loss"
             )

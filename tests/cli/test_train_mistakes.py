@@ -140,6 +140,10 @@ def lines_of(capsys, *words: str, config_name: str = "train") -> list[str]:
     ("words", "line"),
     [
         ("ada=null", "ada=null: choose one of adaptive, fixed, none, or leave it out"),
+        ("~seed", "~seed: this key is always there; leave the word out, and it has its default"),
+        ("~loss.r1_gamma=1", "~loss.r1_gamma: this key is always there; leave the word out"),
+        ("data={path:3}", "choose one of flowers, folder, and set its keys one by one, as in data=flowers"),
+        ("transfer.path=x", "there is no key transfer.path; here it is resume"),
         ("data=flower", "there are flowers, folder; did you mean flowers?"),
         ("loss.r1_gama=1", "there is no key loss.r1_gama; did you mean loss.r1_gamma?"),
         ("lss.r1_gamma=1", "there is no key lss.r1_gamma; did you mean loss.r1_gamma?"),
@@ -225,3 +229,23 @@ def test_a_mistake_in_a_recipe_is_one_line(capsys, tmp_path, text, line):
     (tmp_path / "experiment" / "mine.yaml").write_text(text)
     (reported,) = lines_of(capsys, "--config-dir", str(tmp_path), "experiment=mine")
     assert line in reported
+
+
+def test_null_cannot_be_one_of_several(capsys):
+    (line,) = lines_of(capsys, "-m", "experiment=flowers32,null")
+    assert line == (
+        "experiment=flowers32,null: null cannot be one of several; run without experiment in a command of its own"
+    )
+
+
+@pytest.mark.parametrize("name", ["conf.py", "callbacks.py", "datamodules/__init__.py"])
+def test_a_package_of_the_users_that_hides_ours_is_named(name, tmp_path, monkeypatch, capsys):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    package = name.removesuffix(".py").partition("/")[0]
+    for module in [one for one in sys.modules if one.partition(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.syspath_prepend(tmp_path)
+    (line,) = lines_of(capsys, "seed=1")
+    assert line.startswith(f"{path} hides the package {package} of this program: rename it")

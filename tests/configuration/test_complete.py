@@ -3,6 +3,7 @@
 import pytest
 from omegaconf import OmegaConf
 
+from stylegan.configuration.complete import check
 from stylegan.configuration.compose import composed, job_suffix
 from stylegan.errors import UserError
 from stylegan.runs.checkpoints import write_checkpoint
@@ -283,3 +284,22 @@ def test_a_configuration_that_cannot_be_read_is_named(begun, text):
 def test_the_names_of_the_classes_reach_the_generator():
     config = labelled(completed()[0], 2, ["corgi", "${seed}"])
     assert OmegaConf.to_container(config.generator, resolve=True)["label_names"] == ["corgi", "${seed}"]
+
+
+@pytest.mark.parametrize("kind", ["loss.r1_gamma", "augpipe", "data_fingerprint", "generator.conv_clamp"])
+def test_allow_change_takes_keys_and_sections(kind):
+    assert check(composed("train", [f"allow_change=[{kind}]"])).config.allow_change == [kind]
+
+
+@pytest.mark.parametrize(
+    ("kind", "way_out"),
+    [
+        ("loss.r1gamma", "; did you mean loss.r1_gamma?"),
+        ("augpip", "; did you mean augpipe?"),
+        ("typo", "; they are named as in allow_change=[loss.r1_gamma]"),
+    ],
+)
+def test_what_allow_change_names_and_there_is_not_is_refused(kind, way_out):
+    with pytest.raises(UserError) as caught:
+        check(composed("train", [f"allow_change=[{kind}]"]))
+    assert str(caught.value).startswith(f"allow_change=[{kind}]: there is no key {kind}{way_out}")

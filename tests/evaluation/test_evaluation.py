@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from stylegan.evaluation import EvaluationData, MetricSettings, Score, protocol_id
+from stylegan.evaluation import EvaluationData, MetricSettings, Score, evaluation, protocol_id
 from stylegan.evaluation.evaluation import Evaluation, Network, check_fits, print_best
 from tests.evaluation.small import Images, small_generator
 
@@ -74,3 +74,14 @@ def test_nothing_to_do_is_an_error(tmp_path):
             process=process,
             device="cpu",
         )
+
+
+def test_a_folder_that_cannot_be_written_is_named_and_not_the_trial(tmp_path, monkeypatch):
+    def refuses(dir):
+        raise PermissionError(13, "Permission denied", f"{dir}/tmpjisezffg")
+
+    monkeypatch.setattr(evaluation, "TemporaryFile", refuses)
+    with pytest.raises(
+        ValueError, match=rf"^{tmp_path} cannot be written \(Permission denied\); name another"
+    ):
+        evaluation.check_writable(tmp_path, [])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stylegan.machine.files import append_whole, cache_folder, replacing, sweep_partials
+from stylegan.machine.files import append_whole, cache_folder, expanded, replacing, sweep_partials
 
 
 def test_a_file_takes_the_place_of_the_old_one_when_it_is_complete(tmp_path):
@@ -119,3 +119,29 @@ def test_without_a_home_there_is_no_cache_folder(monkeypatch, value):
     monkeypatch.delenv("HOME", raising=False)
     monkeypatch.setattr(pwd, "getpwuid", lambda uid: {}[uid])
     assert cache_folder("features") is None
+
+
+def test_a_home_that_there_is_is_written_out(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert expanded("~/a") == Path("/home/me/a") and expanded("a~") == Path("a~")
+    assert expanded(f"~{pwd.getpwuid(0).pw_name}/a") == Path(pwd.getpwuid(0).pw_dir) / "a"
+
+
+@pytest.mark.parametrize("path", ["~", "~/a"])
+def test_a_user_without_a_home_gets_a_line(monkeypatch, path):
+    """As in a container whose user has no entry in /etc/passwd."""
+
+    def none(number):
+        raise KeyError(number)
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", none)
+    with pytest.raises(ValueError, match=f"^out={path}: this system knows no home folder of you; write"):
+        expanded(path, key="out")
+
+
+def test_a_home_of_nobody_is_a_line():
+    with pytest.raises(
+        ValueError, match=r"^~no-such-user/a: this system knows no home folder of user no-such-user; .*\./~no"
+    ):
+        expanded("~no-such-user/a")

@@ -10,7 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stylegan.machine.process import is_there, leaving_at_once, started_sec
+from stylegan.errors import UserError
+from stylegan.machine.process import is_there, leaving_at_once, refuse_lost_folder, started_sec
 
 
 def test_a_process_is_there_until_it_was_waited_for():
@@ -66,3 +67,15 @@ def test_ctrl_c_while_a_command_is_loading_ends_in_silence():
     other = body.replace("stylegan-train", "my_program.py")
     done = subprocess.run([sys.executable, "-c", other], capture_output=True, cwd=Path(__file__).parents[2])
     assert b"KeyboardInterrupt" in done.stderr, "a program of the user's keeps its own answer"
+
+
+def test_a_working_folder_that_was_deleted_is_a_line(tmp_path, monkeypatch):
+    place = tmp_path / "gone"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    refuse_lost_folder()
+    place.rmdir()
+    with pytest.raises(
+        UserError, match="the working folder cannot be used .*: it was deleted or moved; cd to another"
+    ):
+        refuse_lost_folder()

@@ -98,3 +98,11 @@ def test_one_more_phase_is_the_same_in_parts():
     for (name, ours), theirs in zip(whole.state_dict().items(), parts.state_dict().values(), strict=True):
         if not name.endswith("calls"):
             torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-9, msg=name)
+
+
+@pytest.mark.parametrize("name", ["keys", "items", "forward", "training"])
+def test_a_name_under_which_no_loss_can_be_kept_is_refused(name):
+    with pytest.raises(
+        ValueError, match=f"further_phases: a phase cannot be called {name!r}; take another name"
+    ):
+        training(batch_size=4, further_phases={"mine": phase(name=name)})
