@@ -11,20 +11,17 @@ import zlib
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from datamodules.datasets.opening import open_upright, size_upright
 from stylegan.sizes import Size
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 ARRAY_SUFFIXES = (".npy",)
 MOST_IMAGE_CHANNELS = 4
-# Pillow knows more, some of which start other programs; what is not listed is refused by its content.
-_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
-_EXIF_ORIENTATION = 274
-_QUARTER_TURNS = (5, 6, 7, 8)
 
-# A damaged file makes Pillow's parsers, numpy's and the zip reader raise any of these.
+# A damaged file makes Pillow's parsers, tifffile's, numpy's and the zip reader raise any of these.
 UNREADABLE = (
     OSError,
     ValueError,
@@ -42,11 +39,20 @@ UNREADABLE = (
 )
 
 
+def is_away(error: Exception) -> bool:
+    """Whether one of `UNREADABLE` says nothing about a file's content: the system could not give it, which may be
+    another time otherwise (permission, a disk that fails, a network folder that is away, too little memory)."""
+    # What decoders raise as an OSError has no number of the system's.
+    return isinstance(error, MemoryError) or isinstance(error, OSError) and error.errno is not None
+
+
 def reason_of(error: Exception) -> str:
     """What is wrong with a file that raised one of `UNREADABLE`, in a few words."""
-    if isinstance(error, UnidentifiedImageError):  # its own words name an address in memory
-        return f"its content is none of {', '.join(_FORMATS)}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     words = " ".join(str(error).replace("\0", " ").split())
+    if isinstance(error, UnidentifiedImageError):
+        return words
     if isinstance(error, Image.DecompressionBombError):
         return words.split(", could be")[0]
     # Numpy's and our own say what is wrong; the names of other kinds are half of what they say.
@@ -59,7 +65,7 @@ def suffixes_for(channels: int) -> tuple[str, ...]:
 
 
 def decode_image(data: bytes, *, size: Size, channels: int) -> np.ndarray:
-    """Decode, turn as EXIF says, crop to the centre, resize by Lanczos where the size differs.
+    """Decode, turn as EXIF or XMP says, crop to the centre, resize by Lanczos where the size differs.
 
     The crop is the largest centred rectangle of the requested aspect. With channels 1 and 3 transparency is
     put on white, with 2 and 4 it is kept, and what has none is opaque. 16 bits a channel become 8 over
@@ -71,9 +77,7 @@ def decode_image(data: bytes, *, size: Size, channels: int) -> np.ndarray:
     """
     if channels > MOST_IMAGE_CHANNELS:
         return _fit_planes(_read_array(io.BytesIO(data), channels), size)
-    with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-        ImageOps.exif_transpose(image, in_place=True)
-        image = _with_channels(_crop(image, size), channels)
+    image = _with_channels(_crop(open_upright(data), size), channels)
     if image.size != size[::-1]:
         # Pillow weighs colours by their alpha here, so that invisible ones do not bleed.
         image = image.resize(size[::-1], Image.Resampling.LANCZOS)
@@ -91,21 +95,15 @@ def measure_image(stream: BinaryIO, *, channels: int, whole: bool) -> Size:
     if channels > MOST_IMAGE_CHANNELS:
         height, width, _ = _read_array(stream, channels).shape
         return height, width
-    with Image.open(stream, formats=_FORMATS) as image:
-        if whole:
-            image.load()
-        # A PNG may hold its EXIF behind the pixels; asking for it would decode them.
-        turned = whole or image.format != "PNG" or "exif" in image.info
-        if turned and image.getexif().get(_EXIF_ORIENTATION) in _QUARTER_TURNS:
-            return image.width, image.height
-        return image.height, image.width
+    if not whole:
+        return size_upright(stream)
+    image = _with_channels(open_upright(stream.read()), channels)
+    return image.height, image.width
 
 
 def _with_channels(image: Image.Image, channels: int) -> Image.Image:
     """The image in 8 bits a channel, its transparency on white or kept."""
     transparent = image.has_transparency_data
-    if image.mode.startswith("I"):
-        image = _narrowed(image)
     image = image.convert("RGBA" if transparent else "RGB")
     if channels in (1, 3) and transparent:
         white = Image.new("RGB", image.size, "white")
@@ -114,16 +112,6 @@ def _with_channels(image: Image.Image, channels: int) -> Image.Image:
     elif channels in (2, 4) and not transparent:
         image.putalpha(255)
     return image.convert(_MODES[channels])
-
-
-def _narrowed(image: Image.Image) -> Image.Image:
-    """16-bit grey in 8 bits: Pillow's own conversion clips, which turns such images white."""
-    wide = np.asarray(image).astype(np.float32)
-    grey = Image.fromarray((np.clip(wide, 0, 65535) / 257 + 0.5).astype(np.uint8))
-    key = image.info.get("transparency")
-    if isinstance(key, int):
-        grey.putalpha(Image.fromarray(np.where(wide == key, 0, 255).astype(np.uint8)))
-    return grey
 
 
 def _centre(size: Size, target: Size) -> tuple[int, int, int, int]:
