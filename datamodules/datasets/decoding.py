@@ -3,14 +3,17 @@
 Channels: 1 = grey, 2 = grey and alpha, 3 = RGB, 4 = RGB and alpha; 5 and more come as arrays only.
 """
 
+import importlib.util
 import io
 import math
 import struct
 import zipfile
 import zlib
+from importlib.metadata import version
 from typing import BinaryIO
 
 import numpy as np
+import PIL
 from PIL import Image, UnidentifiedImageError
 
 from datamodules.datasets.opening import open_upright, size_upright
@@ -57,6 +60,12 @@ def reason_of(error: Exception) -> str:
         return words.split(", could be")[0]
     # Numpy's and our own say what is wrong; the names of other kinds are half of what they say.
     return words if type(error) is ValueError and words else f"{type(error).__name__}: {words}".rstrip(": ")
+
+
+def readers() -> list[str]:
+    """What decides which files can be read, and how: programs with their versions."""
+    optional = "with" if importlib.util.find_spec("imagecodecs") else "without"
+    return [f"pillow {PIL.__version__}", f"tifffile {version('tifffile')}", f"{optional} imagecodecs"]
 
 
 def suffixes_for(channels: int) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Image files: encoded images by name, in a folder and the folders below it; or in a zip, as the path says."""
 
 import os
+import stat
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -26,7 +27,8 @@ class FolderFiles:
 
     names: images, relative to the folder with "/" between the parts, in one form (`one_form`), sorted;
       others: files that are no images, hidden ones left out; stamps: (bytes, time of the last change in ns) of the
-      images; notes: lines about files that do not count, for the user.
+      images; notes: lines about files that do not count, for the user; away: names of links that lead nowhere, where
+      they are no image's: of a folder, perhaps.
     Raises: OSError where a folder that is not hidden cannot be listed.
     """
 
@@ -38,7 +40,11 @@ class FolderFiles:
         self._stored = {name: stored for name, (_, stored) in found.items()}
         self.names = sorted(name for name in found if is_image_name(name, suffixes))
         self.stamps = {name: below[self._stored[name]] for name in self.names}
-        self.others = sorted(found.keys() - self.stamps.keys())
+        others = sorted(found.keys() - self.stamps.keys())
+        self.away = [name for name in others if below[self._stored[name]] == _NOT_THERE]
+        self.others = [name for name in others if name not in set(self.away)]
+        if self.away:
+            self.notes.append(f"left out, links that lead nowhere: {_few(self.away)}")
 
     def open(self, name: str) -> BinaryIO:
         return (self.root / self._stored[name]).open("rb")
@@ -56,7 +62,13 @@ class FolderFiles:
 
     def where(self, name: str) -> str:
         """The place of a file, for a line to a person."""
-        return printable(str(self.root / self._stored.get(name, name)))
+        return printable(str(self.path_of(name)))
+
+    def path_of(self, name: str) -> Path:
+        return self.root / self._stored.get(name, name)
+
+
+_NOT_THERE = (-1, 0)
 
 
 def _files_below(
@@ -75,10 +87,15 @@ def _files_below(
         for entry in entries:
             if is_hidden(entry.name):
                 continue
-            if entry.is_dir():
-                yield from _files_below(Path(entry.path), f"{prefix}{entry.name}/", (*ancestors, here))
-            elif entry.is_file():
+            try:
                 status = entry.stat()
+            except OSError:
+                # A link to what is not there, or to itself: a file by its name, which cannot be read.
+                yield prefix + entry.name, _NOT_THERE
+                continue
+            if stat.S_ISDIR(status.st_mode):
+                yield from _files_below(Path(entry.path), f"{prefix}{entry.name}/", (*ancestors, here))
+            elif stat.S_ISREG(status.st_mode):
                 yield prefix + entry.name, (status.st_size, status.st_mtime_ns)
 
 
@@ -114,7 +131,14 @@ def open_image_files(path: str | Path, channels: int = 3) -> FolderFiles | ZipFi
     return files
 
 
+def _few(names: Sequence[str], most: int = 5) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(printable, names[:most])) + more
+
+
 def _what_is_read(files: FolderFiles | ZipFiles, channels: int) -> str:
+    if isinstance(files, FolderFiles) and files.away:
+        return f"links in it lead nowhere ({_few(files.away)}); mount what they lead to, or give another data.path"
     if channels > MOST_IMAGE_CHANNELS:
         return f"with data.channels={channels} these are .npy files of uint8 [H,W,{channels}]"
     if any(name.lower().endswith(ARRAY_SUFFIXES) for name in files.others):

@@ -1,6 +1,7 @@
 """Scan: one look at every file of a set before it is trained on (what can be read, how large, its checksum), and the
-findings kept for the next run."""
+findings about its content kept for the next run."""
 
+import errno
 import hashlib
 import os
 import tempfile
@@ -15,10 +16,11 @@ from typing import TypeVar
 import numpy as np
 from pytorch_lightning.utilities import rank_zero_only
 
-from datamodules.datasets.decoding import UNREADABLE, measure_image, reason_of
+from datamodules.datasets.decoding import UNREADABLE, is_away, measure_image, readers, reason_of
 from datamodules.datasets.files import FolderFiles, ZipFiles
 from stylegan.machine.console import say
 from stylegan.machine.process import usable_cores
+from stylegan.machine.text import printable
 from stylegan.sizes import Size
 
 # Sets of up to this many images are decoded once before the start, so that it can name every damaged file.
@@ -27,7 +29,7 @@ MOST_DECODED = 5000
 _QUIET_SECONDS, _EVERY_SECONDS = 2.0, 10.0
 _CHUNK = 64
 # Counted up when something is found in another way, so that older findings are not believed.
-_FORMAT = 1
+_FORMAT = 2
 Stamps = Mapping[str, tuple[int, int]]
 Row = tuple[int, int, int, str]  # height, width, checksum, fault
 
@@ -36,11 +38,13 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a file. size: height and width, (0, 0) where it cannot be read; fault: why, or ""."""
+    """What is known of a file. size: height and width, (0, 0) where it cannot be read; fault: why, or ""; is_away:
+    whether that is not its content's, so that it may be another time otherwise."""
 
     size: Size
     checksum: int
     fault: str = ""
+    is_away: bool = False
 
 
 class ScanCache:
@@ -54,7 +58,9 @@ class ScanCache:
     """
 
     def __init__(self, folder: Path | None, place: Iterable[object]):
-        digest = hashlib.blake2b(repr([_FORMAT, *map(str, place)]).encode(), digest_size=12).hexdigest()
+        # What cannot be read is a finding about the readers, too: another one may.
+        words = repr([_FORMAT, *readers(), *map(str, place)])
+        digest = hashlib.blake2b(words.encode("utf-8", "surrogateescape"), digest_size=12).hexdigest()
         self.path = folder / f"{digest}.npz" if folder is not None else None
 
     def load(self, stamps: Stamps) -> dict[str, Row]:
@@ -108,8 +114,10 @@ def scan(
     if new:
         found = _in_threads(files, new, channels=channels, whole=whole)
         known.update(_with_progress(found, len(new)))
+        of_content = {name: facts for name, facts in known.items() if not facts.is_away}
         cache.save(
-            files.stamps, {name: (*facts.size, facts.checksum, facts.fault) for name, facts in known.items()}
+            files.stamps,
+            {name: (*facts.size, facts.checksum, facts.fault) for name, facts in of_content.items()},
         )
     return {name: known[name] for name in names}
 
@@ -123,7 +131,21 @@ def _look(files: FolderFiles | ZipFiles, name: str, *, channels: int, whole: boo
         with files.open(name) as stream:
             return Facts(measure_image(stream, channels=channels, whole=whole), checksum)
     except UNREADABLE as error:
-        return Facts((0, 0), checksum, reason_of(error))
+        return Facts((0, 0), checksum, _fault_of_link(files, name, error) or reason_of(error), is_away(error))
+
+
+def _fault_of_link(files: FolderFiles | ZipFiles, name: str, error: Exception) -> str | None:
+    """What is wrong with a link that leads to no file; None where it is none, or does."""
+    if (
+        not isinstance(files, FolderFiles)
+        or not isinstance(error, OSError)
+        or not files.path_of(name).is_symlink()
+    ):
+        return None
+    if error.errno == errno.ELOOP:
+        return "its link leads back to itself"
+    target = printable(os.readlink(files.path_of(name)))
+    return f"its link leads nowhere: {target}" if error.errno == errno.ENOENT else None
 
 
 def _in_threads(
