@@ -161,7 +161,7 @@ class RunControl:
 
     @property
     def asked_to_leave(self) -> bool:
-        """Whether a signal or the deadline asks this process to leave after this iteration."""
+        """Whether a signal, the deadline or pictures that are away ask this process to leave after this iteration."""
         return bool(self._reason_to_leave())
 
     def vote_to_leave(self) -> bool:
@@ -177,7 +177,10 @@ class RunControl:
     def _reason_to_leave(self) -> int:
         if self.signal is not None:
             return 128 + self.signal
-        return EXIT_TRY_AGAIN if self.deadline is not None and self.deadline.is_over else 0
+        is_over = self.deadline is not None and self.deadline.is_over
+        # A loader of the user's own knows no such thing.
+        is_without_data = getattr(self._must_have_trainer().train_dataloader, "away", None) is not None
+        return EXIT_TRY_AGAIN if is_over or is_without_data else 0
 
     def want_checkpoint(self, module: TrainingModule) -> None:
         """Asks for a checkpoint of this iteration; to be called on all processes."""

@@ -14,7 +14,7 @@ from datamodules.datasets.label_sources import read_labels
 from datamodules.datasets.labels import Label, no_labels
 from datamodules.datasets.names import first_folder, top_folder
 from datamodules.datasets.scan import MOST_DECODED, Facts, ScanCache, scan
-from datamodules.image_datamodule import ImageDataModule, check_patterns, check_whole
+from datamodules.image_datamodule import ImageDataModule, check_patience, check_patterns, check_whole
 from datamodules.start_notes import (
     about_channels,
     about_choices,
@@ -44,9 +44,11 @@ class FolderData(ImageDataModule):
         include, exclude: globs for relative names, or classes.
         subset: use this many images, chosen by the seed.
         max_bad: continue without up to this many files that cannot be read, None = the larger of 20 and 1 % of them.
+        patience_sec: how long a file that the system does not give (a network folder that is away) is tried again while
+            training.
         cache_dir: folder for what a look at the files found, None = the user's cache folder.
         The others as in `ImageDataModule`.
-    Raises: `setup`: ValueError for a set that does not fit the options; an item: BadImageError.
+    Raises: `setup`: ValueError for a set that does not fit the options; an item: BadImageError, ImagesAwayError.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class FolderData(ImageDataModule):
         subset: int | None = None,
         val_fraction: float = 0.0,
         max_bad: int | None = None,
+        patience_sec: float = 300.0,
         cache_dir: str | Path | None = None,
         cache: Any = "auto",
         devices: int | str | Sequence[int] = 1,
@@ -97,6 +100,7 @@ class FolderData(ImageDataModule):
             check_whole("subset", subset, at_least=1)
         if max_bad is not None:
             check_whole("max_bad", max_bad, at_least=0)
+        check_patience("patience_sec", patience_sec)
         self.path = path
         self.label_source, self.labels_path = labels, labels_path
         self.labels_from = f"data.labels={labels}"
@@ -104,6 +108,7 @@ class FolderData(ImageDataModule):
         self.exclude = check_patterns("exclude", exclude)
         self.subset = subset
         self.max_bad = max_bad
+        self.patience_sec = patience_sec
         self.cache_dir = cache_dir
 
     def open_dataset(self) -> ImageDataset:
@@ -142,6 +147,7 @@ class FolderData(ImageDataModule):
             labels=labels,
             max_bad=max_bad,
             left_out=len(bad),
+            patience_sec=self.patience_sec,
             checksums=np.array([facts[name].checksum for name in good], dtype=np.int64),
         )
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate, get_worker_info
 
-from stylegan.errors import BadImageError
+from stylegan.errors import BadImageError, ImagesAwayError
 from stylegan.machine.memory import in_words
 
 # Where Linux keeps it; with semaphores of Python's, of which a pool of workers needs a few.
@@ -100,7 +100,7 @@ class Guarded(Dataset):
                 self.reading.begin(index)
                 items.append(self.dataset[index])
             return items
-        except BadImageError as error:
+        except (BadImageError, ImagesAwayError) as error:
             # Its words are for the user, without the worker's traceback.
             return error
         except Exception as error:

@@ -37,6 +37,13 @@ class BadImageError(ValueError):
     """A file of the data set that cannot be read; the message names it and the way out."""
 
 
+class ImagesAwayError(UserError, ValueError):
+    """Files of the data set that the system did not give for as long as a run waits; the same command continues."""
+
+    def __init__(self, text: str):
+        super().__init__(text, exit_code=EXIT_TRY_AGAIN)
+
+
 class ProcessLostError(Exception):
     """Another process of the run is gone."""
 

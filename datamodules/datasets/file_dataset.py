@@ -1,21 +1,26 @@
 """File dataset: encoded images, decoded on request."""
 
 import hashlib
+import time
 import zlib
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
+from torch.utils.data import get_worker_info
 
-from datamodules.datasets.decoding import UNREADABLE, decode_image, reason_of
+from datamodules.datasets.decoding import UNREADABLE, decode_image, is_away, reason_of
 from datamodules.datasets.image_dataset import ImageDataset
 from datamodules.datasets.labels import Labels, no_labels
 from datamodules.datasets.pixel_memory import shared_zeros
-from stylegan.errors import BadImageError
+from stylegan.errors import BadImageError, ImagesAwayError
 from stylegan.machine.console import say_error
 from stylegan.sizes import Size
 
+T = TypeVar("T")
+# Between two tries to read a file that is away: each twice as long as the one before, up to the second of these.
+_PAUSES_SEC = (0.2, 5.0)
 # Digest of an item that cannot be read; no CRC-32 is negative.
 _UNREAD = (-1).to_bytes(8, "little", signed=True) + (0).to_bytes(8, "little")
 
@@ -31,10 +36,13 @@ class ImageFiles(Protocol):
 
     def where(self, name: str) -> str: ...
 
+    def let_go(self) -> None: ...
+
 
 class FileDataset(ImageDataset):
     """Images by name. One that turns out to be unreadable is named once, and the next readable one, with its
-    label, is shown in its place: always the same one, so that the order of the rest stays what it was.
+    label, is shown in its place: always the same one, so that the order of the rest stays what it was. None is shown
+    in place of one that is only away, as with a network folder: what is learned would depend on it.
 
     Args:
         names: the files, None = all.
@@ -42,7 +50,8 @@ class FileDataset(ImageDataset):
         max_bad: how many files may be unreadable before it is an error.
         left_out: how many of these were met before.
         checksums: CRC-32 of the files, None = ask for them.
-    Raises, from an item: BadImageError naming the file where there are more.
+        patience_sec: how long a file that is away is tried again.
+    Raises, from an item: BadImageError naming the file where there are more; ImagesAwayError after that time.
     """
 
     is_stored = True
@@ -58,6 +67,7 @@ class FileDataset(ImageDataset):
         max_bad: int = 0,
         left_out: int = 0,
         checksums: np.ndarray | None = None,
+        patience_sec: float = 0.0,
     ):
         self.files = files
         self.names = list(files.stamps if names is None else names)
@@ -68,6 +78,9 @@ class FileDataset(ImageDataset):
         self.label_names = self.table.names
         self.max_bad, self.left_out = max_bad, left_out
         self.checksums = checksums
+        self.patience_sec = patience_sec
+        # Shared as well: until when some process waits, and until when that needs no other line.
+        self._waits = shared_zeros(2, torch.float64)
         # In shared memory: whichever worker finds a file bad, all count it, and the others stay quiet.
         self._bad = shared_zeros(len(self.names), torch.bool)
 
@@ -96,13 +109,15 @@ class FileDataset(ImageDataset):
             max_bad=self.max_bad,
             left_out=self.left_out,
             checksums=self.checksums[indices] if self.checksums is not None else None,
+            patience_sec=self.patience_sec,
         )
 
     def fingerprint(self) -> str:
         """Of the contents (CRC-32 and length of each file) and labels, in order; not of the names."""
         checksums = self.checksums
         if checksums is None:
-            checksums = np.array([self.files.checksum(name) for name in self.names], dtype=np.int64)
+            found = [self._patiently(name, self.files.checksum) for name in self.names]
+            checksums = np.array(found, dtype=np.int64)
         lengths = np.array([self.files.stamps[name][0] for name in self.names], dtype="<i8")
         digest = hashlib.blake2b(checksums.astype("<u4").tobytes(), digest_size=16)
         digest.update(lengths.tobytes())
@@ -137,7 +152,9 @@ class FileDataset(ImageDataset):
     def _bytes_of(self, index: int) -> tuple[bytes | None, bytes]:
         """The bytes of an item, None where it cannot be read, and their digest."""
         try:
-            data = self.files.read(self.names[index])
+            data = self._patiently(self.names[index], self.files.read)
+        except ImagesAwayError:
+            raise
         except UNREADABLE:
             return None, _UNREAD
         return data, zlib.crc32(data).to_bytes(8, "little") + len(data).to_bytes(8, "little")
@@ -148,13 +165,72 @@ class FileDataset(ImageDataset):
             shown = (index + step) % len(self)
             if self._bad[shown]:
                 continue
-            name = self.names[shown]
             try:
-                pixels = decode_image(self.files.read(name), size=self.size, channels=self.channels)
-                return torch.from_numpy(pixels), shown
+                return torch.from_numpy(self._patiently(self.names[shown], self._decode)), shown
+            except ImagesAwayError:
+                raise
             except UNREADABLE as error:
                 self._mark_bad(shown, error)
         raise BadImageError(f"none of the {len(self)} pictures can be read; repair them, or give others")
+
+    @property
+    def waited_until(self) -> float:
+        return float(self._waits[0])
+
+    def _decode(self, name: str) -> np.ndarray:
+        return decode_image(self.files.read(name), size=self.size, channels=self.channels)
+
+    def _patiently(self, name: str, work: Callable[[str], T]) -> T:
+        """What `work` makes of a file, tried again while the system does not give it.
+
+        Raises: ImagesAwayError after `patience_sec`; what else `work` raises.
+        """
+        began = time.monotonic()
+        # Workers that meet the same trouble try again at different moments, so that one line says it.
+        worker = get_worker_info()
+        pause_sec = _PAUSES_SEC[0] * (1 + (worker.id if worker else 0))
+        tries = 0
+        while True:
+            try:
+                result = work(name)
+            except UNREADABLE as error:
+                if not is_away(error):
+                    raise
+                waited_sec = time.monotonic() - began
+                if waited_sec >= self.patience_sec:
+                    raise ImagesAwayError(self._gave_up(name, error)) from error
+                tries += 1
+                pause_sec = min(pause_sec, _PAUSES_SEC[1], self.patience_sec - waited_sec)
+                if tries > 1:
+                    self._say_once(name, error)
+                self._waits[0] = max(float(self._waits[0]), time.monotonic() + pause_sec)
+                time.sleep(pause_sec)
+                pause_sec *= 2
+                # A handle outlives the network folder that it reads from.
+                self.files.let_go()
+            else:
+                if tries > 1 and self._waits[1]:
+                    self._waits[1] = 0
+                    say_error(f"data        the picture {self.files.where(name)} can be read again")
+                return result
+
+    def _say_once(self, name: str, error: Exception) -> None:
+        now = time.monotonic()
+        is_said = now < self._waits[1]
+        # Longer than any pause: the line holds for as long as some process waits.
+        self._waits[1] = now + 4 * _PAUSES_SEC[1]
+        if not is_said:
+            say_error(
+                f"data        cannot read the picture {self.files.where(name)} now ({reason_of(error)}); "
+                f"trying again for up to {self.patience_sec:g} s (data.patience_sec)"
+            )
+
+    def _gave_up(self, name: str, error: Exception) -> str:
+        tried = f", tried for {self.patience_sec:g} s (data.patience_sec)" if self.patience_sec else ""
+        return (
+            f"cannot read the picture {self.files.where(name)} ({reason_of(error)}{tried}); the run stops, for another "
+            "in its place would change what it learns; once it can be read, the same command continues"
+        )
 
     def _mark_bad(self, index: int, error: Exception) -> None:
         self._bad[index] = True

@@ -67,6 +67,9 @@ class FolderFiles:
     def path_of(self, name: str) -> Path:
         return self.root / self._stored.get(name, name)
 
+    def let_go(self) -> None:
+        """Nothing is kept open."""
+
 
 _NOT_THERE = (-1, 0)
 

@@ -103,6 +103,11 @@ class ImageDataset(Dataset, ABC):
         """`content_digest` where the items were read with these digests."""
         raise NotImplementedError(f"{type(self).__name__} is not stored in files")
 
+    @property
+    def waited_until(self) -> float:
+        """Until when, by the monotonic clock, a process waits for files that are away; the past where none does."""
+        return 0.0
+
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         self._check(index)
         image, shown = self.memory.read(index, self.read) if self.memory else self.read(index)
@@ -121,6 +126,10 @@ class _View(ImageDataset):
         self.label_width = dataset.label_width
         self.label_kind = dataset.label_kind
         self.label_names = dataset.label_names
+
+    @property
+    def waited_until(self) -> float:
+        return self.dataset.waited_until
 
 
 class Chosen(_View):

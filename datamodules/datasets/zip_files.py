@@ -76,6 +76,11 @@ class ZipFiles:
         """The place of a file, for a line to a person."""
         return printable(f"{name} in {self.path}")
 
+    def let_go(self) -> None:
+        """Closes the zip; the next read opens it again."""
+        with self._lock:
+            self._opened = None
+
     def __getstate__(self) -> dict:
         return {**self.__dict__, "_opened": None, "_lock": None}
 

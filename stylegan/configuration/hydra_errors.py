@@ -34,7 +34,7 @@ def from_input() -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError) as error:
-        if isinstance(error, HydraException | OmegaConfBaseException | BrokenPipeError):
+        if isinstance(error, HydraException | OmegaConfBaseException | BrokenPipeError | UserError):
             raise
         raise UserError(_in_one_line(str(error))) from error
 

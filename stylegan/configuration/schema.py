@@ -149,6 +149,7 @@ _DATA = (
         Key("data.val_fraction", float,            "share of the images that is held out of training"),
         Key("data.xflip",        bool,             "true = doubles the set with mirrored images", alias=("mirror",)),
         Key("data.max_bad",      int | None,       "files that may be unreadable; null = the larger of 20 and 1 % of the images", resume=HARMLESS),
+        Key("data.patience_sec", float,            "how long a picture that cannot be read now (a network folder that is away) is tried again; then the run is saved and ends", "seconds", HARMLESS),
         Key("data.cache",        bool | Literal["auto"], "keep decoded images in memory: true | false | auto = if a quarter of the free memory is enough", resume=HARMLESS),
         Key("data.cache_dir",    str | None,       "folder that remembers the scan of the files; null = the user's cache folder", resume=HARMLESS, free_text=True),
         Key("data.workers",      int | None,       "processes that read images; null = 3 with a GPU, fewer on fewer cores, else none", resume=HARMLESS, alias=("workers",)),

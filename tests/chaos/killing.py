@@ -1,5 +1,6 @@
 """Parts for trainings that are to die: named by `_target_`, found next to this file."""
 
+import errno
 import hashlib
 import multiprocessing
 import os
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 import torch
 
-from datamodules import FlowersData
+from datamodules import FlowersData, FolderData
 from datamodules.datasets import FlowersDataset
 from stylegan.errors import BadImageError
 
@@ -143,6 +144,26 @@ class DyingFlowers(FlowersData):
         if os.environ.get("RANK", "0") != "0":
             os.kill(os.getpid(), signal.SIGKILL)
         super().setup(stage)
+
+
+class AwayFolder(FolderData):
+    """A folder of which the second process, or the only one, cannot read an image while the file `sign` is there."""
+
+    def __init__(self, *, sign: str, away: str, **options) -> None:
+        super().__init__(**options)
+        self.sign, self.away = Path(sign), away
+
+    def open_dataset(self):
+        dataset = super().open_dataset()
+        read, mine = dataset.files.read, os.environ.get("RANK", "1") == "1"
+
+        def read_or_not(name: str) -> bytes:
+            if mine and name == self.away and self.sign.exists():
+                raise OSError(errno.EIO, "Input/output error")
+            return read(name)
+
+        dataset.files.read = read_or_not
+        return dataset
 
 
 class HangingFlowers(FlowersData):

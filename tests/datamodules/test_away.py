@@ -1,0 +1,255 @@
+"""Files that the system does not give: named, waited for, and never remembered as bad."""
+
+import errno
+import os
+import threading
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from datamodules import FolderData
+from datamodules.datasets import FolderFiles, ZipFiles
+from datamodules.datasets.decoding import is_away
+from datamodules.datasets.image_dataset import XFlipped
+from stylegan.errors import EXIT_TRY_AGAIN, BadImageError, ImagesAwayError
+
+SYSTEM = [errno.EIO, errno.EACCES, errno.ENOENT, errno.ETIMEDOUT, errno.ESTALE, errno.EMFILE, errno.ENOTCONN]
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    root = tmp_path / "set"
+    root.mkdir()
+    for number in range(8):
+        Image.new("L", (8, 8), 10 * number).save(root / f"{number}.png")
+    return root
+
+
+@pytest.fixture
+def zipped(folder) -> Path:
+    path = folder.with_suffix(".zip")
+    with zipfile.ZipFile(path, "w") as archive:
+        for image in sorted(folder.iterdir()):
+            archive.write(image, image.name)
+    return path
+
+
+def opened(path: Path, **options) -> FolderData:
+    defaults = {
+        "resolution": 8,
+        "channels": 1,
+        "batch_size": 4,
+        "cache_dir": path.parent / "kept",
+        "cache": False,
+    }
+    data = FolderData(path=path, **{**defaults, **options})
+    data.setup("fit")
+    return data
+
+
+def left_out(data: FolderData) -> list[str]:
+    return [note for note in data.notes if "left out" in note]
+
+
+def fails(monkeypatch, kind: type, method: str, fault: Exception, *, name: str = "3.png") -> None:
+    well = getattr(kind, method)
+
+    def failing(self, asked):
+        if asked == name:
+            raise fault
+        return well(self, asked)
+
+    monkeypatch.setattr(kind, method, failing)
+
+
+@pytest.mark.parametrize("number", SYSTEM)
+@pytest.mark.parametrize("kind", ["folder", "zipped"])
+def test_what_the_system_refuses_once_is_not_remembered(kind, number, monkeypatch, request):
+    path = request.getfixturevalue(kind)
+    with monkeypatch.context() as disk:
+        fails(
+            disk, FolderFiles if kind == "folder" else ZipFiles, "open", OSError(number, os.strerror(number))
+        )
+        data = opened(path)
+        assert data.num_items == 7
+        assert left_out(data) == [f"left out, cannot be read: 3.png ({os.strerror(number)})"]
+    again = opened(path)
+    assert (again.num_items, left_out(again)) == (8, [])
+
+
+def test_what_memory_was_too_short_for_is_not_remembered(folder, monkeypatch):
+    with monkeypatch.context() as machine:
+        fails(machine, FolderFiles, "open", MemoryError())
+        assert opened(folder).num_items == 7
+    assert opened(folder).num_items == 8
+
+
+def test_what_is_wrong_with_the_content_is_remembered(folder, monkeypatch):
+    (folder / "3.png").write_bytes(b"no picture")
+    first = opened(folder)
+    monkeypatch.setattr("datamodules.datasets.scan._look", None)  # nothing is looked at again
+    assert opened(folder).notes == first.notes and "its content is none of" in left_out(first)[0]
+
+
+def test_another_reader_looks_again(folder, monkeypatch):
+    (folder / "3.png").write_bytes(b"no picture")
+    assert opened(folder).num_items == 7
+    monkeypatch.setattr("datamodules.datasets.scan.readers", lambda: ["a newer one"])
+    monkeypatch.setattr("datamodules.datasets.scan.measure_image", lambda *_, **__: (8, 8))
+    assert opened(folder).num_items == 8
+
+
+@pytest.mark.parametrize(
+    ("error", "away"),
+    [
+        *((OSError(number, "words"), True) for number in SYSTEM),
+        (MemoryError(), True),
+        (OSError("image file is truncated"), False),
+        (ValueError("it is empty"), False),
+        (zipfile.BadZipFile("Bad CRC-32"), False),
+        (EOFError(), False),
+    ],
+)
+def test_content_and_system_are_told_apart(error, away):
+    assert is_away(error) == away
+
+
+def test_links_to_nothing_are_pictures_that_cannot_be_read(folder):
+    (folder / "link.png").symlink_to("/not/mounted/link.png")
+    (folder / "loop.png").symlink_to("loop.png")
+    (folder / "more").symlink_to("/not/mounted/more")
+    data = opened(folder, max_bad=2)
+    assert data.num_items == 8 and left_out(data) == [
+        "left out, cannot be read: link.png (its link leads nowhere: /not/mounted/link.png)",
+        "left out, cannot be read: loop.png (its link leads back to itself)",
+        "left out, links that lead nowhere: more",
+    ]
+    with pytest.raises(ValueError, match="2 of 10 pictures cannot be read, and at most 1 are allowed"):
+        opened(folder, max_bad=1)
+
+
+def test_a_link_counts_again_once_its_target_is_there(folder):
+    target = folder.parent / "elsewhere.png"
+    (folder / "link.png").symlink_to(target)
+    assert opened(folder).num_items == 8
+    Image.new("L", (8, 8)).save(target)
+    data = opened(folder)
+    assert (data.num_items, left_out(data)) == (9, [])
+
+
+def test_a_set_of_links_to_nothing_says_why(tmp_path):
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "x.png").symlink_to("/not/mounted/x.png")
+    with pytest.raises(ValueError, match="1 of 1 pictures cannot be read.*leads nowhere: /not/mounted/x.png"):
+        opened(tmp_path / "pictures")
+    (tmp_path / "folders").mkdir()
+    (tmp_path / "folders" / "cats").symlink_to("/not/mounted/cats")
+    with pytest.raises(ValueError, match="no pictures: .*/folders/cats leads nowhere; mount"):
+        opened(tmp_path / "folders")
+
+
+def test_a_picture_that_comes_back_is_shown_and_one_line_says_so(folder, capfd):
+    data = opened(folder, patience_sec=20)
+    (folder / "3.png").rename(folder.parent / "3.png")
+    back = threading.Timer(0.9, lambda: (folder.parent / "3.png").rename(folder / "3.png"))
+    back.start()
+    assert (data.dataset[3][0] == 30).all()
+    said = capfd.readouterr().err.splitlines()
+    assert [line[:40] for line in said] == ["data        cannot read the picture " + str(folder)[:4]] + [
+        "data        the picture " + str(folder)[:16]
+    ]
+    assert "3.png now (No such file or directory); trying again for up to 20 s" in said[0]
+    assert said[1].endswith("3.png can be read again")
+    assert not data.dataset._bad.any()
+
+
+def test_after_the_patience_the_error_says_what_to_do(folder):
+    data = opened(folder, patience_sec=0.5, xflip=True)
+    (folder / "3.png").unlink()
+    began = time.monotonic()
+    with pytest.raises(
+        ImagesAwayError, match="3.png .*tried for 0.5 s.*the same command continues"
+    ) as caught:
+        data.dataset[11]
+    assert 0.5 <= time.monotonic() - began < 3
+    assert caught.value.exit_code == EXIT_TRY_AGAIN
+
+
+def test_a_zip_whose_disk_was_away_is_opened_again(zipped, monkeypatch):
+    """Its old handle stays broken, as one of a network folder does."""
+    data = opened(zipped, patience_sec=20)
+    assert (data.dataset[0][0] == 0).all()
+    handle = data.dataset.files._opened[1]
+    monkeypatch.setattr(handle, "open", lambda entry: (_ for _ in ()).throw(OSError(errno.ESTALE, "stale")))
+    assert (data.dataset[3][0] == 30).all()
+
+
+def test_damage_is_not_waited_for(folder):
+    data = opened(folder, patience_sec=1000, max_bad=1)
+    (folder / "3.png").write_bytes(b"damaged")
+    assert (data.dataset[3][0] == 40).all()
+    (folder / "4.png").write_bytes(b"damaged")
+    with pytest.raises(BadImageError, match="with it 2 were met"):
+        data.dataset[4]
+
+
+def test_a_digest_of_contents_waits_too(folder):
+    data = opened(folder, patience_sec=0.2)
+    (folder / "3.png").unlink()
+    with pytest.raises(ImagesAwayError):
+        data.dataset.content_digest()
+
+
+def test_workers_that_wait_are_not_taken_for_hanging_and_say_it_once(folder, capfd):
+    """Both wait for longer than a batch may take; the batches are those of a set that was always there."""
+    expected = [batch for batch, _ in zip(opened(folder).train_dataloader(), range(4), strict=False)]
+    data = opened(folder, patience_sec=60, workers=2, worker_timeout_sec=1)
+    away = folder.with_name("away")
+    folder.rename(away)
+    threading.Timer(4, lambda: away.rename(folder)).start()
+    batches = iter(data.train_dataloader())
+    for images, _ in expected:
+        torch.testing.assert_close(next(batches)[0], images, rtol=0, atol=0)
+    batches.close()
+    said = capfd.readouterr()
+    assert "hangs" not in said.out and said.err.count("trying again for up to 60 s") == 1, said
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_error_crosses_from_a_worker(folder, workers):
+    data = opened(folder, patience_sec=0, workers=workers)
+    for image in folder.iterdir():
+        image.unlink()
+    with pytest.raises(ImagesAwayError, match="the same command continues"):
+        next(iter(data.train_dataloader()))
+
+
+def test_under_a_trainer_the_batch_before_is_trained_on_first(folder):
+    """A trainer asks for a batch before it trains on the one before: it gets something that it never takes."""
+    loader = opened(folder, patience_sec=0).train_dataloader()
+    loader.ends_between_iterations = True
+    batches = iter(loader)
+    assert next(batches)[0].shape == (4, 1, 8, 8) and loader.away is None
+    for image in folder.iterdir():
+        image.unlink()
+    assert next(batches) is loader.away is not None
+    with pytest.raises(ImagesAwayError):
+        next(batches)
+
+
+def test_views_of_a_set_pass_on_that_it_waits(folder):
+    dataset = opened(folder).originals
+    assert XFlipped(dataset).waited_until == dataset.waited_until == 0
+    dataset._waits[0] = 5
+    assert XFlipped(dataset).waited_until == 5
+
+
+@pytest.mark.parametrize("value", [-1, np.inf, True, "long", None])
+def test_the_patience_is_a_time(folder, value):
+    with pytest.raises(ValueError, match="patience_sec must be seconds, 0 for no wait"):
+        FolderData(path=folder, resolution=8, batch_size=4, patience_sec=value)
