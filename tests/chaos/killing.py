@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 import torch
 
 from datamodules import FlowersData, FolderData
-from datamodules.datasets import FlowersDataset
+from datamodules.datasets import FlowersDataset, FolderFiles
 from stylegan.errors import BadImageError
 
 
@@ -155,15 +155,20 @@ class AwayFolder(FolderData):
 
     def open_dataset(self):
         dataset = super().open_dataset()
-        read, mine = dataset.files.read, os.environ.get("RANK", "1") == "1"
-
-        def read_or_not(name: str) -> bytes:
-            if mine and name == self.away and self.sign.exists():
-                raise OSError(errno.EIO, "Input/output error")
-            return read(name)
-
-        dataset.files.read = read_or_not
+        if os.environ.get("RANK", "1") == "1":
+            dataset.files = _AwayFiles(dataset.files.root, self.sign, self.away)
         return dataset
+
+
+class _AwayFiles(FolderFiles):
+    def __init__(self, root: Path, sign: Path, name_away: str) -> None:
+        super().__init__(root)
+        self.sign, self.name_away = sign, name_away
+
+    def read(self, name: str) -> bytes:
+        if name == self.name_away and self.sign.exists():
+            raise OSError(errno.EIO, "Input/output error")
+        return super().read(name)
 
 
 class HangingFlowers(FlowersData):
