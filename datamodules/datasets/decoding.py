@@ -33,7 +33,7 @@ UNREADABLE = (
     EOFError,
     RuntimeError,
     TypeError,
-    OverflowError,
+    ArithmeticError,
     MemoryError,
     struct.error,
     zlib.error,

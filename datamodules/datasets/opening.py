@@ -4,6 +4,7 @@ What is found before training and what is trained on come through here, so that 
 """
 
 import io
+import logging
 import re
 import struct
 import warnings
@@ -44,6 +45,7 @@ def accept_odd_files() -> None:
     """Lets Pillow be silent about large pictures and odd metadata: its warnings are for programmers, and print the
     line of source that made them. A picture above twice its limit of pixels stays an error."""
     warnings.filterwarnings("ignore", module=r"PIL\.")
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 accept_odd_files()
@@ -123,7 +125,7 @@ def _from_exif(block: bytes) -> int | None:
     for start in range(at + 2, min(at + 2 + 12 * count, len(block) - 11), 12):
         tag, kind, values = struct.unpack_from(order + "HHI", block, start)
         if tag == _ORIENTATION:
-            width = {1: "B", 3: "H", 4: "I"}.get(kind)
+            width = tiff.WHOLE_NUMBERS.get(kind)
             return struct.unpack_from(order + width, block, start + 8)[0] if width and values == 1 else 1
     return None
 
@@ -137,6 +139,8 @@ def _load_tiff(data: bytes, kind: tiff.TiffKind) -> Image.Image:
     with _opened(io.BytesIO(data[:at] + one + data[at + len(one) :])) as image:
         image.info.pop("xmp", None)
         image.load()
+        if image.size != kind.size[::-1]:
+            raise ValueError("its headers contradict each other")
         return _in_eight_bits(image, white=kind.white)
 
 

@@ -7,6 +7,7 @@ alone for which tests compare its pixels with tifffile's.
 
 import io
 import logging
+import math
 import struct
 from functools import cache
 from types import ModuleType
@@ -18,6 +19,8 @@ from PIL import Image
 from stylegan.sizes import Size
 
 _ORIENTATION, _FILL_ORDER, _INK_SET, _SUBSAMPLING, _REFERENCE, _XMP = 274, 266, 332, 530, 532, 700
+# The types of a tag's value that are whole numbers, as `struct` calls them.
+WHOLE_NUMBERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3, 5, 6, 8
 _WHOLE, _SIGNED, _FLOAT = 1, 2, 3  # SampleFormat
 _IN_ONE = 1  # PlanarConfiguration
@@ -95,12 +98,8 @@ def read_tiff(data: bytes) -> Image.Image:
         page = _first(file)
         if page.imagelength * page.imagewidth > 2 * (Image.MAX_IMAGE_PIXELS or np.inf):
             raise ValueError(f"{page.imagelength}x{page.imagewidth} pixels are too many")
-        # Where a part is missing, tifffile puts zeros.
-        for start, length in zip(page.dataoffsets, page.databytecounts, strict=True):
-            if not start or not length or start + length > len(data):
-                raise ValueError("it is cut short")
         try:
-            samples = page.asarray(maxworkers=1)
+            samples = _samples_of(page, len(data))
         except ValueError as error:
             if "imagecodecs" in str(error):
                 raise ValueError(
@@ -108,9 +107,33 @@ def read_tiff(data: bytes) -> Image.Image:
                     "imagecodecs: pip install 'stylegan-lightning[tiff]'"
                 ) from error
             raise
-        samples = np.moveaxis(samples, 0, -1) if page.axes.startswith("S") else samples
-        samples = samples.reshape(page.imagelength, page.imagewidth, page.samplesperpixel)
         return _as_image(samples, page)
+
+
+def _samples_of(page: Any, length: int) -> np.ndarray:
+    """All samples [H,W,S] of a page in a file of that length.
+
+    tifffile's own way to an array leaves what it finds wherever a strip or a tile is missing or short.
+    Raises: ValueError where one is.
+    """
+    planes, depth, *_ = page.shaped
+    if depth != 1:
+        raise ValueError("a TIFF of a volume, which is not read; save it as PNG")
+    ends = [start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
+    if not ends or max(ends) > length:
+        raise ValueError("it is cut short")
+    samples = np.empty(page.shaped, page.dtype)
+    missing = samples.size
+    for part, (plane, _, top, left, _), _ in page.segments(maxworkers=1, sort=True):
+        if part is not None and missing > 0:
+            part = part[0, : page.imagelength - top, : page.imagewidth - left]
+            samples[plane, 0, top : top + part.shape[0], left : left + part.shape[1]] = part
+            missing -= part.size
+    if missing:
+        raise ValueError("it is cut short")
+    return (
+        samples[:, 0].transpose(1, 2, 0, 3).reshape(page.imagelength, page.imagewidth, page.samplesperpixel)
+    )
 
 
 def floats_in_eight_bits(samples: np.ndarray, *, inverted: bool) -> np.ndarray:
@@ -141,7 +164,7 @@ def whole_numbers_in_eight_bits(samples: np.ndarray, *, white: int, inverted: bo
 
 
 def _upright(orientation: Any, byteorder: str) -> tuple[int, bytes]:
-    width = {1: "B", 3: "H", 4: "I"}.get(getattr(orientation, "dtype", None))
+    width = WHOLE_NUMBERS.get(getattr(orientation, "dtype", None))
     if width is None or orientation.count != 1:
         return 0, b""
     return orientation.valueoffset, struct.pack(byteorder + width, 1)
@@ -182,6 +205,9 @@ def _check(page: Any) -> None:
         raise ValueError(
             f"a TIFF with whole numbers of {bits} bits, of which white cannot be told; save it with 8 or 16 bits"
         )
+    # Pillow leaves black what no strip or tile is listed for.
+    if len(page.dataoffsets) < math.prod(page.chunked):
+        raise ValueError("it is cut short")
     if not _pillow_is_right(page) and not _is_plain(page):
         raise ValueError(
             f"a TIFF of the kind {_name(photometric)} with {page.samplesperpixel} channels, which is not read; "

@@ -264,6 +264,34 @@ def test_what_is_cut_short_is_left_out(kind, stored):
             decoded(data[:length])
 
 
+@pytest.mark.parametrize("planes", [False, True], ids=["by Pillow", "by tifffile"])
+@pytest.mark.parametrize("compression", [None, "zlib", "packbits"])
+@pytest.mark.parametrize("fault", ["a strip too few", "a short strip", "no strip", "a strip nowhere"])
+def test_strips_that_are_missing_or_short_are_damage(fault, compression, planes):
+    """Not noise, nor black: tifffile's own array would hold whatever was in the memory."""
+    data = bytearray(
+        written(noise(3, "u2"), planes=planes, photometric="rgb", compression=compression, rowsperstrip=4)
+    )
+    page = tifffile.TiffFile(io.BytesIO(data)).pages.first
+    starts, counts = page.tags[273], page.tags[279]
+    width = {3: 2, 4: 4}[counts.dtype]
+    if fault == "a strip too few":
+        for tag in (starts, counts):
+            struct.pack_into("<I", data, tag.offset + 4, tag.count - 1)
+    elif fault == "a short strip":
+        struct.pack_into("<" + "-HI"[width // 2], data, counts.valueoffset + width, counts.value[1] // 2)
+    elif fault == "no strip":
+        struct.pack_into("<" + "-HI"[width // 2], data, counts.valueoffset + width, 0)
+    else:
+        struct.pack_into("<I", data, starts.valueoffset + 4, len(data) + 5)
+    if fault in ("a short strip", "no strip") and compression is None and not planes:
+        # All that a strip needs is there, and only its length is noted wrong, as some programs do.
+        np.testing.assert_array_equal(decoded(bytes(data))[..., :3], noise(3, "u2") >> 8)
+        return
+    with pytest.raises(UNREADABLE):
+        decode_image(bytes(data), size=(HEIGHT, WIDTH), channels=3)
+
+
 def test_without_the_codecs_the_reason_names_the_extra(monkeypatch):
     data = written(noise(3, "u2"), planes=True, photometric="rgb", compression="lzw")
     fallback = __import__("tifffile._imagecodecs", fromlist=["_imagecodecs"])
