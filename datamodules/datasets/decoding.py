@@ -3,6 +3,7 @@
 Channels: 1 = grey, 2 = grey and alpha, 3 = RGB, 4 = RGB and alpha; 5 and more come as arrays only.
 """
 
+import errno
 import importlib.util
 import io
 import math
@@ -45,8 +46,10 @@ UNREADABLE = (
 def is_away(error: Exception) -> bool:
     """Whether one of `UNREADABLE` says nothing about a file's content: the system could not give it, which may be
     another time otherwise (permission, a disk that fails, a network folder that is away, too little memory)."""
-    # What decoders raise as an OSError has no number of the system's.
-    return isinstance(error, MemoryError) or isinstance(error, OSError) and error.errno is not None
+    # What decoders raise as an OSError has no number of the system's; EINVAL is a place in a zip that cannot be.
+    return isinstance(error, MemoryError) or (
+        isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)
+    )
 
 
 def reason_of(error: Exception) -> str:

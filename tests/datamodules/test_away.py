@@ -110,6 +110,7 @@ def test_another_reader_looks_again(folder, monkeypatch):
         *((OSError(number, "words"), True) for number in SYSTEM),
         (MemoryError(), True),
         (OSError("image file is truncated"), False),
+        (OSError(errno.EINVAL, "Invalid argument"), False),
         (ValueError("it is empty"), False),
         (zipfile.BadZipFile("Bad CRC-32"), False),
         (EOFError(), False),
