@@ -1,5 +1,6 @@
 """Folder data: a user's own images in a folder or a zip, chosen, labelled and checked before training."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from datamodules.datasets.label_sources import read_labels
 from datamodules.datasets.labels import Label, no_labels
 from datamodules.datasets.names import first_folder, top_folder
 from datamodules.datasets.scan import MOST_DECODED, Facts, ScanCache, scan
-from datamodules.image_datamodule import ImageDataModule, check_patience, check_patterns, check_whole
+from datamodules.image_datamodule import ImageDataModule, check_patterns, check_whole
 from datamodules.start_notes import (
     about_channels,
     about_choices,
@@ -100,7 +101,7 @@ class FolderData(ImageDataModule):
             check_whole("subset", subset, at_least=1)
         if max_bad is not None:
             check_whole("max_bad", max_bad, at_least=0)
-        check_patience("patience_sec", patience_sec)
+        _check_patience(patience_sec)
         self.path = path
         self.label_source, self.labels_path = labels, labels_path
         self.labels_from = f"data.labels={labels}"
@@ -179,6 +180,12 @@ class FolderData(ImageDataModule):
         if len(bad) > max_bad or not good:
             raise ValueError(too_many_bad(self.path, facts, bad, max_bad))
         return good, bad, max_bad
+
+
+def _check_patience(value: float) -> None:
+    """Raises ValueError unless the argument is a time of 0 or more."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
+        raise ValueError(f"patience_sec must be seconds, 0 for no wait, got {value!r}; try 300")
 
 
 def _classes_of(name: str, label: Label | None) -> list[str]:

@@ -226,16 +226,14 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             world=self.trainer.world_size if self.trainer is not None else 1,
             groups=self._groups,
         )
-        loader = make_loader(
+        return make_loader(
             self._set_up(),
             sampler=sampler,
             workers=self._num_workers(),
-            # From pinned memory Lightning's copies to the GPU pass while it computes.
-            pin_memory=self._beside_gpu(),
+            pin_memory=self._beside_gpu(),  # from it Lightning's copies to the GPU pass while that computes
             timeout_sec=self.worker_timeout_sec,
+            ends_between_iterations=self.trainer is not None,
         )
-        loader.ends_between_iterations = self.trainer is not None
-        return loader
 
     def _num_workers(self) -> int:
         if self.workers is not None:
@@ -341,12 +339,6 @@ def check_seconds(name: str, value: float | None) -> None:
         return
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
         raise ValueError(f"{name} must be seconds above 0, or null for no limit, got {value!r}; try 300")
-
-
-def check_patience(name: str, value: float) -> None:
-    """Raises ValueError unless the argument is a time of 0 or more."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
-        raise ValueError(f"{name} must be seconds, 0 for no wait, got {value!r}; try 300")
 
 
 def check_patterns(name: str, value: Sequence[str] | str | None) -> list[str]:

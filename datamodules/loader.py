@@ -115,7 +115,13 @@ class ImageLoader(DataLoader):
 
 
 def make_loader(
-    dataset: Dataset, *, sampler: ResumableSampler, workers: int, pin_memory: bool, timeout_sec: float | None
+    dataset: Dataset,
+    *,
+    sampler: ResumableSampler,
+    workers: int,
+    pin_memory: bool,
+    timeout_sec: float | None,
+    ends_between_iterations: bool = False,
 ) -> ImageLoader:
     """The loader of batches of a set.
 
@@ -125,6 +131,7 @@ def make_loader(
         workers: processes that read, 0 = none.
         pin_memory: whether batches are put into memory from which a GPU copies while it computes.
         timeout_sec: how long the workers may take for a batch, None = no limit.
+        ends_between_iterations: as of `ImageLoader`.
     """
     loader = ImageLoader(
         Guarded(dataset, Reading(dataset, workers)),
@@ -138,7 +145,7 @@ def make_loader(
         # Without one, each loader would draw its workers' seeds from the global generator.
         generator=torch.Generator(),
     )
-    loader.timeout_sec = timeout_sec
+    loader.timeout_sec, loader.ends_between_iterations = timeout_sec, ends_between_iterations
     return loader
 
 
