@@ -179,7 +179,8 @@ class RunControl:
             return 128 + self.signal
         is_over = self.deadline is not None and self.deadline.is_over
         # A loader of the user's own knows no such thing.
-        is_without_data = getattr(self._must_have_trainer().train_dataloader, "away", None) is not None
+        loader = getattr(self._trainer(), "train_dataloader", None)
+        is_without_data = getattr(loader, "away", None) is not None
         return EXIT_TRY_AGAIN if is_over or is_without_data else 0
 
     def want_checkpoint(self, module: TrainingModule) -> None:

@@ -228,8 +228,8 @@ class FileDataset(ImageDataset):
     def _gave_up(self, name: str, error: Exception) -> str:
         tried = f", tried for {self.patience_sec:g} s (data.patience_sec)" if self.patience_sec else ""
         return (
-            f"cannot read the picture {self.files.where(name)} ({reason_of(error)}{tried}); the run stops, for another "
-            "in its place would change what it learns; once it can be read, the same command continues"
+            f"cannot read the picture {self.files.where(name)} ({reason_of(error)}{tried}); no other picture "
+            "takes its place, which would change the result; once it can be read, the same command continues"
         )
 
     def _mark_bad(self, index: int, error: Exception) -> None:

@@ -119,7 +119,7 @@ def _explain_option(error: MissingConfigException) -> str:
     options = ", ".join(error.options or ())
     if group == "data" and Path(option).exists():
         return f"data={option} is not a kind of data; for images of your own: data=folder data.path={option}"
-    hint = option_called(group, option, TRAIN) or nearest(option, error.options or ())
+    hint = nearest(option, error.options or ()) or option_called(group, option, TRAIN)
     return f"{group}={option}: there is no such file; there are {options}{hint}"
 
 

@@ -103,7 +103,8 @@ def settle_booleans(config: DictConfig, command: str) -> None:
         section = OmegaConf.select(config, node) if node else config
         if not takes_truth(key) or not isinstance(section, DictConfig) or leaf not in section:
             continue
-        value = None if OmegaConf.is_missing(section, leaf) else section._get_node(leaf)._value()
+        # As it is written: a reference to another key is settled there.
+        value = OmegaConf.to_container(section, resolve=False).get(leaf)
         if isinstance(value, int | str) and not isinstance(value, bool):
             known = truth(str(value))
             if known is not None:

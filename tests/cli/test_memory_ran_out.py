@@ -9,11 +9,16 @@ from stylegan.cli.training_run import Parts, fit
 from stylegan.errors import UserError
 
 
+class Trainer:
+    """What `fit` asks of one."""
+
+
 def fitting(error, micro_batch=8):
     def fails(*args, **kwargs):
         raise error
 
-    trainer = SimpleNamespace(fit=fails, world_size=1, train_dataloader=object())
+    trainer = Trainer()
+    trainer.fit, trainer.world_size, trainer.train_dataloader = fails, 1, object()
     return fit(Parts(trainer, SimpleNamespace(micro_batch=micro_batch), []), data=None, checkpoint=None)
 
 

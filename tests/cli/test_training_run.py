@@ -109,7 +109,7 @@ def test_a_run_that_goes_back_keeps_what_was_asked_of_it(monkeypatch, tmp_path):
         def went_back(self, times):
             self.rollbacks = times
 
-    def unstable_once(parts, data, checkpoint, *, resume):
+    def unstable_once(parts, data, checkpoint, *, resume, config):
         if not parts.module.rollbacks:
             raise TrainingUnstableError("weights are not finite", max_rollbacks=3)
         controls.append(RunControl.of(parts.trainer))
