@@ -40,11 +40,14 @@ def about_files(
     notes += files.notes
     others = [name for name in files.others if name.rsplit("/", 1)[-1] not in label_file_names()]
     if others:
-        notes.append(f"left out, no pictures by their names: {some(others, _FIRST_OTHERS)}")
+        kind = "not picture files" if len(others) > 1 else "not a picture file"
+        notes.append(f"skipped, {kind}: {some(others, _FIRST_OTHERS)}")
     if source is not None:
         notes += source.notes
         if source.strangers:
-            notes.append(f"labels of no picture in {source.name}: {some(source.strangers, _FIRST)}")
+            notes.append(
+                f"{source.name} has labels for pictures that are not there: {some(source.strangers, _FIRST)}"
+            )
     return notes
 
 
@@ -87,7 +90,7 @@ def about_labels(dataset: ImageDataset, held_out: ImageDataset | None, *, source
             notes.append(f"data.val_fraction holds out all pictures of {some(lost, _FIRST)}")
     if dataset.label_kind == "classes" and width == 1:
         notes.append(
-            f"there is one class only ({names[0]}), which teaches the network nothing; "
+            f"there is only one class ({names[0]}), from which the network learns nothing; "
             f"give each class a folder of its own, or a label in a table, or use data.labels=none"
         )
     return notes

@@ -60,8 +60,8 @@ def block_sizes(height: int, width: int) -> list[Size]:
     if constant is None:
         nearest = " or ".join(size_text(size) for size in nearest_sizes(height, width))
         raise ValueError(
-            f"no network draws {size_text((height, width))}: each side must be 3 to 16 px, doubled the same"
-            f" number of times, at most {LARGEST_PX} px; the nearest sizes are {nearest}"
+            f"no network draws {size_text((height, width))}: each side must be 3 to 16 times the same power of two"
+            f" (96x96, 128x128), at most {LARGEST_PX} px; the nearest sizes are {nearest}"
         )
     doublings = (height // constant[0]).bit_length() - 1
     return [(constant[0] << n, constant[1] << n) for n in range(doublings + 1)]

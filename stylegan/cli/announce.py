@@ -57,11 +57,11 @@ def _notes_on_settings(config: DictConfig) -> Iterator[str]:
     group = asked and effective_group(config.micro_batch, asked)
     if group != asked:
         yield (
-            f"discriminator.mbstd_group: groups of {group}, not {asked}, to fit micro-batches of"
-            f" {config.micro_batch}; the result is not quite that of other splits"
+            f"discriminator.mbstd_group is {group}, not {asked}, to fit micro-batches of {config.micro_batch};"
+            " another split of the batch would give a slightly different result"
         )
     if config.ada.get("mode") == "fixed" and config.ada.get("p_init") == 0:
-        yield "ada.mode is fixed and ada.p_init 0: nothing is augmented"
+        yield "nothing is augmented: ada.mode is fixed and ada.p_init is 0"
 
 
 def lines_about_instability(

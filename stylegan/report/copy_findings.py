@@ -179,15 +179,15 @@ def neighbours_finding(evidence: Evidence, copies: Copies | None) -> Finding | N
         key="neighbours",
         title="Which of your pictures are nearest to the fakes?",
         verdict=verdict,
-        result="The nearest picture is as far from a fake, compared with the next nearest, as "
-        f"{of_fakes:.2f} to 1; for pictures that are not copies it is {of_reference:.2f} to 1.",
+        result=f"Nearest ÷ next-nearest distance: {of_fakes:.2f} for fakes, {of_reference:.2f} for pictures that "
+        "cannot be copies.",
         values={
             "nearest over next, fakes": round(of_fakes, 4),
             "nearest over next, known": round(of_reference, 4),
             "distance of the nearest": round(float(copies.fakes.neighbours.distances[:, 0].median()), 4),
         },
-        what_it_means="Both halves of a row should be of one kind, and yet different pictures. A number far below "
-        "the other means that fakes stick to single pictures.",
+        what_it_means="The pictures of a row should be of one kind, and yet different ones. A number for fakes far "
+        "below the other means that fakes stick to single pictures of yours.",
         what_to_try=("Compare details: the outline, the place of an eye, the background.",),
         grids=(
             _beside_nearest(evidence, copies, spread.tolist(), "Some fakes, not chosen by how near they are"),

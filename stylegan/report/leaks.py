@@ -72,7 +72,7 @@ def orientation_finding(evidence: Evidence) -> Finding:
     ways = {way: TURNED[way] for way in TURNED if not (evidence.xflip and way in _MIRRORED)}
     question = _Question(
         key="orientation",
-        title="Do fakes come turned or mirrored?",
+        title="Are fakes turned or mirrored?",
         describe=layout,
         alike="Your pictures look much the same turned or mirrored, so that turned fakes would not show.",
         means="Augmentation turns and mirrors pictures during training. Where it is too strong the generator learns "
@@ -92,7 +92,7 @@ def colour_finding(evidence: Evidence) -> Finding:
     ways = {way: COLOURED[way] for way in COLOURED if not grey or way in _OF_GREY}
     question = _Question(
         key="colour",
-        title="Do fakes come in other colours?",
+        title="Do fakes have other colours than your pictures?",
         describe=palette,
         alike="Your pictures have all sorts of colours, so that changed ones would not show.",
         means="Augmentation changes brightness, contrast and hue during training. Where it is too strong the "
@@ -179,9 +179,7 @@ def _verdict_on(found: Shares, ways: Sequence[str]) -> tuple[Verdict, str]:
         most = _most(found, ways, strong | weak)
         result = f"Yes. About {percent(found.changed)} of the fakes look changed, most of them: {most}."
         return "look", f"{result} {_NOT_DONE[0].upper()}{_NOT_DONE[1:]}." if most in _WEAK_SIGNS else result
-    result = (
-        f"No. Up to {percent(max(found.by_chance, _LOOK))} of the fakes might be, without its being noticed."
-    )
+    result = f"No. Fewer than {percent(max(found.by_chance, _LOOK))} of the fakes could not be noticed."
     hidden = [way for number, way in enumerate(ways) if number and not found.seen[number]]
     if hidden:
         result += f" Your pictures do not show whether they are: {', '.join(hidden)}."

@@ -15,8 +15,8 @@ _LOOK, _BAD = 0.25, 0.5
 _FEWEST = 10
 _TITLE = "Does the discriminator know your pictures by heart?"
 _MEANS = (
-    "The generator can only be as good as the discriminator. One that remembers single pictures calls "
-    "held-out ones false, and no longer teaches the generator what pictures are like."
+    "The generator can only be as good as the discriminator. A discriminator that remembers single pictures takes "
+    "those it has not seen for fakes, and no longer teaches the generator what pictures are like."
 )
 
 
@@ -58,12 +58,12 @@ def overfitting_finding(evidence: Evidence) -> Finding:
     apart = float(logits.training.mean() - logits.fakes.mean())
     if apart <= 0:
         verdict: Verdict = "fine"
-        result = "No. It cannot even distinguish training pictures from fakes."
+        result = "No. It cannot even tell training pictures from fakes."
     else:
         verdict = "bad" if low > _BAD else "look" if low > _LOOK else "fine"
         result = (
-            f"{'No' if verdict == 'fine' else 'Yes'}. Held-out pictures lie {percent(middle)} of the way from training "
-            f"pictures to fakes ({percent(low)} to {percent(high)})."
+            f"{'No' if verdict == 'fine' else 'Yes'}. For the discriminator, held-out pictures lie "
+            f"{percent(middle)} of the way from training pictures to fakes ({percent(low)} to {percent(high)})."
         )
     return Finding(
         key="overfitting",

@@ -48,7 +48,7 @@ def repeats_finding(evidence: Evidence) -> Finding:
             title,
             result=f"There are only {count} pictures to compare; {_FEWEST} are needed.",
             values={"fakes": count},
-            what_it_means="Few pictures are seldom alike.",
+            what_it_means="Among so few pictures, hardly any are alike by chance.",
             what_to_try=("Make a few hundred fakes.",),
         )
     generator = torch.Generator().manual_seed(1)
@@ -132,7 +132,7 @@ def diversity_finding(evidence: Evidence) -> Finding:
         key="diversity",
         title=title,
         verdict=verdict,
-        result=f"Two fakes differ by {percent(ratio)} of what two of your pictures differ by, in {space} "
+        result=f"Two fakes differ {percent(ratio)} as much as two of your pictures, measured in {space} "
         f"({percent(low)} to {percent(high)}).",
         values=values,
         what_it_means=means,
@@ -207,8 +207,9 @@ def smoothness_finding(evidence: Evidence) -> Finding:
         key="smoothness",
         title=title,
         verdict=verdict,
-        result=f"{percent(share)} of {len(strips)} walks jump. The largest step is {float(abruptness.median()):.1f} "
-        f"times the mean step, where a walk at constant speed has 1 and one leap {steps.shape[1]}.",
+        result=f"{percent(share)} of {len(strips)} walks between fakes jump. The largest step of a walk is typically "
+        f"{float(abruptness.median()):.1f} times its mean step; at constant speed it is 1, in a single leap "
+        f"{steps.shape[1]}.",
         values={
             "share of walks that jump": round(share, 4),
             "largest step over mean step": round(float(abruptness.median()), 4),

@@ -213,7 +213,10 @@ def files(here):
         ("network=runs", "this is a folder of runs; the newest with a checkpoint is network=runs/a"),
         ("psi=0.7", "there is no key psi; here it is truncation"),
         ("class=1", "there is no key class; here it is label"),
-        ("--seeds 0-3", "--seeds: there is no such flag; the whole command here: python generate.py seeds=0-3"),
+        (
+            "--seeds 0-3",
+            "--seeds: there is no such flag; the whole command here: python generate.py seeds=0-3",
+        ),
         ("network=text.txt", "text.txt is not a network"),
         ("network=broken.ckpt", "broken.ckpt cannot be read"),
         ("network=later.ckpt", "later.ckpt has format_version 99"),

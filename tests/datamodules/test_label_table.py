@@ -158,7 +158,9 @@ def test_names_without_folders_are_found_where_they_are_of_one_file(tmp_path):
 def test_a_name_of_no_file_is_not_taken_for_another_in_a_table_that_is_right(folder):
     data = read(folder, table([*AB, "c", "c"], [*FILES, "/old/000.png", "001.jpg"]))
     assert data.label_names == ["a", "b"]
-    assert any("labels of no picture" in note and "/old/000.png" in note for note in data.notes)
+    assert any(
+        "labels for pictures that are not there" in note and "/old/000.png" in note for note in data.notes
+    )
 
 
 @pytest.mark.parametrize(

@@ -240,7 +240,7 @@ def test_labels_that_are_not_there(folder, tmp_path):
 
 def test_one_class_is_no_help(folder):
     write_json(folder, [[name, 0] for name in FILES])
-    assert any("one class only (0)" in note for note in opened(folder, labels="json").notes)
+    assert any("only one class (0)" in note for note in opened(folder, labels="json").notes)
 
 
 def test_balanced_classes(folder):

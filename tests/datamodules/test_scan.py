@@ -77,9 +77,7 @@ def test_files_that_are_no_pictures_do_not_count(tmp_path):
         (root / name).write_bytes(b"?")
     data = opened(root, max_bad=0)
     assert data.num_items == 3
-    assert [note for note in data.notes if "left out" in note] == [
-        "left out, no pictures by their names: notes.txt"
-    ]
+    assert [note for note in data.notes if "skipped" in note] == ["skipped, not a picture file: notes.txt"]
 
 
 def test_what_is_damaged_later_is_replaced_by_its_neighbour(tmp_path, capsys):
