@@ -238,9 +238,9 @@ def own_set_finding(before: Evidence, evidence: Evidence) -> Finding:
         key="your-set",
         title=title,
         verdict=verdict,
-        result=f"{'Hardly' if verdict == 'fine' else 'Yes'}: {exact:,} of your {len(before.real):,} pictures are exact "
-        f"repeats, and about {percent(share)} of the different ones have a twin but for colour, direction or a small "
-        "shift.",
+        result=f"{_few_or_many(verdict, exact, share)} {exact:,} of your {len(before.real):,} pictures are exact "
+        f"repeats, and about {percent(share)} of the different ones have a twin that is only recoloured, mirrored or "
+        "slightly shifted.",
         values={"exact repeats": exact, "share with a twin": round(share, 4)},
         what_it_means="What is there twice is learned by heart sooner, and the set is smaller than it looks. Exact "
         "repeats were left out of everything else here.",
@@ -250,6 +250,12 @@ def own_set_finding(before: Evidence, evidence: Evidence) -> Finding:
         grids=_twins_of_set(evidence, near, rows) if near is not None and verdict != "fine" else (),
         files=[*_named(before, groups), *_named(evidence, _twin_pairs(near, rows))],
     )
+
+
+def _few_or_many(verdict: Verdict, exact: int, share: float) -> str:
+    if verdict != "fine":
+        return "Yes."
+    return "A few." if exact or share else "No."
 
 
 def _named(evidence: Evidence, groups: Sequence[Sequence[int]]) -> list[list[str]]:

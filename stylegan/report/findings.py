@@ -24,7 +24,7 @@ _HEADS: dict[Verdict, str] = {
     "unknown": "Too little was given for an answer.",
 }
 _FINE_BUT_OPEN = "Nothing wrong was found, but some questions are open."
-_TOO_EARLY = "Too early to tell: the fakes do not look like your pictures yet."
+_TOO_EARLY = "Too early to tell: the fakes are still softer or coarser than your pictures."
 _WHEN_EARLY = (
     "Train longer, and make the report again. If they looked better before, the training has gone wrong: go back to an "
     "earlier checkpoint, and raise loss.r1_gamma."

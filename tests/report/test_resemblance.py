@@ -42,7 +42,7 @@ def seen(real, fake, **more):
 
 def assert_too_early(report):
     assert report.is_early and report.verdict == "unknown"
-    assert report.head == "Too early to tell: the fakes do not look like your pictures yet."
+    assert report.head == "Too early to tell: the fakes are still softer or coarser than your pictures."
     assert report.advice.startswith("Train longer")
     assert {finding.verdict for finding in report.findings} <= {"look", "unknown", "fine"}
 
