@@ -41,6 +41,12 @@ def parse_label(
     named = [_composed(str(name)).strip() for name in names]
     if text in named:
         return _class(named.index(text), width)
+    parts = [part.strip() for part in text.split(",")]
+    classes = [part for part in parts if part in named and not part.isdigit()]
+    if len(parts) > 1 and classes:
+        raise ValueError(
+            f"label={_short(text)}: one class at a time, as in label={classes[0]}, or label=all for each"
+        )
     if width == 1 or "," in text:
         return _vector(text, width, named, network)
     number = int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER else width

@@ -110,7 +110,7 @@ class SeedImages:
             "noise_mode": noise_mode,
             "precision": precision,
         }
-        self.kept = self._images_that_stay(overwrite)
+        self.kept, self.replaced = self._images_there(overwrite)
 
     def run(self) -> None:
         """Draw, write and say where. Raises: OSError where a file cannot be written."""
@@ -121,6 +121,10 @@ class SeedImages:
         missing = [cell for cell in cells if cell not in self.kept]
         if self.kept:
             say(f"{len(self.kept):,} of {len(cells):,} images are there already, and stay as they are")
+        if self.replaced:
+            say(
+                f"{self.replaced:,} of {len(cells):,} images replace those of other settings, as overwrite=true says"
+            )
         shown: dict[Cell, Tensor] = dict.fromkeys(in_grid)
         with prepared(self.sampler.generator.synthesis):
             for some, images in _with_progress(self._draw(missing), total=len(missing)):
@@ -147,8 +151,11 @@ class SeedImages:
                 yield some[place : place + len(seeds)], images
                 place += len(seeds)
 
-    def _images_that_stay(self, overwrite: bool) -> set[Cell]:
-        """The images that are there already.  Raises: ValueError where there are others in their place."""
+    def _images_there(self, overwrite: bool) -> tuple[set[Cell], int]:
+        """The images that are there already, and how many are replaced.
+
+        Raises: ValueError where there are others in their place.
+        """
         there = names_in(self.out)
         kept, in_the_way = set(), []
         for row in range(len(self.labels)):
@@ -163,6 +170,7 @@ class SeedImages:
                         in_the_way.append((png, found))
                 elif not self._is_visible and npy.name in there:
                     in_the_way.append((npy, None))
+        replaced = len(in_the_way)
         grid = self.out / "grid.png"
         if grid.name in there:
             found = differences(grid, self._text_of_grid())
@@ -170,7 +178,7 @@ class SeedImages:
                 in_the_way.append((grid, found))
         if not overwrite:
             refuse(in_the_way)
-        return kept
+        return kept, replaced
 
     @property
     def _is_visible(self) -> bool:

@@ -46,10 +46,11 @@ def test_another_setting_is_refused_and_named(tmp_path, change, drawn_with):
     refused(tmp_path, generator, match=match, **(values | change))
 
 
-def test_overwrite_replaces_and_only_what_differs(tmp_path):
+def test_overwrite_replaces_and_only_what_differs(tmp_path, capsys):
     generator = make_generator(c_dim=3)
     task(tmp_path, generator, label="1", seeds="0-2").run()
     task(tmp_path, generator, label="2", seeds="1-3", overwrite=True).run()
+    assert "2 of 3 images replace those of other settings" in capsys.readouterr().out
     labels = {path.name: read_png_text(path)["label"] for path in (tmp_path / "out").iterdir()}
     assert labels == {
         "seed0000.png": "1",

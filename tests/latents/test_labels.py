@@ -51,6 +51,13 @@ def test_labels(value, width, names, label):
             "^label is missing: the network draws 3 classes; say which, label=0 to label=2, or label=all$",
         ),
         ("3", 3, (), "^label=3: .*label=0 to label=2"),
+        (
+            "fox, corgi",
+            3,
+            NAMES,
+            "^label=fox, corgi: one class at a time, as in label=fox, or label=all for each$",
+        ),
+        ("2,fox", 3, NAMES, "^label=2,fox: one class at a time"),
         ("-1", 3, (), "^label=-1: "),
         ("1.0", 3, (), "^label=1.0: "),
         ("²", 3, (), "^label=²: "),
