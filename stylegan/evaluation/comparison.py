@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from stylegan.evaluation.definitions import higher_is_better
 from stylegan.evaluation.protocol import in_words, protocol_id
 from stylegan.evaluation.records import ranked, read_records
+from stylegan.machine.console import warn
+from stylegan.machine.text import printable
 
 _EQUAL = "equal within the interval"
 
@@ -58,10 +60,15 @@ def entries_of(
 
 
 def best_recorded(folder: Path) -> list[Entry]:
-    """The best of each result that a run has recorded, under each protocol."""
+    """The best of each result that a run has recorded, under each protocol; files that cannot be read are reported."""
     best: dict[tuple[str, str], Entry] = {}
     for path in sorted(folder.glob("metric-*.jsonl")):
-        for record in read_records(path):
+        try:
+            records = list(read_records(path))
+        except OSError as error:
+            warn(f"{path} cannot be read ({error.strerror or error}); its scores are missing here")
+            continue
+        for record in records:
             if not isinstance(record.get("protocol"), dict):
                 continue
             found = entries_of(
@@ -87,13 +94,14 @@ def table(entries: Iterable[Entry]) -> list[str]:
     names = [result for result, _ in groups]
     if len(set(names)) < len(names):
         lines.append("Scores of different protocols do not compare: they stand apart.")
-    return lines
+    # A run's folder may be a stranger's.
+    return list(map(printable, lines))
 
 
 def _words_on(protocol: Mapping[str, Any]) -> str:
     try:
         return in_words(protocol)
-    except (KeyError, TypeError, ValueError):  # of another version
+    except (LookupError, TypeError, ValueError, ArithmeticError):  # of another version
         return "in other words than this version has"
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,9 @@ from stylegan.evaluation.protocol import protocol_id
 from stylegan.machine.console import warn
 from stylegan.machine.files import append_whole
 from stylegan.machine.line_files import keep_lines
+
+# No training gets there; what is larger is damage.
+_MOST_KIMG = 1e12
 
 
 class Score(NamedTuple):
@@ -72,14 +76,37 @@ def append(folder: Path, score: Score, *, images: int | None, network: str | Non
 
 
 def read_records(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a file, without those that are not whole."""
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    """The lines of a file, without those that are not whole, or hold something else where numbers belong.
+
+    Of a line that is yielded all results are finite numbers or None, and so are kimg, total_time and num_left_out.
+    Raises: OSError.
+    """
+    for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
         try:
             record = json.loads(line)
-        except json.JSONDecodeError:
+        except (
+            ValueError,
+            RecursionError,
+        ):  # no JSON, a number of thousands of digits, or thousands of brackets
             continue
-        if isinstance(record, dict) and isinstance(record.get("results"), dict):
+        if isinstance(record, dict) and _is_sound(record):
             yield record
+
+
+def _is_sound(record: Mapping[str, Any]) -> bool:
+    """Whether numbers are what a record has where `append` writes numbers."""
+    results = record.get("results")
+    if not isinstance(results, dict) or not results:
+        return False
+    numbers = [*results.values(), *(record.get(field) for field in ("kimg", "total_time", "num_left_out"))]
+    return all(map(_is_number_or_none, numbers)) and 0 <= (record.get("kimg") or 0) <= _MOST_KIMG
+
+
+def _is_number_or_none(value: Any) -> bool:
+    if value is None:
+        return True
+    # Also false for NaN, and for whole numbers that no float can hold.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def recorded(path: Path, weights: str, protocol: Mapping[str, Any]) -> Score | None:

@@ -43,7 +43,10 @@ def keep_lines(path: Path, wanted: Callable[[Any], bool]) -> str | None:
 
 def object_of(line: bytes) -> dict[str, Any]:
     """The JSON object of a line.  Raises: ValueError where it is none, or no UTF-8."""
-    found = json.loads(line.decode("utf-8"))
+    try:
+        found = json.loads(line.decode("utf-8"))
+    except RecursionError:
+        raise ValueError("a line must not nest as deep as this one") from None
     if not isinstance(found, dict):
         raise ValueError("a line must be a JSON object")
     return found

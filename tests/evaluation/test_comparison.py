@@ -77,3 +77,18 @@ def test_of_a_run_the_best_record_of_each_protocol_counts(tmp_path):
         path.read_text() + '{"results": {"kid": 0.1}}\n{"results": {"ki'
     )  # of no protocol; cut short
     assert [(entry.value, entry.kimg) for entry in best_recorded(tmp_path)] == [(0.3, 2.0), (0.9, 3.0)]
+
+
+def test_records_that_cannot_be_read_cost_none_of_the_others(tmp_path, capsys):
+    append(tmp_path, Score("kid", {"kid": 0.5}, {}, 1.0), images=1000, network=None, processes=1)
+    (tmp_path / "metric-fid.jsonl").mkdir()
+    assert [entry.value for entry in best_recorded(tmp_path)] == [0.5]
+    [line] = capsys.readouterr().out.splitlines()
+    assert line.startswith("warning ") and "metric-fid.jsonl cannot be read (Is a directory)" in line
+
+
+def test_what_a_strangers_records_hold_steers_no_terminal(tmp_path):
+    score = Score("kid", {"kid": 0.5}, {"detector": "\x1b[2J\n"}, 1.0)
+    append(tmp_path, score, images=1000, network=None, processes=1)
+    [entry] = best_recorded(tmp_path)
+    assert all(line.isprintable() for line in table([entry._replace(result="kid\x1b[2J", place="a\nb")]))
