@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import torch
 
+from stylegan.machine.text import printable
 from stylegan.report.copies import FEWEST_REALS, LEVEL, Copies
 from stylegan.report.evidence import Evidence
-from stylegan.report.findings import Finding, ImageGrid, Value, Verdict, percent, printable
+from stylegan.report.findings import Finding, ImageGrid, Value, Verdict, percent
 from stylegan.report.provenance import is_known, note_on, ways_out_of
 from stylegan.similarity.duplicates import are_twins, closest_pairs, groups_of_equals, nearest_others
 from stylegan.similarity.neighbours import Neighbours

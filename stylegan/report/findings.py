@@ -142,11 +142,6 @@ class Report:
         return {finding.key: finding for finding in self.findings}[key]
 
 
-def printable(name: str) -> str:
-    """A file's name as any page or terminal can show it; bytes that are no text become escapes."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
 def percent(share: float) -> str:
     """0.123 → "12 %"."""
     return f"{100 * share:.0f} %"

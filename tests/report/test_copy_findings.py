@@ -62,17 +62,17 @@ def test_twins_of_the_set_are_shown_once_and_nothing_else_is():
 def test_duplicates_are_named_by_file_in_page_and_json(tmp_path):
     names = [f"fox {number}.png" for number in range(100)]
     reals = torch.cat([REALS, REALS[[3, 5, 3]], recoloured(REALS[7:8])])
-    names += ["copy of 3.png", "<b>5</b>.png", "b/3 again.png", "hue\udcff.png"]
+    names += ["copy of 3.png", "<b>5</b>.png", "b/3\n again.png", "hue\udcff.png"]
     given = Evidence(real=report_images(reals, names=names), fake=report_images(FAKES))
     report = examine(given)
     finding = report["your-set"]
-    exact = [["fox 3.png", "copy of 3.png", "b/3 again.png"], ["fox 5.png", "<b>5</b>.png"]]
+    exact = [["fox 3.png", "copy of 3.png", r"b/3\n again.png"], ["fox 5.png", "<b>5</b>.png"]]
     assert [list(group) for group in finding.files[:2]] == exact
-    # Bytes that are no text are shown as escapes.
-    assert [set(group) for group in finding.files[2:]] == [{"fox 7.png", "hue\\xff.png"}]
+    # Ends of lines, and bytes that are no text, are shown as on a terminal.
+    assert [set(group) for group in finding.files[2:]] == [{"fox 7.png", r"hue\udcff.png"}]
     assert "Files lists them" in finding.what_to_try[0]
     page = write_report(report, tmp_path).read_text(encoding="utf-8")
-    assert "<li>fox 3.png = copy of 3.png = b/3 again.png</li>" in page
+    assert "<li>fox 3.png = copy of 3.png = b/3\\n again.png</li>" in page
     assert "&lt;b&gt;5&lt;/b&gt;.png" in page and "<b>5" not in page
     written = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     [files] = [found["files"] for found in written["findings"] if found["key"] == "your-set"]
