@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from stylegan.configuration.batches import effective_group
 from stylegan.errors import TrainingUnstableError
 from stylegan.machine.console import say
+from stylegan.machine.text import printable
 from stylegan.runs.folder import RunFolder, checkpoint_name, images_of
 from stylegan.runs.resume import stored_config
 from stylegan.sizes import parse_size, size_text
@@ -143,14 +144,16 @@ def _beside_this_one(name: str) -> str:
 
 def _lines_about_scores(folder: RunFolder) -> Iterator[str]:
     """The best of each score that a run has, with its checkpoint; or that the run was too short for any."""
-    from stylegan.evaluation import best_recorded  # loads torch
+    from stylegan.evaluation.comparison import best_recorded  # loads torch
 
     best = best_recorded(folder.path)
-    for name, (value, images) in best.items():
-        path = folder.checkpoints / f"{checkpoint_name(images)}.ckpt"
+    names = [entry.result for entry in best]
+    for entry in best:
+        path = folder.checkpoints / f"{checkpoint_name(round(entry.kimg * 1000))}.ckpt"
         place = f": {path}" if path.exists() else ""
-        say_at = f"{name} {value:.4g} at kimg {images / 1000:.3f}{place}"
-        yield f"  {'best':<11} {say_at}"
+        # Each protocol has a best of its own, as in the table of a sweep.
+        under = f" (protocol {entry.group[1]})" if names.count(entry.result) > 1 else ""
+        yield f"  {'best':<11} {printable(entry.result)}{under} {entry.value:.4g} at kimg {entry.kimg:.3f}{place}"
     if best:
         return
     program = _beside_this_one("evaluate")

@@ -4,7 +4,7 @@ from stylegan.evaluation.definitions import Definition
 from stylegan.evaluation.evaluator import Evaluator
 from stylegan.evaluation.protocol import protocol_id
 from stylegan.evaluation.reals import EvaluationData
-from stylegan.evaluation.records import Score, best_recorded, in_line, read_records
+from stylegan.evaluation.records import Score, in_line, read_records
 from stylegan.evaluation.records import append as append_record
 from stylegan.evaluation.records import truncate_after as truncate_records_after
 from stylegan.evaluation.reporting import evidence_of, publish_report, report_on
@@ -27,7 +27,6 @@ __all__ = [
     "ScoreHistory",
     "Watch",
     "append_record",
-    "best_recorded",
     "evidence_of",
     "images_were_changed",
     "in_line",

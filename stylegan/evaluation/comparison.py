@@ -60,7 +60,11 @@ def entries_of(
 
 
 def best_recorded(folder: Path) -> list[Entry]:
-    """The best of each result that a run has recorded, under each protocol; files that cannot be read are reported."""
+    """The best of each result that a run has recorded, under each protocol; of equal ones the first.
+
+    Scores that are not of its training do not count: those at kimg 0, and of files whose kimg is unknown. Files that
+    cannot be read are reported.
+    """
     best: dict[tuple[str, str], Entry] = {}
     for path in sorted(folder.glob("metric-*.jsonl")):
         try:
@@ -69,10 +73,10 @@ def best_recorded(folder: Path) -> list[Entry]:
             warn(f"{path} cannot be read ({error.strerror or error}); its scores are missing here")
             continue
         for record in records:
-            if not isinstance(record.get("protocol"), dict):
+            if not isinstance(record.get("protocol"), dict) or not record.get("kimg"):
                 continue
             found = entries_of(
-                record["results"], record["protocol"], kimg=record.get("kimg"), place=short_path(folder)
+                record["results"], record["protocol"], kimg=record["kimg"], place=short_path(folder)
             )
             for entry in found:
                 known = best.get(entry.group)

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stylegan.evaluation.definitions import higher_is_better
 from stylegan.evaluation.protocol import protocol_id
 from stylegan.machine.console import warn
 from stylegan.machine.files import append_whole
@@ -130,22 +129,6 @@ def recorded(path: Path, weights: str, protocol: Mapping[str, Any]) -> Score | N
     results = {name: math.nan if value is None else value for name, value in found[-1]["results"].items()}
     seconds, left_out = (found[-1].get(field) or 0 for field in ("total_time", "num_left_out"))
     return Score(protocol["metric"], results, protocol, seconds, weights, left_out)
-
-
-def best_recorded(folder: Path) -> dict[str, tuple[float, int]]:
-    """The best score of each metric under the protocol of its last one, as (value, images seen); by result."""
-    best: dict[str, tuple[float, int]] = {}
-    for path in sorted(folder.glob("metric-*.jsonl")):
-        found = [record for record in read_records(path) if isinstance(record.get("kimg"), int | float)]
-        found = [record for record in found if record.get("protocol_id") == found[-1].get("protocol_id")]
-        for record in found:
-            name, value = next(iter(record["results"].items()), (None, None))
-            if not isinstance(value, int | float) or not record["kimg"]:
-                continue
-            sign = 1 if higher_is_better(name) else -1
-            if name not in best or sign * value > sign * best[name][0]:
-                best[name] = value, round(record["kimg"] * 1000)
-    return best
 
 
 def truncate_after(folder: Path, images: int) -> None:

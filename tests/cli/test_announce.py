@@ -6,6 +6,7 @@ import pytest
 
 from stylegan.cli.announce import channels_text, say_scores_of_sweep, say_where_to_look
 from stylegan.cli.command import Result, run_command
+from stylegan.evaluation.protocol import protocol_id
 from stylegan.evaluation.records import Score, append
 from stylegan.runs.folder import RunFolder
 
@@ -80,26 +81,47 @@ def test_one_run_has_no_table(tmp_path, words):
     assert run_command("train", task, words, program="p", closing=called.append) == 0 and not called
 
 
+def write_scores(folder, *rows):
+    lines = [
+        json.dumps({"results": {"kid_builtin": value}, "protocol": {"num_fakes": num_fakes}, "kimg": kimg})
+        for num_fakes, kimg, value in rows
+    ]
+    folder.path.joinpath("metric-kid_builtin.jsonl").write_text("\n".join(lines))
+
+
 def test_the_best_checkpoint_of_each_score_and_the_report_are_named(tmp_path, capsys):
     folder = run_with(tmp_path, "{c_dim: 0}")
     folder.path.joinpath("report.html").touch()
-    rows = [
-        ("old", 0.020, 0.01),
-        ("new", 0.040, 0.3),
-        ("new", 0.016, 0.2),
-        ("new", 0.060, 0.25),
-        ("new", 0, 0.1),
-    ]
-    lines = [
-        json.dumps({"results": {"kid_builtin": value}, "protocol_id": protocol, "kimg": kimg})
-        for protocol, kimg, value in rows
-    ]
-    folder.path.joinpath("metric-kid_builtin.jsonl").write_text("\n".join(lines))
+    write_scores(folder, (10, 0.040, 0.3), (10, 0.016, 0.2), (10, 0.060, 0.25), (10, 0, 0.1), (10, None, 0.1))
     say_where_to_look(folder)
     out = capsys.readouterr().out
     best = folder.checkpoints / "kimg0000000.016.ckpt"
     assert f"  best        kid_builtin 0.2 at kimg 0.016: {best}\n" in out
     assert f"  report      {folder.path / 'report.html'}\n" in out and "too short" not in out
+
+
+def test_the_last_lines_and_the_table_of_a_sweep_name_the_same_best(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    folder = run_with(tmp_path, "{c_dim: 0}")
+    write_scores(folder, (10, 0.020, 0.01), (20, 0.040, 0.3), (20, 0.016, 0.2), (20, 0, 0.1), (20, None, 0.1))
+    say_scores_of_sweep([Result(0, folder=folder.path)])
+    table = capsys.readouterr().out
+    say_where_to_look(folder)
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  best ")]
+    ids = [protocol_id({"num_fakes": count}) for count in (10, 20)]
+    assert said == [
+        f"  best        kid_builtin (protocol {ids[0]}) 0.01 at kimg 0.020",
+        f"  best        kid_builtin (protocol {ids[1]}) 0.2 at kimg 0.016: {folder.checkpoints}/kimg0000000.016.ckpt",
+    ]
+    assert "  0.01  kimg 0.020  my run\n" in table and "  0.2  kimg 0.016  my run\n" in table
+    assert table.count("my run") == 2
+
+
+def test_damaged_scores_do_not_end_the_last_lines(tmp_path, capsys):
+    folder = run_with(tmp_path, "{c_dim: 0}")
+    write_scores(folder, (10, 0.016, "x"), (10, "7", 0.2), (10, 1e308, 0.2), (10, float("nan"), 0.2))
+    say_where_to_look(folder)
+    assert "  best " not in capsys.readouterr().out
 
 
 def test_a_run_that_was_too_short_for_a_score_says_so(tmp_path, capsys):
