@@ -53,7 +53,7 @@ def evaluate(composition: Composition) -> Result:
         this_process()  # raises where the surroundings contradict each other
         named = networks_named(config.network)
     if len(named) == 1:
-        return Result(_evaluate_run(config, named[0], []))
+        return Result(_evaluate_run(config, named[0], [], resume_scores=False))
     if config.report and config.out:
         raise UserError(f"report=true out={config.out}: each run has a report of its own; leave out= away")
     return Result(_evaluate_runs(config, named))
@@ -71,7 +71,8 @@ def _evaluate_runs(config: DictConfig, named: Sequence[str | None]) -> int:
     for number, name in enumerate(named):
         if this_process().rank == 0:
             say(f"network     {name} ({number + 1} of {len(named)})")
-        codes.append(exit_code_of(partial(_evaluate_run, config, name, entries), program="stylegan-evaluate"))
+        work = partial(_evaluate_run, config, name, entries, resume_scores=True)
+        codes.append(exit_code_of(work, program="stylegan-evaluate"))
         if codes[-1] > 128:
             return codes[-1]  # a signal is meant for the command
     if this_process().rank == 0:
@@ -84,7 +85,9 @@ def _evaluate_runs(config: DictConfig, named: Sequence[str | None]) -> int:
     return next((code for code in codes if code), 0)
 
 
-def _evaluate_run(config: DictConfig, network: str | None, entries: "list[Entry]") -> int:
+def _evaluate_run(
+    config: DictConfig, network: str | None, entries: "list[Entry]", *, resume_scores: bool
+) -> int:
     """Scores one run. Args: entries: gets its scores.  Returns: the exit code.  Raises: UserError."""
     from stylegan.evaluation.comparison import entries_of, short_path  # loads torch
 
@@ -97,6 +100,7 @@ def _evaluate_run(config: DictConfig, network: str | None, entries: "list[Entry]
             process=this_process(),
             run=folder,
             learned_from=_learned_from(folder),
+            resume_scores=resume_scores,
         )
         try:
             evaluation.run(_open_data(config, folder, evaluation.load(networks[0])))

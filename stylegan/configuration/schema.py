@@ -251,7 +251,7 @@ _EVALUATE = (
         _NETWORK[1],
         Key("checkpoints", str,        "newest | all = all that a run has kept"),
         Key("out",         str | None, "folder for metric-*.jsonl and the report; null = the run's, or next to the file", free_text=True, alias=("outdir",)),
-        Key("again",       bool,       "with checkpoints=all: true = also what is recorded already"),
+        Key("again",       bool,       "with checkpoints=all or several networks: true = also what is recorded already"),
     )),
     Section("Scores", "", keys=(
         Key("metrics",       str | list[str], "kid, fid, fid_infinity, pr, dc, is, ppl, or published: fid50k_full, kid50k_full, pr50k3_full, is50k, ppl2_wend", example="[kid,fid]"),

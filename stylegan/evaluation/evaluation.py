@@ -62,7 +62,9 @@ class Evaluation:
         process: this one among those that evaluate together.
         precision: as in the generate command.
         device: as in the generate command.
-        again: whether to compute also what the records have of the same weights under the same protocol.
+        resume_scores: whether this is one of several evaluations of one command, which continues where it was stopped:
+            what the records have of the same weights under the same protocol is not computed, as with several networks.
+        again: whether to compute that, too.
         report: whether to write `report.html` about the newest network, too.
         load_discriminator: path → the discriminator in a checkpoint; None = the report does without.
         run: the folder of the networks' training; None = unknown.
@@ -83,6 +85,7 @@ class Evaluation:
         process: Any,
         precision: str = "auto",
         device: str = "auto",
+        resume_scores: bool = False,
         again: bool = False,
         report: bool = False,
         load_discriminator: Callable[[Path], nn.Module] | None = None,
@@ -103,7 +106,8 @@ class Evaluation:
         self.networks = [Network.at(path) for path in networks]
         self.load, self.load_discriminator = load, load_discriminator
         self.folder, self.process, self.of_run = folder, process, run
-        self.again, self.report, self.learned_from = again, report, learned_from
+        self.uses_records = not again and (resume_scores or len(networks) > 1)
+        self.report, self.learned_from = report, learned_from
         self.unrecorded: list[Path] = []
         self.found: list[tuple[Network, Score]] = []
         self._printed_protocols: set[str] = set()
@@ -177,8 +181,8 @@ class Evaluation:
     def _known_scores(
         self, evaluator: Evaluator, generator: nn.Module, network: Network, precision: str
     ) -> dict[str, Score]:
-        """What the records answer, by metric: an evaluation of many checkpoints continues where it was stopped."""
-        if self.again or len(self.networks) == 1:
+        """What the records answer, by metric: an evaluation of many networks continues where it was stopped."""
+        if not self.uses_records:
             return {}
 
         def look() -> dict[str, Score]:

@@ -250,6 +250,19 @@ def test_several_runs_are_scored_each_in_its_folder_and_compared_in_one_table(ru
         assert row[:5] == [f"{results['kid_builtin']:.4g}", "±", f"{half:.2g}", "kimg", "12.000"]
 
 
+def test_several_runs_go_on_where_they_were_stopped(run, other_run, capsys):
+    assert main(["network=runs/a", FEW]) == 0
+    assert main(["network=runs/a,runs/b", FEW]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.endswith("metric-kid_builtin.jsonl already") for line in lines].count(True) == 1
+    assert {line.split()[5] for line in lines[-2:]} == {"runs/a", "runs/b"}, "both are in the table"
+    assert main(["network=runs/a,runs/b", FEW]) == 0
+    assert capsys.readouterr().out.splitlines()[-3:] == lines[-3:]
+    assert [len(records(folder, "kid_builtin")) for folder in (run, other_run)] == [1, 1]
+    assert main(["network=runs/a,runs/b", "again=true", FEW]) == 0
+    assert [len(records(folder, "kid_builtin")) for folder in (run, other_run)] == [2, 2]
+
+
 def test_a_run_that_cannot_be_scored_costs_none_of_the_others(run, other_run, tmp_path, capsys):
     for path in (run / "checkpoints").iterdir():
         path.write_bytes(b"rubbish")
