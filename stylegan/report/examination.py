@@ -11,7 +11,7 @@ import torch
 from stylegan.report.copies import find_copies
 from stylegan.report.copy_findings import copies_finding, neighbours_finding, own_set_finding
 from stylegan.report.evidence import Evidence
-from stylegan.report.findings import Finding, Report, Value
+from stylegan.report.findings import FEWEST_IMAGES, Finding, Report, Value
 from stylegan.report.leaks import colour_finding, orientation_finding
 from stylegan.report.overfitting import overfitting_finding
 from stylegan.report.provenance import note_on
@@ -57,7 +57,12 @@ def examine(evidence: Evidence) -> Report:
     if is_early:
         answers = [before_its_time(finding) for finding in answers]
     notes = [note for note in (note_on(evidence.provenance), _truncation_note(evidence)) if note]
-    return Report(answers, _about(evidence), notes, is_early)
+    few = [
+        name
+        for name, images in (("pictures", once.real), ("fakes", once.fake))
+        if len(images) < FEWEST_IMAGES
+    ]
+    return Report(answers, _about(evidence), notes, is_early, too_few=few[0] if few else None)
 
 
 def _about(evidence: Evidence) -> dict[str, Value]:

@@ -25,6 +25,12 @@ _HEADS: dict[Verdict, str] = {
 }
 _FINE_BUT_OPEN = "Nothing wrong was found, but some questions are open."
 _TOO_EARLY = "Too early to tell: the fakes are still softer or coarser than your pictures."
+# Different pictures, and fakes: with fewer most questions have no answer, and what is left is no acquittal.
+FEWEST_IMAGES = 20
+_TOO_FEW = {
+    "pictures": f"Too few pictures to tell: most questions need {FEWEST_IMAGES} different ones.",
+    "fakes": f"Too few fakes to tell: most questions need {FEWEST_IMAGES}.",
+}
 _WHEN_EARLY = (
     "Train longer, and make the report again. If they looked better before, the training has gone wrong: go back to an "
     "earlier checkpoint, and raise loss.r1_gamma."
@@ -109,18 +115,22 @@ class Report:
         about: how it was made, as in {"real pictures": 500}.
         notes: what a reader must know before all findings.
         is_early: whether the fakes do not look like the images of the training yet.
+        too_few: of which there are fewer than `FEWEST_IMAGES`; None = there are enough of both.
     """
 
     findings: Sequence[Finding]
     about: Mapping[str, Value] = field(default_factory=dict)
     notes: Sequence[str] = ()
     is_early: bool = False
+    too_few: Literal["pictures", "fakes"] | None = None
 
     @property
     def head(self) -> str:
         """The whole in a sentence."""
         if self.is_early:
             return _TOO_EARLY
+        if self.too_few and self.verdict == "unknown":
+            return _TOO_FEW[self.too_few]
         is_open = any(finding.verdict == "unknown" for finding in self.findings)
         return _FINE_BUT_OPEN if self.verdict == "fine" and is_open else _HEADS[self.verdict]
 
@@ -131,11 +141,14 @@ class Report:
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of all; "fine" where the others are "unknown". Of a report that comes too early, "unknown"."""
+        """The worst of all; "fine" where the others are "unknown". Of a report that comes too early, "unknown", and of
+        too few images, where nothing is "bad" or "look".
+        """
         if self.is_early:
             return "unknown"
         given = {finding.verdict for finding in self.findings}
-        return next((verdict for verdict in ("bad", "look", "fine") if verdict in given), "unknown")
+        worst = next((verdict for verdict in ("bad", "look", "fine") if verdict in given), "unknown")
+        return "unknown" if self.too_few and worst == "fine" else worst
 
     def __getitem__(self, key: str) -> Finding:
         """The finding of that key.  Raises: KeyError."""

@@ -1,6 +1,7 @@
 """Examination: what is found in fakes that are copies and in others, and what each answer is worth."""
 
 import pytest
+import torch
 
 from stylegan.report import Evidence, Finding, examine, report_images
 from stylegan.report.copies import find_copies
@@ -70,9 +71,38 @@ def test_of_a_few_pictures_nothing_is_said_to_be_fine(count):
     reals = report_images(REALS[:count], Means())
     report = examine(Evidence(real=reals, fake=report_images(FAKES[:30], Means())))
     assert {finding.verdict for finding in report.findings} == {"unknown"} and report.verdict == "unknown"
+    assert report.head == "Too few pictures to tell: most questions need 20 different ones."
     assert {"diversity", "your-set"} <= {finding.key for finding in report.findings}
     assert f"only {count} different pictures" in report["diversity"].result
     assert f"only {count} different pictures" in report["your-set"].result
+
+
+def test_what_is_fine_of_a_few_pictures_does_not_clear_the_network():
+    steps = torch.linspace(0, 1, 8).view(1, -1, 1, 1, 1)
+    strips = ((1 - steps) * FAKES[:6, None] + steps * FAKES[6:12, None]).to(torch.uint8)
+
+    def seen(real, fake):
+        given = Evidence(
+            real=report_images(real),
+            fake=report_images(fake),
+            strips=strips,
+            augment_p=0.0,
+            provenance="training",
+        )
+        return examine(given)
+
+    # As of a run that has just begun: only walks, and what training did not show, are fine.
+    for real, fake, few in (
+        (REALS[:4], FAKES, "pictures"),
+        (REALS, FAKES[:19], "fakes"),
+        (REALS[:4], FAKES[:4], "pictures"),
+    ):
+        report = seen(real, fake)
+        assert report["smoothness"].verdict == report["colour"].verdict == "fine"
+        assert report.verdict == "unknown" and report.head.startswith(f"Too few {few} to tell: ")
+    repeated = seen(REALS[:4].repeat(10, 1, 1, 1), FAKES)
+    assert repeated.verdict == "bad" and repeated.head == "Something is wrong."
+    assert seen(REALS[:20], FAKES[:20]).head.startswith("Nothing wrong was found")
 
 
 def test_one_image_thirty_times_is_reported():
