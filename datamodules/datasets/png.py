@@ -41,7 +41,7 @@ def split_png(stream: BinaryIO, *, whole: bool) -> PngParts:
     """The parts of a PNG that count.
 
     Args: whole: with the pixels; else what comes before and after them.
-    Raises: ValueError where the transparent colour is damaged, or needs a reader that keeps 16 bits.
+    Raises: ValueError where pixels or the transparent colour are damaged, or it needs a reader that keeps 16 bits.
     """
     pixels, exif, xmp = [SIGNATURE], {}, b""
     header = b""
@@ -51,6 +51,9 @@ def split_png(stream: BinaryIO, *, whole: bool) -> PngParts:
         if chunk.name == b"tRNS":
             pixels += _transparency(chunk, header)
         elif _is_needed(chunk.name):
+            # Pillow checks those of all others. What is cut short it names itself.
+            if whole and chunk.name == b"IDAT" and len(chunk.rest) == 4 and not chunk.is_whole:
+                raise ValueError("the checksum of its pixels is wrong")
             pixels.append(chunk.stored)
         elif not chunk.is_whole:
             continue

@@ -178,3 +178,28 @@ def test_what_is_cut_short_is_left_out(share):
     data = png(noise(HEIGHT, WIDTH, 3), kind=RGB)
     with pytest.raises(UNREADABLE):
         decode_image(data[: int(len(data) * share)], size=(HEIGHT, WIDTH), channels=3)
+
+
+@pytest.mark.parametrize("bit", [1, 64])
+def test_no_flipped_bit_shows_other_pixels_without_a_word(bit):
+    """Wherever it is: in lengths, names, contents or checksums."""
+    smooth = np.add.outer(np.arange(HEIGHT), np.arange(WIDTH))[..., None] * [3, 2, 5] % 256
+    data = png(smooth, kind=RGB)
+    refused = 0
+    for place in range(len(data)):
+        damaged = bytearray(data)
+        damaged[place] ^= bit
+        try:
+            result = decode_image(bytes(damaged), size=(HEIGHT, WIDTH), channels=3).transpose(1, 2, 0)
+        except UNREADABLE:
+            refused += 1
+        else:
+            np.testing.assert_array_equal(result, smooth, err_msg=f"byte {place}")
+    assert refused > len(data) - 30
+
+
+def test_wrong_checksums_of_pixels_are_named():
+    data = png(noise(HEIGHT, WIDTH, 3), kind=RGB)
+    end = data.index(b"IEND") - 4
+    with pytest.raises(ValueError, match="^the checksum of its pixels is wrong$"):
+        decoded(data[: end - 1] + bytes([data[end - 1] ^ 1]) + data[end:])
