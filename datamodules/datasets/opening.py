@@ -137,6 +137,7 @@ def _load_tiff(data: bytes, kind: tiff.TiffKind) -> Image.Image:
     # Pillow turns TIFFs by itself, but knows too late that it must: stored as upright, they are left to us.
     at, one = kind.upright
     with _opened(io.BytesIO(data[:at] + one + data[at + len(one) :])) as image:
+        tiff.check_checksums(data, kind)
         image.info.pop("xmp", None)
         image.load()
         if image.size != kind.size[::-1]:

@@ -7,8 +7,11 @@ alone for which tests compare its pixels with tifffile's.
 
 import io
 import logging
+import lzma
 import math
 import struct
+import zlib
+from collections.abc import Callable
 from functools import cache
 from types import ModuleType
 from typing import Any, BinaryIO, NamedTuple
@@ -24,7 +27,7 @@ WHOLE_NUMBERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3, 5, 6, 8
 _WHOLE, _SIGNED, _FLOAT = 1, 2, 3  # SampleFormat
 _IN_ONE = 1  # PlanarConfiguration
-_UNCOMPRESSED, _OLD_JPEG = 1, 6  # Compression
+_UNCOMPRESSED, _OLD_JPEG, _PACKBITS = 1, 6, 32773  # Compression
 _ASSOCIATED, _UNASSOCIATED = 1, 2  # ExtraSamples
 _COLOURS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _CMYK: 4}
 _FULL_RANGE = (0, 255, 128, 255, 128, 255)  # ReferenceBlackWhite
@@ -41,6 +44,10 @@ _PILLOW_8_BITS = {
 _PILLOW_16_BITS = {(_BLACK_IS_ZERO, ()), (_CMYK, ()), (_RGB, ()), *((_RGB, (extra,)) for extra in (0, 1, 2))}
 # Uncompressed, CCITT, LZW, JPEG, Deflate, PackBits, LZMA, Zstandard, WebP.
 _PILLOW_UNPACKS = (1, 2, 3, 4, 5, 7, 8, 32773, 32946, 34925, 50000, 50001)
+# Compressions that hold a checksum, at which libtiff, Pillow's reader, does not look.
+_CHECKED = {8: zlib.decompressobj, 32946: zlib.decompressobj, 34925: lzma.LZMADecompressor}
+_UNPACKED_AT_ONCE_BYTES = 1 << 20
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 class TiffKind(NamedTuple):
@@ -48,7 +55,9 @@ class TiffKind(NamedTuple):
 
     size: height and width as stored; orientation: EXIF's number, None = it has none; upright: bytes that stand for 1,
     and the place for them; xmp: the block that may hold the number instead; white: the number that stands for white in
-    samples of whole numbers; inverted: whether 0 is white; by_pillow: whether Pillow reads these pixels rightly.
+    samples of whole numbers; inverted: whether 0 is white; by_pillow: whether Pillow reads these pixels rightly;
+    parts: start and length of each strip or tile; unpacker: that of a compression with a checksum, None = there is
+    none; reversed_bits: whether all bytes have their bits the other way round.
     """
 
     size: Size
@@ -58,6 +67,9 @@ class TiffKind(NamedTuple):
     white: int
     inverted: bool
     by_pillow: bool
+    parts: tuple[tuple[int, int], ...]
+    unpacker: Callable[[], Any] | None
+    reversed_bits: bool
 
 
 @cache
@@ -86,7 +98,32 @@ def kind_of_tiff(stream: BinaryIO) -> TiffKind:
             white=2**page.bitspersample - 1,
             inverted=page.photometric == _WHITE_IS_ZERO,
             by_pillow=_pillow_is_right(page),
+            # Lengths may be missing, which Pillow does without.
+            parts=tuple(zip(page.dataoffsets, page.databytecounts, strict=False)),
+            unpacker=_CHECKED.get(page.compression),
+            reversed_bits=_value(page, _FILL_ORDER, 1) == 2,
         )
+
+
+def check_checksums(data: bytes, kind: TiffKind) -> None:
+    """Unpacks all pixels, where these have checksums.  Raises: ValueError where one of them is wrong or missing."""
+    if kind.unpacker is None:
+        return
+    try:
+        for start, length in kind.parts:
+            packed = data[start : start + length]
+            _unpack(kind.unpacker(), packed.translate(_REVERSED) if kind.reversed_bits else packed)
+    except (zlib.error, lzma.LZMAError) as error:
+        raise ValueError("the checksum of its pixels is wrong") from error
+
+
+def _unpack(unpacker: Any, packed: bytes) -> None:
+    """To nowhere, little by little, up to the checksum at the end."""
+    while not unpacker.eof:
+        pixels = unpacker.decompress(packed, _UNPACKED_AT_ONCE_BYTES)
+        packed = getattr(unpacker, "unconsumed_tail", b"")  # LZMA keeps it to itself
+        if not pixels and not unpacker.eof:
+            raise ValueError("it is cut short")
 
 
 def read_tiff(data: bytes) -> Image.Image:
@@ -237,6 +274,10 @@ def _pillow_is_right(page: Any) -> bool:
         return True
     if page.compression not in _PILLOW_UNPACKS:
         return False
+    if page.compression == _PACKBITS and page.predictor != 1:
+        return False  # libtiff takes the differences for the pixels
+    if page.parent.is_bigtiff and page.parent.byteorder == ">":
+        return False  # Pillow does not know this header
     in_one, kind = page.planarconfig == _IN_ONE or samples == 1, (photometric, _extras(page))
     if photometric == _YCBCR:
         return in_one and samples == 3 and bits == 8 and _has_plain_ycbcr(page)
@@ -252,7 +293,7 @@ def _pillow_is_right(page: Any) -> bool:
         return in_one and _value(page, _FILL_ORDER, 1) == 1 and kind in _PILLOW_16_BITS
     if bits == 8 and kind == (_RGB, ()) and samples == 3:
         return True
-    return in_one and bits in (1, 2, 4, 8) and kind in _PILLOW_8_BITS
+    return in_one and (bits == 8 or bits in (1, 2, 4) and samples == 1) and kind in _PILLOW_8_BITS
 
 
 def _has_plain_ycbcr(page: Any) -> bool:
@@ -278,7 +319,9 @@ def _as_image(samples: np.ndarray, page: Any) -> Image.Image:
     else:
         opacity = samples[..., alpha : alpha + 1]
         if is_multiplied:
-            shown = np.minimum(shown * float(white) / np.maximum(opacity, 1), white).astype(samples.dtype)
+            shown = np.minimum(shown * float(white) / np.maximum(opacity, 1), white)
+            if white in (255, 65535):
+                shown = shown.astype(samples.dtype)  # as Pillow does
         pixels = whole_numbers_in_eight_bits(np.concatenate([shown, opacity], -1), white=white)
     mode = "CMYK" if photometric == _CMYK else {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[pixels.shape[-1]]
     return Image.frombytes(mode, (pixels.shape[1], pixels.shape[0]), pixels.tobytes())

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -126,10 +127,12 @@ def test_however_it_is_stored_sixteen_bits_have_the_same_pixels(stored, planes):
     assert pixels_of(written(pixels, planes=planes, photometric="rgb", **STORED[stored])) == first
 
 
-def by_hand(samples: bytes, bits: int, photometric: int, *, form: int = 1, more: tuple = ()) -> bytes:
+def by_hand(
+    samples: bytes, bits: int, photometric: int, *, form: int = 1, compression: int = 1, more: tuple = ()
+) -> bytes:
     """One strip of a grey TIFF, little endian: written by nobody's library."""
     tags = [
-        *((256, 3, WIDTH), (257, 3, HEIGHT), (258, 3, bits), (259, 3, 1), (262, 3, photometric)),
+        *((256, 3, WIDTH), (257, 3, HEIGHT), (258, 3, bits), (259, 3, compression), (262, 3, photometric)),
         *((273, 4, 400), (277, 3, 1), (278, 3, HEIGHT), (279, 4, len(samples)), (339, 3, form), *more),
     ]
     entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in sorted(tags))
@@ -305,3 +308,114 @@ def test_without_the_codecs_the_reason_names_the_extra(monkeypatch):
     for usual in ("zlib", "packbits", None):
         data = written(noise(3, "u2"), planes=True, photometric="rgb", compression=usual)
         assert np.abs(decoded(data)[..., :3] - noise(3, "u2") / 257).max() < 1
+
+
+@pytest.mark.parametrize("reader", ["Pillow", "tifffile"])
+@pytest.mark.parametrize("compression", ["zlib", "lzma"])
+@pytest.mark.parametrize("bit", [1, 16])
+def test_no_flipped_bit_of_what_has_a_checksum_shows_other_pixels(compression, bit, reader):
+    smooth = np.add.outer(np.arange(HEIGHT), np.arange(WIDTH))[..., None] * [3, 2, 5] % 256
+    wide = smooth.astype("u2") * 257
+    planes = reader == "tifffile"
+    data = written(wide, planes=planes, photometric="rgb", compression=compression, rowsperstrip=16)
+    assert kind_of_tiff(io.BytesIO(data)).by_pillow != planes
+    np.testing.assert_array_equal(decoded(data)[..., :3], smooth)
+    page = tifffile.TiffFile(io.BytesIO(data)).pages.first
+    refused = 0
+    for start, length in zip(page.dataoffsets, page.databytecounts, strict=True):
+        for place in range(start, start + length):
+            damaged = bytearray(data)
+            damaged[place] ^= bit
+            try:
+                result = decode_image(bytes(damaged), size=(HEIGHT, WIDTH), channels=3).transpose(1, 2, 0)
+            except UNREADABLE:
+                refused += 1
+            else:
+                np.testing.assert_array_equal(result, smooth, err_msg=f"byte {place}")
+    assert refused > 100
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("fault", ["", "the checksum of its pixels is wrong", "it is cut short"])
+def test_checksums_of_deflate_whichever_way_its_bits_are(order, fault):
+    pixels = noise(1, "u1")
+    packed = bytearray(zlib.compress(pixels.tobytes()))
+    if fault == "it is cut short":
+        del packed[-4:]
+    elif fault:
+        packed[-1] ^= 1
+    if order == 2:
+        packed = np.packbits(np.unpackbits(np.frombuffer(packed, "u1"), bitorder="little")).tobytes()
+    # By hand, as tifffile writes no such order of bits.
+    data = by_hand(bytes(packed), 8, 1, compression=8, more=((266, 3, order),))
+    if fault:
+        with pytest.raises(ValueError, match=f"^{fault}$"):
+            decoded(data)
+    else:
+        np.testing.assert_array_equal(decoded(data), rgba(pixels))
+
+
+@pytest.mark.parametrize("tile", [None, (16, 16)])
+@pytest.mark.parametrize("compression", [None, "zlib", "lzw"])
+@pytest.mark.parametrize(("photometric", "count"), [("minisblack", 1), ("miniswhite", 1), ("rgb", 3)])
+def test_big_ones_with_big_endian(photometric, count, compression, tile):
+    """Pillow does not know their header."""
+    pixels = noise(count, "u1")
+    options = {"compression": compression, "tile": tile, "bigtiff": True, "byteorder": ">"}
+    data = written(pixels, photometric=photometric, **options)
+    assert data.startswith(b"MM\0+")
+    np.testing.assert_array_equal(
+        decoded(data), rgba(255 - pixels if photometric == "miniswhite" else pixels)
+    )
+
+
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("bits", [1, 2, 4])
+@pytest.mark.parametrize(
+    ("photometric", "count", "extras"),
+    [("minisblack", 2, (2,)), ("rgb", 3, ()), ("rgb", 4, (2,)), ("separated", 4, ())],
+)
+def test_several_samples_of_few_bits(photometric, count, extras, bits, big):
+    values = np.random.default_rng(2).integers(0, 2**bits, (HEIGHT, WIDTH, count)).astype("u1")
+    data = written(
+        values, photometric=photometric, extrasamples=extras or None, bitspersample=bits, bigtiff=big
+    )
+    shown = values * (255.0 / (2**bits - 1))
+    if photometric == "separated":
+        expected, tolerance = rgba((255 - shown[..., :3]) * (255 - shown[..., 3:]) / 255), 1.01
+    else:
+        expected = rgba(shown[..., :-1], shown[..., -1:]) if extras else rgba(shown)
+        tolerance = 0.001
+    assert np.abs(decoded(data) - expected).max() < tolerance
+
+
+@pytest.mark.parametrize("planes", [False, True])
+@pytest.mark.parametrize("bits", [1, 2, 4, 12])
+@pytest.mark.parametrize(("photometric", "count"), [("minisblack", 2), ("rgb", 4)])
+def test_colours_of_few_bits_are_divided_by_alpha_without_steps(photometric, count, bits, planes):
+    most = 2**bits - 1
+    values = np.random.default_rng(3).integers(0, most + 1, (HEIGHT, WIDTH, count))
+    values[..., :-1] = np.minimum(values[..., :-1], values[..., -1:])
+    data = written(
+        values.astype("u2" if bits > 8 else "u1"),
+        planes=planes,
+        photometric=photometric,
+        extrasamples=(1,),
+        bitspersample=bits,
+        compression="jpeg2000" if bits == 12 else None,  # in which tifffile writes 12 bits
+    )
+    alpha = values[..., -1:]
+    expected = rgba(values[..., :-1] * 255.0 / np.maximum(alpha, 1), alpha * 255.0 / most)
+    difference = np.abs(decoded(data) - expected)
+    assert (difference * (alpha > 0)).max() < 0.51 and difference[..., 3].max() < 0.51
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2"])
+@pytest.mark.parametrize(("photometric", "count"), [("minisblack", 1), ("rgb", 3)])
+@pytest.mark.parametrize("compression", ["packbits", "zlib", "lzw", "lzma", "zstd"])
+def test_differences_are_added_up_whatever_packs_them(compression, photometric, count, dtype):
+    """libtiff has no predictor for PackBits."""
+    pixels = noise(count, dtype)
+    data = written(pixels, photometric=photometric, compression=compression, predictor=2)
+    assert tifffile.TiffFile(io.BytesIO(data)).pages.first.predictor == 2
+    assert np.abs(decoded(data) - rgba(pixels / (257.0 if dtype == "u2" else 1.0))).max() < 1
