@@ -104,7 +104,7 @@ def orientation_of(tag: Any, exif: bytes, xmp: bytes | str) -> int:
         tag = _from_exif(exif)
     if tag is None:
         text = xmp.encode("utf-8", "replace") if isinstance(xmp, str) else bytes(xmp)
-        found = re.search(rb'tiff:Orientation(?:="|>)([0-9])', text)
+        found = re.search(rb"""tiff:Orientation(?:\s*=\s*["']|>)\s*([0-9])""", text)
         tag = int(found[1]) if found else 1
     return tag if isinstance(tag, int) and tag in _TURNS else 1
 
@@ -146,15 +146,21 @@ def _load_tiff(data: bytes, kind: tiff.TiffKind) -> Image.Image:
 
 
 def _opened(stream: BinaryIO) -> Image.Image:
-    """Raises: UnidentifiedImageError, with words for a user."""
+    """Raises: UnidentifiedImageError, with words for a user; ValueError for inks of which white cannot be told."""
     start = stream.read(_LONGEST_SIGNATURE)
     stream.seek(0)
     try:
-        return Image.open(stream, formats=FORMATS)
+        image = Image.open(stream, formats=FORMATS)
     except UnidentifiedImageError as error:
         kind = next((kind for signature, kind in _SIGNATURES.items() if start.startswith(signature)), None)
         words = f"a {kind} that is damaged, or of a kind that is not read" if kind else None
         raise UnidentifiedImageError(words or f"its content is none of {', '.join(FORMATS)}") from error
+    # Pillow takes 255 for no ink, as Adobe stores it; others store 0.
+    if image.mode == "CMYK" and image.format in ("JPEG", "MPO") and "adobe" not in image.info:
+        raise ValueError(
+            "a JPEG of inks (CMYK) that does not say which way round they are stored; save it as RGB"
+        )
+    return image
 
 
 def _in_eight_bits(image: Image.Image, *, white: int = 65535) -> Image.Image:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from datamodules.datasets import opening
 from datamodules.datasets.decoding import UNREADABLE, decode_image, measure_image, reason_of
@@ -113,6 +114,46 @@ def test_the_word_of_exif_counts_before_that_of_xmp():
     assert orientation_of(None, block([(0x0112, 3, 1, b"\1\0")]), xmp) == 1
     assert orientation_of(8, block([TURNED]), xmp) == 8
     assert orientation_of(None, b"", 'tiff:Orientation="5"') == 5
+    assert orientation_of(None, b"", "<tiff:Orientation> 6 </tiff:Orientation>") == 6
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize(
+    "words",
+    ['tiff:Orientation="6"', "tiff:Orientation='6'", "tiff:Orientation = '6'", 'tiff:Orientation\n=\n"6"'],
+)
+def test_the_word_of_xmp_as_xml_lets_it_be_written(words, kind):
+    xml = f"<x:xmpmeta xmlns:x='adobe:ns:meta/'><rdf:Description rdf:about='' {words}/></x:xmpmeta>".encode()
+    stream = io.BytesIO()
+    if kind == "PNG":
+        text = PngInfo()
+        text.add_itxt("XML:com.adobe.xmp", xml.decode())
+        options = {"pnginfo": text}
+    else:
+        options = {"xmp": xml, **FORMATS[kind]}
+    upright = noise()
+    Image.fromarray(np.ascontiguousarray(np.rot90(upright))).save(stream, kind, **options)
+    data = stream.getvalue()
+    assert measure_image(io.BytesIO(data), channels=3, whole=False) == (20, 30)
+    result = decode_image(data, size=(20, 30), channels=3).transpose(1, 2, 0).astype(int)
+    assert np.abs(result - upright).max() <= (6 if kind == "JPEG" else 0)
+
+
+def test_inks_of_a_jpeg_that_does_not_say_how_they_are_stored_are_refused():
+    """Also by the look at headers. With the word of Adobe, 255 is no ink."""
+    red = np.zeros((20, 30, 4), np.uint8)
+    red[..., 1:3] = 255
+    stream = io.BytesIO()
+    Image.fromarray(red, "CMYK").save(stream, "JPEG", quality=100)
+    data = stream.getvalue()
+    result = decode_image(data, size=(20, 30), channels=3).transpose(1, 2, 0).astype(int)
+    assert np.abs(result - [255, 0, 0]).max() <= 3
+    place = data.index(b"\xff\xee")
+    (length,) = struct.unpack_from(">H", data, place + 2)
+    without = data[:place] + data[place + 2 + length :]
+    for whole in (True, False):
+        with pytest.raises(ValueError, match=r"inks \(CMYK\) .*which way round.*save it as RGB"):
+            measure_image(io.BytesIO(without), channels=3, whole=whole)
 
 
 def test_large_pictures_and_odd_metadata_are_read_in_silence(monkeypatch):
