@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import get_worker_info
 
-from datamodules.datasets.decoding import UNREADABLE, decode_image, is_away, reason_of
+from datamodules.datasets.decoding import UNREADABLE, decode_image, is_away, readers, reason_of
 from datamodules.datasets.image_dataset import ImageDataset
 from datamodules.datasets.labels import Labels, no_labels
 from datamodules.datasets.pixel_memory import shared_zeros
@@ -172,6 +172,11 @@ class FileDataset(ImageDataset):
             except UNREADABLE as error:
                 self._mark_bad(shown, error)
         raise BadImageError(f"none of the {len(self)} pictures can be read; repair them, or give others")
+
+    @property
+    def readers(self) -> tuple[str, ...]:
+        """What decides which pixels the files have: programs with their versions."""
+        return tuple(readers())
 
     @property
     def waited_until(self) -> float:

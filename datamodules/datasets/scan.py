@@ -29,7 +29,7 @@ MOST_DECODED = 5000
 _QUIET_SECONDS, _EVERY_SECONDS = 2.0, 10.0
 _CHUNK = 64
 # Counted up when something is found in another way, so that older findings are not believed.
-_FORMAT = 2
+_FORMAT = 3
 Stamps = Mapping[str, tuple[int, int]]
 Row = tuple[int, int, int, str]  # height, width, checksum, fault
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from stylegan.machine.files import replacing
 
 # Counted up when features, their order or their key come about in another way. Until 2 the key of a zip was what its
-# directory said, not what was read.
-_FORMAT = "2"
+# directory said, not what was read; until 3 it did not name the readers of the files.
+_FORMAT = "3"
 _DIGEST = "digest"
 
 

@@ -172,6 +172,8 @@ class Reals:
             "checksum": detector.checksum,
             "resize": detector.resize,
             "count": count,
+            # Another version may make other pixels of the same bytes.
+            "readers": getattr(self.plain, "readers", ()),
         }
         content = _Content(images)
         found: list[Tensor | None] = [None]

@@ -245,6 +245,13 @@ def test_a_content_digest_looks_past_size_and_time(tmp_path):
     assert digest(root, **kept) != first
 
 
+def test_another_reader_looks_again(tmp_path, monkeypatch):
+    kept = ScanCache(tmp_path, ["place"]).path
+    assert ScanCache(tmp_path, ["place"]).path == kept
+    monkeypatch.setattr(scan, "readers", lambda: ["pillow 99"])
+    assert ScanCache(tmp_path, ["place"]).path != kept
+
+
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04"])
 def test_a_damaged_cache_is_none(tmp_path, content):
     root = fill(tmp_path / "set", 2)

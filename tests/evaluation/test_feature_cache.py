@@ -7,7 +7,14 @@ import torch
 
 from stylegan.evaluation.feature_cache import FeatureCache
 
-KEY = {"content": "abc", "detector": "builtin", "checksum": "12", "resize": "none", "count": 3}
+KEY = {
+    "content": "abc",
+    "detector": "builtin",
+    "checksum": "12",
+    "resize": "none",
+    "count": 3,
+    "readers": ("a 1",),
+}
 FEATURES = torch.arange(12, dtype=torch.float32).view(3, 4)
 
 

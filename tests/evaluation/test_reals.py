@@ -168,6 +168,24 @@ def test_a_training_that_keeps_older_pixels_in_memory_scores_what_is_there_now(f
     assert kid(images, tmp_path / "one")[1:3] == kid(fresh, tmp_path / "two")[1:3]
 
 
+@pytest.mark.parametrize("xflip", [False, True])
+def test_features_of_another_reader_of_the_same_bytes_are_not_believed(folder, tmp_path, monkeypatch, xflip):
+    """A later version of Pillow, say, which turns pictures that an earlier one did not."""
+    from datamodules.datasets import file_dataset
+
+    def averages():
+        plain = dataset(FolderFiles(folder))
+        reals = Reals(plain, XFlipped(plain), cache=FeatureCache(tmp_path / "cache"))
+        return reals.features(Averages(), None, with_flips=xflip, watch=quiet())
+
+    first, decode = averages(), file_dataset.decode_image
+    monkeypatch.setattr(file_dataset, "decode_image", lambda *args, **options: 255 - decode(*args, **options))
+    assert averages().features.equal(first.features), "the same readers, and the cache is not asked"
+    monkeypatch.setattr(file_dataset, "readers", lambda: ["pillow 99"])
+    second = averages()
+    assert second.content == first.content and not second.features.equal(first.features)
+
+
 class Changing(Averages):
     """Changes an image once the look at all of them is over, which the first one that it gets means."""
 
