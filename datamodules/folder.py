@@ -128,7 +128,10 @@ class FolderData(ImageDataModule):
         # Before any is left out by chance or damage: the classes and their numbers depend on neither.
         labels = source.labels_of(names) if source is not None else no_labels(len(names))
         place_of = {name: place for place, name in enumerate(names)}
-        facts = self._look(files, names)
+        wanted = len(names) if self.subset is None else min(self.subset, len(names))
+        whole = wanted <= MOST_DECODED
+        cache = self._scan_cache(whole)
+        facts = self._look(files, names, wanted, whole=whole, cache=cache)
         good, bad, max_bad = self._sort_out(facts)
         if self._size is None:
             self._size = agreed_size(self.path, [facts[name].size for name in good])
@@ -150,19 +153,27 @@ class FolderData(ImageDataModule):
             left_out=len(bad),
             patience_sec=self.patience_sec,
             checksums=np.array([facts[name].checksum for name in good], dtype=np.int64),
+            forget=cache.forget,
         )
 
-    def _look(self, files: FolderFiles | ZipFiles, names: Sequence[str]) -> dict[str, Facts]:
+    def _scan_cache(self, whole: bool) -> ScanCache:
+        kind = self.channels if self.channels > MOST_IMAGE_CHANNELS else "pictures"
+        folder = cache_folder("scans") if self.cache_dir is None else expanded(self.cache_dir)
+        return ScanCache(folder, (expanded(self.path).resolve(), kind, whole))
+
+    def _look(
+        self,
+        files: FolderFiles | ZipFiles,
+        names: Sequence[str],
+        wanted: int,
+        *,
+        whole: bool,
+        cache: ScanCache,
+    ) -> dict[str, Facts]:
         """What can be found out about the files before training; with `subset` about enough of them."""
-        wanted = len(names) if self.subset is None else min(self.subset, len(names))
         lot = list(names)
         if wanted < len(names):
             lot.sort(key=lambda name: (place_in_lot(self.seed, "subset", name), name))
-        whole = wanted <= MOST_DECODED
-        place = expanded(self.path).resolve()
-        kind = self.channels if self.channels > MOST_IMAGE_CHANNELS else "pictures"
-        folder = cache_folder("scans") if self.cache_dir is None else expanded(self.cache_dir)
-        cache = ScanCache(folder, (place, kind, whole))
         facts: dict[str, Facts] = {}
         # Each that cannot be read makes room for the next in the lot.
         while missing := wanted - sum(not fact.fault for fact in facts.values()):

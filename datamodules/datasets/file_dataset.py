@@ -1,5 +1,6 @@
 """File dataset: encoded images, decoded on request."""
 
+import errno
 import hashlib
 import time
 import zlib
@@ -21,6 +22,7 @@ from stylegan.sizes import Size
 T = TypeVar("T")
 # Between two tries to read a file that is away: each twice as long as the one before, up to the second of these.
 _PAUSES_SEC = (0.2, 5.0)
+_OTHER = "it is not what it was at the start"
 # Digest of an item that cannot be read; no CRC-32 is negative.
 _UNREAD = (-1).to_bytes(8, "little", signed=True) + (0).to_bytes(8, "little")
 
@@ -36,21 +38,25 @@ class ImageFiles(Protocol):
 
     def where(self, name: str) -> str: ...
 
+    def has_changed(self) -> bool: ...
+
     def let_go(self) -> None: ...
 
 
 class FileDataset(ImageDataset):
     """Images by name. One that turns out to be unreadable is named once, and the next readable one, with its
     label, is shown in its place: always the same one, so that the order of the rest stays what it was. None is shown
-    in place of one that is only away, as with a network folder: what is learned would depend on it.
+    in place of one that is only away, as with a network folder: what is learned would depend on it. The same holds
+    for one that is not what it was at the start, which may be half of a copy.
 
     Args:
         names: the files, None = all.
         labels: of these, in their order.
         max_bad: how many files may be unreadable before it is an error.
         left_out: how many of these were met before.
-        checksums: CRC-32 of the files, None = ask for them.
+        checksums: CRC-32 of the files at the start, None = not known.
         patience_sec: how long a file that is away is tried again.
+        forget: called where a file has stayed another one, so that the next start asks for the checksums again.
     Raises, from an item: BadImageError naming the file where there are more; ImagesAwayError after that time.
     """
 
@@ -68,6 +74,7 @@ class FileDataset(ImageDataset):
         left_out: int = 0,
         checksums: np.ndarray | None = None,
         patience_sec: float = 0.0,
+        forget: Callable[[], None] | None = None,
     ):
         self.files = files
         self.names = list(files.stamps if names is None else names)
@@ -79,6 +86,7 @@ class FileDataset(ImageDataset):
         self.max_bad, self.left_out = max_bad, left_out
         self.checksums = checksums
         self.patience_sec = patience_sec
+        self._forget = forget
         # Shared as well: until when some process waits, and until when that needs no other line.
         self._waits = shared_zeros(2, torch.float64)
         # In shared memory: whichever worker finds a file bad, all count it, and the others stay quiet.
@@ -110,6 +118,7 @@ class FileDataset(ImageDataset):
             left_out=self.left_out,
             checksums=self.checksums[indices] if self.checksums is not None else None,
             patience_sec=self.patience_sec,
+            forget=self._forget,
         )
 
     def fingerprint(self) -> str:
@@ -166,7 +175,7 @@ class FileDataset(ImageDataset):
             if self._bad[shown]:
                 continue
             try:
-                return torch.from_numpy(self._patiently(self.names[shown], self._decode)), shown
+                return torch.from_numpy(self._patiently(self.names[shown], self._decode, shown)), shown
             except ImagesAwayError:
                 raise
             except UNREADABLE as error:
@@ -182,10 +191,22 @@ class FileDataset(ImageDataset):
     def waited_until(self) -> float:
         return float(self._waits[0])
 
-    def _decode(self, name: str) -> np.ndarray:
-        return decode_image(self.files.read(name), size=self.size, channels=self.channels)
+    def _decode(self, name: str, index: int) -> np.ndarray:
+        return decode_image(self._as_it_was(name, index), size=self.size, channels=self.channels)
 
-    def _patiently(self, name: str, work: Callable[[str], T]) -> T:
+    def _as_it_was(self, name: str, index: int) -> bytes:
+        """The content of a file.  Raises: OSError(ESTALE) where it is not that of the start; one of `UNREADABLE`."""
+        try:
+            data = self.files.read(name)
+        except UNREADABLE as error:
+            if is_away(error) or not self.files.has_changed():
+                raise
+            raise OSError(errno.ESTALE, _OTHER) from error
+        if self.checksums is not None and zlib.crc32(data) != self.checksums[index]:
+            raise OSError(errno.ESTALE, _OTHER)
+        return data
+
+    def _patiently(self, name: str, work: Callable[..., T], *more: int) -> T:
         """What `work` makes of a file, tried again while the system does not give it.
 
         Raises: ImagesAwayError after `patience_sec`; what else `work` raises.
@@ -197,12 +218,14 @@ class FileDataset(ImageDataset):
         tries = 0
         while True:
             try:
-                result = work(name)
+                result = work(name, *more)
             except UNREADABLE as error:
                 if not is_away(error):
                     raise
                 waited_sec = time.monotonic() - began
                 if waited_sec >= self.patience_sec:
+                    if self._forget is not None and isinstance(error, OSError) and error.strerror == _OTHER:
+                        self._forget()
                     raise ImagesAwayError(self._gave_up(name, error)) from error
                 tries += 1
                 pause_sec = min(pause_sec, _PAUSES_SEC[1], self.patience_sec - waited_sec)
@@ -234,7 +257,7 @@ class FileDataset(ImageDataset):
         tried = f", tried for {self.patience_sec:g} s (data.patience_sec)" if self.patience_sec else ""
         return (
             f"cannot read the picture {self.files.where(name)} ({reason_of(error)}{tried}); no other picture "
-            "takes its place, which would change the result; once it can be read, the same command continues"
+            "takes its place, which would change the result; once it is there as it was, the same command continues"
         )
 
     def _mark_bad(self, index: int, error: Exception) -> None:

@@ -1,6 +1,7 @@
 """Scan: one look at every file of a set before it is trained on (what can be read, how large, its checksum), and the
 findings about its content kept for the next run."""
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -96,6 +97,12 @@ class ScanCache:
         except OSError:
             if temporary is not None:
                 Path(temporary).unlink(missing_ok=True)
+
+    def forget(self) -> None:
+        """Lets the next look read all files: some have changed, and their stamps did not show it."""
+        if self.path is not None:
+            with contextlib.suppress(OSError):
+                self.path.unlink(missing_ok=True)
 
 
 def scan(

@@ -1,5 +1,6 @@
 """Zip files: encoded images by name in a zip, by whatever program it was made."""
 
+import errno
 import os
 import stat
 import struct
@@ -24,24 +25,27 @@ _READ = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZI
 _READ |= {getattr(zipfile, "ZIP_ZSTANDARD", zipfile.ZIP_STORED)}  # from Python 3.14 on
 _END_RECORD, _LONGEST_COMMENT = b"PK\x05\x06", 1 << 16
 
+Stamp = tuple[int, int]  # bytes, and time of the last change in ns
+
 
 class ZipFiles:
     """The files of a zip: `names`, `others`, `stamps` (here bytes and CRC-32) and `notes` as in `FolderFiles`.
 
     Every process opens the zip for itself at its first read: a handle shared over a fork shares its file
-    position, and two readers then get each other's bytes.
+    position, and two readers then get each other's bytes. One that is written anew is opened again by `let_go`.
     Raises: OSError, zipfile.BadZipFile where the zip cannot be opened; ValueError where none of its images can be
       unpacked.
     """
 
     def __init__(self, path: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES):
         self.path = path
-        self._opened: tuple[int, zipfile.ZipFile, dict[str, zipfile.ZipInfo]] | None = None
+        self._opened: tuple[int, Stamp, zipfile.ZipFile, dict[str, zipfile.ZipInfo]] | None = None
         self._lock = threading.Lock()
         if is_part_of_split(path):
             raise ValueError(
                 "it is one part of a split zip; join the parts (zip -s 0 split.zip --out whole.zip)"
             )
+        self._stamp = _stamp(path)
         with zipfile.ZipFile(path) as archive:
             entries, self.notes = _entries(archive)
         self.names = sorted(name for name in entries if is_image_name(name, suffixes))
@@ -52,17 +56,34 @@ class ZipFiles:
             raise ValueError(f"of each picture: {reasons.pop()}")
 
     def open(self, name: str) -> BinaryIO:
-        """Raises: one of `UNREADABLE`, among them KeyError where the zip no longer holds the file."""
+        """Raises: one of `UNREADABLE`; OSError with a number of the system's where the zip is being written anew, or no
+        longer holds the file."""
         with self._lock:
             if self._opened is None or self._opened[0] != os.getpid():
-                archive = zipfile.ZipFile(self.path)
-                self._opened = (os.getpid(), archive, _entries(archive)[0])
-        _, archive, entries = self._opened
-        entry = entries[name]
-        reason = _why_not(entry)
+                self._opened = self._open()
+            # Taken under the lock: another thread may let go at any moment.
+            _, stamp, archive, entries = self._opened
+        if stamp != _stamp(self.path):
+            raise OSError(errno.ESTALE, "the zip is not what it was")
+        if name not in entries:
+            raise FileNotFoundError(errno.ENOENT, "the zip no longer holds it")
+        reason = _why_not(entries[name])
         if reason is not None:
             raise ValueError(reason)
-        return archive.open(entry)
+        return archive.open(entries[name])
+
+    def _open(self) -> tuple[int, Stamp, zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
+        stamp = _stamp(self.path)
+        try:
+            archive = zipfile.ZipFile(self.path)
+        except zipfile.BadZipFile as error:
+            # It was a whole one at the start: its directory is written last.
+            raise OSError(errno.ESTALE, "the zip is not what it was") from error
+        return os.getpid(), stamp, archive, _entries(archive)[0]
+
+    def has_changed(self) -> bool:
+        """Whether the zip was written to since the start, so that a fault of its content may be half of a new one."""
+        return self._stamp != _stamp(self.path)
 
     def read(self, name: str) -> bytes:
         with self.open(name) as file:
@@ -86,6 +107,11 @@ class ZipFiles:
 
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state, _lock=threading.Lock())
+
+
+def _stamp(path: Path) -> Stamp:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
 
 
 def is_part_of_split(path: Path) -> bool:

@@ -185,18 +185,112 @@ def test_a_zip_whose_disk_was_away_is_opened_again(zipped, monkeypatch):
     """Its old handle stays broken, as one of a network folder does."""
     data = opened(zipped, patience_sec=20)
     assert (data.dataset[0][0] == 0).all()
-    handle = data.dataset.files._opened[1]
+    handle = data.dataset.files._opened[2]
     monkeypatch.setattr(handle, "open", lambda entry: (_ for _ in ()).throw(OSError(errno.ESTALE, "stale")))
     assert (data.dataset[3][0] == 30).all()
 
 
-def test_damage_is_not_waited_for(folder):
+def test_damage_is_not_waited_for(folder, monkeypatch):
+    """Of a large set the headers were read alone, and so do not tell."""
+    monkeypatch.setattr("datamodules.folder.MOST_DECODED", 0)
+    for name in ("3.png", "5.png"):
+        (folder / name).write_bytes((folder / name).read_bytes()[:45])
     data = opened(folder, patience_sec=1000, max_bad=1)
-    (folder / "3.png").write_bytes(b"damaged")
     assert (data.dataset[3][0] == 40).all()
-    (folder / "4.png").write_bytes(b"damaged")
     with pytest.raises(BadImageError, match="with it 2 were met"):
-        data.dataset[4]
+        data.dataset[5]
+
+
+def written_anew(path: Path, folder: Path, content) -> dict[Path, bytes]:
+    """Puts `content(bytes)` into the zip, or into three pictures of the folder.  Returns: what was there."""
+    files = [folder / f"{number}.png" for number in (1, 3, 6)] if path == folder else [path]
+    before = {file: file.read_bytes() for file in files}
+    for file, data in before.items():
+        file.write_bytes(content(data))
+    return before
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("cut", [0, 0.5], ids=["empty", "half"])
+@pytest.mark.parametrize("kind", ["folder", "zipped"])
+def test_what_is_being_copied_again_is_waited_for(kind, cut, workers, folder, zipped, capfd):
+    """As cp and rsync --inplace leave it for a moment: empty, or its first half."""
+    path = {"folder": folder, "zipped": zipped}[kind]
+    loaders = [opened(path, patience_sec=60, workers=number).train_dataloader() for number in (0, workers)]
+    expected = [batch for batch, _ in zip(loaders[0], range(12), strict=False)]
+    batches = iter(loaders[1])
+    received = [next(batches) for _ in range(2)]
+    before = written_anew(path, folder, lambda data: data[: int(cut * len(data))])
+    threading.Timer(1.0, lambda: [file.write_bytes(data) for file, data in before.items()]).start()
+    received += [next(batches) for _ in range(10)]
+    batches.close()
+    for (images, _), (others, _) in zip(expected, received, strict=True):
+        torch.testing.assert_close(images, others, rtol=0, atol=0)
+    said = capfd.readouterr().err
+    assert "another is shown" not in said and said.count("trying again") == 1
+
+
+@pytest.mark.parametrize("times", ["kept", "new"])
+def test_another_picture_under_its_name_is_not_trained_on(folder, times):
+    """Where size and time of change are those of before, too: then no start may believe what was found earlier."""
+    path = folder / "3.png"
+    before = path.stat()
+    data = opened(folder, patience_sec=0.3)
+    other = bytearray((folder / "4.png").read_bytes())
+    assert len(other) == before.st_size
+    path.write_bytes(other)
+    if times == "kept":
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    for _ in range(2):  # it is not remembered as bad
+        with pytest.raises(
+            ImagesAwayError, match="3.png .it is not what it was at the start, tried for 0.3 s"
+        ):
+            data.dataset[3]
+    assert (data.dataset[4][0] == 40).all() and not data.dataset._bad.any()
+    again = opened(folder)
+    assert again.fingerprint != data.fingerprint and (again.dataset[3][0] == 40).all()
+
+
+def test_what_is_kept_in_memory_stays_what_it_was(folder):
+    data = opened(folder, patience_sec=0, cache=True)
+    assert (data.dataset[3][0] == 30).all()
+    (folder / "3.png").write_bytes((folder / "4.png").read_bytes())
+    assert (data.dataset[3][0] == 30).all()
+
+
+@pytest.mark.parametrize("kind", ["folder", "zipped"])
+def test_scores_are_of_what_is_there_now(kind, request, folder):
+    path = request.getfixturevalue(kind)
+    data = opened(path, patience_sec=0.3)
+    assert (data.dataset[0][0] == 0).all()
+    (folder / "3.png").write_bytes((folder / "4.png").read_bytes())
+    if kind == "zipped":
+        with zipfile.ZipFile(path, "w") as archive:
+            for image in sorted(folder.iterdir()):
+                archive.write(image, image.name)
+    pixels, digest = data.originals.read_stored(3)
+    assert (pixels == 40).all() and digest == data.originals.read_stored(4)[1]
+    with pytest.raises(ImagesAwayError):
+        data.dataset[3]
+
+
+def test_what_was_bad_at_the_look_stays_left_out(folder):
+    (folder / "3.png").write_bytes(b"no picture")
+    data = opened(folder, patience_sec=0)
+    Image.new("L", (8, 8), 30).save(folder / "3.png")
+    assert data.num_items == 7 and (data.dataset[3][0] == 40).all()
+
+
+def test_a_zip_without_one_of_its_files_waits_for_it(folder, zipped):
+    data = opened(zipped, patience_sec=0)
+    assert (data.dataset[0][0] == 0).all()
+    with zipfile.ZipFile(zipped, "w") as archive:
+        archive.write(folder / "0.png", "0.png")
+    with pytest.raises(ImagesAwayError, match="the zip is not what it was"):
+        data.dataset[3]
+    data.dataset.files.let_go()
+    with pytest.raises(ImagesAwayError, match="the zip no longer holds it"):
+        data.dataset[3]
 
 
 def test_a_digest_of_contents_waits_too(folder):

@@ -96,13 +96,13 @@ def test_each_process_opens_the_zip_for_itself(folder, tmp_path):
     files = ZipFiles(zipped(folder, tmp_path / "set.zip"))
     assert files._opened is None
     expected = {name: files.read(name) for name in files.names}
-    handle = files._opened[1]
+    handle = files._opened[2]
     child = os.fork()
     if child == 0:
-        mine = files.read("b.png") == expected["b.png"] and files._opened[1] is not handle
+        mine = files.read("b.png") == expected["b.png"] and files._opened[2] is not handle
         os._exit(0 if mine else 1)
     assert os.waitpid(child, 0)[1] == 0
-    assert files.read("b.png") == expected["b.png"] and files._opened[1] is handle
+    assert files.read("b.png") == expected["b.png"] and files._opened[2] is handle
     copy = pickle.loads(pickle.dumps(files))
     assert copy._opened is None and copy.read("b.png") == expected["b.png"]
 

@@ -276,3 +276,21 @@ def test_names_are_printed_in_one_line_without_steering_the_terminal(tmp_path):
         opened(packed, include=["x\x1b[2J"])
     assert "\n" not in str(caught.value)
     assert data.dataset.files.where(names[2]).startswith(r"a\nb/\x1b[31m.png")
+
+
+def test_a_thread_that_lets_go_while_another_opens_takes_nothing_away(tmp_path):
+    """As between the line that opens the zip and the one that takes the entries from it."""
+    path = plain_zip(tmp_path / "set.zip", ["a.png"])
+    files = ZipFiles(path)
+
+    class LettingGo:
+        """The files' lock, at whose release another thread lets go."""
+
+        def __enter__(self):
+            return None
+
+        def __exit__(self, *_):
+            files._opened = None
+
+    files._lock = LettingGo()
+    assert files.read("a.png") == png(0)
