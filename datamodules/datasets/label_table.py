@@ -19,11 +19,17 @@ _DELIMITERS = ",;\t"
 _FILE_COLUMNS = ("file", "path", "filename")
 # What spreadsheets and pandas call a column that counts the lines.
 _INDEX_COLUMN = re.compile(r"|#|id|index|no\.?|nr\.?|row|unnamed: \d+", re.IGNORECASE)
+# Of these the names that a person gives to what tells pictures apart, too.
+_PERHAPS_A_LABEL = re.compile(r"id|no\.?|nr\.?|row", re.IGNORECASE)
 # Digits of ASCII alone: Python's own float takes 10_20, nan and Arabic digits as well.
 _WHOLE = re.compile(r"[+-]?[0-9]{1,300}")
 _POINT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
 _COMMA = re.compile(r"[+-]?([0-9]+,[0-9]*|,[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
 _THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+")
+# Marks between thousands, whichever way, and percentages: no number here, and hardly ever the name of a class.
+_GROUPED = re.compile(
+    r"[+-]?[0-9]{1,3}([., '\u2019\u00a0\u202f\u2009][0-9]{3})+([.,][0-9]+)?|[+-]?[0-9]+([.,][0-9]+)?[ \u00a0\u202f]?%"
+)
 _NO_VALUE = (
     "nan",
     "na",
@@ -190,6 +196,11 @@ def _label_columns(where: str, header: list[str], rows: list[Row], place: int, n
         words = ", ".join(header[c] or f"column {c + 1}" for c in counting)
         notes.append(f"{where}: {words} counts the lines, and is left out")
         filled = [c for c in filled if c not in counting]
+    doubtful = [c for c in filled if header[c] and _may_count(header[c], [r[c] for _, r in whole])]
+    if doubtful and len(doubtful) < len(filled):
+        raise ValueError(
+            f"{where}: {header[doubtful[0]]} may count the lines or be a label; delete it, or give it another name"
+        )
     if not filled:
         raise ValueError(_must_begin(where, ",".join(header)))
     blank = next((c for c in filled if not header[c]), None)
@@ -203,6 +214,14 @@ def _counts(cells: Sequence[str]) -> bool:
     return any(cells == [str(start + number) for number in range(len(cells))] for start in (0, 1))
 
 
+def _may_count(name: str, cells: Sequence[str]) -> bool:
+    """Whether these may be numbers of lines that were sorted, or of which some were left out, or joined."""
+    if not _INDEX_COLUMN.fullmatch(name) or not all(map(_POINT.fullmatch, cells)):
+        return False
+    apart = len(set(cells)) == len(cells) or not _PERHAPS_A_LABEL.fullmatch(name)
+    return apart and all(float(cell).is_integer() for cell in cells)
+
+
 Cells = Sequence[tuple[int, str]]  # of one column: number of the line, and what stands there
 
 
@@ -214,6 +233,11 @@ def _one_column(where: str, cells: Cells, notes: list[str]) -> list[Label]:
     if numbers is not None:
         return [(number,) for number in numbers]
     line, odd = next((line, cell) for line, cell in cells if not _like_number(cell))
+    if all(_like_number(cell) or _GROUPED.fullmatch(cell) for _, cell in cells):
+        raise ValueError(
+            f"{where}, line {line}: {odd[:60]} looks like a number with marks between thousands, or a percentage; "
+            f"write plain numbers with a point"
+        )
     decimal = any(_like_number(cell) and not _WHOLE.fullmatch(cell) for _, cell in cells)
     if decimal or odd.lower() in _NO_VALUE and any(_WHOLE.fullmatch(cell) for _, cell in cells):
         raise ValueError(

@@ -49,7 +49,8 @@ AB = ["a", "b", "a", "b"]
         (table(["0x1", "0x2", "0x1", "0x2"]), ["0x1", "0x2"]),
         (table(["nan", "inf", "nan", "inf"]), ["inf", "nan"]),
         (table(["1", "2", "many", "2"]), ["1", "2", "many"]),
-        (table(["50%", "60%", "50%", "60%"]), ["50%", "60%"]),
+        (table(["50% blue", "60%", "50% blue", "60%"]), ["50% blue", "60%"]),
+        (table(["01.02.2020", "02.02.2020", "01.02.2020", "02.02.2020"]), ["01.02.2020", "02.02.2020"]),
         (table(['"red, big"', '"blue; ""x"""', '"red, big"', "plain"]), ['blue; "x"', "plain", "red, big"]),
         (table(AB, [f" {name} " for name in FILES], "  file , class "), ["a", "b"]),
         (table(AB, [f' "{name}"' for name in FILES], "file,class"), ["a", "b"]),
@@ -100,6 +101,62 @@ def test_a_column_that_counts_the_lines_is_no_label(folder, start, name, last):
     data = read(folder, text)
     assert data.label_names == ["0", "1"] and data.label_kind == "classes"
     assert any("counts the lines, and is left out" in note for note in data.notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [
+        ("Unnamed: 0", ["3", "1", "0", "2"]),
+        ("Unnamed: 0", ["0", "4", "7", "9"]),
+        ("Unnamed: 0", ["0", "1", "0", "1"]),
+        ("index", ["0.0", "1.0", "2.0", "3.0"]),
+        ("id", ["17", "18", "20", "31"]),
+        ("No.", ["2", "3", "4", "5"]),
+    ],
+)
+@pytest.mark.parametrize("values", [["0", "1", "2", "0"], ["a", "b", "a", "b"], ["0.5", "1.5", "2", "3"]])
+def test_numbers_of_lines_in_another_order_are_asked_about(folder, name, numbers, values):
+    cells = [",".join(pair) for pair in zip(numbers, values, strict=True)]
+    with pytest.raises(
+        ValueError, match=f"labels.csv: {name} may count the lines or be a label; delete it, or"
+    ):
+        read(folder, table(cells, header=f"file,{name},kind"))
+
+
+@pytest.mark.parametrize(
+    ("header", "cells"),
+    [
+        ("file,id", ["17", "1", "20", "3"]),  # all that there is
+        ("file,id,age", ["1,20", "1,30", "2,20", "2,30"]),  # some have the same
+        ("file,row,column", ["0.25,1", "0.5,2", "0.75,3", "1.5,4"]),
+        ("file,idea,x", ["5,0.1", "3,0.2", "1,0.3", "0,0.4"]),
+    ],
+)
+def test_what_is_no_number_of_a_line_is_a_label(folder, header, cells):
+    data = read(folder, table(cells, header=header))
+    assert data.label_width == 21 if header == "file,id" else data.label_width == 2
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["1.234,5", "12,5", "1.234.567", "3"],
+        ["1,234.5", "2,500.0", "12.5", "7"],
+        ["1 234", "2 500", "12", "7"],
+        ["1\u00a0234,5", "12,5", "1\u00a0234", "7"],
+        ["1'234", "2'345", "1'234", "2'345"],
+        ["10%", "20 %", "12.5%", "7"],
+    ],
+    ids=str,
+)
+def test_marks_between_thousands_and_percentages_are_no_names_of_classes(folder, cells):
+    line, odd = next(
+        (line, cell) for line, cell in enumerate(cells, 2) if not cell.replace(",", "").isdigit()
+    )
+    with pytest.raises(
+        ValueError, match=f"line {line}: {odd} looks like a number with marks between thousands"
+    ):
+        read(folder, table(cells, comma="\t"))
 
 
 def test_columns_of_true_and_false_are_those_of_1_and_0(folder):
