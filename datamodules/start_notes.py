@@ -75,7 +75,8 @@ def about_labels(dataset: ImageDataset, held_out: ImageDataset | None, *, source
     counts = dataset.label_counts()
     if dataset.label_kind == "multi" and width == 1:
         column = f" ({names[0]})" if names else ""
-        return [f"{source}: one column of 0 and 1{column}, 1 for {counts[0]} of {len(dataset)} pictures"]
+        line = f"{source}: one column of 0 and 1{column}, 1 for {counts[0]} of {len(dataset)} pictures"
+        return [line, *_about_one_value(int(counts[0]), len(dataset), held_out)]
     filled = np.flatnonzero(counts).tolist()
     listed = some([f"{names[number]} ({counts[number]})" for number in filled], _FIRST_CLASSES)
     of_these = f", {len(filled)} with pictures" if len(filled) < width else ""
@@ -94,6 +95,19 @@ def about_labels(dataset: ImageDataset, held_out: ImageDataset | None, *, source
             f"give each class a folder of its own, or a label in a table, or use data.labels=none"
         )
     return notes
+
+
+def _about_one_value(ones: int, count: int, held_out: ImageDataset | None) -> list[str]:
+    """A column of 0 and 1 that is the same for all pictures that are trained on."""
+    if 0 < ones < count:
+        return []
+    value, other = (1, 0) if ones else (0, 1)
+    notes = []
+    if held_out is not None and len(held_out):
+        ones_held_out = int(held_out.label_counts()[0])
+        if ones_held_out if other else ones_held_out < len(held_out):
+            notes.append(f"data.val_fraction holds out all pictures with {other}")
+    return [*notes, f"all pictures to train on have {value}, from which the network learns nothing"]
 
 
 def about_unused_labels(files: FolderFiles | ZipFiles, names: Sequence[str]) -> list[str]:

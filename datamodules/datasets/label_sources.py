@@ -4,9 +4,11 @@ name there means which file."""
 import codecs
 import csv
 import json
+import math
 import os
 import posixpath
 import unicodedata
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -17,6 +19,8 @@ from datamodules.datasets.names import first_folder, one_form, relative_name, to
 from stylegan.machine.files import expanded
 
 _USUAL_NAMES = {"json": "dataset.json", "csv": "labels.csv"}
+# Python reads some more digits as a whole number, and then names a setting of its own.
+_MOST_DIGITS = 4000
 _WITHOUT_LABEL = "without a label; add it, or leave such pictures out: data.exclude=[...]"
 
 
@@ -275,14 +279,19 @@ def _from_table(where: str, table: Table) -> LabelSource:
 
 def _from_json(where: str, text: str) -> LabelSource:
     try:
-        pairs = json.loads(text)["labels"]
+        content = json.loads(text, object_pairs_hook=_Object, parse_int=_whole)
+        pairs = content["labels"]
     except RecursionError:
         raise ValueError(f'{where} is nested too deep for {{"labels": [["a.png", 0], ...]}}') from None
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f'{where} is not of the form {{"labels": [["a.png", 0], ...]}} ({error})') from error
+    if "labels" in content.repeated:
+        raise ValueError(f'{where} has "labels" twice; keep one')
     if pairs is None:
         raise ValueError(f'{where} says "labels": null, which is none; use data.labels=none')
-    if isinstance(pairs, dict):
+    if isinstance(pairs, _Object):
+        if pairs.repeated:
+            raise ValueError(f"{where}: {pairs.repeated[0]} has two labels; keep one")
         pairs = list(pairs.items())
     if not isinstance(pairs, list):
         raise ValueError(f'{where}: "labels" must be a list of [file, label]')
@@ -295,6 +304,21 @@ def _from_json(where: str, text: str) -> LabelSource:
             raise ValueError(f"{where}: {name} has two labels; keep one")
         found[name] = _json_label(where, name, label)
     return LabelSource(where, found, missing=_WITHOUT_LABEL)
+
+
+class _Object(dict):
+    """An object of JSON.  repeated: names that it has more than once, of which Python keeps the last without a word."""
+
+    def __init__(self, pairs: list[tuple[str, object]]):
+        super().__init__(pairs)
+        self.repeated = []
+        if len(self) < len(pairs):
+            self.repeated = [name for name, times in Counter(name for name, _ in pairs).items() if times > 1]
+
+
+def _whole(digits: str) -> int | float:
+    """A number larger than any label may be, where Python reads no more digits."""
+    return int(digits) if len(digits) <= _MOST_DIGITS else math.inf
 
 
 def _json_label(where: str, name: str, label: object) -> Label:
@@ -310,5 +334,5 @@ def _json_label(where: str, name: str, label: object) -> Label:
     if type(label) is int or isinstance(label, str) and label.strip():
         return label
     raise ValueError(
-        f"{where}: the label of {name} is {str(label)[:60]}; give a class number, a class name, or a list of numbers"
+        f"{where}: the label of {name} is {json.dumps(label, ensure_ascii=False)[:60]}; give a class number, a class name, or a list of numbers"
     )

@@ -171,14 +171,14 @@ GOOD = [[name, 0] for name in FILES]
             [["x.png", 0], ["y.png", 1]],
             r"none of its 2 names, as x.png, is that of a picture, as 00000/img0.png",
         ),
-        ([*GOOD[:3], [FILES[3], " "]], r"img3.png is  ; give a class"),
+        ([*GOOD[:3], [FILES[3], " "]], r"img3.png is \" \"; give a class"),
         ([*GOOD[:3], [FILES[3], [10**400]]], r"img3.png holds a number too large"),
         ([*GOOD, GOOD[0]], r"img0.png has two labels"),
         ([*GOOD[:3], [FILES[3], "cat"]], r"img3.png is 'cat'.*another kind"),
         ([*GOOD[:3], [FILES[3], -1]], r"img3.png is -1; number the classes from 0"),
         ([*GOOD[:3], [FILES[3], 10**30]], r"img3.png is 10+; number the classes"),
-        ([*GOOD[:3], [FILES[3], None]], r"img3.png is None; give a class"),
-        ([*GOOD[:3], [FILES[3], True]], r"img3.png is True; give a class"),
+        ([*GOOD[:3], [FILES[3], None]], r"img3.png is null; give a class"),
+        ([*GOOD[:3], [FILES[3], True]], r"img3.png is true; give a class"),
         ([*GOOD[:3], [FILES[3]]], r"entry 3 .* not \[file, label\]"),
         (
             [[FILES[0], [1.0, 2.0]], [FILES[1], [0.5]], *([n, [1.0, 1.0]] for n in FILES[2:])],
@@ -194,6 +194,31 @@ def test_faults_of_dataset_json_are_named_in_one_line(folder, labels, words):
     with pytest.raises(ValueError, match=words) as caught:
         opened(folder, labels="json")
     assert "dataset.json" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"labels": {"a.png": 0, "b.png": 1, "a.png": 1}}', "a.png has two labels; keep one"),
+        ('{"labels": {"a.png": 0}, "labels": {"a.png": 1}}', '"labels" twice; keep one'),
+        ('{"labels": [["00000/img0.png", %s]]}' % ("9" * 5000), r"img0.png is \[inf\]"),
+        (
+            '{"labels": [["00000/img0.png", [%s]]]}' % ("9" * 5000),
+            r"img0.png is \[inf\]; give numbers that are",
+        ),
+    ],
+)
+def test_what_python_would_take_or_refuse_in_its_own_words_is_named(folder, text, words):
+    gap = ", " + ", ".join(json.dumps([name, [0.5]]) for name in FILES[1:]) + "]}"
+    (folder / "dataset.json").write_text(text.replace("]]}", "]" + gap) if "img0" in text else text)
+    with pytest.raises(ValueError, match=words) as caught:
+        opened(folder, labels="json")
+    assert "set_int_max" not in str(caught.value)
+
+
+def test_a_name_that_other_parts_of_dataset_json_repeat_is_no_fault(folder):
+    (folder / "dataset.json").write_text('{"made": {"by": 1, "by": 2}, "labels": %s}' % json.dumps(GOOD))
+    assert rows(opened(folder, labels="json")) == [[1]] * 4
 
 
 @pytest.mark.parametrize(

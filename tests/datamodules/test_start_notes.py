@@ -173,3 +173,25 @@ def test_drawn_flowers_say_their_classes():
     counts = np.bincount(data.labels(torch.arange(40)).argmax(1).numpy())
     listed = ", ".join(f"{name} ({count})" for name, count in zip(data.label_names, counts, strict=True))
     assert f"data.labels=own: {len(counts)} classes: {listed}" in data.notes
+
+
+@pytest.mark.parametrize(("value", "word"), [(0, "1 for 0 of"), (1, "1 for")])
+def test_a_column_that_is_the_same_for_all_that_is_trained_on(fill, value, word):
+    """With the others held out, or without any others."""
+    names = [f"{number:02}.png" for number in range(20)]
+    root = fill(*names)
+    whole = FolderData(path=root, resolution=16, batch_size=2, cache=False, val_fraction=0.2)
+    whole.setup()
+    held_out = whole.validation.names
+    assert 0 < len(held_out) < 20
+    nothing = f"all pictures to train on have {value}, from which the network learns nothing"
+    for others in (held_out, held_out[:1], []):
+        table = "".join(f"{name},{1.0 - value if name in others else float(value)}\n" for name in names)
+        (root / "labels.csv").write_text(f"file,glasses\n{table}")
+        said = notes(root, labels="csv", val_fraction=0.2)
+        assert any(word in line for line in said) and nothing in said
+        assert (f"data.val_fraction holds out all pictures with {1 - value}" in said) == bool(others)
+    (root / "labels.csv").write_text(
+        "file,glasses\n" + "".join(f"{name},{number % 2}.0\n" for number, name in enumerate(names))
+    )
+    assert not any("learns nothing" in line for line in notes(root, labels="csv", val_fraction=0.2))
