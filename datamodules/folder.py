@@ -11,7 +11,7 @@ import numpy as np
 from datamodules.datasets import FileDataset, FolderFiles, ImageDataset, ZipFiles, open_image_files
 from datamodules.datasets.decoding import MOST_IMAGE_CHANNELS
 from datamodules.datasets.image_dataset import filter_names, place_in_lot
-from datamodules.datasets.label_sources import read_labels
+from datamodules.datasets.label_sources import labels_from_folders, read_labels
 from datamodules.datasets.labels import Label, no_labels
 from datamodules.datasets.names import first_folder, top_folder
 from datamodules.datasets.scan import MOST_DECODED, Facts, ScanCache, scan
@@ -115,7 +115,7 @@ class FolderData(ImageDataModule):
     def open_dataset(self) -> ImageDataset:
         files = open_image_files(self.path, self.channels)
         source = None
-        if self.label_source != "none":
+        if self.label_source in ("json", "csv"):
             source = read_labels(self.label_source, files, self.labels_path)
         top = top_folder(files.names)
         names, idle = filter_names(
@@ -125,6 +125,8 @@ class FolderData(ImageDataModule):
             exclude=self.exclude,
             top=top,
         )
+        if self.label_source == "folders":
+            source = labels_from_folders(names, top)
         # Before any is left out by chance or damage: the classes and their numbers depend on neither.
         labels = source.labels_of(names) if source is not None else no_labels(len(names))
         place_of = {name: place for place, name in enumerate(names)}

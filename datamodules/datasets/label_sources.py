@@ -4,23 +4,20 @@ name there means which file."""
 import codecs
 import csv
 import json
-import math
 import os
 import posixpath
 import unicodedata
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from datamodules.datasets.files import FolderFiles, ZipFiles
+from datamodules.datasets.label_json import read_json
 from datamodules.datasets.label_table import NO_NAMES, Table, read_table
 from datamodules.datasets.labels import Label, Labels, build_labels
 from datamodules.datasets.names import first_folder, one_form, relative_name, top_folder
 from stylegan.machine.files import expanded
 
 _USUAL_NAMES = {"json": "dataset.json", "csv": "labels.csv"}
-# Python reads some more digits as a whole number, and then names a setting of its own.
-_MOST_DIGITS = 4000
 _WITHOUT_LABEL = "without a label; add it, or leave such pictures out: data.exclude=[...]"
 
 
@@ -167,21 +164,20 @@ def _without_ending(name: str) -> str:
 
 
 def read_labels(kind: str, files: FolderFiles | ZipFiles, path: str | Path | None) -> LabelSource:
-    """The labels of the files of a set.
+    """The labels of the files of a set, from a table.
 
     Args:
-        kind: "folders", "json" or "csv".
+        kind: "json" or "csv".
         path: of the table, None = within the set, by its usual name.
     Raises: ValueError, in one line, where there is no such table, or it cannot be understood.
     """
-    if kind == "folders":
-        return _from_folders(files.names)
     below, where, data = _find(kind, files, path)
     meant = Names(files.names, list(dict.fromkeys((below, *_folders_of_all(files.names)))))
     text = _text(kind, where, data)
     try:
-        source = (
-            _from_json(where, text) if kind == "json" else _from_table(where, read_table(where, text, meant))
+        table = read_table(where, text, meant) if kind == "csv" else Table(read_json(where, text), [], [])
+        source = LabelSource(
+            where, table.labels, columns=table.columns, missing=_WITHOUT_LABEL, notes=table.notes
         )
         source.match(meant)
     except (ValueError, csv.Error) as error:
@@ -222,10 +218,19 @@ def _text(kind: str, where: str, data: bytes) -> str:
     return text
 
 
-def _from_folders(names: Sequence[str]) -> LabelSource:
-    top = top_folder(names)
-    folders = {name: first_folder(name.removeprefix(top)) for name in names}
-    folders = {name: folder for name, folder in folders.items() if folder}
+def labels_from_folders(names: Sequence[str], top: str) -> LabelSource:
+    """The first sub-folder of each file as its class.
+
+    Args:
+        names: the files that are used.
+        top: the folder with all files of the set, as `animals/`, or "".
+    Raises: ValueError, in one line, where no file lies in a sub-folder.
+    """
+    folders = _folders_below(top, names)
+    deeper = top_folder(names)
+    # Where what is used lies in one folder it may hold the classes, as where a title picture beside it is excluded.
+    if len(set(folders.values())) == 1 and deeper and len(_folders_below(deeper, names)) == len(names):
+        top, folders = deeper, _folders_below(deeper, names)
     if not folders:
         raise ValueError(
             "data.labels=folders, but no picture lies in a sub-folder; put each class into one of its own, "
@@ -241,6 +246,11 @@ def _from_folders(names: Sequence[str]) -> LabelSource:
     )
     source.found = folders
     return source
+
+
+def _folders_below(top: str, names: Sequence[str]) -> dict[str, str]:
+    folders = {name: first_folder(name.removeprefix(top)) for name in names}
+    return {name: folder for name, folder in folders.items() if folder}
 
 
 def _folders_of_all(names: Sequence[str]) -> list[str]:
@@ -270,69 +280,4 @@ def _find(kind: str, files: FolderFiles | ZipFiles, path: str | Path | None) -> 
     raise ValueError(
         f"data.labels={kind}, but there is no {files.where(usual)}; put it there, or name the table by "
         f"data.labels_path=..."
-    )
-
-
-def _from_table(where: str, table: Table) -> LabelSource:
-    return LabelSource(where, table.labels, columns=table.columns, missing=_WITHOUT_LABEL, notes=table.notes)
-
-
-def _from_json(where: str, text: str) -> LabelSource:
-    try:
-        content = json.loads(text, object_pairs_hook=_Object, parse_int=_whole)
-        pairs = content["labels"]
-    except RecursionError:
-        raise ValueError(f'{where} is nested too deep for {{"labels": [["a.png", 0], ...]}}') from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f'{where} is not of the form {{"labels": [["a.png", 0], ...]}} ({error})') from error
-    if "labels" in content.repeated:
-        raise ValueError(f'{where} has "labels" twice; keep one')
-    if pairs is None:
-        raise ValueError(f'{where} says "labels": null, which is none; use data.labels=none')
-    if isinstance(pairs, _Object):
-        if pairs.repeated:
-            raise ValueError(f"{where}: {pairs.repeated[0]} has two labels; keep one")
-        pairs = list(pairs.items())
-    if not isinstance(pairs, list):
-        raise ValueError(f'{where}: "labels" must be a list of [file, label]')
-    found: dict[str, Label] = {}
-    for number, pair in enumerate(pairs):
-        if not (isinstance(pair, list | tuple) and len(pair) == 2 and isinstance(pair[0], str)):
-            raise ValueError(f'{where}: entry {number} of "labels" is {str(pair)[:60]}, not [file, label]')
-        name, label = pair
-        if name in found:
-            raise ValueError(f"{where}: {name} has two labels; keep one")
-        found[name] = _json_label(where, name, label)
-    return LabelSource(where, found, missing=_WITHOUT_LABEL)
-
-
-class _Object(dict):
-    """An object of JSON.  repeated: names that it has more than once, of which Python keeps the last without a word."""
-
-    def __init__(self, pairs: list[tuple[str, object]]):
-        super().__init__(pairs)
-        self.repeated = []
-        if len(self) < len(pairs):
-            self.repeated = [name for name, times in Counter(name for name, _ in pairs).items() if times > 1]
-
-
-def _whole(digits: str) -> int | float:
-    """A number larger than any label may be, where Python reads no more digits."""
-    return int(digits) if len(digits) <= _MOST_DIGITS else math.inf
-
-
-def _json_label(where: str, name: str, label: object) -> Label:
-    if isinstance(label, list) and all(type(number) in (int, float) for number in label):
-        try:
-            return tuple(float(number) for number in label)
-        except OverflowError:
-            raise ValueError(
-                f"{where}: the label of {name} holds a number too large; scale the labels"
-            ) from None
-    if type(label) is float:
-        return (label,)
-    if type(label) is int or isinstance(label, str) and label.strip():
-        return label
-    raise ValueError(
-        f"{where}: the label of {name} is {json.dumps(label, ensure_ascii=False)[:60]}; give a class number, a class name, or a list of numbers"
     )

@@ -217,7 +217,7 @@ def test_what_python_would_take_or_refuse_in_its_own_words_is_named(folder, text
 
 
 def test_a_name_that_other_parts_of_dataset_json_repeat_is_no_fault(folder):
-    (folder / "dataset.json").write_text('{"made": {"by": 1, "by": 2}, "labels": %s}' % json.dumps(GOOD))
+    (folder / "dataset.json").write_text(f'{{"made": {{"by": 1, "by": 2}}, "labels": {json.dumps(GOOD)}}}')
     assert rows(opened(folder, labels="json")) == [[1]] * 4
 
 
@@ -239,6 +239,26 @@ def test_faults_of_a_table_are_named_in_one_line(folder, text, words):
     with pytest.raises(ValueError, match=words) as caught:
         opened(folder, labels="csv")
     assert "data.labels=csv" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("options", [{"include": ["animals"]}, {"exclude": ["cover.png"]}], ids=str)
+def test_classes_in_one_folder_with_a_picture_beside_it(tmp_path, options):
+    """As the error proposes: then that folder holds all that is used."""
+    for name in ("animals/cats/1.png", "animals/cats/small/2.png", "animals/dogs/3.png", "cover.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8)).save(tmp_path / name)
+    with pytest.raises(ValueError, match=r"cover.png not in a sub-folder.*data.include=\[animals\]"):
+        opened(tmp_path, labels="folders")
+    data = opened(tmp_path, labels="folders", **options)
+    assert data.label_names == ["cats", "dogs"] and rows(data) == [[1, 0], [1, 0], [0, 1]]
+    assert "all pictures lie in animals/, and the classes are the folders below it" in data.notes
+
+
+def test_one_class_alone_stays_one(tmp_path):
+    for name in ("cats/1.png", "cats/small/2.png", "dogs/3.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8)).save(tmp_path / name)
+    assert opened(tmp_path, labels="folders", include=["cats"]).label_names == ["cats"]
 
 
 def test_what_is_not_text_or_not_json(folder):
