@@ -19,7 +19,7 @@ from stylegan.machine.text import printable
 _LARGEST_BYTES = 1 << 30
 # Numbers of the zip format (PKWARE's APPNOTE, 4.4 to 4.6).
 _ENCRYPTED, _UTF8 = 0x1, 0x800
-_UNICODE_PATH, _DOS_FOLDER = 0x7075, 0x10
+_UNICODE_PATH, _DOS_FOLDER, _DOS = 0x7075, 0x10, 0
 _METHODS = {1: "Shrink", 6: "Implode", 9: "Deflate64", 93: "Zstandard", 95: "XZ", 98: "PPMd", 99: "AES"}
 _READ = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
 _READ |= {getattr(zipfile, "ZIP_ZSTANDARD", zipfile.ZIP_STORED)}  # from Python 3.14 on
@@ -128,23 +128,41 @@ def is_part_of_split(path: Path) -> bool:
 def _entries(archive: zipfile.ZipFile) -> tuple[dict[str, zipfile.ZipInfo], list[str]]:
     """The files of a zip by relative name, and lines about what does not count."""
     guessed: list[str] = []
-    files, notes = by_relative_name(_named(archive, guessed))
+    unstated: list[tuple[str, int]] = []
+    files, notes = by_relative_name(_named(archive, guessed, unstated))
     if guessed:
         notes.append(
             f"the zip does not say how {len(guessed)} names are encoded; they are read as those of DOS (code page"
-            f" 437), as {guessed[0]}"
+            f" 437), as {printable(guessed[0])}"
+        )
+    # Python's and macOS's own state no encoding and mean UTF-8; where others mean another one it may fit by chance.
+    if unstated and (guessed or any(system == _DOS for _, system in unstated)):
+        notes.append(
+            f"the zip does not say how {len(unstated)} {'more ' * bool(guessed)}names are encoded; they are read as "
+            f"UTF-8, as {printable(unstated[0][0])}; if that is another word, pack the pictures again with UTF-8 names"
         )
     return {name: entry for name, (_, entry) in files.items()}, notes
 
 
-def _named(archive: zipfile.ZipFile, guessed: list[str]) -> Iterator[tuple[str, zipfile.ZipInfo]]:
-    """The entries that are no folders, with their stored names.  Args: guessed: gets names in no known encoding."""
+def _named(
+    archive: zipfile.ZipFile, guessed: list[str], unstated: list[tuple[str, int]]
+) -> Iterator[tuple[str, zipfile.ZipInfo]]:
+    """The entries that are no folders, with their stored names.
+
+    Args:
+        guessed: gets names in no known encoding.
+        unstated: gets names that do not state an encoding and can be UTF-8, and the system that each comes from.
+    """
     for entry in archive.infolist():
         name = _stored_name(entry)
         if name.endswith(("/", "\\")) or entry.external_attr & _DOS_FOLDER and not entry.file_size:
             continue
-        if not name.isascii() and not entry.flag_bits & _UTF8 and name == entry.orig_filename:
-            guessed.append(name)
+        if not name.isascii() and not entry.flag_bits & _UTF8:
+            raw = entry.orig_filename.encode("cp437")
+            if name == entry.orig_filename:
+                guessed.append(name)
+            elif _unicode_path(entry.extra, raw) is None:
+                unstated.append((name, entry.create_system))
         yield name, entry
 
 

@@ -95,6 +95,25 @@ def test_names_of_dos_are_read_as_such_and_said(tmp_path):
     assert any("1 names are encoded" in note and "437" in note and "über.png" in note for note in data.notes)
 
 
+def test_names_of_another_encoding_that_happen_to_be_utf_8_are_said(tmp_path):
+    """In GBK the word for cat is an accented e in UTF-8, and that for dog is no UTF-8."""
+    cat, dog = ("猫/1.png".encode("gbk"), "狗/1.png".encode("gbk"))
+    assert cat.decode() == "è/1.png"
+    notes = ZipFiles(plain_zip(tmp_path / "both.zip", [cat, dog])).notes
+    assert "1 names are encoded; they are read as those of DOS" in notes[0]
+    assert "1 more names are encoded; they are read as UTF-8, as è/1.png; if that is another word" in notes[1]
+    [note] = ZipFiles(plain_zip(tmp_path / "cat.zip", [cat, b"b/1.png"])).notes
+    assert "1 names are encoded; they are read as UTF-8, as è/1.png" in note
+
+
+def test_utf_8_of_systems_that_mean_it_is_not_asked_about(tmp_path):
+    for flags, system in ((0, 3), (0x800, 0), (0x800, 3)):
+        entries = [Entry("è.png".encode(), png(1), flags=flags, system=system), Entry(b"b.png", png(2))]
+        assert ZipFiles(write_zip(tmp_path / "set.zip", entries)).notes == []
+    stated = Entry(b"?.png", png(1), extra=unicode_path(b"?.png", "è.png"))
+    assert ZipFiles(write_zip(tmp_path / "set.zip", [stated])).notes == []
+
+
 def test_a_field_for_another_name_does_not_count(tmp_path):
     """As a program leaves it that renames entries and does not know the field."""
     stale = unicode_path(b"old.png", "alt.png")
