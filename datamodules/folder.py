@@ -21,6 +21,7 @@ from datamodules.start_notes import (
     about_choices,
     about_crop,
     about_files,
+    about_shares,
     about_sizes,
     about_unused_labels,
 )
@@ -142,6 +143,7 @@ class FolderData(ImageDataModule):
         self.notes += about_files(files, facts, bad, source)
         self.notes += about_choices(idle, len(good), subset=self.subset)
         self.notes += about_unused_labels(files, good) if source is None else []
+        self.notes += about_shares(good) if self.label_source == "folders" else []
         self.notes += about_channels(files, good, self.channels, self.size)
         self.notes += about_crop(list(sizes.values()), self.size)
         self.notes += about_sizes(sizes, self.size)

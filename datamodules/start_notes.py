@@ -110,6 +110,25 @@ def _about_one_value(ones: int, count: int, held_out: ImageDataset | None) -> li
     return [*notes, f"all pictures to train on have {value}, from which the network learns nothing"]
 
 
+def about_shares(names: Sequence[str]) -> list[str]:
+    """Folders that were taken for classes, and are called as shares of one set.
+
+    Args:
+        names: of the images used.
+    """
+    top = top_folder(names)
+    counts = Counter(first_folder(name.removeprefix(top)) for name in names)
+    # Numbers alone may well be those of classes, as of persons.
+    if len(counts) < 2 or not all(map(_SHARES.fullmatch, counts)) or all(map(str.isdigit, counts)):
+        return []
+    largest = max(counts, key=counts.__getitem__)
+    below = [name for name in names if name.startswith(f"{top}{largest}/")]
+    way_out = "data.labels=none does without classes"
+    if top_folder(below):
+        way_out = f"data.include=[{largest}] takes the folders below {largest} for classes"
+    return [f"the classes {some(sorted(counts), _FIRST_CLASSES)} look like shares of one set; {way_out}"]
+
+
 def about_unused_labels(files: FolderFiles | ZipFiles, names: Sequence[str]) -> list[str]:
     """What a set without labels might take them from: a table, or sub-folders that look like classes.
 
@@ -151,6 +170,10 @@ def about_channels(
             break
     if not seen:
         return []
+    if channels == 4 and not transparent and grey == seen:
+        return [
+            f"neither transparency nor colour in {seen} pictures looked at; data.channels=1 is grey alone"
+        ]
     notes = []
     if channels in (1, 3) and transparent:
         notes.append(

@@ -38,11 +38,15 @@ class FolderFiles:
         # Compared by one form of their names, opened by the name that the file system has.
         found, self.notes = by_relative_name((text_of_path(stored), stored) for stored in sorted(below))
         self._stored = {name: stored for name, (_, stored) in found.items()}
-        self.names = sorted(name for name in found if is_image_name(name, suffixes))
+        images = sorted(name for name in found if is_image_name(name, suffixes))
+        pipes = [name for name in images if below[self._stored[name]] == _PIPE]
+        self.names = [name for name in images if below[self._stored[name]] != _PIPE]
         self.stamps = {name: below[self._stored[name]] for name in self.names}
-        others = sorted(found.keys() - self.stamps.keys())
+        others = sorted(found.keys() - set(images))
         self.away = [name for name in others if below[self._stored[name]] == _NOT_THERE]
         self.others = [name for name in others if name not in set(self.away)]
+        if pipes:
+            self.notes.append(f"left out, pipes or devices and no files: {_few(pipes)}")
         if self.away:
             self.notes.append(f"left out, links that lead nowhere: {_few(self.away)}")
 
@@ -75,7 +79,7 @@ class FolderFiles:
         """Nothing is kept open."""
 
 
-_NOT_THERE = (-1, 0)
+_NOT_THERE, _PIPE = (-1, 0), (-2, 0)
 
 
 def _files_below(
@@ -104,6 +108,8 @@ def _files_below(
                 yield from _files_below(Path(entry.path), f"{prefix}{entry.name}/", (*ancestors, here))
             elif stat.S_ISREG(status.st_mode):
                 yield prefix + entry.name, (status.st_size, status.st_mtime_ns)
+            elif is_image_name(entry.name):
+                yield prefix + entry.name, _PIPE
 
 
 def open_image_files(path: str | Path, channels: int = 3) -> FolderFiles | ZipFiles:

@@ -91,6 +91,16 @@ def test_links_are_followed_but_not_round_in_circles(folder, tmp_path):
     assert open_image_files(folder).names == sorted([*NAMES, "broken.png", "more/linked.png"])
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes in folders")
+def test_a_pipe_is_no_picture_and_is_said(folder):
+    before = FolderFiles(folder)
+    os.mkfifo(folder / "a" / "pipe.png")
+    os.mkfifo(folder / "pipe")
+    files = FolderFiles(folder)
+    assert files.notes == ["left out, pipes or devices and no files: a/pipe.png"]
+    assert (files.names, files.stamps, files.others) == (before.names, before.stamps, before.others)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system starts workers without fork")
 def test_each_process_opens_the_zip_for_itself(folder, tmp_path):
     files = ZipFiles(zipped(folder, tmp_path / "set.zip"))

@@ -68,6 +68,31 @@ def test_alpha_that_is_opaque_everywhere(fill):
     ]
 
 
+def test_neither_alpha_nor_colour_is_one_line(fill):
+    grey = noise("L").convert("RGBA")
+    root = fill("a.png", "b.png", image=grey)
+    assert notes(root, channels=4) == [
+        "neither transparency nor colour in 2 pictures looked at; data.channels=1 is grey alone"
+    ]
+    assert notes(root, channels=1) == []
+
+
+def test_shares_of_a_set_that_were_taken_for_classes(fill):
+    root = fill(*[f"{share}/{kind}/1.png" for share in ("train", "val") for kind in "ab"], "train/a/2.png")
+    said = "the classes train, val look like shares of one set; data.include=[train] takes the folders below"
+    assert any(line.startswith(said) for line in notes(root, labels="folders"))
+    chosen = notes(root, labels="folders", include=["train"])
+    assert "data.labels=folders: 2 classes: a (2), b (1)" in chosen and not any("share" in n for n in chosen)
+
+
+@pytest.mark.parametrize(
+    ("folders", "hint"), [(("test", "images"), True), (("0001", "0002"), False), (("train", "cats"), False)]
+)
+def test_shares_without_folders_below_them(fill, folders, hint):
+    said = notes(fill(*[f"{folder}/1.png" for folder in folders]), labels="folders")
+    assert any("shares of one set; data.labels=none does without classes" in line for line in said) == hint
+
+
 def test_pictures_without_colour(fill):
     root = fill("a.png", "b.png", image=noise("L"))
     assert notes(root) == ["no colour in 2 pictures looked at; data.channels=1 is grey"]
