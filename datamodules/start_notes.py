@@ -14,6 +14,7 @@ from datamodules.datasets.decoding import MOST_IMAGE_CHANNELS, UNREADABLE, decod
 from datamodules.datasets.label_sources import LabelSource, label_file_names, tables_with_labels
 from datamodules.datasets.names import first_folder, top_folder
 from datamodules.datasets.scan import Facts
+from stylegan.machine.text import some
 from stylegan.sizes import Size, nearest_sizes, parse_size, size_text
 
 _FIRST = 5
@@ -245,9 +246,3 @@ def about_sizes(sizes: Mapping[str, Size], target: Size) -> list[str]:
         f"{len(small)} of {len(sizes)} pictures are smaller than {target[0]}x{target[1]} (height x width) and are "
         f"enlarged, {worst} ({height}x{width}) the most"
     ]
-
-
-def some(words: Sequence[str], most: int) -> str:
-    """The first words, and how many there are more."""
-    more = f" and {len(words) - most} more" if len(words) > most else ""
-    return ", ".join(words[:most]) + more

@@ -17,7 +17,7 @@ from datamodules.datasets.decoding import (
 from datamodules.datasets.names import by_relative_name, is_hidden, is_image_name, text_of_path
 from datamodules.datasets.zip_files import ZipFiles, is_part_of_split
 from stylegan.machine.files import expanded
-from stylegan.machine.text import printable
+from stylegan.machine.text import printable, some
 
 _CHUNK_BYTES = 1 << 20
 
@@ -46,9 +46,9 @@ class FolderFiles:
         self.away = [name for name in others if below[self._stored[name]] == _NOT_THERE]
         self.others = [name for name in others if name not in set(self.away)]
         if pipes:
-            self.notes.append(f"left out, pipes or devices and no files: {_few(pipes)}")
+            self.notes.append(f"left out, pipes or devices and no files: {some(pipes)}")
         if self.away:
-            self.notes.append(f"left out, links that lead nowhere: {_few(self.away)}")
+            self.notes.append(f"left out, links that lead nowhere: {some(self.away)}")
 
     def open(self, name: str) -> BinaryIO:
         return (self.root / self._stored[name]).open("rb")
@@ -144,14 +144,9 @@ def open_image_files(path: str | Path, channels: int = 3) -> FolderFiles | ZipFi
     return files
 
 
-def _few(names: Sequence[str], most: int = 5) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(map(printable, names[:most])) + more
-
-
 def _what_is_read(files: FolderFiles | ZipFiles, channels: int) -> str:
     if isinstance(files, FolderFiles) and files.away:
-        return f"links in it lead nowhere ({_few(files.away)}); mount what they lead to, or give another data.path"
+        return f"links in it lead nowhere ({some(files.away)}); mount what they lead to, or give another data.path"
     if channels > MOST_IMAGE_CHANNELS:
         return f"with data.channels={channels} these are .npy files of uint8 [H,W,{channels}]"
     if any(name.lower().endswith(ARRAY_SUFFIXES) for name in files.others):

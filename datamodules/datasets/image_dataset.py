@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from datamodules.datasets.names import one_form
 from datamodules.datasets.pixel_memory import PixelMemory
+from stylegan.machine.text import some
 
 _LABELS_AT_ONCE = 1 << 22  # numbers
 
@@ -56,8 +57,8 @@ class ImageDataset(Dataset, ABC):
         """How many items have each class, or a number other than 0 in each column: int64 [K]."""
         counts = torch.zeros(self.label_width, dtype=torch.int64)
         at_once = max(1, _LABELS_AT_ONCE // max(1, self.label_width))
-        for some in torch.arange(len(self)).split(at_once):
-            counts += (self.labels(some) != 0).sum(0)
+        for part in torch.arange(len(self)).split(at_once):
+            counts += (self.labels(part) != 0).sum(0)
         return counts.numpy()
 
     def key(self, index: int) -> str:
@@ -263,8 +264,8 @@ def filter_names(
         for pattern, fits in chosen.items():
             if not fits:
                 classes = sorted({name for n in names for name in classes_of(n) if name})
-                some = f"the classes are {_few(classes)}" if classes else f"there is {_few(list(names))}"
-                raise ValueError(f"data.include: nothing is called {pattern}; {some}")
+                there = f"the classes are {some(classes, 8)}" if classes else f"there is {some(names, 8)}"
+                raise ValueError(f"data.include: nothing is called {pattern}; {there}")
         kept = set().union(*chosen.values())
     idle = []
     for pattern in exclude:
@@ -277,8 +278,3 @@ def filter_names(
             f"data.exclude=[{','.join(exclude)}] leaves no picture of {len(names)}; exclude less"
         )
     return [name for name in names if name in kept], idle
-
-
-def _few(words: Sequence[str], most: int = 8) -> str:
-    more = f" and {len(words) - most} more" if len(words) > most else ""
-    return ", ".join(words[:most]) + more

@@ -16,6 +16,7 @@ from datamodules.datasets.label_table import NO_NAMES, Table, read_table
 from datamodules.datasets.labels import Label, Labels, build_labels
 from datamodules.datasets.names import first_folder, one_form, relative_name, top_folder
 from stylegan.machine.files import expanded
+from stylegan.machine.text import some
 
 _USUAL_NAMES = {"json": "dataset.json", "csv": "labels.csv"}
 _WITHOUT_LABEL = "without a label; add it, or leave such pictures out: data.exclude=[...]"
@@ -79,7 +80,10 @@ class LabelSource:
         if missing:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             raise ValueError(f"{self.name}: {missing[0]}{more} {self.missing}")
-        return build_labels(names, self.found, source=self.name, columns=self.columns)
+        labels = build_labels(names, self.found, source=self.name, columns=self.columns)
+        if labels.kind == "vector" and self.columns:
+            self.notes.append(f"{self.name}: a label is {some(self.columns, 8)}, in this order")
+        return labels
 
 
 class Names:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from datamodules.datasets.decoding import IMAGE_SUFFIXES
+from stylegan.machine.text import some
 
 # What systems leave in folders of images, besides names that begin with a dot.
 _LITTER = ("__macosx", "thumbs.db", "desktop.ini", "@eadir")
@@ -106,12 +107,12 @@ def by_relative_name(files: Iterable[tuple[str, T]]) -> tuple[dict[str, tuple[st
         found[name] = stored, known
     notes = []
     if outside:
-        notes.append(f"left out, their names lead out of the set: {_some(outside)}")
+        notes.append(f"left out, their names lead out of the set: {some(outside)}")
     if repeated:
-        notes.append(f"more than once, the last one counts: {_some(sorted(repeated))}")
+        notes.append(f"more than once, the last one counts: {some(sorted(repeated))}")
     if alike:
         notes.append(
-            f"more than one file has this name, in other letters or slashes; one counts: {_some(sorted(alike))}"
+            f"more than one file has this name, in other letters or slashes; one counts: {some(sorted(alike))}"
         )
     return found, notes
 
@@ -119,8 +120,3 @@ def by_relative_name(files: Iterable[tuple[str, T]]) -> tuple[dict[str, tuple[st
 def _rank(name: str, stored: str) -> tuple[bool, str]:
     """Lower for the stored name whose file counts."""
     return stored != name, stored
-
-
-def _some(words: Sequence[str], most: int = 5) -> str:
-    more = f" and {len(words) - most} more" if len(words) > most else ""
-    return ", ".join(words[:most]) + more

@@ -1,6 +1,7 @@
 """Text from outside, as names of files and classes, in lines for a terminal."""
 
 import unicodedata
+from collections.abc import Sequence
 
 # They turn the order of what follows round, so that a name reads as another one.
 _TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -16,6 +17,12 @@ def printable(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(map(_seen, text))
+
+
+def some(words: Sequence[str], most: int = 5) -> str:
+    """The first words, printable, and how many there are more: `a, b and 3 more`."""
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return ", ".join(map(printable, words[:most])) + more
 
 
 def _seen(character: str) -> str:

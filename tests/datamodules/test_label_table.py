@@ -167,6 +167,11 @@ def test_columns_of_true_and_false_are_those_of_1_and_0(folder):
     assert data.labels(torch.arange(4)).tolist() == [[1, 0], [1, 1], [0, 1], [0, 0]]
 
 
+def test_the_columns_of_a_vector_are_named(folder):
+    data = read(folder, table(["0.5,1", "0.25,2", "1,3", "2,4"], header="file,x,turn"))
+    assert any(note.endswith("labels.csv: a label is x, turn, in this order") for note in data.notes)
+
+
 def test_without_a_line_of_names(folder):
     data = read(folder, "".join(f"{name},{label}\n" for name, label in zip(FILES, AB, strict=True)))
     assert data.label_names == ["a", "b"] and data.num_items == 4

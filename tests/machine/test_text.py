@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stylegan.machine.text import printable
+from stylegan.machine.text import printable, some
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,14 @@ from stylegan.machine.text import printable
 )
 def test_what_steers_a_terminal_is_escaped(text, shown):
     assert printable(text) == shown
+
+
+def test_the_first_words_and_how_many_there_are_more():
+    assert some([]) == "" and some(["a"]) == "a" and some(list("abcde")) == "a, b, c, d, e"
+    assert (
+        some(list("abcdef")) == "a, b, c, d, e and 1 more"
+        and some(["a", "\x1b", "c"], 2) == r"a, \x1b and 1 more"
+    )
 
 
 @given(st.text(st.characters()))
