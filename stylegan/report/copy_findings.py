@@ -1,12 +1,14 @@
 """Findings about copies: training images among the fakes, reals nearest to fakes, and duplicates among the reals."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from hashlib import blake2b
 
 import torch
 
 from stylegan.machine.text import printable
 from stylegan.report.copies import FEWEST_REALS, LEVEL, Copies
-from stylegan.report.evidence import Evidence
+from stylegan.report.evidence import Evidence, ReportImages
 from stylegan.report.findings import Finding, ImageGrid, Value, Verdict, percent
 from stylegan.report.provenance import is_known, note_on, ways_out_of
 from stylegan.similarity.duplicates import are_twins, closest_pairs, groups_of_equals, nearest_others
@@ -27,7 +29,7 @@ _ADD_IMAGES = "Add pictures: a hundred is little, a thousand is a good start."
 
 # Of the user's own set: images that are looked at, those that an answer needs, pairs that are shown.
 _MOST_OF_SET, _FEWEST_OF_SET, _PAIRS_SHOWN = 300, 20, 6
-# Shares of exact repeats, or of images with a twin.
+# Shares of exact repeats; the first one also of images with a twin.
 _OWN_SET_LOOK, _OWN_SET_BAD = 0.02, 0.3
 
 
@@ -119,7 +121,7 @@ def _hidden_copies(values: dict[str, Value]) -> Finding:
         values=values,
         what_it_means="A copy is found by lying nearer to one picture than your pictures lie to each other.",
         what_to_try=(
-            "Remove near duplicates: pictures saved twice, frames of one film, crops of one photograph.",
+            "Remove what you do not want twice: pictures saved twice, frames of one film, crops of one photograph.",
             "Train with data.val_fraction=0.1, and compare with the pictures that are then held out.",
         ),
     )
@@ -211,20 +213,24 @@ def _beside_nearest(evidence: Evidence, copies: Copies, fakes: list[int], title:
 
 
 def own_set_finding(before: Evidence, evidence: Evidence) -> Finding:
-    """Images that the user's set holds more than once.
+    """Images that the user's set holds more than once, and those that are only nearly the same.
 
     Args:
         before: with repeats.
-        evidence: without them.
+        evidence: without them, and without mirror images.
     """
     title = "Are there duplicates among your own pictures?"
-    # Where mirror images are wanted, an image may be there with its own: that is not a mistake.
-    groups = groups_of_equals(before.real.thumbnails, mirrored=not before.xflip)
+    groups = _exact_repeats(before.real)
     exact = sum(len(group) - 1 for group in groups)
-    near, rows = _nearest_of_set(evidence)
-    share = float(are_twins(near).double().mean()) if near is not None else 0.0
-    worst = max(share, exact / len(before.real))
-    verdict: Verdict = "bad" if worst > _OWN_SET_BAD else "look" if worst > _OWN_SET_LOOK else "fine"
+    # Where mirror images are wanted, an image may be there with its own: that is no twin to look at.
+    different = evidence if before.xflip else _without_later_ones(before, groups)
+    near, rows = _nearest_of_set(different)
+    twins = int(are_twins(near).sum()) if near is not None else 0
+    share = twins / max(1, len(rows))
+    repeated = exact / len(before.real)
+    # Twins may be there on purpose, as flags that differ in their colours are.
+    is_bad, is_look = repeated > _OWN_SET_BAD, max(repeated, share) > _OWN_SET_LOOK
+    verdict: Verdict = "bad" if is_bad else "look" if is_look else "fine"
     if verdict == "fine" and len(evidence.real) < _FEWEST_OF_SET:
         count = len(evidence.real)
         return Finding.unknown(
@@ -235,28 +241,76 @@ def own_set_finding(before: Evidence, evidence: Evidence) -> Finding:
             what_it_means="A network learns so few pictures by heart, each of them.",
             what_to_try=(_ADD_IMAGES,),
         )
+    files = _named(before, groups)
+    pairs = _twin_pairs(near, rows)
     return Finding(
         key="your-set",
         title=title,
         verdict=verdict,
-        result=f"{_few_or_many(verdict, exact, share)} {exact:,} of your {len(before.real):,} pictures are exact "
-        f"repeats, and about {percent(share)} of the different ones have a twin that is only recoloured, mirrored or "
-        "slightly shifted.",
-        values={"exact repeats": exact, "share with a twin": round(share, 4)},
+        result=f"{_counted(exact, len(before.real), repeated)} {_counted_twins(twins, len(rows), len(different.real))}",
+        values={
+            "exact repeats": exact,
+            "share with a twin": round(share, 4),
+            "pictures looked at for twins": len(rows),
+        },
         what_it_means="What is there twice is learned by heart sooner, and the set is smaller than it looks. Exact "
-        "repeats were left out of everything else here.",
-        what_to_try=()
-        if verdict == "fine"
-        else ("Remove all but one of each from the folder, or name them in data.exclude. Files lists them.",),
-        grids=_twins_of_set(evidence, near, rows) if near is not None and verdict != "fine" else (),
-        files=[*_named(before, groups), *_named(evidence, _twin_pairs(near, rows))],
+        "repeats and mirror images count once in everything else here.",
+        what_to_try=() if verdict == "fine" else _ways_out_of_repeats(exact, bool(files), bool(pairs)),
+        grids=_twins_of_set(different, pairs) if verdict != "fine" else (),
+        files=files,
+        twins=_named(different, pairs),
     )
 
 
-def _few_or_many(verdict: Verdict, exact: int, share: float) -> str:
-    if verdict != "fine":
-        return "Yes."
-    return "A few." if exact or share else "No."
+def _exact_repeats(images: ReportImages) -> list[list[int]]:
+    groups = []
+    for alike in groups_of_equals(images.thumbnails, mirrored=False):
+        # Details that a thumbnail lacks may differ.
+        equal: dict[bytes, list[int]] = {}
+        for index in alike:
+            content = images.full(index).contiguous().numpy().tobytes()
+            equal.setdefault(blake2b(content).digest(), []).append(index)
+        groups += [group for group in equal.values() if len(group) > 1]
+    return groups
+
+
+def _without_later_ones(evidence: Evidence, groups: Sequence[Sequence[int]]) -> Evidence:
+    later = {index for group in groups for index in group[1:]}
+    kept = torch.tensor([index for index in range(len(evidence.real)) if index not in later])
+    return replace(evidence, real=evidence.real.only(kept))
+
+
+def _counted(exact: int, total: int, repeated: float) -> str:
+    """How many exact repeats there are; twins alone are no yes."""
+    if not exact:
+        return f"No. None of your {total:,} pictures is an exact repeat of another."
+    word = "Yes." if repeated > _OWN_SET_LOOK else "One." if exact == 1 else "A few."
+    what = "is an exact repeat" if exact == 1 else "are exact repeats"
+    return f"{word} {exact:,} of your {total:,} pictures {what}."
+
+
+def _counted_twins(twins: int, looked_at: int, different: int) -> str:
+    if not twins:
+        return "None has a twin that differs in colour, direction or a small shift only."
+    some = "the" if looked_at == different else "a sample of"
+    has = "has" if twins == 1 else "have"
+    return (
+        f"Of {some} {looked_at:,} different ones {twins:,} {has} a twin, which differs in colour, direction or a small "
+        "shift only."
+    )
+
+
+def _ways_out_of_repeats(exact: int, has_names: bool, has_twins: bool) -> tuple[str, ...]:
+    """Only exact repeats are to be removed; nobody but the user knows what twins are for."""
+    listed = " Files lists them." if has_names else ""
+    repeats = (
+        f"Remove all but one of each exact repeat from the folder, or name them in data.exclude.{listed}"
+    )
+    twins = (
+        "Look at the pictures that are alike but for colour, direction or a small shift: keep what you want to have "
+        "twice."
+    )
+    return (*((repeats,) if exact else ()), *((twins,) if has_twins else ()))
 
 
 def _named(evidence: Evidence, groups: Sequence[Sequence[int]]) -> list[list[str]]:
@@ -283,9 +337,7 @@ def _twin_pairs(near: Neighbours | None, rows: torch.Tensor) -> list[tuple[int, 
     return closest_pairs(alike, rows[twins], most=len(rows))
 
 
-def _twins_of_set(evidence: Evidence, near: Neighbours, rows: torch.Tensor) -> tuple[ImageGrid, ...]:
-    pairs = _twin_pairs(near, rows)[:_PAIRS_SHOWN]
-    if not pairs:
-        return ()
-    images = [[evidence.real.full(index) for index in pair] for pair in pairs]
-    return (ImageGrid("Your pictures that are most alike", ("one", "the other"), images),)
+def _twins_of_set(evidence: Evidence, pairs: Sequence[tuple[int, int]]) -> tuple[ImageGrid, ...]:
+    images = [[evidence.real.full(index) for index in pair] for pair in pairs[:_PAIRS_SHOWN]]
+    title = "Your pictures that are alike but for colour, direction or a small shift"
+    return (ImageGrid(title, ("one", "the other"), images),) if images else ()

@@ -65,7 +65,8 @@ class Finding:
         what_it_means: in a few sentences.
         what_to_try: steps, the best first; keys of the configuration as they are typed.
         grids: images to look at.
-        files: groups of names of files, such as copies of one image; the first of each is the one to keep.
+        files: groups of names of files, exact repeats of one image; the first of each is the one to keep.
+        twins: groups of names of files of images that are alike, and no repeats.
     Raises: ValueError for an unknown verdict.
     """
 
@@ -78,6 +79,7 @@ class Finding:
     what_to_try: Sequence[str] = ()
     grids: Sequence[ImageGrid] = ()
     files: Sequence[Sequence[str]] = ()
+    twins: Sequence[Sequence[str]] = ()
 
     def __post_init__(self) -> None:
         if self.verdict not in VERDICTS:

@@ -16,7 +16,7 @@ from stylegan.similarity.thumbnails import as_seen, shrunk
 _FORMAT_VERSION = 1
 # Images on the page have at most this many pixels a side; smaller ones are enlarged.
 _SHOWN_PX = 96
-# Groups of files that the page names; `report.json` has all.
+# Groups of files that the page names in each list; `report.json` has all.
 _FILES_SHOWN = 100
 # Of `about`, what is at the top; the reader opens the rest.
 _COUNTED = ("fakes", "real pictures", "held-out pictures")
@@ -61,6 +61,7 @@ def as_json(report: Report) -> str:
                 "what_it_means": finding.what_it_means,
                 "what_to_try": list(finding.what_to_try),
                 "files": [list(group) for group in finding.files],
+                "twins": [list(group) for group in finding.twins],
             }
             for finding in report.findings
         ],
@@ -100,8 +101,18 @@ def _shown(finding: Finding) -> dict[str, Any]:
         "grids": [{"title": grid.title, "columns": _columns(grid)} for grid in finding.grids if grid.rows],
         "what_it_means": finding.what_it_means,
         "what_to_try": finding.what_to_try,
-        "files": [" = ".join(group) for group in finding.files[:_FILES_SHOWN]],
-        "more_files": max(0, len(finding.files) - _FILES_SHOWN),
+        "lists": [
+            {
+                "caption": caption,
+                "lines": [sign.join(group) for group in groups[:_FILES_SHOWN]],
+                "more": max(0, len(groups) - _FILES_SHOWN),
+            }
+            for caption, sign, groups in (
+                ("Exact repeats", " = ", finding.files),
+                ("Alike but for colour, direction or a small shift", " ≈ ", finding.twins),
+            )
+            if groups
+        ],
         "numbers": [(name, number(value)) for name, value in finding.values.items()],
     }
 

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 import torch
 
 from stylegan.report import Evidence, Logits, Report, examine, report_images, write_report
@@ -68,15 +69,23 @@ def test_duplicates_are_named_by_file_in_page_and_json(tmp_path):
     finding = report["your-set"]
     exact = [["fox 3.png", "copy of 3.png", r"b/3\n again.png"], ["fox 5.png", "<b>5</b>.png"]]
     assert [list(group) for group in finding.files[:2]] == exact
+    assert len(finding.files) == 2
     # Ends of lines, and bytes that are no text, are shown as on a terminal.
-    assert [set(group) for group in finding.files[2:]] == [{"fox 7.png", r"hue\udcff.png"}]
+    assert [set(group) for group in finding.twins] == [{"fox 7.png", r"hue\udcff.png"}]
     assert "Files lists them" in finding.what_to_try[0]
     page = write_report(report, tmp_path).read_text(encoding="utf-8")
     assert "<li>fox 3.png = copy of 3.png = b/3\\n again.png</li>" in page
     assert "&lt;b&gt;5&lt;/b&gt;.png" in page and "<b>5" not in page
     written = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-    [files] = [found["files"] for found in written["findings"] if found["key"] == "your-set"]
-    assert files == [list(group) for group in finding.files]
+    [found] = [found for found in written["findings"] if found["key"] == "your-set"]
+    assert found["files"] == [list(group) for group in finding.files]
+    assert found["twins"] == [list(group) for group in finding.twins]
+    # Repeats and twins stand apart, each with a sign of its own.
+    lists = page[page.index("<summary>Files") :]
+    twins = lists.index("<h3>Alike but for colour, direction or a small shift</h3>")
+    assert (
+        lists.index("<h3>Exact repeats</h3>") < lists.index(" = copy of 3") < twins < lists.index(" \u2248 ")
+    )
 
 
 def test_a_set_without_names_has_its_duplicates_counted():
@@ -92,3 +101,60 @@ def test_many_duplicates_are_all_in_the_json_and_the_first_on_the_page(tmp_path)
     assert len(finding.files) == 200
     assert "and 100 more, in report.json" in as_html(Report([finding]), "")
     assert len(json.loads(as_json(Report([finding])))["findings"][0]["files"]) == 200
+
+
+def test_twins_are_counted_in_words():
+    assert (
+        "Of the 108 different ones 16 have a twin"
+        in own_set(torch.cat([REALS, recoloured(REALS[:8])])).result
+    )
+    many = flowers(4, 400)
+    assert "Of a sample of 300 different ones " in own_set(torch.cat([many, recoloured(many[:100])])).result
+
+
+def own_set(reals, **more):
+    given = Evidence(real=report_images(reals), fake=report_images(FAKES), **more)
+    return own_set_finding(given, given.without_repeats())
+
+
+def test_twins_are_no_repeats_and_nobody_is_told_to_remove_them():
+    flat = torch.arange(40, 240, 5, dtype=torch.uint8)[:, None, None, None].expand(-1, 3, 32, 32).clone()
+    flat[:, :, :10] = 10
+    sets = {
+        "recoloured": torch.cat([REALS, recoloured(REALS[:50])]),
+        "mirrored": torch.cat([REALS, REALS.flip(-1)]),
+        "shifted": torch.cat([REALS, REALS.roll(1, -1)]),
+        "flags that differ in colour": torch.cat([REALS, flat]),
+    }
+    for name, reals in sets.items():
+        found = own_set(reals)
+        assert (found.verdict, found.values["exact repeats"]) == ("look", 0), name
+        assert found.result.startswith(f"No. None of your {len(reals)} pictures is an exact repeat"), name
+        assert [step for step in found.what_to_try if "emove" in step or "exclude" in step] == [], name
+        assert any("keep what you want to have twice" in step for step in found.what_to_try), name
+
+
+def test_only_a_detail_keeps_a_picture_from_being_a_repeat():
+    large = torch.nn.functional.interpolate(REALS.float(), scale_factor=8, mode="nearest").byte()
+    other = large[:10].clone()
+    other[:, :, 0, 0] ^= 1
+    found = own_set(torch.cat([large, other, large[20:25]]))
+    assert found.values["exact repeats"] == 5 and found.values["share with a twin"] > 0.1
+
+
+@pytest.mark.parametrize(
+    ("repeats", "total", "words", "verdict"),
+    [
+        (0, 100, "No. None of your 100 pictures is an exact repeat of another.", "fine"),
+        (1, 43, "Yes. 1 of your 43 pictures is an exact repeat.", "look"),
+        (1, 101, "One. 1 of your 101 pictures is an exact repeat.", "fine"),
+        (2, 102, "A few. 2 of your 102 pictures are exact repeats.", "fine"),
+        (40, 80, "Yes. 40 of your 80 pictures are exact repeats.", "bad"),
+    ],
+)
+def test_repeats_are_counted_in_words(repeats, total, words, verdict):
+    reals = REALS[: total - repeats]
+    found = own_set(torch.cat([reals, reals[:repeats]]))
+    assert found.verdict == verdict and found.result.startswith(words)
+    removing = any(step.startswith("Remove all but one of each exact repeat") for step in found.what_to_try)
+    assert removing == (verdict != "fine") and not any("colour" in step for step in found.what_to_try)
