@@ -110,14 +110,14 @@ def _not_asked(question: _Question, p: float) -> Finding:
     how = (
         "Training did not augment (p was 0)"
         if p == 0
-        else f"Training hardly augmented (p was {p:.3f} at most)"
+        else f"Training hardly augmented (p was {p:.2g} at most)"
     )
     return Finding(
         key=question.key,
         title=question.title,
         verdict="fine",
-        result=f"Not asked. {how}, so that no augmentation can have leaked.",
-        values={"largest p": p},
+        result=f"No. {how}, so no augmentation can have leaked.",
+        values={"largest p": float(f"{p:.4g}")},
         what_it_means=question.means,
     )
 

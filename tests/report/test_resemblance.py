@@ -139,13 +139,18 @@ def test_few_pictures_or_those_of_another_training_say_nothing():
 
 @pytest.mark.parametrize(
     ("p", "words"),
-    [(0.0, "Training did not augment (p was 0)"), (0.003, "Training hardly augmented (p was 0.003 at most)")],
+    [
+        (0.0, "Training did not augment (p was 0)"),
+        (0.003, "Training hardly augmented (p was 0.003 at most)"),
+        (0.0002000123, "Training hardly augmented (p was 0.0002 at most)"),
+    ],
 )
 def test_where_p_was_about_0_leaks_are_not_asked_about(p, words):
     report = seen(REALS, FAKES.rot90(1, (-2, -1)), augment_p=p)
     for key in ("orientation", "colour"):
-        assert report[key].verdict == "fine" and report[key].result.startswith(f"Not asked. {words}")
+        assert report[key].verdict == "fine" and report[key].result.startswith(f"No. {words}")
         assert not report[key].what_to_try
+        assert report[key].values == {"largest p": float(f"{p:.4g}")}
 
 
 @pytest.mark.parametrize("p", [None, 0.3])
