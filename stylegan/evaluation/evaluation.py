@@ -50,6 +50,11 @@ class Network(NamedTuple):
         except ValueError:
             return cls(path, name, None)  # the name of the file does not say
 
+    @property
+    def title(self) -> str:
+        """The run that it is of, or else the file, for people."""
+        return self.path.name if self.name == self.path.name else self.path.absolute().parent.parent.name
+
 
 class Evaluation:
     """Scores networks, prints the results, and adds them to `metric-<name>.jsonl`.
@@ -167,7 +172,7 @@ class Evaluation:
             precision=precision,
             augment_p=None if self.of_run is None else augment_p_of(self.of_run, network.images),
         )
-        publish_report(report, self.folder, network.name)
+        publish_report(report, self.folder, network.title)
 
     def _discriminator_of(self, network: Network) -> nn.Module | None:
         """The discriminator of the same training, where its checkpoint is there."""

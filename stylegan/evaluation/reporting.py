@@ -87,7 +87,7 @@ def report_on(
         "data fingerprint": data.fingerprint,
     }
     if augment_p is not None:
-        about["largest p of augmentation"] = augment_p
+        about["largest p of augmentation"] = float(f"{augment_p:.4g}")  # float32 in the records
     evidence = evidence_of(
         generator,
         discriminator,
@@ -102,16 +102,18 @@ def report_on(
     return examine(evidence)
 
 
-def publish_report(report: Report, folder: Path, network: str) -> None:
+def publish_report(report: Report, folder: Path, run: str) -> None:
     """Writes the page into a folder, and prints each finding in a line.
 
     Args:
         report: on a network.
         folder: for `report.html` and `report.json`.
-        network: for the page's title.
+        run: the name of its run, or of a lone file, for the page's title.
     Raises: OSError.
     """
-    page = write_report(report, folder, title=f"Is it learning or copying? {network}")
+    kimg = report.about.get("kimg")
+    seen = "" if kimg is None else f", kimg {kimg:.3f}"
+    page = write_report(report, folder, title=f"Is it learning or copying? {run}{seen}")
     for line in filter(None, (report.head, report.advice, *report.notes)):
         say(f"report      {line}")
     for finding in sorted(report.findings, key=lambda finding: VERDICTS.index(finding.verdict)):

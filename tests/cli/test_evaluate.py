@@ -202,6 +202,7 @@ def test_a_report_is_one_page_that_needs_nothing_else(run, capsys):
     assert main(["network=runs/a", "report=true", "first_seed=7", "noise_mode=const", FEW]) == 0
     page = (run / "report.html").read_text()
     assert "http://" not in page and "https://" not in page and "<script" not in page
+    assert "<title>Is it learning or copying? a, kimg 12.000</title>" in page
     content = json.loads((run / "report.json").read_text())
     about = content["about"]
     assert len(about.pop("detector checksum")) >= 8 and len(about.pop("data fingerprint")) == 32

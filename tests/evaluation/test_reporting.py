@@ -1,14 +1,17 @@
 """Reporting: what a report on a network is made from."""
 
 import html
+from pathlib import Path
 
 import pytest
 import torch
 
 from stylegan.evaluation import EvaluationData, EvaluationStoppedError, MetricSettings, Watch, evidence_of
+from stylegan.evaluation.evaluation import Network
 from stylegan.evaluation.fakes import Fakes
 from stylegan.images import to_float
 from stylegan.networks import Discriminator
+from stylegan.report import Report
 from tests.evaluation.small import Averages, Images, small_generator
 
 
@@ -126,6 +129,45 @@ def test_the_terminal_says_what_the_page_says_in_the_same_words(tmp_path, capsys
         assert f'<span class="badge {finding.verdict}">{WORDS[finding.verdict]}</span>' in page
         assert finding.title in page and finding.result in page
     assert said[-1] == str(tmp_path / "report.html")
+
+
+def test_the_page_is_titled_by_its_run_and_rounds_what_comes_from_float32(tmp_path):
+    from stylegan.evaluation import publish_report, report_on
+
+    report = report_on(
+        small_generator(),
+        None,
+        EvaluationData.of(Data()),
+        MetricSettings(metrics="none"),
+        {"builtin": Averages()},
+        watch=Watch(say=lambda line: None),
+        provenance="trust",
+        network="checkpoints/kimg0000000.224.safetensors",
+        images=224,
+        precision="fp32",
+        augment_p=0.0007680000271648169,
+    )
+    assert report.about["largest p of augmentation"] == report["colour"].values["largest p"] == 0.000768
+    publish_report(report, tmp_path, "flags & co")
+    page = (tmp_path / "report.html").read_text()
+    assert "<title>Is it learning or copying? flags &amp; co, kimg 0.224</title>" in page
+    assert "<td>0.000768</td>" in page and "0.00076800" not in page
+    publish_report(Report([]), tmp_path, "lone.safetensors")
+    assert "copying? lone.safetensors</title>" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("file", "title"),
+    [
+        ("runs/flags/checkpoints/kimg0000000.224.safetensors", "flags"),
+        ("runs/flags/checkpoints/kimg0000000.224.ckpt", "flags"),
+        ("lone.safetensors", "lone.safetensors"),
+        ("elsewhere/kimg0000000.224.safetensors", "kimg0000000.224.safetensors"),
+    ],
+)
+def test_a_network_is_called_by_its_run(tmp_path, monkeypatch, file, title):
+    monkeypatch.chdir(tmp_path)
+    assert Network.at(Path(file)).title == Network.at(tmp_path / file).title == title
 
 
 def test_an_image_that_cannot_be_read_is_no_duplicate_of_the_next():
