@@ -1,6 +1,8 @@
 """What the train command says before and after the training itself."""
 
+import glob
 import logging
+import os
 import shlex
 import shutil
 import sys
@@ -119,13 +121,47 @@ def say_where_to_look(folder: RunFolder) -> None:
 
 
 def say_scores_of_sweep(results: Sequence["Result"]) -> None:
-    """The best scores that the runs of a sweep have recorded, in one table."""
+    """The best scores that the runs of a sweep have recorded, in one table; or the way to some."""
     from stylegan.evaluation.comparison import best_recorded, table  # loads torch
 
     folders = list(dict.fromkeys(result.folder for result in results if result.folder is not None))
     lines = table(entry for folder in folders for entry in best_recorded(folder))
+    lines = lines or list(_lines_without_scores(results, folders))
     for line in ["", *lines] if lines else []:
         say(line)
+
+
+def _lines_without_scores(results: Sequence["Result"], folders: Sequence[Path]) -> Iterator[str]:
+    trained = [folder for folder in folders if RunFolder(folder).newest_checkpoint() is not None]
+    if not trained:
+        return
+    why = ""
+    asked = {_asked_for_scores(RunFolder(folder)) for folder in trained}
+    if asked == {False}:
+        why = ": none were asked for"
+    elif asked == {True} and not any(result.exit_code for result in results):
+        why = ": the runs were too short for one"
+    word = shlex.quote(f"network={_named_together(trained)}")
+    yield f"no scores to compare{why}; {_beside_this_one('evaluate')} {word} gives them"
+
+
+def _asked_for_scores(folder: RunFolder) -> bool | None:
+    """Whether its settings name metrics; None = they cannot be read."""
+    with suppress(ValueError):
+        metrics = (stored_config(folder).get("callbacks") or {}).get("metrics") or {}
+        return metrics.get("names") not in (None, "none")
+    return None
+
+
+def _named_together(folders: Sequence[Path]) -> str:
+    """The runs as `network=` takes them: a glob, or with commas where it would fit others, too."""
+    from stylegan.evaluation.comparison import short_path  # loads torch
+
+    paths = [short_path(folder) for folder in folders]
+    pattern = f"{glob.escape(os.path.commonprefix(paths))}*"
+    if set(glob.glob(pattern)) == set(paths) or any("," in path for path in paths):
+        return pattern
+    return ",".join(paths)
 
 
 def _beside_this_one(name: str) -> str:

@@ -1,6 +1,7 @@
 """The last lines of a training name files that are there and a command that runs."""
 
 import json
+import shlex
 
 import pytest
 
@@ -9,6 +10,7 @@ from stylegan.cli.command import Result, run_command
 from stylegan.evaluation.protocol import protocol_id
 from stylegan.evaluation.records import Score, append
 from stylegan.runs.folder import RunFolder
+from stylegan.runs.network_files import networks_named
 
 
 def run_with(tmp_path, generator: str) -> RunFolder:
@@ -71,6 +73,43 @@ def test_a_sweep_ends_with_one_table_of_its_runs(tmp_path, monkeypatch, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[-3].startswith("kid_builtin, lower is better  (protocol ")
     assert lines[-2:] == ["  0.2 ± 0.1  kimg 1.000  s-seed=2", "  0.5 ± 0.1  kimg 1.000  s-seed=1"]
+
+
+@pytest.mark.parametrize("others", [[], ["s-seed=30"]])
+@pytest.mark.parametrize(
+    "names, codes, why",
+    [
+        ("kid", (0, 0), ": the runs were too short for one"),
+        ("none", (0, 0), ": none were asked for"),
+        ("kid", (0, 3), ""),
+        ("[", (0, 0), ""),
+    ],
+)
+def test_a_sweep_without_scores_says_why_and_what_gives_them(
+    tmp_path, monkeypatch, capsys, names, codes, why, others
+):
+    monkeypatch.chdir(tmp_path)
+    folders = [RunFolder(tmp_path / "runs" / name) for name in ("s-seed=1", "s-seed=2", *others)]
+    for folder in folders:
+        folder.checkpoints.mkdir(parents=True)
+        (folder.checkpoints / "kimg0000000.016.ckpt").touch()
+        settings = f"generator: {{c_dim: 0}}\ncallbacks: {{metrics: {{names: {names}}}}}\n"
+        folder.config.write_text(settings, encoding="utf-8")
+    say_scores_of_sweep(
+        [Result(code, folder=folder.path) for code, folder in zip(codes, folders, strict=False)]
+    )
+    [empty, line] = capsys.readouterr().out.splitlines()
+    said, command = line.split("; ")
+    assert (empty, said) == ("", f"no scores to compare{why}")
+    network = shlex.split(command.removesuffix(" gives them"))[-1]
+    assert network == ("network=runs/s-seed=1,runs/s-seed=2" if others else "network=runs/s-seed=*")
+    found = networks_named(network.removeprefix("network="))
+    assert found == ["runs/s-seed=1", "runs/s-seed=2"]
+
+
+def test_a_sweep_that_has_trained_nothing_says_nothing(tmp_path, capsys):
+    say_scores_of_sweep([Result(2), Result(2, folder=tmp_path / "a")])
+    assert capsys.readouterr().out.strip() == ""
 
 
 @pytest.mark.parametrize("words", [["data=flowers", "seed=1"], ["-m", "data=flowers", "seed=1"]])
