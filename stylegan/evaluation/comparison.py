@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stylegan.evaluation.definitions import higher_is_better
-from stylegan.evaluation.protocol import in_words, protocol_id
+from stylegan.evaluation.protocol import difference_in_data, in_words, protocol_id
 from stylegan.evaluation.records import ranked, read_records
 from stylegan.machine.console import warn
 from stylegan.machine.text import printable
@@ -97,6 +97,10 @@ def table(entries: Iterable[Entry]) -> list[str]:
         lines += _rows(sorted(members, key=_rank))
     names = [result for result, _ in groups]
     if len(set(names)) < len(names):
+        for result in dict.fromkeys(names):
+            protocols = [members[0].protocol for (name, _), members in groups.items() if name == result]
+            if apart := difference_in_data(protocols):
+                lines.append(f"{result}: these protocols differ in the data: {apart}.")
         lines.append("Scores of different protocols do not compare: they stand apart.")
     # A run's folder may be a stranger's.
     return list(map(printable, lines))

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -18,6 +18,15 @@ from stylegan.sizes import size_text
 PROTOCOL_VERSION = 1
 
 Protocol = Mapping[str, Any]
+
+# What a protocol says of the data in words of its own, and as people call it.
+_DATA = {
+    "resolution": "resolution",
+    "channels": "channels",
+    "labels": "labels",
+    "num_reals": "number of real pictures",
+    "num_unreadable": "number of unreadable pictures",
+}
 
 
 def protocol_of(
@@ -104,6 +113,35 @@ def in_words(protocol: Protocol) -> str:
         # Labels, too, are part of the fingerprint, and what images show of the content.
         parts.append("data " + "/".join(_short(digest) for digest in data if digest))
     return ", ".join(parts)
+
+
+def difference_in_data(protocols: Sequence[Protocol]) -> str:
+    """What sets protocols apart that differ in their data only, as in "channels (1 and 3)"; "" where more differs, or
+    nothing does. Digests say that pictures differ, not in what.
+    """
+    found = {
+        key: list(dict.fromkeys(_plain(protocol.get(key)) for protocol in protocols))
+        for key in dict.fromkeys(key for protocol in protocols for key in protocol)
+    }
+    differing = {key for key, texts in found.items() if len(texts) > 1}
+    if differing - {*_DATA, "data_content", "data_fingerprint"}:
+        return ""
+    parts = [f"{name} ({' and '.join(found[key])})" for key, name in _DATA.items() if key in differing]
+    if "data_content" in differing and not differing & {"resolution", "channels", "num_reals"}:
+        parts.append("the pictures")
+    if differing == {"data_fingerprint"}:
+        # The digest of the content is of the pictures alone.
+        is_of_same = found.get("data_content", ["none"]) != ["none"]
+        parts.append(
+            "labels or order of the pictures" if is_of_same else "the pictures, their labels or order"
+        )
+    return ", ".join(parts)
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return "none"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _short(digest: str) -> str:

@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,6 +35,43 @@ def test_protocols_stand_apart_and_nothing_is_equal_across_them():
     assert [
         protocol_id({"num_fakes": count}) in head for count, head in zip((10, 20), heads, strict=True)
     ] == [True] * 2
+    assert lines[-1] == "Scores of different protocols do not compare: they stand apart."
+
+
+@pytest.mark.parametrize(
+    "one, other, words",
+    [
+        ({"channels": 1, "data_content": "a"}, {"channels": 3, "data_content": "b"}, "channels (1 and 3)"),
+        ({"labels": "none"}, {"labels": "drawn from the data's"}, "labels (none and drawn from the data's)"),
+        (
+            {"num_reals": 500, "data_content": "a"},
+            {"num_reals": 1906, "data_content": "b"},
+            "number of real pictures (500 and 1,906)",
+        ),
+        (
+            {"data_content": "a", "data_fingerprint": "c"},
+            {"data_content": "b", "data_fingerprint": "d"},
+            "the pictures",
+        ),
+        (
+            {"data_content": "a", "data_fingerprint": "c"},
+            {"data_content": "a", "data_fingerprint": "d"},
+            "labels or order of the pictures",
+        ),
+        (
+            {"data_content": None, "data_fingerprint": "c"},
+            {"data_content": None, "data_fingerprint": "d"},
+            "the pictures, their labels or order",
+        ),
+        ({}, {"num_unreadable": 2}, "number of unreadable pictures (none and 2)"),
+        ({"seed": 0, "channels": 1}, {"seed": 1, "channels": 3}, None),
+        ({"channels": "\x1b", "x": [1]}, {"channels": {}, "x": [2]}, None),
+    ],
+)
+def test_protocols_of_other_data_say_in_what_they_differ(one, other, words):
+    lines = table([*kid(0.5, num_fakes=10, **one), *kid(0.6, num_fakes=10, place="runs/b", **other)])
+    said = [line for line in lines if "differ in the data" in line]
+    assert said == ([] if words is None else [f"kid: these protocols differ in the data: {words}."])
     assert lines[-1] == "Scores of different protocols do not compare: they stand apart."
 
 
