@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Collection, Sequence
 
-from stylegan.configuration.habits import answer, is_known, is_switch, unknown_word
+from stylegan.configuration.habits import answer, is_known, is_switch, takes_numbers, unknown_word
 from stylegan.configuration.keys import Command
 from stylegan.configuration.other_programs import truth
 from stylegan.configuration.schema import FREE_TEXT_KEYS
@@ -57,11 +57,20 @@ class CommandLine:
             if not _is_flag(word):
                 self.overrides += quote_free_text([word], multirun=self.multirun)
                 unknown = command is not None and unknown_word(word, command) is not None
-                foreign.append((word, *word.split("=", 1)) if unknown else (word, "", ""))
+                alone = "=" not in word and not word.startswith("~")
+                foreign.append((word, *word.split("=", 1)) if unknown else (word, word if alone else "", ""))
                 continue
             flag, _, value = word.partition("=")
             if flag not in FLAGS:
                 value = value or (words.pop(0) if words and _is_value(flag, words[0], command) else "")
+                while (
+                    value
+                    and command
+                    and takes_numbers(flag, command)
+                    and words
+                    and _NUMBER.fullmatch(words[0])
+                ):
+                    value += f",{words.pop(0)}"
                 typed = f"{flag} {value}" if value else flag
                 if command is None or (near := _near_flag(flag, command)):
                     faults.append(f"{flag}: there is no such flag{near if command else ''}")
@@ -134,6 +143,7 @@ def _near_flag(flag: str, command: Command) -> str:
 
 
 _OVERRIDE = re.compile(r"(?P<key>(?:\+\+?)?(?P<name>[\w.]+))=(?P<value>.*)", re.DOTALL)
+_NUMBER = re.compile(r"[-+]?[\d.]+(?:e[-+]?\d+)?")
 _ONE_PAIR_OF_QUOTES = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
 _CHOICE = re.compile(r"choice\(.*\)", re.DOTALL)
 # Backslashes before it are read in pairs, and one that is left over makes it plain text.

@@ -6,7 +6,8 @@ An option that differs in name alone is an alias of its key in the schema; those
 import difflib
 import shlex
 from collections.abc import Iterable, Mapping
-from typing import get_args
+from types import NoneType
+from typing import Any, get_args, get_origin
 
 from stylegan.configuration.keys import Command, Key
 from stylegan.configuration.other_programs import (
@@ -14,11 +15,13 @@ from stylegan.configuration.other_programs import (
     LENGTHS,
     SPECIAL,
     SWITCHES,
+    SWITCHES_OF,
     WITHOUT_COUNTERPART,
     NoCounterpartError,
     truth,
 )
-from stylegan.configuration.suggestions import option_values, options_of, sets_target
+from stylegan.configuration.schema import BY_THE_COMMAND
+from stylegan.configuration.suggestions import option_needed, options_of
 
 
 def in_words_of(name: str, value: str, command: Command, given: Mapping[str, str] | None = None) -> list[str]:
@@ -36,6 +39,8 @@ def in_words_of(name: str, value: str, command: Command, given: Mapping[str, str
         return special(value, given or {})
     if "total_kimg" in command.keys and name in LENGTHS:
         raise NoCounterpartError(LENGTH)
+    if name in command.keys and command.keys[name].internal:
+        raise NoCounterpartError(BY_THE_COMMAND[name])
     names = _names_here(name, command)
     if not names and name in WITHOUT_COUNTERPART:
         raise NoCounterpartError(WITHOUT_COUNTERPART[name])
@@ -46,9 +51,9 @@ def in_words_of(name: str, value: str, command: Command, given: Mapping[str, str
 
 def _names_here(name: str, command: Command) -> list[str]:
     """The keys and groups that an option stands for: its own, or by another name, or one key's last word."""
-    if name in command.keys or name in _groups(command):
-        return [name]
     own = [key.name for key in command.keys.values() if not key.internal]
+    if name in own or name in _groups(command):
+        return [name]
     leaves = [key for key in own if key.rpartition(".")[2] == name]
     dotted = [key for key in own if key.replace(".", "_") == name]
     return command.called(name) or dotted or (leaves if len(leaves) == 1 else [])
@@ -68,7 +73,9 @@ def is_known(flag: str, command: Command) -> bool:
 def is_switch(name: str, command: Command) -> bool:
     """Whether an option of another program may stand without a value, which is then true."""
     keys = [command.keys.get(one) for one in _names_here(name, command)]
-    return name in SWITCHES or any(key is not None and takes_truth(key) for key in keys)
+    known = name in SPECIAL.get(command.name, {}) or name in WITHOUT_COUNTERPART
+    switch = name in SWITCHES and known or name in SWITCHES_OF.get(command.name, ())
+    return switch or any(key is not None and takes_truth(key) for key in keys)
 
 
 def _typed(name: str, value: str, command: Command) -> list[str]:
@@ -83,12 +90,49 @@ def _typed(name: str, value: str, command: Command) -> list[str]:
     if takes_truth(key):
         known = truth(value or "true")
         value = value if known is None else str(known).lower()
-    group = name.partition(".")[0]
-    # Kinds of data are parts of their own; other options share theirs.
-    kinds = [option for option in options_of(group) if sets_target(group, option)]
-    having = [kind for kind in kinds if kind in option_values(name)]
-    kind = [f"{group}={having[0]}"] if having and having != kinds else []
-    return [*kind, f"{name}={value or '...'}"]
+    if name == "trainer.devices" and value:
+        _refuse_uncounted(value)
+    needed = option_needed(name, command.name)
+    kind = [f"{name.partition('.')[0]}={needed}"] if needed else []
+    return [*kind, f"{name}={_written(value, key) if value else '...'}"]
+
+
+def _refuse_uncounted(value: str) -> None:
+    """Raises: NoCounterpartError for -1, all, auto: of devices here the number is said."""
+    numbers = value.strip("[]() ").rstrip(",").split(",")
+    if not all(number.strip().isdecimal() for number in numbers) or value == "0":
+        raise NoCounterpartError(
+            "the number of devices must be said, as in trainer.devices=2, or which, as in trainer.devices=[0,1];"
+            " without GPUs trainer=cpu"
+        )
+
+
+def _written(value: str, key: Key) -> str:
+    """A value of another program as it is typed here: `0,0.99` of a list is `[0,0.99]`, and none is null."""
+    kinds = _kinds(key)
+    if value.lower() == "none" and NoneType in kinds and not {str, Any} & {*kinds}:
+        return "null"
+    if not takes_list(key) or value == "null":
+        return value
+    items = [item.strip() for item in value.strip("[]() ").split(",") if item.strip()]
+    alone = any(kind is not NoneType and get_origin(kind) is not list for kind in kinds)
+    listed = len(items) != 1 or value[0] in "[(" or value.endswith(",")
+    return f"[{','.join(items)}]" if listed or not alone else items[0]
+
+
+def _kinds(key: Key) -> tuple[Any, ...]:
+    return (key.type,) if get_origin(key.type) is list else get_args(key.type) or (key.type,)
+
+
+def takes_list(key: Key) -> bool:
+    """Whether a key is a list, alone or beside other values."""
+    return not key.free_text and any(get_origin(kind) is list for kind in _kinds(key))
+
+
+def takes_numbers(flag: str, command: Command) -> bool:
+    """Whether numbers may follow each other after a flag, as in `--betas 0 0.99`."""
+    keys = [command.keys.get(one) for one in _names_here(_plain(flag), command)]
+    return any(key is not None and takes_list(key) for key in keys)
 
 
 def takes_truth(key: Key) -> bool:
@@ -107,6 +151,9 @@ def answer(words: Iterable[tuple[str, str, str]], command: Command) -> list[str]
     for typed, option, value in words:
         if not option:
             here.append(typed)
+            continue
+        if option == typed and not option.startswith("-"):
+            left_out.append((typed, "every word is key=value, as in seed=1"))
             continue
         if option.startswith("-"):
             flags.append(option)
@@ -201,8 +248,7 @@ def _sets(words: Iterable[str], *keys: str) -> bool:
 
 
 def _near(name: str, command: Command) -> str:
-    leaves = {key.leaf: key.name for key in reversed(command.keys.values())} | {
-        key: key for key in command.keys
-    }
+    own = [key for key in command.keys.values() if not key.internal]
+    leaves = {key.leaf: key.name for key in reversed(own)} | {key.name: key.name for key in own}
     close = difflib.get_close_matches(name, leaves, n=1, cutoff=0.75)
     return f"; did you mean {leaves[close[0]]}?" if close else ""

@@ -23,9 +23,10 @@ WITHOUT_COUNTERPART = {
 }
 # Options that may stand without a value, besides those of keys that are true or false.
 SWITCHES = (
-    *("cond", "grayscale", "greyscale", "gray", "grey", "fp32", "fp16", "bf16", "amp", "dry_run", "n"),
-    *("nobench", "nhwc", "verbose"),
+    *("cond", "grayscale", "greyscale", "gray", "grey", "fp32", "fp16", "bf16", "amp", "dry_run"),
+    *("nobench", "nhwc", "verbose", "wandb", "tensorboard", "cpu"),
 )
+SWITCHES_OF = {"train": ("n",)}
 LENGTHS = (
     "epochs",
     "max_epochs",
@@ -71,10 +72,6 @@ def _switch(on: str, off: str = "") -> _Special:
     return typed
 
 
-def _each(*keys: str) -> _Special:
-    return lambda value, _: [f"{key}={value or '...'}" for key in keys]
-
-
 def _images(value: str, _: Mapping[str, str]) -> list[str]:
     return ["data=folder", f"data.path={value or '...'}"]
 
@@ -118,6 +115,34 @@ def _metrics(value: str, _: Mapping[str, str]) -> list[str]:
     return [f"metrics={names[0]}" if len(names) == 1 else f"metrics=[{','.join(names)}]"] if names else []
 
 
+def _anew(value: str, given: Mapping[str, str]) -> list[str]:
+    if truth(value or "true") is False:
+        return ["overwrite=false"]
+    if given.get("resume", "never") not in ("never", "noresume"):
+        raise NoCounterpartError("overwrite=true begins a run anew, and resume continues one")
+    return ["resume=never", f"overwrite={truth(value or 'true') and 'true' or value}"]
+
+
+def _nodes(value: str, _: Mapping[str, str]) -> list[str]:
+    if value == "1":
+        return []
+    raise NoCounterpartError("start the command on each node by torchrun or srun, with trainer=ddp")
+
+
+def _accelerator(value: str, _: Mapping[str, str]) -> list[str]:
+    kind, _, number = value.partition(":")
+    kind = "gpu" if kind == "cuda" else kind
+    if kind not in ("cpu", "gpu", "auto") or number and not (kind == "gpu" and number.isdecimal()):
+        raise NoCounterpartError("here there are trainer=auto, trainer=cpu and trainer=gpu")
+    return [f"trainer={kind}", *([f"trainer.devices=[{number}]"] if number else [])]
+
+
+def _first_images(value: str, _: Mapping[str, str]) -> list[str]:
+    if not value.isdecimal() or int(value) < 1:
+        raise NoCounterpartError("images are drawn by their seeds, as in seeds=0-15")
+    return [f"seeds=0-{int(value) - 1}"]
+
+
 def _processes(value: str, _: Mapping[str, str]) -> list[str]:
     if value in ("", "1"):
         return []
@@ -126,6 +151,7 @@ def _processes(value: str, _: Mapping[str, str]) -> list[str]:
 
 _AUGMENTATION = {"ada": "ada=adaptive", "adaptive": "ada=adaptive", "fixed": "ada=fixed"}
 _AUGMENTATION |= dict.fromkeys(("noaug", "none", "no", "off", "0", "false"), "ada=none")
+_NETWORKS = ("network", "network_pkl", "pkl", "ckpt", "checkpoint")
 _PRECISION = {
     "fp32": _switch("precision=fp32", "precision=auto"),
     "fp16": _switch("precision=fp16", "precision=fp32"),
@@ -150,17 +176,23 @@ SPECIAL: dict[str, dict[str, _Special]] = {
         "nobench": _switch("trainer.benchmark=false", "trainer.benchmark=true"),
         "resume": _resume,
         "metrics": _metrics,
-        **dict.fromkeys(("res", "size", "image_size", "img_size"), _each("resolution")),
+        "overwrite": _anew,
+        "wandb": _switch("logger=wandb"),
+        "tensorboard": _switch("logger=default"),
+        "cpu": _switch("trainer=cpu"),
+        **dict.fromkeys(("device", "accelerator"), _accelerator),
+        **dict.fromkeys(("num_nodes", "nnodes", "nodes"), _nodes),
     },
     "generate": {
         **_PRECISION,
-        "network": _network,
+        **dict.fromkeys(_NETWORKS, _network),
+        **dict.fromkeys(("n", "num", "num_images", "n_images", "count"), _first_images),
     },
     "evaluate": {
         **_OF_DATA,
         **_PRECISION,
-        "network": _network,
+        **dict.fromkeys(_NETWORKS, _network),
         "metrics": _metrics,
-        **dict.fromkeys(("gpus", "num_gpus"), _processes),
+        **dict.fromkeys(("gpus", "num_gpus", "ngpus", "devices"), _processes),
     },
 }

@@ -25,7 +25,7 @@ AUTO = "auto"
 _RUN = (
     Section("Run", "", resume=HARMLESS, keys=(
         Key("name",         str | None, "folder of the run inside runs_dir; null = <data><resolution>-<preset>", filled=COMMAND, free_text=True, alias=("desc",)),
-        Key("runs_dir",     str,        "folder of all runs", free_text=True, alias=("outdir",)),
+        Key("runs_dir",     str,        "folder of all runs", free_text=True, alias=("outdir", "result_dir", "results_dir")),
         Key("run_dir",      str | None, "runs_dir/name; set runs_dir=... and name=... instead", filled=COMMAND, internal=True),
         Key("resume",       str,        "auto = the run's newest checkpoint, if any | never | path of a checkpoint or a run", free_text=True, alias=("transfer.path", "transfer")),
         Key("overwrite",    bool,       "with resume=never: true = an older run of this name is moved aside, to <name>.old-1"),
@@ -36,7 +36,7 @@ _RUN = (
         Key("data_fingerprint", str | None, "the digest of images and labels, read from the data; it cannot be set", resume=RISKY, filled=DATA, internal=True),
     )),
     Section("Size and length", "", keys=(
-        Key("resolution",  int | str | list[int] | None, "height and width of the images; null = those of the data", "px", example="48x32"),
+        Key("resolution",  int | str | list[int] | None, "height and width of the images; null = those of the data", "px", example="48x32", alias=("res", "size", "image_size", "img_size")),
         Key("batch_size",  int | None,   "images of one iteration, on all devices together", "images", filled=PRESET, alias=("batch",)),
         Key("micro_batch", int | Literal["auto"] | None, "images a device works on at a time; auto = the most that fit, measured; multiples of mbstd_group change no result", "images", HARMLESS, PRESET, follows=DEVICES, alias=("batch_gpu",)),
         Key("total_kimg",  float | None, "length of the training in thousands of real images shown; 1.6 = 1,600 images", "kimg", HARMLESS, PRESET, alias=("kimg", "epochs", "iterations", "max_epochs", "steps")),
@@ -75,9 +75,9 @@ _LEARNED = (
         Key("discriminator.freeze_layers",  int,          "first layers that are not trained", alias=("freezed",)),
     )),
     Section("Losses", "loss", resume=RISKY, filled=PRESET, closed=True, keys=(
-        Key("loss.r1_gamma",               float | None, "weight of the R1 penalty", follows=BATCH, alias=("gamma",)),
+        Key("loss.r1_gamma",               float | None, "weight of the R1 penalty", follows=BATCH, alias=("gamma", "r1")),
         Key("loss.r1_interval_iterations", int | None,   "from one R1 pass to the next", "iterations"),
-        Key("loss.pl_weight",              float | None, "weight of the path-length penalty; 0 = none"),
+        Key("loss.pl_weight",              float | None, "weight of the path-length penalty; 0 = none", alias=("pl", "path_regularize")),
         Key("loss.pl_decay",               float | None, "share of the newest mean length in its running mean"),
         Key("loss.pl_batch_shrink",        int | None,   "the path-length pass takes batch_size / this many images"),
         Key("loss.pl_interval_iterations", int | None,   "from one path-length pass to the next", "iterations"),
@@ -91,15 +91,15 @@ _LEARNED = (
         Key("optim.eps",              float | None, "added to the root of the second moment"),
     )),
     Section("EMA generator", "ema", resume=RISKY, filled=PRESET, closed=True, keys=(
-        Key("ema.half_life_kimg", float | None, "thousands of images after which a weight counts half", "kimg", follows=BATCH),
+        Key("ema.half_life_kimg", float | None, "thousands of images after which a weight counts half", "kimg", follows=BATCH, alias=("ema_kimg",)),
         Key("ema.ramp_up",        float | None, "half-life is at most this share of the images seen so far; null = no ramp-up", null_is_none=True),
     )),
     Section("Strength of augmentation", "ada", resume=RISKY, keys=(
         Key("ada.mode",   str,          "set by the group: adaptive | fixed | none"),
-        Key("ada.target", float,        "mean sign of D(real) to hold, from -1 to 1; no limit of p", alias=("target",)),
-        Key("ada.p_init", float,        "probability p at the start; with ada=fixed, all the time", alias=("p",)),
+        Key("ada.target", float,        "mean sign of D(real) to hold, from -1 to 1; no limit of p", alias=("target", "ada_target")),
+        Key("ada.p_init", float,        "probability p at the start; with ada=fixed, all the time", alias=("p", "augment_p", "aug_prob")),
         Key("ada.p_max",  float | None, "largest p; null = no limit"),
-        Key("ada.kimg",   float,        "thousands of images in which p can go from 0 to 1", "kimg"),
+        Key("ada.kimg",   float,        "thousands of images in which p can go from 0 to 1", "kimg", alias=("ada_kimg", "ada_length")),
         Key("ada.interval_iterations", int, "from one adjustment of p to the next", "iterations"),
     )),
     Section("Transforms of augmentation: a strength multiplies p", "augpipe", resume=RISKY, keys=(
@@ -147,12 +147,12 @@ _DATA = (
         Key("data.subset",       int | None,       "this many images, chosen by the seed; null = all", "images", alias=("subset",)),
         Key("data.num_items",    int,              "flowers that are drawn, before xflip", "images"),
         Key("data.val_fraction", float,            "share of the images that is held out of training"),
-        Key("data.xflip",        bool,             "true = doubles the set with mirrored images", alias=("mirror",)),
+        Key("data.xflip",        bool,             "true = doubles the set with mirrored images", alias=("mirror", "xflip", "mirror_augment")),
         Key("data.max_bad",      int | None,       "files that may be unreadable; null = the larger of 20 and 1 % of the images", resume=HARMLESS),
         Key("data.patience_sec", float,            "how long a picture that cannot be read now (a network folder that is away) is tried again; then the run is saved and ends", "seconds", HARMLESS),
         Key("data.cache",        bool | Literal["auto"], "keep decoded images in memory: true | false | auto = if a quarter of the free memory is enough", resume=HARMLESS),
         Key("data.cache_dir",    str | None,       "folder that remembers the scan of the files; null = the user's cache folder", resume=HARMLESS, free_text=True),
-        Key("data.workers",      int | None,       "processes that read images; null = 3 with a GPU, fewer on fewer cores, else none", resume=HARMLESS, alias=("workers",)),
+        Key("data.workers",      int | None,       "processes that read images; null = 3 with a GPU, fewer on fewer cores, else none", resume=HARMLESS, alias=("workers", "num_workers", "nworkers")),
         Key("data.worker_timeout_sec", float | None, "longest wait for a batch before the workers are restarted; null = no limit", "seconds", HARMLESS),
         Key("data.devices",      int | str | list[int], "as trainer.devices: they share the quarter of the memory", resume=HARMLESS),
         Key("data.batch_size",   int,              "as batch_size", "images", HARMLESS),
@@ -196,19 +196,19 @@ _AROUND = (
         Key("logger.tensorboard.name",              str,  "folder of the events inside the run's"),
         Key("logger.tensorboard.version",           str,  "sub-folder of it; '' = none, so that a resumed run writes next to its older events"),
         Key("logger.tensorboard.default_hp_metric", bool, "true = also Lightning's hp_metric"),
-        Key("logger.wandb.project", str,        "at Weights & Biases", free_text=True),
-        Key("logger.wandb.name",    str,        "of the run there", free_text=True),
+        Key("logger.wandb.project", str,        "at Weights & Biases", free_text=True, alias=("wandb_project",)),
+        Key("logger.wandb.name",    str,        "of the run there", free_text=True, alias=("wandb_name",)),
         Key("logger.wandb.id",      str | None, "of the run there; a resumed run keeps it", filled=COMMAND),
-        Key("logger.wandb.entity",  str | None, "user or team there; null = your default", free_text=True),
-        Key("logger.wandb.group",   str | None, "runs with the same are shown together; null = none", free_text=True),
-        Key("logger.wandb.tags",    list[str],  "of the run there", example="[foxes,try2]"),
+        Key("logger.wandb.entity",  str | None, "user or team there; null = your default", free_text=True, alias=("wandb_entity",)),
+        Key("logger.wandb.group",   str | None, "runs with the same are shown together; null = none", free_text=True, alias=("wandb_group",)),
+        Key("logger.wandb.tags",    list[str],  "of the run there", example="[foxes,try2]", alias=("wandb_tags",)),
         Key("logger.wandb.offline", bool,       "true = no network; `wandb sync` uploads later"),
         Key("logger.wandb.init_timeout_sec",   float, "longest wait for the network at the start; then the run is logged offline", "seconds"),
         Key("logger.wandb.finish_timeout_sec", float, "longest wait at the end for what is not uploaded yet, which stays on the disk", "seconds"),
     )),
     Section("Devices, and Lightning's trainer", "trainer", resume=HARMLESS, keys=(
         Key("trainer.accelerator", str,        "auto | cpu | gpu | mps"),
-        Key("trainer.devices",     int | str | list[int] | None, "number of devices, one process each; the default batch is derived from it; null = as many as were started", filled=COMMAND, alias=("gpus",)),
+        Key("trainer.devices",     int | str | list[int] | None, "number of devices, one process each; the default batch is derived from it; null = as many as were started", filled=COMMAND, alias=("gpus", "num_gpus", "devices", "ngpus")),
         Key("trainer.num_nodes",   int | None, "more than one need torchrun or srun; null = as many as were started on", filled=COMMAND),
         Key("trainer.strategy",    Any,        "auto = the project's own for several devices"),
         Key("trainer.benchmark",   bool,       "true = cuDNN tries its kernels: faster on GPUs, but not the same bits after a restart"),
@@ -223,7 +223,7 @@ _AROUND = (
 )
 _NETWORK = (
     Key("network",    str | None, "run folder, .ckpt or .safetensors; null = the newest run in runs_dir", free_text=True),
-    Key("runs_dir",   str,        "folder where runs are looked for", free_text=True),
+    Key("runs_dir",   str,        "folder where runs are looked for", free_text=True, alias=("result_dir", "results_dir")),
 )
 _TRUNCATION = Key("truncation", float, "psi: 1 = all the variety that was learned, 0.7 = less, and cleaner, 0 = the average image", alias=("trunc", "psi", "truncation_psi"))
 _NOISE_MODE = Key("noise_mode", str, "fine detail: const = the same in every image | random = each image its own | none")
@@ -234,7 +234,7 @@ _DEVICE = Section("Device", "", keys=(
 _GENERATE = (
     Section("Network and place", "", keys=(
         *_NETWORK,
-        Key("out",    str | None, "folder for the images; null = generated/ in the run, or next to the file", free_text=True, alias=("outdir",)),
+        Key("out",    str | None, "folder for the images; null = generated/ in the run, or next to the file", free_text=True, alias=("outdir", "output", "output_dir")),
         Key("overwrite", bool,    "true = replace images that are there with other settings; those of the same settings always stay"),
     )),
     Section("Images", "", keys=(
@@ -250,7 +250,7 @@ _EVALUATE = (
         Key("network",     str | None, "run folder, .ckpt or .safetensors, or several to compare: a,b or 'runs/sweep*'; null = the newest run in runs_dir", free_text=True),
         _NETWORK[1],
         Key("checkpoints", str,        "newest | all = all that a run has kept"),
-        Key("out",         str | None, "folder for metric-*.jsonl and the report; null = the run's, or next to the file", free_text=True, alias=("outdir",)),
+        Key("out",         str | None, "folder for metric-*.jsonl and the report; null = the run's, or next to the file", free_text=True, alias=("outdir", "output", "output_dir")),
         Key("again",       bool,       "with checkpoints=all or several networks: true = also what is recorded already"),
     )),
     Section("Scores", "", keys=(
@@ -266,7 +266,7 @@ _EVALUATE = (
         Key("cache_dir",     str | None, "folder for features of the real images; null = the user's cache folder", free_text=True),
     )),
     Section("For data=flowers and data=folder; without, the images of the run", "", keys=(
-        Key("resolution",    int | str | list[int] | None, "height and width of the images; null = what the network draws", "px"),
+        Key("resolution",    int | str | list[int] | None, "height and width of the images; null = what the network draws", "px", alias=("res", "size", "image_size", "img_size")),
         Key("seed",          int,        "of the flowers, and of data.subset and data.val_fraction"),
     )),
     *_DATA,

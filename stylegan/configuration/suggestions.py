@@ -32,7 +32,9 @@ def nearest_key(key: str, keys: Iterable[str]) -> str:
         return " among what was chosen"
     # Of the command whose keys these are; those of training last, since evaluate shares some.
     for command in reversed(COMMANDS.values()):
-        here = command.called(key)
+        here = command.called(key) or [
+            known for known in command.called(name) if section and known.startswith(f"{section}.")
+        ]
         if here and {*here} <= {*keys}:
             return f"; here it is {' and '.join(here)}"
     siblings = [known for known in keys if known.rpartition(".")[0] == section]
@@ -76,6 +78,30 @@ def option_values(key: str) -> dict[str, Any]:
         if isinstance(node, dict) and leaf in node:
             found[option] = node[leaf]
     return found
+
+
+def option_needed(key: str, command: str) -> str | None:
+    """The option of a key's group to choose for it, where the command's own choice does not bring it; else None."""
+    group, having = key.partition(".")[0], option_values(key)
+    tree = yaml.safe_load(resources.files("conf").joinpath(f"{command}.yaml").read_text(encoding="utf-8"))
+    chosen = [entry[group] for entry in tree["defaults"] if isinstance(entry, dict) and group in entry]
+    if not having or not chosen:
+        return None
+    if chosen == [None]:
+        # Any option that names a part brings what all of them have.
+        return (
+            None
+            if {option for option in options_of(group) if sets_target(group, option)} <= {*having}
+            else next(iter(having))
+        )
+    return None if _with_defaults(group, chosen[0]) & {*having} else next(iter(having))
+
+
+def _with_defaults(group: str, option: str) -> set[str]:
+    """An option and those of its group that its file begins from."""
+    text = resources.files("conf").joinpath(group, f"{option}.yaml").read_text(encoding="utf-8")
+    below = [entry for entry in (yaml.safe_load(text) or {}).get("defaults", ()) if entry != "_self_"]
+    return {option}.union(*(_with_defaults(group, entry) for entry in below if isinstance(entry, str)))
 
 
 def sets_target(group: str, option: str) -> bool:

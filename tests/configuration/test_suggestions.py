@@ -2,7 +2,7 @@
 
 import pytest
 
-from stylegan.configuration.suggestions import nearest, nearest_key, option_values, options_of
+from stylegan.configuration.suggestions import nearest, nearest_key, option_needed, option_values, options_of
 
 KEYS = ["data", "seed", "total_kimg", "loss.r1_gamma", "loss.pl_weight", "data.xflip", "data._target_"]
 
@@ -25,6 +25,8 @@ def test_the_options_that_set_a_key():
         ("data.path", " here; it comes with data=folder"),
         ("data.pth", "; did you mean data.path, which comes with data=folder?"),
         ("seed", " among what was chosen"),
+        ("data.mirror", "; here it is data.xflip"),
+        ("loss.gamma", "; here it is loss.r1_gamma"),
         ("qqqqqq", ""),
     ],
 )
@@ -50,3 +52,23 @@ def test_nearest_is_silent_where_no_word_is_near():
 def test_the_options_of_a_group():
     assert options_of("ada") == ["adaptive", "fixed", "none"]
     assert options_of("loss") == options_of("../conf") == options_of("") == []
+
+
+@pytest.mark.parametrize(
+    ("key", "train", "evaluate"),
+    [
+        ("data.path", "folder", None),
+        ("data.labels_path", "folder", "folder"),
+        ("data.num_items", None, "flowers"),
+        ("data.xflip", None, None),
+        ("logger.wandb.project", "wandb", None),
+        ("logger.tensorboard.name", None, None),
+        ("callbacks.stats.every_kimg", None, None),
+        ("trainer.devices", None, None),
+        ("ada.target", None, None),
+        ("seed", None, None),
+    ],
+)
+def test_the_option_that_a_key_needs_beside_the_commands_own_choice(key, train, evaluate):
+    assert option_needed(key, "train") == train
+    assert option_needed(key, "evaluate") == (evaluate or train if key == "data.path" else evaluate)
