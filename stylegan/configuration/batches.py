@@ -94,9 +94,13 @@ def devices_of_run(trainer: DictConfig, process: Process) -> tuple[int, dict[str
             f"trainer.devices={devices} are numbers of GPUs; on the CPU say how many: trainer.devices={count}"
         )
     if process.world > 1 and count != process.world:
+        # Its variables alone can be left over in a shell.
+        left_over = (
+            "; where nothing started them, unset RANK and WORLD_SIZE" if process.starter == "torchrun" else ""
+        )
         raise ValueError(
             f"{process.starter} started {process.world} processes, trainer.devices={devices} and"
-            f" trainer.num_nodes={num_nodes} ask for {count}; trainer=ddp uses the processes that were started"
+            f" trainer.num_nodes={num_nodes} ask for {count}; trainer=ddp uses the processes that were started{left_over}"
         )
     if process.world == 1 and num_nodes > 1:
         raise ValueError(

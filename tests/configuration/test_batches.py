@@ -3,9 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
-from stylegan.configuration.batches import accumulation, count_devices, effective_group
+from stylegan.configuration.batches import accumulation, count_devices, devices_of_run, effective_group
 from stylegan.configuration.schema import LARGEST_SEED, scalar_faults
+from stylegan.distributed.processes import Process
 
 
 @given(devices=st.integers(1, 8), micro_batch=st.integers(1, 16), rounds=st.integers(1, 16))
@@ -71,3 +73,10 @@ def test_devices_are_counted():
 def test_devices_must_be_known(devices):
     with pytest.raises(ValueError, match="trainer.devices"):
         count_devices(devices)
+
+
+def test_processes_that_only_left_over_variables_speak_of_are_unset():
+    with pytest.raises(
+        ValueError, match="torchrun started 2 processes.*; where nothing started them, unset RANK"
+    ):
+        devices_of_run(OmegaConf.create({"devices": 1}), Process(world=2, local_world=2, starter="torchrun"))
