@@ -146,6 +146,9 @@ _OVERRIDE = re.compile(r"(?P<key>(?:\+\+?)?(?P<name>[\w.]+))=(?P<value>.*)", re.
 _NUMBER = re.compile(r"[-+]?[\d.]+(?:e[-+]?\d+)?")
 _ONE_PAIR_OF_QUOTES = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
 _CHOICE = re.compile(r"choice\(.*\)", re.DOTALL)
+_CHOICE_ITEM = re.compile(
+    r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|(?<=[(,])[^,'"]*\$\{[^{},'"]*\}?[^,'"()]*""", re.DOTALL
+)
 # Backslashes before it are read in pairs, and one that is left over makes it plain text.
 _REFERENCE = re.compile(r"(\\*)\$\{")
 
@@ -156,7 +159,7 @@ def quote_free_text(
     """The command line with the values of free-text keys quoted for Hydra; the rest as it is.
 
     Left alone: `null`, text that is already in one pair of quotes, and with `multirun` a `choice(...)`, which
-    asks for a sweep. The text `???` cannot be given: OmegaConf keeps it for missing values.
+    asks for a sweep, but for `${` in its items. The text `???` cannot be given: OmegaConf keeps it for missing values.
     """
     return [_quote_argument(argument, multirun, keys) for argument in arguments]
 
@@ -166,9 +169,22 @@ def _quote_argument(argument: str, multirun: bool, keys: Collection[str]) -> str
     if match is None or match["name"] not in keys:
         return argument
     value = match["value"]
-    if value == "null" or _ONE_PAIR_OF_QUOTES.fullmatch(value) or (multirun and _CHOICE.fullmatch(value)):
+    if value == "null" or _ONE_PAIR_OF_QUOTES.fullmatch(value):
         return argument
+    if multirun and _CHOICE.fullmatch(value):
+        return f"{match['key']}={_CHOICE_ITEM.sub(_literal_item, value)}"
     return f"{match['key']}={quote(value)}"
+
+
+def _literal_item(item: re.Match[str]) -> str:
+    """One of a `choice(...)`, in which `${` is text; an item without it stays as it is."""
+    text = item[0]
+    if not refers(text):
+        return text
+    if text[0] not in "'\"":
+        return quote(text.strip())
+    # What the user has escaped is so already.
+    return _REFERENCE.sub(lambda m: m[0] if len(m[1]) % 2 else literal(m[0]), text)
 
 
 def quote(text: str) -> str:

@@ -105,6 +105,21 @@ def test_a_choice_sweeps_free_text(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("choice", "names"),
+    [
+        ('a,"b ${seed}"', ["a", "b ${seed}"]),
+        ("'${seed}, ${x',c", ["${seed}, ${x", "c"]),
+        ("a,${seed}", ["a", "${seed}"]),
+        ("b ${seed} ,a", ["b ${seed}", "a"]),
+        (r"'\${seed}',a", ["${seed}", "a"]),
+    ],
+)
+def test_what_looks_like_a_reference_is_text_in_a_choice(tmp_path, monkeypatch, choice, names):
+    monkeypatch.chdir(tmp_path)
+    assert swept_values([f"name=choice({choice})"], lambda job: job.config.name) == names
+
+
+@pytest.mark.parametrize(
     "argument",
     [
         "name=null",
