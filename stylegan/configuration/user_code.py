@@ -299,4 +299,6 @@ def nonsense_in(config: DictConfig, keys: Collection[str], *, later: Collection[
         yield f"runs_dir must be a folder, got {shown(config.runs_dir)}; leave it out for runs in `runs`"
     if config.network == "":
         yield "network is empty; leave it out for the newest run"
+    if config.get("out") == "":
+        yield "out is empty; leave it out for the run's own folder"
     yield from mistyped(config, later=later)

@@ -241,6 +241,7 @@ def files(here):
         ("runs_dir=null", "runs_dir must be a folder, got null"),
         ("runs_dir=", "runs_dir must be a folder, got ''"),
         ("network=", "network is empty; leave it out for the newest run"),
+        ("out=", "out is empty; leave it out for the run's own folder"),
         ("task=null", "task=null: choose one of images"),
         ("device=meta", "device=meta cannot be used here"),
         ("truncation=1e300", "truncation must be between -100 and 100, got 1e+300"),
