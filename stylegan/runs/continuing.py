@@ -5,6 +5,7 @@ command line name; what a `_target_` in it names is compared, and never built.""
 
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,18 +13,21 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
 
 from stylegan.configuration.command_line import literal
 from stylegan.configuration.compose import Composition, composed
 from stylegan.configuration.explain import COMMAND_LINE, chosen_by, origins, users_keys
-from stylegan.configuration.schema import FROM_THE_DATA, TRAIN
+from stylegan.configuration.hydra_errors import explain
+from stylegan.configuration.schema import FROM_THE_DATA, TRAIN, scalar_faults
 from stylegan.configuration.suggestions import options_of
-from stylegan.configuration.user_code import OURS, arguments_of
+from stylegan.configuration.user_code import OURS, arguments_of, mistyped, shown
+from stylegan.errors import UserError
 from stylegan.machine.files import expanded
 from stylegan.runs.config_diff import same_target
 from stylegan.runs.folder import RunFolder
-from stylegan.runs.records import last_start
-from stylegan.runs.resume import stored_config
+from stylegan.runs.records import last_start, starts
+from stylegan.runs.resume import of_other_kind, stored_config
 
 GROUPS = ("preset", "data", "augpipe", "ada", "callbacks", "logger", "trainer")
 # Of one start alone, or found out anew by each.
@@ -121,6 +125,7 @@ def with_run(composition: Composition) -> Composition:
         folder if in_place or target.newest_checkpoint() is None or not target.config.exists() else target
     )
     _refuse_parts_of_others(composition.config, source, groups)
+    _refuse_other_shapes(OmegaConf.to_container(composition.config), stored_config(source), own, source)
     values = dict(_values(composition.config, stored_config(source), own))
     values |= _where_they_are(values, source)
     if in_place:
@@ -131,7 +136,7 @@ def with_run(composition: Composition) -> Composition:
         swept = {}
     else:
         place, swept = {"name": literal(name)}, composition.swept
-    config = _with(composition.config, values | place)
+    config = _with_stored(composition.config, values, place, source)
     return replace(composition, config=config, swept=swept, stored=frozenset(values))
 
 
@@ -151,19 +156,32 @@ def _same(one: Path, other: Path) -> bool:
 def _refuse_older(resume: str, folder: RunFolder) -> None:
     """Raises: ValueError where the run has nothing to continue from, or has come further than the file."""
     newest, path = folder.newest_checkpoint(), expanded(resume, key="resume")
+    if path.is_file() and (other := of_other_kind(path)) is not None:
+        raise ValueError(f"resume={resume}: {other}")
     if newest is None:
-        command = last_start(folder).get("command")
-        way_out = (
-            f"its command begins it again: {command}"
-            if isinstance(command, str)
-            else "begin it by its command"
-        )
+        begun = (start for start in reversed(starts(folder)) if not _continues(start, folder))
+        command = next((start["command"] for start in begun), None)
+        way_out = f"its command begins it again: {command}" if command else "begin it by its command"
         raise ValueError(f"resume={resume}: No checkpoint found in {folder.path}; {way_out}")
     if path.suffix and not path.is_dir() and path.name != newest.name:
         raise ValueError(
             f"resume={resume}: this run has {newest.name}, and two histories in one folder would be mixed;"
             " set another name= to branch off"
         )
+
+
+def _continues(start: Mapping[str, Any], folder: RunFolder) -> bool:
+    """Whether a recorded start has no command that begins the run: its `resume` leads to the run itself, or nowhere."""
+    command, place = start.get("command"), start.get("working_dir")
+    try:
+        words = shlex.split(command) if isinstance(command, str) else []
+    except ValueError:
+        words = []
+    resumed = [word.removeprefix("resume=") for word in words if word.startswith("resume=")]
+    if not words or not resumed or resumed[-1] in ("auto", "never"):
+        return not words
+    path = Path(place if isinstance(place, str) else ".", expanded(resumed[-1], key="resume")).resolve()
+    return not path.exists() or folder.path.resolve() in (path, path.parent, path.parent.parent)
 
 
 def _refuse_parts_of_others(config: DictConfig, folder: RunFolder, groups: Mapping[str, str]) -> None:
@@ -266,6 +284,47 @@ def _where_they_are(values: Mapping[str, Any], folder: RunFolder) -> dict[str, A
         if place is not None and not _same(place, Path.cwd()):
             found[key] = str(place / value)
     return found
+
+
+def _refuse_other_shapes(
+    now: Mapping[str, Any], stored: Mapping[str, Any], own: set[str], folder: RunFolder, prefix: str = ""
+) -> None:
+    """Raises: ValueError where a file has keys below a key that has none, or a value in place of a section."""
+    for name, value in stored.items():
+        key, present = f"{prefix}{name}", now.get(name)
+        if str(name).startswith("_") or key in _NOT_TAKEN | own or present is None or value is None:
+            continue
+        if isinstance(present, Mapping) and isinstance(value, Mapping):
+            _refuse_other_shapes(present, value, own, folder, f"{key}.")
+            continue
+        items = value if isinstance(value, list) else [value]
+        # What a `_target_` names is looked at by itself.
+        keyed = any(isinstance(item, Mapping) and "_target_" not in item for item in items)
+        if keyed or isinstance(present, Mapping):
+            asked = "a set of keys" if isinstance(present, Mapping) else "a value"
+            raise ValueError(
+                f"in {folder.config}: {key} must be {asked}, got {shown(value)}; correct it there"
+            )
+
+
+def _with_stored(
+    config: DictConfig, values: Mapping[str, Any], place: Mapping[str, Any], folder: RunFolder
+) -> DictConfig:
+    """A configuration with what a run has.
+
+    Raises: UserError for values of the run that make no sense, one line each: nobody has typed them.
+    """
+    try:
+        changed = _with(config, {**values, **place})
+        given = {key for key, value in values.items() if value is not None}
+        faults = mistyped(changed, only=given)
+        scalars = {key: changed[key] for key in ("batch_size", "micro_batch", "total_kimg", "seed")}
+        faults += [line for line in scalar_faults(**scalars) if line.split()[0] in given]
+    except OmegaConfBaseException as error:
+        faults = [explain(error) or str(error)]
+    if faults:
+        raise UserError("\n".join(f"in {folder.config}: {line}" for line in faults))
+    return changed
 
 
 def _with(config: DictConfig, values: Mapping[str, Any]) -> DictConfig:

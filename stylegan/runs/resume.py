@@ -92,7 +92,7 @@ def _named_checkpoint(resume: str, folder: RunFolder, newest: Path | None) -> tu
         raise ValueError(
             f"resume={resume}: there is no such checkpoint, nor a run folder that holds one{_nearest_run(path, folder)}"
         )
-    if (other := _of_other_kind(found)) is not None:
+    if (other := of_other_kind(found)) is not None:
         raise ValueError(f"resume={resume}: {other}")
     if other_run:
         raise ValueError(
@@ -126,7 +126,7 @@ def _nearest_run(path: Path, folder: RunFolder) -> str:
     return f"; did you mean resume={newest}?" if newest else ""
 
 
-def _of_other_kind(path: Path) -> str | None:
+def of_other_kind(path: Path) -> str | None:
     """Why a file is none that a training continues from; None for a checkpoint."""
     what = "a generator alone" if path.suffix == ".safetensors" else "a network of another kind"
     if path.suffix not in _NOT_TO_CONTINUE:
@@ -150,7 +150,7 @@ def refuse_beginning(source: RunFolder, checkpoint: Path, config: DictConfig, fo
     """
     faults = [
         f"resume={config.resume}: {source.path} was trained with {change}, and its checkpoint fits nothing else; leave"
-        f" {change.key} out"
+        f" out what sets {change.key} on the command line"
         for change in changes(stored_if_any(source), config)
         if TRAIN.resume_of(change.key) is Resume.FIXED and change.key not in _OF_THE_COURSE
     ]

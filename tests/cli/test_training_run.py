@@ -81,6 +81,7 @@ def test_a_checkpoint_that_does_not_do_is_named_with_a_way_out(checkpoint, tmp_p
     line = str(caught.value)
     assert line.startswith(f"resume=runs/other: {path.name} cannot be continued from: ")
     assert "rename" not in line and "name another checkpoint by resume=..." in line and "\n" not in line
+    assert "set what it was trained with (no config.yaml tells)" in line
 
 
 def test_a_disk_that_is_full_is_not_the_checkpoints_fault(checkpoint, tmp_path):

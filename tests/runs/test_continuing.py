@@ -166,6 +166,60 @@ def test_a_run_without_a_checkpoint_names_its_command(place, capfd):
     assert "No checkpoint found in runs/foxes" in err and "python train.py preset=tiny" in err
 
 
+def test_the_command_named_is_one_that_begins_the_run(place, capfd):
+    said(capfd, "resume=runs/foxes", "total_kimg=0.012")
+    shutil.rmtree("runs/foxes/checkpoints")
+    err = said(capfd, "resume=runs/foxes", code=2)
+    assert "begins it again: python train.py preset=tiny" in err and "train.py resume=" not in err
+    # That of another run's checkpoint begins this one, too.
+    Path("runs/cats").mkdir()
+    event = {"event": "start", "command": "python train.py resume=runs/cats name=foxes"}
+    Path("runs/foxes/events.jsonl").write_text(json.dumps({**event, "working_dir": str(place)}) + "\n")
+    assert "train.py resume=runs/cats name=foxes" in said(capfd, "resume=runs/foxes", code=2)
+    # But not where that is gone.
+    Path("runs/cats").rmdir()
+    assert said(capfd, "resume=runs/foxes", code=2).strip().endswith("begin it by its command")
+    event["command"] = f"python train.py resume={place}/runs/foxes/checkpoints/kimg0000000.008.ckpt"
+    Path("runs/foxes/events.jsonl").write_text(json.dumps({**event, "working_dir": "/"}) + "\n")
+    assert said(capfd, "resume=runs/foxes", code=2).strip().endswith("begin it by its command")
+
+
+def test_a_generator_of_the_run_itself_is_no_checkpoint(place, capfd):
+    file = "runs/foxes/checkpoints/kimg0000000.008.safetensors"
+    assert Path(file).exists()
+    err = said(capfd, f"resume={file}", code=2)
+    assert "this is a generator alone" in err and "histories" not in err
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "line"),
+    [
+        ("ada.target", "high", "ada.target must be a number, got 'high'"),
+        ("loss.r1_gamma", "much", "loss.r1_gamma must be a number, got 'much'"),
+        ("batch_size", -4, "batch_size must be above 0 and finite, got -4"),
+        ("data.xflip", "often", "data.xflip must be true or false, got 'often'"),
+        ("resolution", {"a": 1}, "resolution must be a value, got {'a': 1}"),
+        ("metrics", [{"a": 1}], "metrics must be a value, got [{'a': 1}]"),
+        ("generator", {"z_dim": {"a": 1}}, "generator.z_dim must be a value, got {'a': 1}"),
+        ("callbacks", [1], "callbacks must be a set of keys, got [1]"),
+    ],
+)
+def test_a_damaged_value_is_that_of_the_file(place, capfd, key, value, line):
+    stored = OmegaConf.load("runs/foxes/config.yaml")
+    OmegaConf.update(stored, key, value, merge=isinstance(value, dict) and key == "generator")
+    OmegaConf.save(stored, "runs/foxes/config.yaml")
+    assert f"in runs/foxes/config.yaml: {line}" in said(capfd, "resume=runs/foxes", "total_kimg=1", code=2)
+    if key not in ("callbacks", "generator"):
+        leaf = "metrics=none" if key == "metrics" else f"{key}=8"
+        assert "config.yaml:" not in said_anyhow(capfd, "resume=runs/foxes", leaf, "explain=true")
+
+
+def said_anyhow(capfd, *words: str) -> str:
+    capfd.readouterr()
+    main(list(words))
+    return capfd.readouterr().err
+
+
 def test_overwrite_needs_a_beginning(place, capfd):
     assert "it needs resume=never" in said(capfd, "resume=runs/foxes", "overwrite=true", code=2)
 
@@ -284,6 +338,8 @@ def test_a_beginning_says_what_it_takes_and_what_not(place, capfd):
         (["resume=runs/foxes", "total_kimg=1", "generator.z_dim=16"], "trained with generator.z_dim=8, not 16"),
         (["resume=runs/foxes", "total_kimg=1", "discriminator.freeze_layers=2"], "freeze_layers=0, not 2"),
         (["resume=runs/foxes", "total_kimg=1", "resolution=16"], "resolution=8, not 16"),
+        (["resume=runs/foxes", "experiment=flowers32", "data=folder", "data.path=pictures"],
+         "leave out what sets resolution on the command line"),
         (["resume=runs/foxes/checkpoints/kimg0000000.008.safetensors"], "this is a generator alone"),
         (["resume=net.pkl"], "this is a network of another kind"),
         (["resume=foxes"], "did you mean resume=runs/foxes?"),
