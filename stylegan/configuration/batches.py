@@ -95,12 +95,12 @@ def devices_of_run(trainer: DictConfig, process: Process) -> tuple[int, dict[str
         )
     if process.world > 1 and count != process.world:
         # Its variables alone can be left over in a shell.
-        left_over = (
-            "; where nothing started them, unset RANK and WORLD_SIZE" if process.starter == "torchrun" else ""
-        )
+        of_shell = process.starter == "torchrun"
+        left_over = "; where nothing started them, unset RANK and WORLD_SIZE" if of_shell else ""
         raise ValueError(
             f"{process.starter} started {process.world} processes, trainer.devices={devices} and"
-            f" trainer.num_nodes={num_nodes} ask for {count}; trainer=ddp uses the processes that were started{left_over}"
+            f" trainer.num_nodes={num_nodes} ask for {count}; trainer=ddp uses the processes that were"
+            f" started{left_over}"
         )
     if process.world == 1 and num_nodes > 1:
         raise ValueError(
