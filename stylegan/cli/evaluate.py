@@ -24,8 +24,8 @@ from stylegan.machine.files import expanded
 from stylegan.machine.process import leaving_at_once, prepare_host
 from stylegan.runs.folder import RunFolder
 from stylegan.runs.network_files import chosen_networks, folder_of, networks_named
-from stylegan.runs.records import resolved_text
-from stylegan.runs.resume import stored_config, written_config
+from stylegan.runs.records import escaped
+from stylegan.runs.resume import stored_config
 
 if TYPE_CHECKING:  # loads torch
     from stylegan.evaluation.comparison import Entry
@@ -149,12 +149,12 @@ def _stored_data(folder: RunFolder) -> DictConfig:
 
     Raises: ValueError where there is none, or where it names anything else.
     """
-    stored = written_config(folder) or OmegaConf.create()
+    stored = stored_config(folder)
     say_which = "say which pictures to compare with: data=folder data.path=..."
-    if not isinstance(stored.get("data"), DictConfig):
+    if not isinstance(stored.get("data"), dict):
         raise ValueError(f"{folder.path} does not say what pictures it was trained on; {say_which}")
-    # What is checked and what is built are the same: nothing is looked up afterwards.
-    node = OmegaConf.create(resolved_text(stored.data))
+    # What is checked and what is built are the same: nothing is looked up, here or in the environment.
+    node = OmegaConf.create(escaped(stored["data"]))
     ours = [composed("evaluate", [f"data={option}"]).config.data._target_ for option in options_of("data")]
     targets = list(_targets_in(OmegaConf.to_container(node)))
     if len(targets) != 1 or node.get("_target_") not in ours:

@@ -181,12 +181,14 @@ def write_config(config: DictConfig, folder: RunFolder) -> None:
 def resolved_text(config: DictConfig) -> str:
     """A complete configuration as YAML, every value resolved, for OmegaConf to read back as it is."""
 
-    def escaped(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: escaped(item) for key, item in value.items()}
-        if isinstance(value, list):
-            return [escaped(item) for item in value]
-        return literal(value) if isinstance(value, str) else value
-
     plain = escaped(OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
     return OmegaConf.to_yaml(OmegaConf.create(plain))
+
+
+def escaped(value: Any) -> Any:
+    """Plain values as OmegaConf gives them back as they are: a `${...}` in a text is looked up nowhere."""
+    if isinstance(value, dict):
+        return {key: escaped(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [escaped(item) for item in value]
+    return literal(value) if isinstance(value, str) else value

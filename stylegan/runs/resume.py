@@ -275,17 +275,19 @@ def stored_values(folder: RunFolder) -> dict[str, Any]:
     """
     if not folder.config.exists() or folder.newest_checkpoint() is None:
         return {}
-    try:
-        stored = OmegaConf.load(folder.config)
-        values = {key: OmegaConf.select(stored, key) for key in (*preset_keys(), *_OF_THE_TRAINER)}
-    except (YAMLError, UnicodeDecodeError, OSError, ValueError):
-        return {}  # a reader of all of it says what is wrong with the file
+    stored = stored_if_any(folder)  # a reader of all of it says what is wrong with the file
+    values = {key: _at(key, stored) for key in (*preset_keys(), *_OF_THE_TRAINER)}
     return {key: _plain(value, key, folder) for key, value in values.items() if value is not None}
 
 
+def _at(key: str, stored: Any) -> Any:
+    """What a dotted key has, None = nothing. By hand: OmegaConf would look up `${oc.env:...}` of a stranger's file."""
+    for name in key.split("."):
+        stored = stored.get(name) if isinstance(stored, dict) else None
+    return stored
+
+
 def _plain(value: Any, key: str, folder: RunFolder) -> Any:
-    if OmegaConf.is_config(value):
-        value = OmegaConf.to_container(value, resolve=True)
     items = value if isinstance(value, list) else [value]
     if any(not isinstance(item, str | int | float | None) for item in items):
         raise ValueError(

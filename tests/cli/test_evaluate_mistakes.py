@@ -134,7 +134,6 @@ def called(path):
         lambda made: {"_target_": "datamodules.FolderData", "include": [called(made)], "path": "pictures"},
         lambda made: {"_target_": "datamodules.image_datamodule.os.system", "command": f"touch {made}"},
         lambda made: {"_target_": "${elsewhere}", "command": f"touch {made}"},
-        lambda made: {"_target_": "datamodules.FolderData", "path": "${called}", "resolution": 8},
         lambda made: {"path": str(made)},
     ],
 )
@@ -148,3 +147,16 @@ def test_nothing_of_a_strangers_folder_is_called(run, tmp_path, capsys, data):
     assert (
         "config.yaml: data names " in err and "data=folder data.path=..." in err and err.count("\n") == 1
     ), err
+
+
+@pytest.mark.parametrize("path", ["${oc.env:SECRET}", "${called}", "x/${elsewhere}", "\\\\${oc.env:SECRET}"])
+def test_a_text_of_a_strangers_folder_is_looked_up_nowhere(run, tmp_path, capsys, monkeypatch, path):
+    monkeypatch.setenv("SECRET", "told")
+    made = tmp_path / "made"
+    data = {"_target_": "datamodules.FolderData", "path": path, "resolution": 8, "batch_size": 4}
+    stored = {"generator": {}, "data": data, "elsewhere": "told", "called": called(made)}
+    OmegaConf.save(OmegaConf.create(stored), run / "config.yaml")
+    assert main(["network=runs/a", FEW]) == 2
+    err = capsys.readouterr().err
+    assert "told" not in err and "${" in err and err.count("\n") == 1, err
+    assert not made.exists()

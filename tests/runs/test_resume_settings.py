@@ -107,6 +107,21 @@ def test_a_text_of_a_strangers_folder_is_looked_up_nowhere(run):
     assert completed(run)[0].generator.channel_base == "${module}"
 
 
+@pytest.mark.parametrize("written", ["${oc.env:SECRET}", ["${oc.env:SECRET}"], {"a": "${oc.env:SECRET}"}])
+@pytest.mark.parametrize("key", ["generator.channel_base", "loss", "generator"])
+def test_a_strangers_folder_reads_no_variable_of_the_environment(run, written, key, monkeypatch):
+    monkeypatch.setenv("SECRET", "told")
+    path = run / "run/config.yaml"
+    stored = OmegaConf.load(path)
+    OmegaConf.update(stored, key, written, merge=False)
+    OmegaConf.save(stored, path)
+    try:
+        shown = OmegaConf.to_yaml(completed(run)[0], resolve=True)
+    except ValueError as error:
+        shown = str(error)
+    assert "told" not in shown
+
+
 @pytest.mark.parametrize("known", [called("made"), [called("made")], "${oc.env:HOME}", 7])
 def test_the_id_of_a_run_is_a_word(known, monkeypatch):
     monkeypatch.setenv("HOME", "/home/me")
