@@ -4,7 +4,6 @@ A run's folder may be a stranger's. Of its `config.yaml` only plain values are t
 command line name; what a `_target_` in it names is compared, and never built."""
 
 import os
-import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from stylegan.configuration.command_line import literal
+from stylegan.configuration.command_line import literal, refers, unescaped
 from stylegan.configuration.compose import Composition, composed
 from stylegan.configuration.explain import COMMAND_LINE, chosen_by, origins, users_keys
 from stylegan.configuration.hydra_errors import explain
@@ -27,7 +26,7 @@ from stylegan.machine.files import expanded
 from stylegan.runs.config_diff import same_target
 from stylegan.runs.folder import RunFolder
 from stylegan.runs.records import last_start, starts
-from stylegan.runs.resume import of_other_kind, stored_config
+from stylegan.runs.resume import of_other_kind, stored_config, written_config
 
 GROUPS = ("preset", "data", "augpipe", "ada", "callbacks", "logger", "trainer")
 # Of one start alone, or found out anew by each.
@@ -66,7 +65,8 @@ def words_of_run(overrides: Sequence[str]) -> list[str]:
     """
     parsed = OverridesParser.create().parse_overrides(list(overrides))
     resumed = [override.value() for override in parsed if override.key_or_group == "resume"]
-    folder = run_named(resumed[-1]) if resumed and isinstance(resumed[-1], str) else None
+    # As it was typed, and not as OmegaConf is to read it.
+    folder = run_named(unescaped(resumed[-1])) if resumed and isinstance(resumed[-1], str) else None
     typed = {override.key_or_group for override in parsed}
     if folder is None or "experiment" in typed:
         return []
@@ -126,7 +126,7 @@ def with_run(composition: Composition) -> Composition:
     )
     _refuse_parts_of_others(composition.config, source, groups)
     _refuse_other_shapes(OmegaConf.to_container(composition.config), stored_config(source), own, source)
-    values = dict(_values(composition.config, stored_config(source), own))
+    values = dict(_values(composition.config, OmegaConf.to_container(written_config(source)), own))
     values |= _where_they_are(values, source)
     if in_place:
         _refuse_older(resume, folder)
@@ -219,7 +219,10 @@ def _targets(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _values(config: DictConfig, stored: Mapping[str, Any], own: set[str]) -> Iterator[tuple[str, Any]]:
-    """(dotted key, value) of what a run has and the command line does not set."""
+    """(dotted key, value) of what a run has and the command line does not set.
+
+    Args: stored: as it is written, so that a text that refers to something is told from one that looks like it.
+    """
     yield from _values_in(OmegaConf.to_container(config), stored, own, "")
 
 
@@ -240,7 +243,7 @@ def _values_in(
             elif value is None:
                 yield key, None  # switched off
         elif (name in now or name in taken) and _is_plain(value):
-            yield key, _text(value)
+            yield key, value
 
 
 def _taken_by_part(node: Mapping[str, Any]) -> set[str]:
@@ -249,21 +252,11 @@ def _taken_by_part(node: Mapping[str, Any]) -> set[str]:
     return arguments_of(target) or set() if isinstance(target, str) else set()
 
 
-_LOOKED_UP = re.compile(r"(?<!\\)(\\\\)*\$\{")
-
-
 def _is_plain(value: Any) -> bool:
     items = value if isinstance(value, list) else [value]
     return all(isinstance(item, str | int | float | None) for item in items) and not any(
-        isinstance(item, str) and _LOOKED_UP.search(item) for item in items
+        isinstance(item, str) and refers(item) for item in items
     )
-
-
-def _text(value: Any) -> Any:
-    """A stored value as it was before it was written, and literal again."""
-    if isinstance(value, list):
-        return [_text(item) for item in value]
-    return literal(OmegaConf.create({"text": value}).text) if isinstance(value, str) else value
 
 
 def _where_they_are(values: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
@@ -277,12 +270,14 @@ def _where_they_are(values: Mapping[str, Any], folder: RunFolder) -> dict[str, A
     if isinstance(recorded := last_start(folder).get("working_dir"), str):
         places.append(Path(recorded))
     for key in _PATHS & values.keys():
-        value = values[key]
-        if not isinstance(value, str) or not value or value.startswith("~") or Path(value).is_absolute():
+        if not isinstance(values[key], str):
+            continue
+        value = unescaped(values[key])
+        if not value or value.startswith("~") or Path(value).is_absolute():
             continue
         place = next((place for place in places if (place / value).exists()), None)
         if place is not None and not _same(place, Path.cwd()):
-            found[key] = str(place / value)
+            found[key] = literal(str(place / value))
     return found
 
 

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from stylegan.cli.train import main
-from stylegan.configuration.command_line import quote_free_text
+from stylegan.configuration.command_line import literal, quote_free_text
 from stylegan.configuration.compose import composed
 from stylegan.runs.continuing import run_named, with_run, words_of_run
 from stylegan.runs.folder import RunFolder
@@ -158,6 +158,29 @@ def test_a_run_folder_that_was_moved_alone_finds_the_images_where_it_was_started
     monkeypatch.chdir(tmp_path)
     config = of_run("resume=red foxes, [2]").config
     assert Path(config.data.path) == place / "pictures" and config.name == "red foxes, [2]"
+
+
+STRANGE = [r"p ${seed}", r"p \${seed}", r"p \\${oc.env:HOME}", "p ${", "p ${}", "p $\\{seed}"]
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_images_in_a_folder_of_any_name_are_found(place, name, tmp_path, monkeypatch):
+    shutil.move(place / "pictures", place / name)
+    stored = OmegaConf.load("runs/foxes/config.yaml")
+    stored.data.path = literal(name)
+    OmegaConf.save(stored, "runs/foxes/config.yaml")
+    assert of_run("resume=runs/foxes").config.data.path == name
+    monkeypatch.chdir(tmp_path)
+    assert of_run("resume=here/runs/foxes").config.data.path == str(place / name)
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_a_run_of_any_name_continues(place, name):
+    shutil.move("runs/foxes", f"runs/{name}")
+    composition = of_run(f"resume=runs/{name}")
+    assert composition.config.name == name and composition.config.resume == "auto"
+    assert composition.choices["data"] == "folder" and composition.choices["preset"] == "tiny"
+    assert of_run(f"resume=runs/{name}", "name=other").config.resume == f"runs/{name}"
 
 
 def test_a_run_without_a_checkpoint_names_its_command(place, capfd):
