@@ -24,6 +24,7 @@ from stylegan.evaluation import (
 )
 from stylegan.machine.console import say, warn
 from stylegan.runs.folder import RunFolder
+from stylegan.runs.records import needing_files
 from stylegan.training.clock import is_due
 
 
@@ -106,7 +107,8 @@ class Metrics(RunCallback):
         RunControl.of(trainer).verify_folder()
         if trainer.is_global_zero:
             # Also with metrics=none: scores of what is trained again now would stand next to other weights.
-            truncate_records_after(self.folder.path, module.images)
+            with needing_files():
+                truncate_records_after(self.folder.path, module.images)
         if not self.settings.definitions or trainer.datamodule is None:
             return
         try:

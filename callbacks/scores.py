@@ -28,7 +28,7 @@ from stylegan.evaluation import (
 )
 from stylegan.loggers import log_means
 from stylegan.loggers.rows import RowLogger
-from stylegan.machine.console import say, surviving_full_disk, warn
+from stylegan.machine.console import say, surviving_lost_file, warn
 from stylegan.runs.augmentation import augment_p_of
 from stylegan.runs.folder import RunFolder, checkpoint_name
 
@@ -97,14 +97,14 @@ class ScoreReports:
     ) -> None:
         """Writes one score. Args: better: its results that are now the best."""
         network = self._network_file(trainer, module)
-        with surviving_full_disk(f"metric-{score.name}.jsonl"):
+        with surviving_lost_file(f"metric-{score.name}.jsonl"):
             append_record(self.folder.path, score, images=module.images, network=network, processes=world())
         # The protocol is part of the chart's name, so that no curve joins scores that do not compare.
         tag = protocol_id(score.protocol)
         means = {f"Metrics/{name}/{tag}": value for name, value in score.results.items()}
         for logger in trainer.loggers:
             if not isinstance(logger, RowLogger):
-                with surviving_full_disk(f"the scores in {type(logger).__name__}"):
+                with surviving_lost_file(f"the scores in {type(logger).__name__}"):
                     log_means(logger, means, module.images)
         say(
             f"metrics     {in_line(score, better)}  kimg {module.kimg:.3f}  protocol {tag}  in {score.seconds:.0f} s"
@@ -144,5 +144,5 @@ class ScoreReports:
             warn(f"the report was not finished ({error}); stylegan-evaluate report=true writes it")
             return
         RunControl.of(trainer).folder_guard()
-        with surviving_full_disk("report.html"):
+        with surviving_lost_file("report.html"):
             publish_report(report, self.folder.path, self.folder.path.name)

@@ -14,7 +14,7 @@ from callbacks.control import RunCallback, RunControl, TrainingModule, check_eve
 from stylegan.images import save_png, tile, to_uint8, visible
 from stylegan.latents import Sampler, latents_of
 from stylegan.loggers import define_kimg_axis, log_image
-from stylegan.machine.console import surviving_full_disk
+from stylegan.machine.console import surviving_lost_file
 from stylegan.runs.folder import RunFolder, checkpoint_name
 
 # Rows of a grid of classes, unless `rows` is larger: it must still be seen on a screen, and drawn in seconds.
@@ -137,11 +137,11 @@ class SnapshotGrid(RunCallback):
     ) -> None:
         """Writes images, uint8 [N,C,H,W], as a grid and shows it in the loggers."""
         grid = tile(visible(images), self.columns)
-        with surviving_full_disk(name):
+        with surviving_lost_file(name):
             self.folder.snapshots.mkdir(parents=True, exist_ok=True)
             save_png(self.folder.snapshots / name, grid, text)
         for logger in trainer.loggers:
-            with surviving_full_disk(f"the {title} in {type(logger).__name__}"):
+            with surviving_lost_file(f"the {title} in {type(logger).__name__}"):
                 log_image(logger, title, grid, module.images)
 
 

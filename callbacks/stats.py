@@ -8,8 +8,9 @@ import torch
 
 from callbacks.control import MAINTENANCE, RunCallback, RunControl, check_every_kimg
 from stylegan.loggers import RowLogger, define_kimg_axis, forget_after, log_means
-from stylegan.machine.console import surviving_full_disk
+from stylegan.machine.console import surviving_lost_file
 from stylegan.machine.memory import resident_bytes
+from stylegan.runs.records import needing_files
 from stylegan.training.stats import Stat
 
 GIB = 2**30
@@ -58,9 +59,10 @@ class StatsTicks(RunCallback):
         if trainer.is_global_zero:
             for logger in trainer.loggers:
                 if isinstance(logger, RowLogger):
-                    logger.truncate_after(module.images)
+                    with needing_files():
+                        logger.truncate_after(module.images)
                 else:
-                    with surviving_full_disk(f"the mark of a new start in {type(logger).__name__}"):
+                    with surviving_lost_file(f"the mark of a new start in {type(logger).__name__}"):
                         forget_after(logger, module.images)
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
@@ -125,7 +127,7 @@ def _hand_out(loggers: list[pl.loggers.Logger], row: dict[str, Stat], images: in
     timestamp = time.time()
     means = {name: stat.mean for name, stat in row.items()}
     for logger in loggers:
-        with surviving_full_disk(f"a row of {type(logger).__name__}"):
+        with surviving_lost_file(f"a row of {type(logger).__name__}"):
             if isinstance(logger, RowLogger):
                 logger.log_row(row, timestamp=timestamp)
             else:

@@ -29,7 +29,7 @@ from stylegan.errors import (
 from stylegan.machine.console import say
 from stylegan.machine.memory import ran_out, ran_out_of_shared
 from stylegan.runs.folder import RunFolder
-from stylegan.runs.records import record_rollback
+from stylegan.runs.records import record_rollback, unusable_file
 from stylegan.runs.resume import last_good
 
 # What a file that cannot be read, or holds something else, makes torch and Lightning raise.
@@ -220,7 +220,7 @@ def fit(
             raise UserError(_unusable(checkpoint, error, resume)) from error
         # Before the loader exists nothing is trained: a logger or a callback met a file that it cannot read or write.
         if isinstance(error, OSError) and not has_begun(parts):
-            raise UserError(_no_file(error)) from error
+            raise unusable_file(error) from error
         raise
     except SystemExit as leaving:
         # Lightning turns Ctrl-C into code 1. This early there is nothing to save.
@@ -255,11 +255,6 @@ def _is_of_the_checkpoint(error: Exception) -> bool:
     return isinstance(error, _UNUSABLE) and any(
         frame.f_globals.get("__name__") == _READER for frame in frames
     )
-
-
-def _no_file(error: OSError) -> str:
-    place, reason = error.filename or "a file of the run", error.strerror or " ".join(str(error).split())
-    return f"{place}: {reason}; nothing was trained; correct that, and the same command continues"
 
 
 def _unusable(checkpoint: Path, error: Exception, resume: str | None) -> str:

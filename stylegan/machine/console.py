@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
-from stylegan.machine.files import is_full_disk
+from stylegan.machine.files import is_full_disk, refusal
 
 LOGGER_NAME = "stylegan"
 # For a reader that is slow, where the stream itself does not wait for it.
@@ -78,14 +78,20 @@ def say_error(line: str) -> None:
 
 
 @contextmanager
-def surviving_full_disk(what: str) -> Iterator[None]:
-    """Inside, a full disk costs `what` alone, with one warning."""
+def surviving_lost_file(what: str) -> Iterator[None]:
+    """Inside, a file that the system refuses costs `what` alone, with one warning.
+
+    So where the disk is full or away, or where another program or user holds the file.
+    """
     try:
         yield
     except (OSError, RuntimeError) as error:
-        if not is_full_disk(error):
+        if is_full_disk(error):
+            warn(f"the disk is full: {what} could not be written ({error})")
+        elif isinstance(error, OSError):
+            warn(f"{what} could not be written ({refusal(error)}); the rest continues")
+        else:
             raise
-        warn(f"the disk is full: {what} could not be written ({error})")
 
 
 @contextmanager

@@ -112,6 +112,12 @@ def expanded(path: str | os.PathLike, *, key: str = "") -> Path:
         ) from error
 
 
+def refusal(error: OSError) -> str:
+    """`runs/foxes/stats.csv: Permission denied`: which file the system refuses, if it says so, and why."""
+    reason = error.strerror or " ".join(str(error).split()) or type(error).__name__
+    return reason if error.filename is None else f"{os.fsdecode(error.filename)}: {reason}"
+
+
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # torch's writer of archives reports a failed write by these words alone.
 _TORCH_WORDS = ("PytorchStreamWriter", "inline_container", "unexpected pos")

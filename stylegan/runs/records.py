@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from stylegan.configuration.command_line import literal
 from stylegan.errors import EXIT_TRY_AGAIN, UserError
-from stylegan.machine.files import append_whole, replacing
+from stylegan.machine.files import append_whole, refusal, replacing
 from stylegan.runs.config_diff import Change
 from stylegan.runs.folder import RunFolder
 from stylegan.runs.lock import RunLock, RunLockedError
@@ -133,6 +133,23 @@ def _record(folder: RunFolder, event: str, checkpoint: Path | None, values: Mapp
     name = checkpoint.name if checkpoint else None
     line = json.dumps({"timestamp": time.time(), "event": event, "checkpoint": name, **values})
     append_whole(folder.events, f"{line}\n")
+
+
+def unusable_file(error: OSError) -> UserError:
+    """The one line about a file of the run that the system refuses, before anything is trained."""
+    which = "a file of the run: " if error.filename is None else ""
+    return UserError(
+        f"{which}{refusal(error)}; nothing was trained; correct that, and the same command continues"
+    )
+
+
+@contextmanager
+def needing_files() -> Iterator[None]:
+    """Inside, a file that the system refuses ends the start.  Raises: UserError."""
+    try:
+        yield
+    except OSError as error:
+        raise unusable_file(error) from error
 
 
 @contextmanager

@@ -2,10 +2,12 @@
 
 import json
 
+import pytest
 import pytorch_lightning as pl
 
 import callbacks.scores
 from callbacks.checkpoint import KimgCheckpoint
+from stylegan.errors import UserError
 from stylegan.evaluation import read_records
 from stylegan.evaluation.protocol import weights_sha256
 from tests.callbacks.scored_run import kimg_of, made, trained
@@ -126,6 +128,22 @@ def test_a_full_disk_costs_the_record_alone(tmp_path, monkeypatch, capsys):
     module, _ = trained(tmp_path, total=16)
     assert module.images == 16
     assert "metric-kid_builtin.jsonl could not be written" in capsys.readouterr().out
+
+
+def test_records_that_are_refused_cost_themselves_alone(tmp_path, monkeypatch, capsys):
+    def refused(*_, **__):
+        raise PermissionError(13, "Permission denied", "metric-kid_builtin.jsonl")
+
+    monkeypatch.setattr(callbacks.scores, "append_record", refused)
+    module, _ = trained(tmp_path, total=16)
+    assert module.images == 16
+    assert "metric-kid_builtin.jsonl: Permission denied); the rest continues" in capsys.readouterr().out
+
+
+def test_records_that_are_refused_at_the_start_are_one_line(tmp_path):
+    (tmp_path / "metric-kid_builtin.jsonl").mkdir()
+    with pytest.raises(UserError, match="metric-kid_builtin.jsonl: Is a directory; nothing was trained"):
+        trained(tmp_path, total=16)
 
 
 def test_records_are_lines_of_json(tmp_path):

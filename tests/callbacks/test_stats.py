@@ -1,5 +1,6 @@
 """Ticks: when they come, what is in them, and that an interruption leaves no trace in the rows."""
 
+import csv
 import json
 import time
 
@@ -9,6 +10,7 @@ from pytorch_lightning.loggers.logger import DummyLogger
 
 from callbacks import KimgCheckpoint, StatsTicks
 from callbacks.control import maintenance
+from stylegan.errors import UserError
 from stylegan.loggers import CsvLogger, JsonlLogger
 from tests.callbacks.tiny_run import (
     CallAfter,
@@ -24,6 +26,11 @@ from tests.callbacks.tiny_run import (
 
 def read_rows(folder) -> list[dict]:
     return [json.loads(line) for line in (folder / "stats.jsonl").read_text().splitlines()]
+
+
+def open_csv(path) -> list[dict]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def repeatable(rows: list[dict]) -> list[dict]:
@@ -189,6 +196,39 @@ def test_rows_past_the_checkpoint_are_gone_before_training_continues(tmp_path):
     iterate(module, 8)
     StatsTicks().on_train_start(tiny_trainer((), [logger]), module)
     assert [row["Progress/kimg"]["mean"] for row in read_rows(tmp_path)] == [4.0, 8.0]
+
+
+@pytest.mark.parametrize("kind", [JsonlLogger, CsvLogger])
+def test_a_file_that_is_refused_for_a_while_costs_no_row(tmp_path, capsys, kind):
+    """A folder in its place is refused as a file of another user is, also to root."""
+
+    def taken_away_and_back(_, module):
+        if module.images == 8:
+            logger.path.rename(tmp_path / "kept")
+            logger.path.mkdir()
+        elif module.images == 20:
+            logger.path.rmdir()
+            (tmp_path / "kept").rename(logger.path)
+
+    logger = kind(folder=tmp_path)
+    module = idle_module(total_images=32)
+    fit(module, [StatsTicks(every_kimg=0.004), CallAfter(taken_away_and_back)], [logger])
+    assert module.images == 32
+    rows = open_csv(logger.path) if kind is CsvLogger else read_rows(tmp_path)
+    ticks = [
+        float(row["Progress/tick"]["mean"] if kind is JsonlLogger else row["Progress/tick"]) for row in rows
+    ]
+    assert ticks == [1, 2, 3, 4, 5, 6, 7, 8]
+    out = capsys.readouterr().out
+    assert f"a row of {kind.__name__} could not be written ({logger.path}: Is a directory)" in out
+
+
+@pytest.mark.parametrize("kind", [JsonlLogger, CsvLogger])
+def test_a_file_that_is_refused_at_the_start_is_one_line(tmp_path, kind):
+    logger = kind(folder=tmp_path)
+    logger.path.mkdir()
+    with pytest.raises(UserError, match=f"{kind.file_name}: Is a directory; nothing was trained"):
+        fit(idle_module(total_images=8), [StatsTicks()], [logger])
 
 
 def test_state_is_plain(tmp_path):

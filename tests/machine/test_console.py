@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stylegan.machine.console import say, say_error, surviving_full_disk, surviving_lost_output, warn
+from stylegan.machine.console import say, say_error, surviving_lost_file, surviving_lost_output, warn
 
 ROOT = Path(__file__).parents[2]
 ROOM_BYTES = 1000
@@ -108,14 +108,35 @@ def test_characters_that_the_stream_lacks_are_shown_by_escapes(monkeypatch, tmp_
 
 
 def test_a_full_disk_costs_one_thing_and_a_warning(capsys):
-    with surviving_full_disk("a row"):
+    with surviving_lost_file("a row"):
         raise OSError(errno.ENOSPC, "No space left on device")
     out = capsys.readouterr().out
     assert (
         out.startswith("warning     the disk is full: a row could not be written (") and out.count("\n") == 1
     )
-    with pytest.raises(OSError, match="denied"), surviving_full_disk("a row"):
-        raise OSError(errno.EACCES, "Permission denied")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied", "a/stats.csv"), "a/stats.csv: Permission denied"),
+        (OSError(errno.EIO, "Input/output error", b"caf\xc3\xa9.csv"), "café.csv: Input/output error"),
+        (OSError(errno.ESTALE, "Stale file handle"), "Stale file handle"),
+        (OSError("nobody\nanswers"), "nobody answers"),
+        (TimeoutError(), "TimeoutError"),
+    ],
+)
+def test_a_file_that_is_refused_costs_one_thing_and_a_warning(capsys, error, reason):
+    with surviving_lost_file("a row"):
+        raise error
+    line = f"warning     a row could not be written ({reason}); the rest continues\n"
+    assert capsys.readouterr().out == line
+
+
+@pytest.mark.parametrize("error", [RuntimeError("shapes differ"), ValueError("nan"), KeyError("x")])
+def test_what_is_no_file_is_not_passed_over(error):
+    with pytest.raises(type(error)), surviving_lost_file("a row"):
+        raise error
 
 
 def test_without_it_a_full_log_ends_a_program_that_prints(tmp_path):
