@@ -26,7 +26,7 @@ from stylegan.errors import (
     TrainingUnstableError,
     UserError,
 )
-from stylegan.machine.console import say
+from stylegan.machine.console import say, warn
 from stylegan.machine.memory import ran_out, ran_out_of_shared
 from stylegan.runs.folder import RunFolder
 from stylegan.runs.records import record_rollback, unusable_file
@@ -231,7 +231,10 @@ def fit(
     finally:
         if "wandb" in sys.modules:
             # Else the next job of a sweep would write into this job's run.
-            sys.modules["wandb"].finish()
+            try:
+                sys.modules["wandb"].finish()
+            except Exception as error:  # another one may be on its way, and training is over
+                warn(f"W&B could not end its run ({' '.join(str(error).split())[:200]})")
     return RunControl.of(trainer).exit_code
 
 

@@ -5,12 +5,15 @@ seen as the step. TensorBoard shows whole numbers alone, so that kimg would put 
 place; its chart `Progress/kimg` has them. All other loggers also get a field `kimg`."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 from torch import Tensor
 
 from stylegan.images import on_white
+from stylegan.loggers.tensorboard_events import TensorBoardEvents
+from stylegan.loggers.wandb_run import WandbRun
 
 # Dashboards are for a glance; the full grid is in the run folder.
 LONGEST_SIDE_PX = 1024
@@ -24,8 +27,9 @@ def define_kimg_axis(loggers: Iterable[Logger]) -> None:
     """
     for logger in loggers:
         if isinstance(logger, WandbLogger):
-            logger.experiment.define_metric("kimg")
-            logger.experiment.define_metric("*", step_metric="kimg")
+            with _forgiving(logger):
+                logger.experiment.define_metric("kimg")
+                logger.experiment.define_metric("*", step_metric="kimg")
 
 
 def forget_after(logger: Logger, images: int) -> None:
@@ -38,7 +42,8 @@ def forget_after(logger: Logger, images: int) -> None:
 
         first = images + 1 if images else 0
         mark = Event(step=first, session_log=SessionLog(status=SessionLog.START))
-        logger.experiment.file_writer.add_event(mark)
+        with _forgiving(logger):
+            logger.experiment.file_writer.add_event(mark)
 
 
 def log_means(logger: Logger, means: Mapping[str, float], images: int) -> None:
@@ -57,12 +62,18 @@ def log_image(logger: Logger, name: str, image: Tensor, images: int) -> None:
     """
     image = on_white(image)
     if isinstance(logger, TensorBoardLogger):
-        logger.experiment.add_image(name, _shrunk(image), images)
+        with _forgiving(logger):
+            logger.experiment.add_image(name, _shrunk(image), images)
     elif isinstance(logger, WandbLogger):
         import wandb  # takes a second and is needed by few runs
 
-        shown = wandb.Image(_shrunk(image).movedim(0, -1).numpy())
-        logger.log_metrics({name: shown, "kimg": images / 1000}, step=images)
+        with _forgiving(logger):
+            shown = wandb.Image(_shrunk(image).movedim(0, -1).numpy())
+            logger.log_metrics({name: shown, "kimg": images / 1000}, step=images)
+
+
+def _forgiving(logger: Logger) -> AbstractContextManager[None]:
+    return logger.forgiving() if isinstance(logger, TensorBoardEvents | WandbRun) else nullcontext()
 
 
 def _shrunk(image: Tensor) -> Tensor:

@@ -6,9 +6,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.loggers.logger import rank_zero_experiment
 
 from stylegan.machine.console import warn
+from stylegan.machine.files import refusal
 
 # Of the names of event files whose steps are images seen. Earlier versions counted thousands of them, and wrote none.
 AXIS_SUFFIX = ".images"
@@ -32,6 +35,16 @@ class TensorBoardEvents(TensorBoardLogger):
         self._failing = False
         _silence_writers()
 
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """The writer of events; one that writes nowhere while its file cannot be made. Lightning asks for it, too."""
+        try:
+            return super().experiment
+        except OSError as error:
+            self._lose(error)
+            return _Nowhere()
+
     def log_hyperparams(
         self,
         params: Mapping[str, Any],
@@ -51,33 +64,33 @@ class TensorBoardEvents(TensorBoardLogger):
         values = {key: value if isinstance(value, _PLAIN) else str(value) for key, value in _flat(params)}
         # Without its third summary, the end of the run, which has not come.
         summaries = hparams(values, dict.fromkeys(HPARAM_CHARTS if metrics is None else metrics, 0.0))[:2]
-        with self._forgiving():
+        with self.forgiving():
             set_aside_kimg_axis(Path(self.log_dir))
             for summary in summaries:
                 self.experiment.file_writer.add_summary(summary, 0)
-            # Lightning writes this file where there is none, and a resumed run may have other values.
-            self.hparams.clear()
-            self.hparams.update(params)
-            (Path(self.log_dir) / self.NAME_HPARAMS_FILE).unlink(missing_ok=True)
+            # Lightning writes this file where there is none, and reads what looks like `${...}` as a reference.
+            text = yaml.safe_dump(_plain(params), sort_keys=False, allow_unicode=True)
+            (Path(self.log_dir) / self.NAME_HPARAMS_FILE).write_text(text, encoding="utf-8")
             self.save()
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        with self._forgiving():
+        with self.forgiving():
             super().log_metrics(metrics, step)
 
     def save(self) -> None:
         if self._failing and self._experiment is None:
             return  # Lightning flushes far more often than there are rows
-        with self._forgiving():
+        with self.forgiving():
             super().save()
             self._failing = False
 
     def finalize(self, status: str) -> None:
-        with self._forgiving():
+        with self.forgiving():
             super().finalize(status)
 
     @contextmanager
-    def _forgiving(self) -> Iterator[None]:
+    def forgiving(self) -> Iterator[None]:
+        """Inside, events that cannot be written are lost, and nothing else is."""
         try:
             yield
         except (OSError, ValueError) as error:
@@ -85,10 +98,23 @@ class TensorBoardEvents(TensorBoardLogger):
             cause = error if isinstance(error, OSError) else error.__cause__
             if not isinstance(cause, OSError):
                 raise
-            self._experiment = None
-            if not self._failing:
-                warn(f"events of TensorBoard could not be written ({cause}); the rest continues")
-            self._failing = True
+            self._lose(cause)
+
+    def _lose(self, error: OSError) -> None:
+        self._experiment = None
+        if not self._failing:
+            warn(f"events of TensorBoard could not be written ({refusal(error)}); the rest continues")
+        self._failing = True
+
+
+class _Nowhere:
+    """A writer that takes every call, and does nothing."""
+
+    def __getattr__(self, _: str) -> "_Nowhere":
+        return self
+
+    def __call__(self, *_: Any, **__: Any) -> "_Nowhere":
+        return self
 
 
 def _silence_writers() -> None:
@@ -112,6 +138,15 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", "null" if value is None else value
+
+
+def _plain(value: Any) -> Any:
+    """A tree as YAML takes it; the texts of what it does not."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value if value is None or type(value) in (bool, int, float, str) else str(value)
 
 
 def set_aside_kimg_axis(folder: Path) -> None:

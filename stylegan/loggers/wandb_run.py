@@ -10,8 +10,8 @@ import os
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -101,23 +101,33 @@ class WandbRun(WandbLogger):
     def experiment(self) -> Any:
         """The run of W&B, begun when it is first asked for."""
         if self.run is None:
-            self.run = self._begin()
-            self.logged_images = self._read_logged_images()
+            with self.forgiving():
+                self.run = self._begin()
+                self.logged_images = self._read_logged_images()
         return self.run
+
+    def log_hyperparams(self, params: Mapping[str, Any]) -> None:
+        with self.forgiving():
+            super().log_hyperparams(params)
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Logs values at `step` images seen, unless that was done before; a run that W&B has lost is given up."""
         run = self.experiment
         if step is not None and step <= self.logged_images:
             return
-        try:
+        with self.forgiving():
             super().log_metrics(metrics, step)
-        except Exception as error:  # whatever it is that W&B has, training does not end by it
-            self._give_up(error)
-            return
         if step is not None and run is self.run:
             with suppress(OSError), replacing(self._counter, durable=False) as file:
                 file.write(json.dumps({"images": step}).encode())
+
+    @contextmanager
+    def forgiving(self) -> Iterator[None]:
+        """Inside, whatever it is that W&B has ends no training: its run is given up."""
+        try:
+            yield
+        except Exception as error:
+            self._give_up(error)
 
     @property
     def _counter(self) -> Path:
@@ -162,6 +172,8 @@ class WandbRun(WandbLogger):
         import wandb
 
         warn(f"W&B takes no more rows ({_in_one_line(error)}); the rest continues")
+        with suppress(Exception):
+            wandb.teardown()  # else its service, which is gone, is asked to end the run when the program ends
         self.run = wandb.init(mode="disabled")
 
 

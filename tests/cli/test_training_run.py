@@ -2,7 +2,9 @@
 
 import errno
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import pytorch_lightning as pl
@@ -101,6 +103,18 @@ def test_what_a_callback_of_ones_own_raises_stays_what_it_is(checkpoint, tmp_pat
     with pytest.raises(type(error), match="a bug") as caught:
         fitting(tmp_path, checkpoint, Failing(error))
     assert caught.value is error
+
+
+def test_an_end_that_wandb_refuses_hides_no_mistake(checkpoint, tmp_path, monkeypatch, capsys):
+    def refuse():
+        raise ConnectionResetError("its service\nis gone")
+
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(finish=refuse))
+    with pytest.raises(UserError, match="^net.csv: Permission denied; nothing was trained"):
+        fitting(tmp_path, None, Failing(PermissionError(errno.EACCES, "Permission denied", "net.csv")))
+    assert fitting(tmp_path, None)[0] == 0
+    line = "warning     W&B could not end its run (its service is gone)\n"
+    assert capsys.readouterr().out.count(line) == 2
 
 
 def test_a_run_that_goes_back_keeps_what_was_asked_of_it(monkeypatch, tmp_path):

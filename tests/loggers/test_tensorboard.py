@@ -1,17 +1,19 @@
 """TensorBoard's events on a full disk, and what HPARAMS shows, read back with TensorBoard's own reader."""
 
+import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import torch.utils.tensorboard
 import yaml
 from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from stylegan.loggers import TensorBoardEvents, forget_after, log_means
+from stylegan.loggers import TensorBoardEvents, forget_after, log_image, log_means
 
 
 @contextmanager
@@ -61,6 +63,40 @@ def test_the_end_on_a_full_disk_raises_nothing(logger, tmp_path, capsys, status)
     assert steps(tmp_path / "tensorboard") == [1000]
 
 
+def everything(logger) -> None:
+    """What a run asks of it, Lightning's own question included."""
+    logger.experiment.add_scalar("x", 0.0, 1)
+    logger.log_hyperparams(CONFIG)
+    forget_after(logger, 0)
+    log_image(logger, "reals", torch.zeros(3, 4, 4, dtype=torch.uint8), 0)
+    log_means(logger, {"x": 1.0}, 1000)
+    logger.finalize("success")
+
+
+def test_a_folder_that_is_refused_costs_the_events_alone(logger, tmp_path, capsys, monkeypatch):
+    """As one that is read-only for the user is; root is refused nothing."""
+
+    def denied(log_dir, **_):
+        raise PermissionError(13, "Permission denied", os.fsencode(log_dir))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(torch.utils.tensorboard, "SummaryWriter", denied)
+        everything(logger)
+    said = capsys.readouterr().out
+    reason = f"({tmp_path / 'tensorboard'}: Permission denied); the rest continues"
+    assert said == f"warning     events of TensorBoard could not be written {reason}\n"
+    everything(logger)  # it answers again
+    assert steps(tmp_path / "tensorboard") == [1000]  # the mark of a start hides the first
+
+
+def test_a_file_where_the_folder_should_be_costs_the_events_alone(logger, tmp_path, capsys):
+    (tmp_path / "tensorboard").touch()
+    everything(logger)
+    out = capsys.readouterr().out
+    assert out.count(f"could not be written ({tmp_path / 'tensorboard'}: File exists)") == 1
+    assert out.count("\n") == 1
+
+
 def test_what_is_not_a_full_disk_is_raised(logger):
     with pytest.raises(ValueError, match="you tried to log"):
         logger.log_metrics({"x": object()}, step=1)
@@ -75,6 +111,17 @@ def hparams(folder: Path) -> tuple[dict[str, object], list[str]]:
     values = {key: getattr(value, value.WhichOneof("kind")) for key, value in session.hparams.items()}
     experiment = HParamsPluginData.FromString(found["_hparams_/experiment"]).experiment
     return values, [info.name.tag for info in experiment.metric_infos]
+
+
+@pytest.mark.parametrize("text", ["a ${", "${}", "${oc.env:HOME}", r"\${seed}", "${seed}", "$\\{", "é 🦊"])
+def test_a_text_of_the_configuration_is_shown_as_it_is(logger, tmp_path, text):
+    config = {"name": text, "data": {"include": [text, (1, None)]}, "odd": Path("a")}
+    logger.log_hyperparams(config)
+    logger.finalize("success")
+    values, _ = hparams(tmp_path / "tensorboard")
+    assert values["name"] == text
+    written = yaml.safe_load((tmp_path / "tensorboard" / "hparams.yaml").read_text(encoding="utf-8"))
+    assert written == {"name": text, "data": {"include": [text, [1, None]]}, "odd": "a"}
 
 
 CONFIG = {

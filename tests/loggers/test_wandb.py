@@ -313,3 +313,30 @@ def test_a_run_that_wandb_has_lost_is_given_up_once(offline, capsys, monkeypatch
     for images in (8, 12):
         log_means(offline, {"x": 1.0}, images)
     assert capsys.readouterr().out.count("W&B takes no more rows (division by zero)") == 1
+
+
+class Gone:
+    """A run whose service has died: whatever it is asked fails."""
+
+    id = "gone"
+
+    def __getattr__(self, name):
+        raise ConnectionResetError(104, f"Connection reset by peer in {name}")
+
+
+@pytest.mark.parametrize("dies", ["at the beginning", "later"])
+def test_a_service_that_dies_costs_one_line(tmp_path, capfd, monkeypatch, dies):
+    logger = WandbRun(offline=True, save_dir=tmp_path, project="test", name="run")
+    if dies == "later":
+        monkeypatch.setattr(logger, "_begin", Gone)
+    else:
+        monkeypatch.setattr(logger, "_begin", lambda: Gone().config)
+    logger.log_hyperparams({"seed": 1})
+    define_kimg_axis([logger])
+    log_image(logger, "reals", torch.zeros(3, 4, 4, dtype=torch.uint8), 0)
+    for images in (4, 8):
+        log_means(logger, {"x": 1.0}, images)
+    logger.finalize("success")
+    out, err = capfd.readouterr()
+    assert out.count("warning     W&B takes no more rows ([Errno 104] Connection reset by peer") == 1
+    assert out.count("\n") == 1 and err == ""
