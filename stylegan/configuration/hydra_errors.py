@@ -26,6 +26,7 @@ from stylegan.configuration.schema import TRAIN
 from stylegan.configuration.suggestions import nearest, nearest_key
 from stylegan.configuration.user_code import arguments_of, in_words
 from stylegan.errors import BadImageError, UserError
+from stylegan.machine.files import refusal
 
 
 @contextmanager
@@ -36,7 +37,17 @@ def from_input() -> Iterator[None]:
     except (ValueError, OSError) as error:
         if isinstance(error, HydraException | OmegaConfBaseException | BrokenPipeError | UserError):
             raise
-        raise UserError(_in_one_line(str(error))) from error
+        raise UserError(_in_one_line(_of_system(error) or str(error))) from error
+
+
+def _of_system(error: Exception) -> str | None:
+    """A file that the system refuses, and why, in words; None for errors of ours, which say all that."""
+    if not isinstance(error, OSError) or error.filename is None or error.strerror is None:
+        return None
+    way_out = (
+        "; see to it that you may use it, or name another one" if isinstance(error, PermissionError) else ""
+    )
+    return refusal(error) + way_out
 
 
 def explain(error: Exception, keys: Callable[[], Iterable[str]] = tuple) -> str | None:

@@ -15,10 +15,10 @@ def network_file(path: str | Path) -> Path:
     """
     path = Path(path)
     if path.is_dir():
-        run = RunFolder(path)
-        if path.name == run.checkpoints.name and not run.checkpoints.exists():
-            run = RunFolder(path.parent)  # the folder of the checkpoints is as good as the run's
-        newest = run.newest_checkpoint()
+        try:
+            newest = _run_at(path).newest_checkpoint()
+        except OSError as error:
+            raise ValueError(f"{path}: its checkpoints cannot be read ({error.strerror})") from error
         if newest is None:
             raise ValueError(f"{path}: {_why_none(path)}")
         return newest
@@ -27,6 +27,14 @@ def network_file(path: str | Path) -> Path:
             f"{path}: there is no such file or folder; a network is a run folder, a .ckpt or a .safetensors"
         )
     return path
+
+
+def _run_at(path: Path) -> RunFolder:
+    """The run of a folder: the folder of its checkpoints is as good as its own."""
+    run = RunFolder(path)
+    return (
+        RunFolder(path.parent) if path.name == run.checkpoints.name and not run.checkpoints.exists() else run
+    )
 
 
 def find_network(network: str | None, *, runs_dir: str) -> Path:

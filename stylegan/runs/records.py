@@ -32,10 +32,10 @@ def refuse_unwritable(folder: RunFolder) -> None:
         raise ValueError(f"{folder.path} cannot be made: {place} is a file; set runs_dir=... or name=...")
     # Those within it, too: a checkpoint that cannot be written is noticed after hours.
     for inner in (place, folder.checkpoints, folder.snapshots):
-        if inner.exists() and not os.access(inner, os.W_OK | os.X_OK):
-            raise ValueError(
-                f"{folder.path} cannot be written: {inner} is read-only for you; set runs_dir=..."
-            )
+        if inner.exists() and not os.access(inner, os.R_OK | os.W_OK | os.X_OK):
+            able = os.access(inner, os.R_OK | os.X_OK)
+            what = "written: {} is read-only for you" if able else "used: {} cannot be read by you"
+            raise ValueError(f"{folder.path} cannot be {what.format(inner)}; set runs_dir=...")
 
 
 def locked(folder: RunFolder) -> RunLock:
@@ -158,8 +158,10 @@ def put_back_unless(begun: Callable[[], bool], folder: RunFolder) -> Iterator[No
 
     Else a checkpoint that does not fit the change would be refused to the command that it was made with, too.
     A folder that was empty is so again.
+    Raises: UserError where these two cannot be read.
     """
-    former = {path: path.read_bytes() for path in (folder.config, folder.events) if path.exists()}
+    with needing_files():
+        former = {path: path.read_bytes() for path in (folder.config, folder.events) if path.exists()}
     empty = not folder.in_use
     try:
         yield

@@ -4,7 +4,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from stylegan.configuration.compose import composed
-from stylegan.configuration.hydra_errors import instantiate_part, key_to_set
+from stylegan.configuration.hydra_errors import from_input, instantiate_part, key_to_set
 from stylegan.configuration.presets import derive
 from stylegan.errors import UserError
 
@@ -135,3 +135,18 @@ def test_values_that_the_module_takes_over_are_reported_where_they_are_set(word)
     config.generator.c_dim = config.discriminator.c_dim = 0
     line = mistake(config, "module")
     assert line.startswith(word.partition("=")[0]) and "module." not in line
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (PermissionError(13, "Permission denied", "runs/a"), "runs/a: Permission denied; see to it that you"),
+        (OSError(5, "Input/output error", b"runs/caf\xc3\xa9"), "runs/café: Input/output error"),
+        (OSError(5, "Input/output error"), "[Errno 5] Input/output error"),
+        (FileNotFoundError("no such pictures; set data.path"), "no such pictures; set data.path"),
+    ],
+)  # fmt: skip
+def test_a_file_that_the_system_refuses_is_named_in_words(error, line):
+    with pytest.raises(UserError) as told, from_input():
+        raise error
+    assert str(told.value).startswith(line)

@@ -1,10 +1,12 @@
 """Network files: which networks `network=` names, where it may name several."""
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stylegan.runs.network_files import networks_named
+from stylegan.runs.network_files import find_network, networks_named
 
 
 @pytest.fixture(autouse=True)
@@ -53,3 +55,15 @@ def test_names_that_are_nowhere_are_split_at_their_commas(words):
     assert networks_named(",".join(f"nowhere/{word}" for word in words)) == [
         f"nowhere/{word}" for word in words
     ]
+
+
+@pytest.mark.parametrize("network", ["runs/a", "runs/a/checkpoints"])
+def test_checkpoints_that_the_system_refuses_are_one_line(network, tmp_path, monkeypatch):
+    (tmp_path / "runs" / "a" / "checkpoints").mkdir()
+
+    def refused(path):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(os, "listdir", refused)
+    with pytest.raises(ValueError, match=rf"^network={network}: its checkpoints cannot be read \(Permission"):
+        find_network(network, runs_dir="runs")

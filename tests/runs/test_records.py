@@ -1,11 +1,13 @@
 """A note about a run that cannot be written."""
 
 import json
+import os
 
 import pytest
 
+from stylegan.errors import UserError
 from stylegan.runs.folder import RunFolder
-from stylegan.runs.records import record_rollback, refuse_unwritable
+from stylegan.runs.records import put_back_unless, record_rollback, refuse_unwritable
 
 
 def test_it_costs_the_line_and_not_the_run(tmp_path):
@@ -31,3 +33,23 @@ def test_a_run_folder_whose_name_is_no_text_is_refused_before_anything_is_made(t
     with pytest.raises(ValueError, match="this name is no UTF-8, .*; set name=... or runs_dir=..."):
         refuse_unwritable(RunFolder(tmp_path / "caf\udce9"))
     refuse_unwritable(RunFolder(tmp_path / "café 🦊"))
+
+
+@pytest.mark.parametrize("name", ["events.jsonl", "config.yaml"])
+def test_a_record_that_cannot_be_read_ends_the_start_in_one_line(tmp_path, name):
+    (tmp_path / name).mkdir()
+    refused = f"{tmp_path / name}: Is a directory; nothing was trained"
+    with pytest.raises(UserError, match=refused), put_back_unless(lambda: False, RunFolder(tmp_path)):
+        pytest.fail("it began")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("inner", ["checkpoints", "snapshots", "."])
+@pytest.mark.parametrize("lacking", [os.R_OK, os.W_OK, os.X_OK])
+def test_a_folder_that_the_user_may_not_use_is_refused(tmp_path, monkeypatch, inner, lacking):
+    for name in ("checkpoints", "snapshots"):
+        (tmp_path / name).mkdir()
+    # Root may do everything.
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path / inner or not mode & lacking)
+    with pytest.raises(ValueError, match="; set runs_dir=..."):
+        refuse_unwritable(RunFolder(tmp_path))
