@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from stylegan.distributed.processes import Process, Waiting
+from stylegan.distributed.processes import INTERFACE, Process, Waiting
 from stylegan.errors import UserError
 from stylegan.machine.process import usable_cores
 
@@ -155,16 +155,24 @@ def join(process: Process) -> None:
     """Makes the process one of `process.world` that compute together: gloo for CPUs, NCCL for GPUs.
 
     Nothing where it is alone, or one of them already.
+    Raises: UserError where the environment names a network interface that there is not.
     """
     if process.world == 1 or dist.is_initialized():
         return
-    dist.init_process_group(
-        backend=_backend(),
-        store=dist.PrefixStore("group", meeting_place(process)),
-        rank=process.rank,
-        world_size=process.world,
-        timeout=TIMEOUT,
-    )
+    store = dist.PrefixStore("group", meeting_place(process))
+    try:
+        dist.init_process_group(
+            backend=_backend(), store=store, rank=process.rank, world_size=process.world, timeout=TIMEOUT
+        )
+    except RuntimeError as error:
+        interface = os.environ.get(INTERFACE)
+        # Else it would look like a process that is gone, and the same command would never do better.
+        if interface is None or "Unable to find address" not in str(error):
+            raise
+        raise UserError(
+            f"the environment says {INTERFACE}={interface}, and this machine has no such network interface with an"
+            " address; set it to one that it has, or unset it"
+        ) from error
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, usable_cores() // process.local_world))
 

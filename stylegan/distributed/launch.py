@@ -18,7 +18,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
-from stylegan.distributed.processes import LOOPBACK, Process, Waiting, is_lost_connection, this_process
+from stylegan.distributed.processes import (
+    INTERFACE,
+    LOOPBACK,
+    Process,
+    Waiting,
+    is_lost_connection,
+    this_process,
+)
 from stylegan.errors import EXIT_TRY_AGAIN, ProcessLostError, RunEndedError, UserError
 from stylegan.machine.console import say_error
 from stylegan.machine.process import environment_of_child
@@ -210,8 +217,10 @@ class StartedProcesses(RunProcesses):
         leader = Process(world=world, local_world=world, port=port, starter="this command")
         # A torchrun that started this one alone has a meeting place of its own, which is not ours.
         environment = leader.environment() | {"TORCHELASTIC_USE_AGENT_STORE": "False"}
-        self._before = {name: os.environ.get(name) for name in environment}
+        self._before = {name: os.environ.get(name) for name in (*environment, INTERFACE)}
         os.environ.update(environment)
+        # For other machines: here they are all on this one, where such an interface may be missing.
+        os.environ.pop(INTERFACE, None)
         super().__init__(this_process(), listening=place.detach())
         self._closing = False
         ranks = range(1, world)
@@ -236,7 +245,7 @@ class StartedProcesses(RunProcesses):
             worker.wait()
         self._leave_group()
         for name, value in self._before.items():
-            os.environ.pop(name)
+            os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
 

@@ -15,6 +15,8 @@ from stylegan.machine.console import say_error
 RANK, LOCAL_RANK, WORLD, LOCAL_WORLD = "RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"
 ADDRESS, PORT = "MASTER_ADDR", "MASTER_PORT"
 LOOPBACK = "127.0.0.1"
+# By which gloo reaches other machines; set by users for clusters.
+INTERFACE = "GLOO_SOCKET_IFNAME"
 _DEFAULT_PORT, _FIRST_SLURM_PORT, _SLURM_PORTS = 29500, 15000, 10000
 _SILENT_SEC = 30.0
 # Lightning reads them as numbers while it is imported, whoever has set them.

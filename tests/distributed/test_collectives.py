@@ -8,6 +8,7 @@ import torch
 from callbacks.control import MAINTENANCE, maintenance
 from stylegan.distributed import collectives as ranks
 from stylegan.distributed.processes import LOOPBACK, Process
+from stylegan.errors import UserError
 from stylegan.training.stats import RunningStats, Stat
 from tests.together import listening_at, together
 from tests.training.trainings import PHASES, batch, first_gradients, training
@@ -166,6 +167,17 @@ def compared():
 def test_one_bit_that_differs_is_found(tmp_path):
     assert together(2, compared, tmp_path) == [["other", "count"]] * 2
     assert ranks.disagreement({"alone": torch.ones(1)}) == []
+
+
+def test_an_interface_that_there_is_not_is_named(monkeypatch):
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "none0")
+    with socket.socket() as free:
+        free.bind((LOOPBACK, 0))
+        port = free.getsockname()[1]
+    line = "GLOO_SOCKET_IFNAME=none0, and this machine has no such network interface .*, or unset it"
+    with pytest.raises(UserError, match=line):
+        ranks.join(Process(world=2, local_world=2, port=port))
+    assert ranks.world() == 1
 
 
 def test_with_a_gpu_numbers_on_the_cpu_are_exchanged_too(monkeypatch):
