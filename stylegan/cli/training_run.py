@@ -30,7 +30,7 @@ from stylegan.machine.console import say, warn
 from stylegan.machine.memory import ran_out, ran_out_of_shared
 from stylegan.runs.folder import RunFolder
 from stylegan.runs.records import record_rollback, unusable_file
-from stylegan.runs.resume import last_good
+from stylegan.runs.resume import is_done, last_good
 
 # What a file that cannot be read, or holds something else, makes torch and Lightning raise.
 _UNUSABLE = (RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile)
@@ -121,7 +121,7 @@ def fit_until_done(plan: Plan, parts: Parts, data: Any, processes: RunProcesses)
             break
         except SystemExit:
             if leads:
-                say_interrupted(parts.module, plan.folder, resume=plan.config.resume)
+                _say_end(plan, parts, interrupted=True)
             raise
         except ProcessLostError as lost:
             if leads:
@@ -141,12 +141,19 @@ def fit_until_done(plan: Plan, parts: Parts, data: Any, processes: RunProcesses)
         parts = build(plan.config)
         RunControl.of(parts.trainer).continue_from(control)
         parts.module.went_back(decided["rollbacks"])
-    if leads and code:
-        say_interrupted(parts.module, plan.folder, resume=plan.config.resume)
-    elif leads:
-        say(f"done: kimg {parts.module.kimg:.3f}")
-        say_where_to_look(plan.folder)
+    if leads:
+        _say_end(plan, parts, interrupted=bool(code))
     return Result(code, _best_scores(parts.callbacks), plan.folder.path)
+
+
+def _say_end(plan: Plan, parts: Parts, *, interrupted: bool) -> None:
+    """The last lines of a run. One that is interrupted when all is trained and saved has nothing to continue."""
+    newest = plan.folder.newest_checkpoint()
+    if interrupted and not (newest is not None and is_done(plan.config, newest)):
+        say_interrupted(parts.module, plan.folder, resume=plan.config.resume)
+        return
+    say(f"done: kimg {parts.module.kimg:.3f}")
+    say_where_to_look(plan.folder)
 
 
 def _best_scores(callbacks: Sequence[Any]) -> dict[str, float]:

@@ -150,3 +150,35 @@ def test_a_run_that_goes_back_keeps_what_was_asked_of_it(monkeypatch, tmp_path):
     )
     (event,) = [json.loads(line) for line in folder.events.read_text().splitlines()]
     assert (event["event"], event["rollbacks"], event["reason"]) == ("rollback", 1, "weights are not finite")
+
+
+@pytest.mark.parametrize(
+    ("code", "saved", "line"),
+    [
+        (0, 8, "done: kimg 0.008"),
+        (130, 8, "done: kimg 0.008"),  # while it closed what it had open
+        (130, 4, "interrupted at kimg 0.008; the same command continues from kimg0000000.004.ckpt"),
+        (75, 4, "interrupted at kimg 0.008; the same command continues from kimg0000000.004.ckpt"),
+        (130, None, "interrupted at kimg 0.008; there is no checkpoint yet"),
+    ],
+)
+@pytest.mark.parametrize("leaves", [False, True])
+def test_a_run_that_has_nothing_left_is_done(monkeypatch, tmp_path, capsys, code, saved, line, leaves):
+    def fitted(*_, **__):
+        if leaves and code:
+            raise SystemExit(code)
+        return code
+
+    monkeypatch.setattr(training_run, "fit", fitted)
+    folder = RunFolder(tmp_path)
+    folder.checkpoints.mkdir()
+    if saved:
+        (folder.checkpoints / f"kimg0000000.{saved:03d}.ckpt").touch()
+    plan = Plan(OmegaConf.create({"resume": "auto", "total_kimg": 0.008}), folder)
+    parts = Parts(None, SimpleNamespace(kimg=0.008), [])
+    if leaves and code:
+        with pytest.raises(SystemExit):
+            fit_until_done(plan, parts, None, RunProcesses(Process()))
+    else:
+        assert fit_until_done(plan, parts, None, RunProcesses(Process())).exit_code == code
+    assert capsys.readouterr().out.splitlines()[0] == line
