@@ -32,10 +32,12 @@ def refuse_unwritable(folder: RunFolder) -> None:
         raise ValueError(f"{folder.path} cannot be made: {place} is a file; set runs_dir=... or name=...")
     # Those within it, too: a checkpoint that cannot be written is noticed after hours.
     for inner in (place, folder.checkpoints, folder.snapshots):
-        if inner.exists() and not os.access(inner, os.R_OK | os.W_OK | os.X_OK):
-            able = os.access(inner, os.R_OK | os.X_OK)
-            what = "written: {} is read-only for you" if able else "used: {} cannot be read by you"
-            raise ValueError(f"{folder.path} cannot be {what.format(inner)}; set runs_dir=...")
+        if inner.exists() and not os.access(inner, os.W_OK | os.X_OK):
+            raise ValueError(
+                f"{folder.path} cannot be written: {inner} is read-only for you; set runs_dir=..."
+            )
+        if inner.exists() and not os.access(inner, os.R_OK):
+            raise ValueError(f"{folder.path} cannot be used: you may not read {inner}; set runs_dir=...")
 
 
 def locked(folder: RunFolder) -> RunLock:
