@@ -30,6 +30,7 @@ from stylegan.runs.resume import (
     is_done,
     lines_about_beginning,
     refuse_beginning,
+    refuse_other_labels,
     source_of,
     stored_config,
     stored_values,
@@ -100,6 +101,9 @@ def make_plan(completed: Completed, folder: RunFolder) -> tuple[Plan, Any]:
     if checkpoint is not None and is_done(config, checkpoint):
         return Plan(config, folder, checkpoint, is_done=True), None
     data, facts = open_data(config)
+    if source is not None:
+        place = config.data.get("path")
+        refuse_other_labels(source, config, facts.label_width, facts.label_names, path=place)
     config = with_data(config, facts)
     # The first check refuses before minutes of reading; this one also compares labels and fingerprint.
     changes = refuse_changes(before, config, place=str(folder.path))

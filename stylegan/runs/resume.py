@@ -1,6 +1,6 @@
 """Resume: the checkpoint that a run continues from, and the settings that it keeps."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -163,6 +163,37 @@ def refuse_beginning(source: RunFolder, checkpoint: Path, config: DictConfig, fo
         )
     if faults:
         raise UserError("\n".join(faults))
+
+
+def refuse_other_labels(
+    source: RunFolder, config: DictConfig, width: int, names: Sequence[str], *, path: str | None
+) -> None:
+    """Before a run begins from another one's checkpoint: refuses data whose labels its networks have no weights for.
+
+    Args: width: of the data's labels, 0 = none. names: of their classes, as far as they have some. path: of the data.
+    Raises: ValueError naming both.
+    """
+    networks = [stored_if_any(source).get(network) for network in ("generator", "discriminator")]
+    generator = networks[0] if isinstance(networks[0], dict) else {}
+    widths = [network.get("c_dim") for network in networks if isinstance(network, dict)]
+    before = next((known for known in widths if isinstance(known, int) and known != width), None)
+    if before is None:
+        return
+    trained_with = _labels_in_words(before, generator.get("label_names"))
+    pictures = f"the pictures of {path}" if path else "the pictures"
+    way_out = f"give pictures with {trained_with}" if before else "set data.labels=none"
+    raise ValueError(
+        f"resume={config.resume}: {source.path} was trained with {trained_with}, and {pictures} have"
+        f" {_labels_in_words(width, names)}; a run that begins from it must keep them: {way_out}, or leave resume= out"
+    )
+
+
+def _labels_in_words(width: int, names: Any) -> str:
+    if not width:
+        return "no labels"
+    if names:
+        return "1 class" if width == 1 else f"{width} classes"
+    return f"labels that are {width} wide"
 
 
 def lines_about_beginning(

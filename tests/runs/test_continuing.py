@@ -386,3 +386,26 @@ def test_a_file_that_is_alone_begins_a_run(place, capfd):
     shutil.copy("runs/foxes/checkpoints/kimg0000000.008.ckpt", "alone.ckpt")
     out = said(capfd, *SMALL, "resume=alone.ckpt", "name=b", "total_kimg=0.012", "data.num_items=10")
     assert "beginning from alone.ckpt" in out and RunFolder("runs/b").newest_checkpoint() is not None
+
+
+@pytest.mark.parametrize(
+    ("trained", "labels", "line"),
+    [
+        (9, "folders", "with 9 classes, and the pictures of flags have 3 classes; {keep}: give pictures with 9 classes"),
+        (9, "none", "with 9 classes, and the pictures of flags have no labels; {keep}: give pictures with 9 classes"),
+        (0, "folders", "with no labels, and the pictures of flags have 3 classes; {keep}: set data.labels=none"),
+    ],
+)  # fmt: skip
+def test_a_beginning_with_other_labels_is_refused_by_the_data(place, capfd, trained, labels, line):
+    for i in range(6):
+        (place / "flags" / f"class{i % 3}").mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (9, 30 * i, 30)).save(place / "flags" / f"class{i % 3}" / f"{i}.png")
+    stored = OmegaConf.load("runs/foxes/config.yaml")
+    stored.generator.c_dim = stored.discriminator.c_dim = trained
+    stored.generator.label_names = [f"c{i}" for i in range(trained)]
+    OmegaConf.save(stored, "runs/foxes/config.yaml")
+    words = ("resume=runs/foxes", "name=e5", "data.path=flags", f"data.labels={labels}", "total_kimg=1")
+    err = said(capfd, *words, code=2)
+    line = line.format(keep="a run that begins from it must keep them")
+    assert f"resume=runs/foxes: runs/foxes was trained {line}, or leave resume= out" in err
+    assert "Traceback" not in err and runs(place) == ["foxes"]
