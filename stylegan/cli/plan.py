@@ -24,6 +24,7 @@ from stylegan.configuration.schema import AUTO
 from stylegan.distributed.processes import Process
 from stylegan.runs.config_diff import Change, refuse_changes
 from stylegan.runs.folder import RunFolder
+from stylegan.runs.forgotten import forgotten_groups
 from stylegan.runs.records import resolved_text, wandb_id_values
 from stylegan.runs.resume import (
     find_checkpoint,
@@ -84,10 +85,11 @@ def completed(composition: Composition, process: Process) -> Completed:
     return complete(checked, stored=stored)
 
 
-def make_plan(completed: Completed, folder: RunFolder) -> tuple[Plan, Any]:
+def make_plan(completed: Completed, folder: RunFolder, composition: Composition) -> tuple[Plan, Any]:
     """Decides where a run continues, opens its data, and measures what `auto` stands for.
 
     The folder must be locked: nothing else may write there.
+    Args: composition: what was completed.
     Returns: the plan; the data module, set up, which is None where the run is done.
     Raises: ValueError or UserError where the run cannot be as it is configured.
     """
@@ -97,7 +99,8 @@ def make_plan(completed: Completed, folder: RunFolder) -> tuple[Plan, Any]:
     source = None if checkpoint is None else source_of(checkpoint, folder)
     if source is not None:
         refuse_beginning(source, checkpoint, config, folder)
-    refuse_changes(before, config, place=str(folder.path))
+    forgotten = forgotten_groups(composition, completed.origins, folder) if before else None
+    refuse_changes(before, config, place=str(folder.path), forgotten=forgotten)
     if checkpoint is not None and is_done(config, checkpoint):
         return Plan(config, folder, checkpoint, is_done=True), None
     data, facts = open_data(config)
@@ -106,7 +109,7 @@ def make_plan(completed: Completed, folder: RunFolder) -> tuple[Plan, Any]:
         refuse_other_labels(source, config, facts.label_width, facts.label_names, path=place)
     config = with_data(config, facts)
     # The first check refuses before minutes of reading; this one also compares labels and fingerprint.
-    changes = refuse_changes(before, config, place=str(folder.path))
+    changes = refuse_changes(before, config, place=str(folder.path), forgotten=forgotten)
     config = with_values(config, wandb_id_values(config, before))
     notes = [*notes, *getattr(data, "notes", ())]
     differences: list[Change] = []

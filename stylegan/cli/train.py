@@ -118,7 +118,7 @@ def _train_in(
 ) -> Result:
     """The run of a folder that nothing else writes to."""
     with from_input():
-        plan, data = make_plan(complete, folder)
+        plan, data = make_plan(complete, folder, composition)
     if plan.is_done:
         say_finished_already(folder, plan.checkpoint, plan.config.total_kimg)
         return Result(started.end_run(0), folder=folder.path)

@@ -14,6 +14,7 @@ from stylegan.configuration.command_line import refers
 from stylegan.configuration.keys import Command, Resume
 from stylegan.configuration.schema import FROM_THE_DATA, TRAIN
 from stylegan.errors import UserError
+from stylegan.sizes import size_text
 
 # Runs of version 0.1 name the adapter to Lightning, of what is the same training.
 _ADAPTER, _TRAINING = "stylegan.training.StyleGAN2ADA", "stylegan.training.AdversarialTraining"
@@ -34,13 +35,13 @@ class Change(NamedTuple):
     def __str__(self) -> str:
         if self.key == "data_fingerprint":
             return "other images or labels than there are now (data.path, and what chooses among them)"
-        return f"{self.key}={_shown(self.before)}, not {_shown(self.now)}"
+        return f"{self.key}={_shown(self.key, self.before)}, not {_shown(self.key, self.now)}"
 
     def note(self) -> str:
         """The change in one line, where it is allowed."""
         if self.key == "data_fingerprint":
             return "the images or labels have changed"
-        return f"{self.key} is {_shown(self.now)} now and was {_shown(self.before)}"
+        return f"{self.key} is {_shown(self.key, self.now)} now and was {_shown(self.key, self.before)}"
 
     @property
     def way_back(self) -> str:
@@ -69,13 +70,24 @@ def changes(before: Mapping[str, Any], config: DictConfig, command: Command = TR
     ]
 
 
-def refuse_changes(before: Mapping[str, Any], config: DictConfig, *, place: str) -> list[Change]:
+class Forgotten(NamedTuple):
+    """What the words of a run chose by groups, and those of this start do not."""
+
+    words: str  # as in `preset=tiny`
+    keys: Collection[str]  # keys, or whole sections, whose values follow from these groups
+    command: str  # that continues without them
+
+
+def refuse_changes(
+    before: Mapping[str, Any], config: DictConfig, *, place: str, forgotten: Forgotten | None = None
+) -> list[Change]:
     """Stops a run that would resume as another one.
 
     Args:
         before: the stored configuration; {} = none.
         config: the complete one.
         place: the run's folder, for the message.
+        forgotten: what the run was started with, whose differences are one line; None = nothing.
     Returns:
         The risky changes, all of which `allow_change` names.
     Raises:
@@ -83,15 +95,23 @@ def refuse_changes(before: Mapping[str, Any], config: DictConfig, *, place: str)
     """
     found = changes(before, config)
     fixed = [change for change in found if TRAIN.resume_of(change.key) is Resume.FIXED]
-    faults = [
+    refused = [change for change in found if change in fixed or not _is(change.key, config.allow_change)]
+    faults = []
+    if forgotten is not None and any(_is(change.key, forgotten.keys) for change in refused):
+        faults.append(
+            f"{place} was started with {forgotten.words}: add {forgotten.words}, or give {forgotten.command}"
+        )
+        refused = [change for change in refused if not _is(change.key, forgotten.keys)]
+    faults += [
         f"{place} was started with {change}, which no run can change; set it back, or set another name=..."
-        for change in fixed
+        for change in refused
+        if change in fixed
     ]
     faults += [
         f"{place} was last started with {change}; {change.way_back}, set another name=..., or resume with the change:"
-        f" allow_change=[{change.key}]"
-        for change in found
-        if change not in fixed and not _is(change.key, config.allow_change)
+        f" 'allow_change=[{change.key}]'"
+        for change in refused
+        if change not in fixed
     ]
     if faults:
         raise UserError("\n".join(faults))
@@ -114,6 +134,8 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
             yield f"{prefix}{name}", value
 
 
-def _shown(value: Any) -> str:
+def _shown(key: str, value: Any) -> str:
+    if key.endswith("resolution") and isinstance(value, list) and len(value) == 2:
+        return size_text((value[0], value[1]))
     text = "null" if value is None else str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

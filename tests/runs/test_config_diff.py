@@ -5,7 +5,7 @@ from omegaconf import OmegaConf
 
 from stylegan.configuration.compose import composed
 from stylegan.errors import UserError
-from stylegan.runs.config_diff import changes, refuse_changes
+from stylegan.runs.config_diff import Change, changes, refuse_changes
 from tests.configuration.completing import completed_from
 
 
@@ -76,7 +76,7 @@ def test_what_is_risky_needs_allow_change(argument, key):
     with pytest.raises(UserError) as caught:
         refuse_changes(before, now, place="run")
     (line,) = [line for line in str(caught.value).splitlines() if f"with {key}=" in line]
-    assert line.endswith(f"allow_change=[{key}]")
+    assert line.endswith(f"'allow_change=[{key}]'")
     now.allow_change = [key.partition(".")[0]]
     assert key in [change.key for change in refuse_changes(before, now, place="run")]
 
@@ -120,3 +120,10 @@ def test_a_change_that_is_allowed_is_noted_as_what_it_became():
 def test_a_value_that_follows_another_key_is_compared_where_it_is_set():
     found = changes(stored(), completed("loss.r1_gamma=9"))
     assert [change.key for change in found] == ["loss.r1_gamma"]
+
+
+def test_a_size_is_shown_as_it_is_typed():
+    before = stored("resolution=64x96")
+    with pytest.raises(UserError, match="resolution=64x96, not 32, which"):
+        refuse_changes(before, completed("resolution=32"), place="run")
+    assert Change("resolution", [64, 96], [64, 32]).note() == "resolution is 64x32 now and was 64x96"

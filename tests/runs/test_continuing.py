@@ -15,6 +15,8 @@ from stylegan.configuration.command_line import literal, quote_free_text
 from stylegan.configuration.compose import composed
 from stylegan.runs.continuing import run_named, with_run, words_of_run
 from stylegan.runs.folder import RunFolder
+from stylegan.runs.records import record_start, write_config
+from tests.configuration.completing import completed, labelled
 
 SMALL = [
     *("preset=tiny", "resolution=8", "batch_size=4", "trainer=cpu", "augpipe=blit", "metrics=none"),
@@ -409,3 +411,42 @@ def test_a_beginning_with_other_labels_is_refused_by_the_data(place, capfd, trai
     line = line.format(keep="a run that begins from it must keep them")
     assert f"resume=runs/foxes: runs/foxes was trained {line}, or leave resume= out" in err
     assert "Traceback" not in err and runs(place) == ["foxes"]
+
+
+@pytest.mark.parametrize(
+    ("started", "again", "line"),
+    [
+        (["preset=tiny"], [], "preset=tiny: add preset=tiny, or give python train.py resume=runs/messy total_kimg=0.5"),
+        (["preset=tiny"], ["preset=cifar"], "preset=tiny: add preset=tiny, or give python train.py resume=runs/messy"),
+        (["augpipe=blit"], [], "augpipe=blit: add augpipe=blit, or give python train.py resume=runs/messy"),
+        (["augpipe=blit", "preset=tiny"], [], "preset=tiny augpipe=blit: add preset=tiny augpipe=blit, or give"),
+        (["preset=tiny", "ada=fixed"], ["ada.mode=none"], "preset=tiny ada=fixed: add preset=tiny ada=fixed, or give"),
+    ],
+)  # fmt: skip
+def test_a_group_that_was_forgotten_is_the_first_line(tmp_path, monkeypatch, capfd, started, again, line):
+    monkeypatch.chdir(tmp_path)
+    words = ["name=messy", "resolution=8", "batch_size=4", "total_kimg=0.4"]
+    begun = completed(*words, *started)
+    config, folder = labelled(begun.config), RunFolder("runs/messy")
+    config.data_fingerprint = ""
+    write_config(config, folder)
+    folder.checkpoints.mkdir()
+    (folder.checkpoints / "kimg0000000.400.ckpt").write_bytes(b"")
+    groups = composed("train", [*words, *started]).choices
+    record_start(folder, [*words, *started], choices=groups, resume="auto", checkpoint=None)
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.setattr(
+        "stylegan.cli.plan.find_checkpoint", lambda *_, **__: (folder.newest_checkpoint(), [])
+    )
+    first, *others = said(capfd, *words[:-1], "total_kimg=0.5", *again, code=2).splitlines()
+    assert f"runs/messy was started with {line}" in first
+    assert ["ada.mode" in other for other in others] == ["ada.mode=none" in again] * len(others)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_was_typed_has_its_line_next_to_the_group_that_was_forgotten(place, capfd):
+    again = ["data=folder", "data.path=pictures", "data.xflip=1", "name=foxes", "total_kimg=1"]
+    words = [word for word in SMALL if word != "augpipe=blit" and not word.startswith("ada.target")]
+    first, second = said(capfd, *words, *again, "ada.target=0.7", code=2).splitlines()
+    assert "add augpipe=blit" in first and first.endswith("resume=runs/foxes total_kimg=1 ada.target=0.7")
+    assert "ada.target=0.55, not 0.7" in second and second.endswith("'allow_change=[ada.target]'")
