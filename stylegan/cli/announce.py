@@ -78,7 +78,7 @@ def lines_about_instability(
         return
     yield (
         "unstable    given up; what helps: a larger loss.r1_gamma, lower optim.generator_lr and"
-        " optim.discriminator_lr, a weaker augpipe. Set one of them with allow_change=[loss,optim,augpipe], and the"
+        " optim.discriminator_lr, a weaker augpipe. Set one of them with 'allow_change=[loss,optim,augpipe]', and the"
         " run continues from its newest checkpoint"
     )
 

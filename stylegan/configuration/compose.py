@@ -134,7 +134,9 @@ def _dotted(tree: Mapping, prefix: str = "") -> Iterator[str]:
             yield from _dotted(value, f"{prefix}{key}.")
 
 
-_AS_IN = "; they are named as in allow_change=[loss.r1_gamma], or whole sections, as in allow_change=[loss]"
+_AS_IN = (
+    "; they are named as in 'allow_change=[loss.r1_gamma]', or whole sections, as in 'allow_change=[loss]'"
+)
 
 
 def unknown_kinds(config: DictConfig) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Help: what `--help` of a command prints, read from the schema and from the values that were composed."""
 
+import shlex
 import textwrap
 from collections.abc import Iterator
 from typing import Any
@@ -14,12 +15,14 @@ from stylegan.configuration.suggestions import option_values, options_of
 # Columns where the text begins; a key that is longer has it on the next line.
 TEXT_COLUMN = 34
 WIDEST = 120  # columns; longer lines are hard to read
+# Of a key that the command has.
+SWEPT = {"train": "seed=1,2,3", "generate": "truncation=0.5,0.7", "evaluate": "num_fakes=500,2000"}
 FLAGS = (
     (
         "--config-dir FOLDER",
         "configuration files of your own, in folders named as the groups, and parts in .py files",
     ),
-    ("--multirun, -m", "one run for each of several values, as in seed=1,2,3"),
+    ("--multirun, -m", "one run for each of several values, as in {swept}"),
     ("--cfg job", "the configuration as YAML, as it was composed, and end"),
     ("--help, -h", "this text, with the values that follow from the other words"),
 )
@@ -51,7 +54,7 @@ def help_lines(command: Command, composition: Composition, *, width: int = 80) -
             yield from ("", section.title, *lines)
     yield from ("", "Flags")
     for flag, meaning in FLAGS:
-        yield from _entry(flag, meaning, width)
+        yield from _entry(flag, meaning.format(swept=SWEPT[command.name]), width)
 
 
 def _key_lines(key: Key, section: Section, values: dict[str, Any], width: int) -> Iterator[str]:
@@ -71,7 +74,8 @@ def _key_lines(key: Key, section: Section, values: dict[str, Any], width: int) -
     if value is None and "null" not in text and (filled := key.filled or section.filled) is not Filled.USER:
         text += f"; null = set by {filled.value}"
     if key.example:
-        text += f", as in {key.example}"
+        # A shell takes brackets and stars for patterns of its own.
+        text += f", as in {shlex.quote(key.example)}"
     if key.unit:
         text += f" [{key.unit}]"
     if options:

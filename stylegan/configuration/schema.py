@@ -306,7 +306,7 @@ EVALUATE = Command(
     "evaluate",
     "Scores a trained network against images.",
     (
-        "network=runs/flowers32 metrics=[kid,fid]",
+        "network=runs/flowers32 'metrics=[kid,fid]'",
         "network=portraits.ckpt data=folder data.path=photos report=true",
     ),
     (_DATA_GROUP,),

@@ -296,7 +296,7 @@ def test_allow_change_takes_keys_and_sections(kind):
     [
         ("loss.r1gamma", "; did you mean loss.r1_gamma?"),
         ("augpip", "; did you mean augpipe?"),
-        ("typo", "; they are named as in allow_change=[loss.r1_gamma]"),
+        ("typo", "; they are named as in 'allow_change=[loss.r1_gamma]'"),
     ],
 )
 def test_what_allow_change_names_and_there_is_not_is_refused(kind, way_out):

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from omegaconf import OmegaConf
 
 from stylegan.cli.command import run_command
 from stylegan.configuration.compose import composed
@@ -113,3 +114,23 @@ def test_torch_is_not_imported_for_it():
         " sys.exit(code or ('torch' in sys.modules) or ('pytorch_lightning' in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+@commands
+def test_what_is_to_be_copied_is_one_word_for_a_shell(command):
+    """Brackets and stars are patterns there; zsh refuses those that fit no file."""
+    text = "\n".join(lines_of(command, width=120))
+    examples = text.partition("Examples")[2].partition("Groups")[0] + "\n".join(
+        re.findall(r"as in\s+(\S+)", text)
+    )
+    assert not re.search(r"[\[\]*]", re.sub(r"'[^'\n]*'", "", examples))
+
+
+@commands
+def test_the_sweep_of_the_help_is_over_a_key_of_the_command(command):
+    (example,) = [re.search(r"several values, as in (\S+)$", line) for line in lines_of(command, width=120)
+                  if "several values" in line]  # fmt: skip
+    key, _, values = example[1].partition("=")
+    assert key in command.keys
+    for value in values.split(","):
+        assert OmegaConf.select(composed(command.name, [f"{key}={value}"]).config, key) == float(value)

@@ -393,9 +393,9 @@ def test_a_file_that_is_alone_begins_a_run(place, capfd):
 @pytest.mark.parametrize(
     ("trained", "labels", "line"),
     [
-        (9, "folders", "with 9 classes, and the pictures of flags have 3 classes; {keep}: give pictures with 9 classes"),
-        (9, "none", "with 9 classes, and the pictures of flags have no labels; {keep}: give pictures with 9 classes"),
-        (0, "folders", "with no labels, and the pictures of flags have 3 classes; {keep}: set data.labels=none"),
+        (9, "folders", "with 9 classes, and the pictures of flags have 3 classes; {}: give pictures with 9 classes"),
+        (9, "none", "with 9 classes, and the pictures of flags have no labels; {}: give pictures with 9 classes"),
+        (0, "folders", "with no labels, and the pictures of flags have 3 classes; {}: set data.labels=none"),
     ],
 )  # fmt: skip
 def test_a_beginning_with_other_labels_is_refused_by_the_data(place, capfd, trained, labels, line):
@@ -408,7 +408,7 @@ def test_a_beginning_with_other_labels_is_refused_by_the_data(place, capfd, trai
     OmegaConf.save(stored, "runs/foxes/config.yaml")
     words = ("resume=runs/foxes", "name=e5", "data.path=flags", f"data.labels={labels}", "total_kimg=1")
     err = said(capfd, *words, code=2)
-    line = line.format(keep="a run that begins from it must keep them")
+    line = line.format("a run that begins from it must keep them")
     assert f"resume=runs/foxes: runs/foxes was trained {line}, or leave resume= out" in err
     assert "Traceback" not in err and runs(place) == ["foxes"]
 
