@@ -4,8 +4,10 @@ A network grows from an a×b constant by doublings: H = a·2ⁿ, W = b·2ⁿ. Sq
 published, so that their weights load by name.
 """
 
+import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import cache
 
 Size = tuple[int, int]  # height, width in px
 
@@ -67,27 +69,31 @@ def block_sizes(height: int, width: int) -> list[Size]:
     return [(constant[0] << n, constant[1] << n) for n in range(doublings + 1)]
 
 
+# A doubling counts as much as a crop that takes a sixth: what is cut off is lost, what is resized is still there.
+_SHAPE_WEIGHT = 4.0
+
+
 def nearest_sizes(height: int, width: int, count: int = 3) -> list[Size]:
-    """The sizes that work and differ least from height and width, the sides' ratios added up."""
+    """The sizes that work and differ least from height and width: in shape, by which pictures are cut, then in scale.
+
+    Both are compared as logarithms of ratios.
+    """
+    old_height, old_width = max(height, 1), max(width, 1)
 
     def apart(size: Size) -> float:
-        ratios = [new / max(old, 1) for new, old in zip(size, (height, width), strict=True)]
-        return sum(max(ratio, 1 / ratio) for ratio in ratios)
+        taller, wider = math.log(size[0] / old_height), math.log(size[1] / old_width)
+        return _SHAPE_WEIGHT * abs(taller - wider) + abs(taller + wider) / 2
 
-    return sorted(set(_around(height, width)), key=lambda size: (apart(size), size))[:count]
-
-
-def _around(height: int, width: int) -> Iterator[Size]:
-    """Sizes that work, at every number of doublings the closest ones above and below."""
-    for n in range(1, LARGEST_PX.bit_length()):
-        for a in _sides_near(height, n):
-            for b in _sides_near(width, n):
-                if _constant(a << n, b << n) is not None:
-                    yield a << n, b << n
+    return sorted(_all_sizes(), key=lambda size: (apart(size), size))[:count]
 
 
-def _sides_near(side: int, n: int) -> set[int]:
-    return {min(max(near, SMALLEST_SIDE), LARGEST_SIDE) for near in (side >> n, (side >> n) + 1)}
+@cache
+def _all_sizes() -> frozenset[Size]:
+    """Every size that works."""
+    sides = range(SMALLEST_SIDE, LARGEST_SIDE + 1)
+    doublings = range(1, LARGEST_PX.bit_length())
+    found = ((a << n, b << n) for n in doublings for a in sides for b in sides)
+    return frozenset(size for size in found if max(size) <= LARGEST_PX)
 
 
 def _constant(height: int, width: int) -> Size | None:

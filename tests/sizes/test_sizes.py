@@ -48,7 +48,7 @@ def test_the_nearest_sizes_work(height, width):
 
 
 def test_a_constant_above_16_is_refused_with_what_works():
-    with pytest.raises(ValueError, match="1000x600.*1024x576 or 960x576"):
+    with pytest.raises(ValueError, match="1000x600.*960x576 or 1024x640"):
         parse_size("1000x600")
 
 
@@ -69,3 +69,22 @@ def test_height_comes_first():
 def test_what_is_not_a_size_is_refused(value):
     with pytest.raises(ValueError, match="resolution must be|no network draws"):
         parse_size(value)
+
+
+@given(st.integers(20, 3000))
+def test_squares_are_what_is_proposed_for_a_square(side):
+    assert all(height == width for height, width in nearest_sizes(side, side))
+
+
+@pytest.mark.parametrize(
+    ("size", "nearest"),
+    [
+        ((1000, 600), (960, 576)),  # 5:3, as it is
+        ((480, 640), (576, 768)),  # 3:4
+        ((4000, 3000), (2048, 1536)),  # 4:3, although a side of each is too large
+        ((90, 120), (96, 128)),
+        ((33, 33), (32, 32)),
+    ],
+)
+def test_a_size_of_the_same_shape_is_proposed_first(size, nearest):
+    assert nearest_sizes(*size)[0] == nearest
