@@ -115,6 +115,7 @@ class FolderData(ImageDataModule):
 
     def open_dataset(self) -> ImageDataset:
         files = open_image_files(self.path, self.channels)
+        self.num_found = len(files.names) * (1 + self.xflip)
         source = None
         if self.label_source in ("json", "csv"):
             source = read_labels(self.label_source, files, self.labels_path)

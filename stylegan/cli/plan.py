@@ -136,7 +136,13 @@ def open_data(config: DictConfig) -> tuple[Any, DataFacts]:
     data = instantiate_part(config, "data", _convert_="all")
     data.setup("fit")
     names = tuple(getattr(data, "label_names", ()))
-    return data, DataFacts(data.num_items, data.label_width, names, getattr(data, "fingerprint", None))
+    return data, DataFacts(
+        data.num_items,
+        data.label_width,
+        names,
+        fingerprint=getattr(data, "fingerprint", None),
+        num_found=getattr(data, "num_found", None),
+    )
 
 
 def open_data_of_worker(plan: Plan) -> Any:

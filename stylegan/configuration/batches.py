@@ -117,3 +117,31 @@ def devices_of_run(trainer: DictConfig, process: Process) -> tuple[int, dict[str
 def devices_of(config: DictConfig) -> int:
     """Devices of a run, one process each.  Args: config: complete."""
     return count_devices(config.trainer.devices, config.trainer.get("num_nodes", 1))
+
+
+_FEW = 10  # pictures; no smaller batch makes a training of fewer
+
+
+def refuse_more_than_there_are(
+    batch_size: int, num_items: int, num_found: int | None = None, chosen_by: Sequence[str] = ()
+) -> None:
+    """Refuses a batch that would show the same image twice.
+
+    Args:
+        num_items: images to train on.
+        num_found: files of which those were chosen; None = unknown.
+        chosen_by: the keys that chose.
+    Raises: ValueError with what helps.
+    """
+    if batch_size <= num_items:
+        return
+    there = "1 picture there is" if num_items == 1 else f"{num_items} pictures there are"
+    ways_out = [] if num_items < _FEW else [f"set batch_size={num_items} or less"]
+    if chosen_by and num_found is not None and num_found > num_items:
+        *others, last = chosen_by
+        keys = f"{', '.join(others)} and {last}" if others else last
+        there += f" (of {num_found}; {keys} leave{'' if others else 's'} {num_items})"
+        ways_out.append("choose more of them")
+    ways_out.append("add pictures")
+    way_out = f"{', '.join(ways_out[:-1])}, or {ways_out[-1]}" if len(ways_out) > 1 else ways_out[0]
+    raise ValueError(f"batch_size={batch_size} is more than the {there}; {way_out}")

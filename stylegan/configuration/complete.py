@@ -11,7 +11,13 @@ from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 
-from stylegan.configuration.batches import accumulation, count_devices, devices_of_run, images_per_device
+from stylegan.configuration.batches import (
+    accumulation,
+    count_devices,
+    devices_of_run,
+    images_per_device,
+    refuse_more_than_there_are,
+)
 from stylegan.configuration.command_line import literal
 from stylegan.configuration.compose import Composition, run_name, unknown_kinds
 from stylegan.configuration.explain import origins, users_keys
@@ -40,6 +46,7 @@ T = TypeVar("T")
 _KEPT = "the run that continues"
 # `micro_batch` may have been measured: it is kept while the number of devices is the same.
 _DERIVED_AGAIN = {key for key in TRAIN.filled_by(PRESET) if TRAIN.resume_of(key) is HARMLESS}
+_CHOOSING = ("include", "exclude", "subset", "val_fraction")  # keys of data
 _FOLLOW_THE_DEVICES = TRAIN.names(lambda key: key.follows is DEVICES)
 
 
@@ -52,12 +59,14 @@ class DataFacts:
         label_width: K.
         label_names: of the classes, as far as they have names.
         fingerprint: digest of the images and labels; None = the data module has none.
+        num_found: of those that `data.include` and the like chose from, copies included; None = unknown.
     """
 
     num_items: int
     label_width: int = 0
     label_names: Sequence[str] = ()
     fingerprint: str | None = None
+    num_found: int | None = None
 
 
 @dataclass(frozen=True)
@@ -282,11 +291,8 @@ def with_data(config: DictConfig, data: DataFacts) -> DictConfig:
 
     Raises: ValueError where a batch would show the same image twice, or a network was built for other labels.
     """
-    if data.num_items < config.batch_size:
-        raise ValueError(
-            f"batch_size={config.batch_size} is more than the {data.num_items} pictures there are; set"
-            f" batch_size={data.num_items} or less, or add pictures"
-        )
+    chosen_by = [f"data.{key}" for key in _CHOOSING if config.data.get(key)]
+    refuse_more_than_there_are(config.batch_size, data.num_items, data.num_found, chosen_by)
     return with_values(config, {**label_values(config, data), "data_fingerprint": data.fingerprint})
 
 

@@ -5,7 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from stylegan.configuration.batches import accumulation, count_devices, devices_of_run, effective_group
+from stylegan.configuration.batches import (
+    accumulation,
+    count_devices,
+    devices_of_run,
+    effective_group,
+    refuse_more_than_there_are,
+)
 from stylegan.configuration.schema import LARGEST_SEED, scalar_faults
 from stylegan.distributed.processes import Process
 
@@ -80,3 +86,25 @@ def test_processes_that_only_left_over_variables_speak_of_are_unset():
         ValueError, match="torchrun started 2 processes.*; where nothing started them, unset RANK"
     ):
         devices_of_run(OmegaConf.create({"devices": 1}), Process(world=2, local_world=2, starter="torchrun"))
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "num_items", "choice", "line"),
+    [
+        (64, 40, {}, "more than the 40 pictures there are; set batch_size=40 or less, or add pictures"),
+        (64, 6, {}, "more than the 6 pictures there are; add pictures"),
+        (4, 1, {}, "more than the 1 picture there is; add pictures"),
+        (64, 20, {"num_found": 61, "chosen_by": ["data.include", "data.exclude"]},
+         "more than the 20 pictures there are (of 61; data.include and data.exclude leave 20); set batch_size=20 or"
+         " less, choose more of them, or add pictures"),
+        (64, 1, {"num_found": 61, "chosen_by": ["data.subset"]},
+         "more than the 1 picture there is (of 61; data.subset leaves 1); choose more of them, or add pictures"),
+        (64, 6, {"num_found": 6, "chosen_by": ["data.include"]}, "more than the 6 pictures there are; add pictures"),
+        (64, 6, {"num_found": 61}, "more than the 6 pictures there are; add pictures"),  # the rest cannot be read
+    ],
+)  # fmt: skip
+def test_a_batch_of_more_than_there_are_is_refused(batch_size, num_items, choice, line):
+    with pytest.raises(ValueError) as caught:
+        refuse_more_than_there_are(batch_size, num_items, **choice)
+    assert str(caught.value) == f"batch_size={batch_size} is {line}"
+    assert refuse_more_than_there_are(num_items, num_items, **choice) is None

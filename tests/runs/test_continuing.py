@@ -450,3 +450,9 @@ def test_what_was_typed_has_its_line_next_to_the_group_that_was_forgotten(place,
     first, second = said(capfd, *words, *again, "ada.target=0.7", code=2).splitlines()
     assert "add augpipe=blit" in first and first.endswith("resume=runs/foxes total_kimg=1 ada.target=0.7")
     assert "ada.target=0.55, not 0.7" in second and second.endswith("'allow_change=[ada.target]'")
+
+
+def test_a_choice_that_leaves_few_pictures_is_named(place, capfd):
+    few = ("data=folder", "data.path=pictures", "data.xflip=1", "data.exclude=['[1-5].png']", "name=few")
+    err = said(capfd, *SMALL, *few, code=2)
+    assert "than the 2 pictures there are (of 12; data.exclude leaves 2); choose more of them, or add" in err
