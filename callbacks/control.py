@@ -23,7 +23,17 @@ from stylegan.errors import EXIT_TRY_AGAIN
 from stylegan.training.stats import RunningStats
 
 MAINTENANCE = "Timing/maintenance_sec"
-_UNITS_SEC = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+# Each as it is abbreviated and written out; compared in lower case.
+_UNITS_SEC = {
+    **dict.fromkeys(("d", "day", "days"), 86400),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600),
+    **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), 60),
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1),
+}
+_TIME = re.compile(
+    rf"([0-9]{{1,9}}(?:\.[0-9]{{1,9}})?)({'|'.join(sorted(_UNITS_SEC, key=len, reverse=True))})",
+    re.ASCII | re.IGNORECASE,
+)
 
 
 class TrainingModule(Protocol):
@@ -278,9 +288,9 @@ def maintenance(module: TrainingModule) -> Iterator[None]:
 
 
 def seconds_of(text: str) -> float:
-    """`1d`, `11h30m`, `90m`, `45s` → seconds.  Raises: ValueError for anything else, and for no time at all."""
-    parts = re.findall(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([dhms])", str(text))
-    seconds = sum(float(number) * _UNITS_SEC[unit] for number, unit in parts)
+    """`1d`, `11h30m`, `90min`, `2hours` → seconds.  Raises: ValueError for anything else, and for no time at all."""
+    parts = _TIME.findall(str(text))
+    seconds = sum(float(number) * _UNITS_SEC[unit.lower()] for number, unit in parts)
     if "".join(map("".join, parts)) != str(text) or seconds <= 0:
         raise ValueError(f"max_time must be a time above 0, as in 11h30m, 90m or 1d; got {text}")
     return seconds

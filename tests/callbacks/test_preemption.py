@@ -138,13 +138,20 @@ def test_a_second_ctrl_c_leaves_at_once(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("1d", 86400), ("11h30m", 41400), ("90m", 5400), ("45s", 45), ("1.5h", 5400)]
+    ("text", "seconds"),
+    [
+        *(("1d", 86400), ("11h30m", 41400), ("90m", 5400), ("45s", 45), ("1.5h", 5400)),
+        *(("2min", 120), ("2mins", 120), ("1hour", 3600), ("2hours30minutes", 9000), ("3days", 259200)),
+        *(("1hr30min5sec", 5405), ("2H", 7200), ("7Seconds", 7)),
+    ],
 )
 def test_times(text, seconds):
     assert seconds_of(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "90", "h", "0m", "-1h", "1h 30m", "1:30:00", "1w", "١h"])
+@pytest.mark.parametrize(
+    "text", ["", "90", "h", "0m", "-1h", "1h 30m", "1:30:00", "1w", "5ms", "2minu", "2min3", "١h"]
+)
 def test_what_is_not_a_time_is_refused(text):
     with pytest.raises(ValueError, match="^max_time must be a time above 0, as in 11h30m"):
         Preemption(max_time=text)
