@@ -1,6 +1,7 @@
 """Image files: encoded images by name, in a folder and the folders below it; or in a zip, as the path says."""
 
 import os
+import shlex
 import stat
 import zipfile
 import zlib
@@ -16,7 +17,7 @@ from datamodules.datasets.decoding import (
 )
 from datamodules.datasets.names import by_relative_name, is_hidden, is_image_name, text_of_path
 from datamodules.datasets.zip_files import ZipFiles, is_part_of_split
-from stylegan.machine.files import expanded
+from stylegan.machine.files import expanded, nearest_place
 from stylegan.machine.text import printable, some
 
 _CHUNK_BYTES = 1 << 20
@@ -130,10 +131,11 @@ def open_image_files(path: str | Path, channels: int = 3) -> FolderFiles | ZipFi
     except ValueError as error:
         raise ValueError(f"data.path cannot be read: {path} ({error})") from error
     if not there:
-        raise ValueError(
-            f"data.path does not exist: {path} (looked from {Path.cwd()}); "
-            f"give a folder or a zip of pictures, data.path=pictures.zip"
-        )
+        near = nearest_place(path)
+        way_out = "give a folder or a zip of pictures, data.path=pictures.zip"
+        if near is not None:
+            way_out = f"did you mean {shlex.quote(f'data.path={printable(str(near))}')}?"
+        raise ValueError(f"data.path does not exist: {path} (looked from {Path.cwd()}); {way_out}")
     if files is None:
         raise ValueError(
             f"data.path is neither a folder nor a whole zip: {path}; "

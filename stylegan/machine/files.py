@@ -1,10 +1,11 @@
 """Files: replaced as a whole, appended by whole lines, the cache folder, and a disk that is full."""
 
+import difflib
 import errno
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -128,3 +129,25 @@ def is_full_disk(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno in _FULL
     return isinstance(error, RuntimeError) and any(word in str(error) for word in _TORCH_WORDS)
+
+
+def nearest_place(path: Path) -> Path | None:
+    """A folder or zip that is there, for a mistyped path: of a similar name, or of the same one with or without `.zip`.
+
+    The first part of the path that is not there may be the wrong one. Returns: None where no name is near.
+    """
+    with suppress(OSError):  # a folder that is not ours to read
+        missing = next((place for place in reversed((path, *path.parents)) if not place.exists()), None)
+        if missing is None:
+            return None
+        rest = path.relative_to(missing)
+        there = [place for place in missing.parent.iterdir() if not place.name.startswith(".")]
+        names = {
+            place.name.lower(): place for place in there if place.is_dir() or place.suffix.lower() == ".zip"
+        }
+        wanted = missing.name.lower()
+        same = [wanted, f"{wanted}.zip", wanted.removesuffix(".zip")]
+        near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.6)
+        found = (names[name] / rest for name in [*same, *near] if name in names)
+        return next((place for place in found if place.exists()), None)
+    return None

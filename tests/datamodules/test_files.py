@@ -122,6 +122,12 @@ def test_nothing_is_there(tmp_path):
         opened(tmp_path / "nowhere")
 
 
+def test_a_mistyped_path_has_the_nearest_one(folder):
+    folder = folder.rename(folder.with_name("my photos"))
+    with pytest.raises(ValueError, match=r"\); did you mean 'data.path=.*/my photos'\?$"):
+        opened(folder.with_name("my photo"))
+
+
 def test_nothing_is_in_the_folder(tmp_path):
     (tmp_path / "notes.txt").write_text("no pictures")
     with pytest.raises(ValueError, match=f"no pictures: {tmp_path}.*\\.jpeg"):

@@ -11,7 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from stylegan.machine.files import append_whole, cache_folder, expanded, replacing, sweep_partials
+from stylegan.machine.files import (
+    append_whole,
+    cache_folder,
+    expanded,
+    nearest_place,
+    replacing,
+    sweep_partials,
+)
 
 
 def test_a_file_takes_the_place_of_the_old_one_when_it_is_complete(tmp_path):
@@ -145,3 +152,22 @@ def test_a_home_of_nobody_is_a_line():
         ValueError, match=r"^~no-such-user/a: this system knows no home folder of user no-such-user; .*\./~no"
     ):
         expanded("~no-such-user/a")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        *(("phtos", "photos"), ("Photos", "photos"), ("photos.zip", "photos"), ("flags", "flags.zip")),
+        *(("flag.zip", "flags.zip"), ("photos/cat", "photos/cats"), ("phtos/cats", "photos/cats")),
+        *(("dogs", None), ("photos/zebras", None), ("phtos/zebras", None), ("notes", None), ("nowhere/at/all", None)),
+        ("photos", None),
+    ],
+)  # fmt: skip
+def test_a_mistyped_place_has_a_nearest_one(tmp_path, monkeypatch, typed, meant):
+    (tmp_path / "photos" / "cats").mkdir(parents=True)
+    (tmp_path / ".photo").mkdir()
+    for name in ("flags.zip", "notes.txt"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    assert nearest_place(Path(typed)) == (None if meant is None else Path(meant))
+    assert nearest_place(tmp_path / typed) == (None if meant is None else tmp_path / meant)
