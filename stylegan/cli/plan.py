@@ -23,7 +23,6 @@ from stylegan.configuration.hydra_errors import instantiate_part
 from stylegan.configuration.schema import AUTO
 from stylegan.distributed.processes import Process
 from stylegan.runs.config_diff import Change, refuse_changes
-from stylegan.runs.continuing import forgotten_groups
 from stylegan.runs.folder import RunFolder
 from stylegan.runs.forgotten import forgotten_groups
 from stylegan.runs.records import resolved_text, wandb_id_values
