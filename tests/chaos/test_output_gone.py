@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,8 @@ LIMIT_SEC = 300.0
 
 
 def start(place: Path, *words: str, **streams) -> subprocess.Popen:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    # A cache of its own: the line that tells of an evaluation is printed while features are computed, not found.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(place / "cache")}
     return subprocess.Popen([*COMMAND, *words], cwd=place, env=environment, **streams)
 
 
@@ -50,7 +52,10 @@ def test_a_reader_that_ends_first_as_tee_does(tmp_path, during, number):
     process = start(tmp_path, *words, stdout=subprocess.PIPE, text=True)
     try:
         if during == "evaluation":
+            too_late = threading.Timer(LIMIT_SEC, process.kill)
+            too_late.start()
             assert any("features of" in line for line in process.stdout)
+            too_late.cancel()
         else:
             wait_until(process, lambda: has_rows(tmp_path))
         process.stdout.close()
@@ -84,7 +89,6 @@ def test_a_terminal_that_is_gone(tmp_path):
     import fcntl
     import pty
     import termios
-    import threading
 
     near, far = pty.openpty()
 
