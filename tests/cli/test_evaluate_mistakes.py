@@ -94,7 +94,7 @@ def test_a_disk_that_is_full_at_the_end_costs_the_record_alone(run, capsys, monk
 def test_empty_paths_are_as_good_as_none(run, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     before = set(tmp_path.iterdir())
-    assert main(["network=runs/a", "out=", "cache_dir=", "detector_path=", FEW]) == 0
+    assert main(["network=runs/a", "cache_dir=", "detector_path=", FEW]) == 0
     assert len(records(run, "kid_builtin")) == 1
     assert set(tmp_path.iterdir()) - before == {tmp_path / "cache"}
 

@@ -189,7 +189,7 @@ def test_a_checkpoint_that_does_not_fit_is_a_mistake(here, run, capfd):
 
 def test_a_smaller_minibatch_std_group_is_announced(here, capfd):
     train("name=note", "total_kimg=0.004")
-    assert "groups of 2, not 4" in capfd.readouterr().out
+    assert "discriminator.mbstd_group is 2, not 4" in capfd.readouterr().out
 
 
 def test_each_job_of_a_sweep_has_a_folder(here):
