@@ -73,7 +73,7 @@ class FolderFiles:
         return self.root / self._stored.get(name, name)
 
     def has_changed(self) -> bool:
-        """Never: a file that was written anew shows by its checksum."""
+        """Never: a file that was written again shows by its checksum."""
         return False
 
     def let_go(self) -> None:

@@ -32,7 +32,7 @@ class ZipFiles:
     """The files of a zip: `names`, `others`, `stamps` (here bytes and CRC-32) and `notes` as in `FolderFiles`.
 
     Every process opens the zip for itself at its first read: a handle shared over a fork shares its file
-    position, and two readers then get each other's bytes. One that is written anew is opened again by `let_go`.
+    position, and two readers then get each other's bytes. One that is written again is opened again by `let_go`.
     Raises: OSError, zipfile.BadZipFile where the zip cannot be opened; ValueError where none of its images can be
       unpacked.
     """
@@ -56,7 +56,7 @@ class ZipFiles:
             raise ValueError(f"of each picture: {reasons.pop()}")
 
     def open(self, name: str) -> BinaryIO:
-        """Raises: one of `UNREADABLE`; OSError with a number of the system's where the zip is being written anew, or no
+        """Raises: one of `UNREADABLE`; OSError with a number of the system's where the zip is being written again, or no
         longer holds the file."""
         with self._lock:
             if self._opened is None or self._opened[0] != os.getpid():

@@ -119,7 +119,7 @@ def _anew(value: str, given: Mapping[str, str]) -> list[str]:
     if truth(value or "true") is False:
         return ["overwrite=false"]
     if given.get("resume", "never") not in ("never", "noresume"):
-        raise NoCounterpartError("overwrite=true begins a run anew, and resume continues one")
+        raise NoCounterpartError("overwrite=true begins a new run, and resume continues one")
     return ["resume=never", f"overwrite={truth(value or 'true') and 'true' or value}"]
 
 

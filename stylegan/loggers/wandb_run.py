@@ -1,6 +1,6 @@
 """Weights & Biases: the run of a training there; mistakes in one line, and offline where the network is away.
 
-What can be told before a run begins is told by the constructor: variables that W&B cannot read, a missing key, one that
+The constructor reports what can be known before a run begins: variables that W&B cannot read, a missing key, one that
 its server does not accept. From then on nothing that happens there ends a training."""
 
 import base64

@@ -29,7 +29,7 @@ from stylegan.runs.records import last_start, starts
 from stylegan.runs.resume import of_other_kind, stored_config, written_config
 
 GROUPS = ("preset", "data", "augpipe", "ada", "callbacks", "logger", "trainer")
-# Of one start alone, or found out anew by each.
+# Of one start alone, or found out again by each.
 _OF_A_START = {
     "name",
     "runs_dir",
@@ -120,7 +120,7 @@ def with_run(composition: Composition) -> Composition:
     name = str(composition.config.name or stored.get("name") or folder.path.resolve().name)
     target = RunFolder(expanded(str(composition.config.runs_dir), key="runs_dir") / name)
     in_place = not of_the_place or not composition.swept and _same(target.path, folder.path)
-    # A run that began there earlier goes on with its own values.
+    # A run that began there earlier continues with its own values.
     source = (
         folder if in_place or target.newest_checkpoint() is None or not target.config.exists() else target
     )
@@ -307,7 +307,7 @@ def _with_stored(
 ) -> DictConfig:
     """A configuration with what a run has.
 
-    Raises: UserError for values of the run that make no sense, one line each: nobody has typed them.
+    Raises: UserError for values of the run that make no sense, one line each; the user has not typed them.
     """
     try:
         changed = _with(config, {**values, **place})

@@ -1,4 +1,4 @@
-"""Forgotten groups: what a run chose by `preset=` and the like, and the command that goes on with it leaves out."""
+"""Forgotten groups: what a run chose by `preset=` and the like, and the command that continues it leaves out."""
 
 import shlex
 from collections.abc import Iterator, Mapping

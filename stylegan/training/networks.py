@@ -228,7 +228,7 @@ def _compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 def _dense(tensor: Tensor) -> Tensor:
-    """The same values in the one layout that graphs are compiled for: another one would be compiled anew.
+    """The same values in the one layout that graphs are compiled for: another one would be compiled again.
 
     Not `contiguous`, which leaves any stride to a side of 1 element.
     """

@@ -337,7 +337,7 @@ def test_a_beginning_says_what_it_takes_and_what_not(place, capfd):
     )
     assert "beginning from runs/foxes/checkpoints/kimg0000000.008.ckpt: weights, optimisers" in out
     assert (
-        "kimg goes on at 0.008" in out
+        "kimg continues from 0.008" in out
         and "0.004 kimg are left to train" in out
         and "it is no transfer" in out
     )
