@@ -56,8 +56,8 @@ class ZipFiles:
             raise ValueError(f"of each picture: {reasons.pop()}")
 
     def open(self, name: str) -> BinaryIO:
-        """Raises: one of `UNREADABLE`; OSError with a number of the system's where the zip is being written again, or no
-        longer holds the file."""
+        """Raises: one of `UNREADABLE`; OSError with a number of the system's where the zip is being written again, or
+        no longer holds the file."""
         with self._lock:
             if self._opened is None or self._opened[0] != os.getpid():
                 self._opened = self._open()

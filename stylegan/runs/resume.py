@@ -209,8 +209,8 @@ def lines_about_beginning(
     with_p = "" if p is None else f", p ({p:.3f})"
     lines = [
         f"beginning from {checkpoint}: weights, optimisers, the EMA generator{with_p} and the clock are"
-        f" taken over, so kimg continues from {kimg:.3f}, and total_kimg={config.total_kimg:g} counts from the beginning of"
-        f" that run: {max(0.0, config.total_kimg - kimg):.3f} kimg are left to train",
+        f" taken over, so kimg continues from {kimg:.3f}, and total_kimg={config.total_kimg:g} counts from the"
+        f" beginning of that run: {max(0.0, config.total_kimg - kimg):.3f} kimg are left to train",
         "it is no transfer: nothing begins at 0 again, no layer is left out or frozen",
     ]
     found = changes(before, config)
