@@ -142,6 +142,7 @@ class FileDataset(ImageDataset):
         return self.digest_of([self.stored_digest(index) for index in range(len(self))])
 
     def digest_of(self, items: Sequence[bytes]) -> str:
+        """`content_digest` where the items were read with these digests."""
         digest = hashlib.blake2b(f"{self.size} {self.channels}".encode(), digest_size=16)
         digest.update(b"".join(items))
         return digest.hexdigest()
@@ -151,6 +152,9 @@ class FileDataset(ImageDataset):
         return self._bytes_of(index)[1]
 
     def read_stored(self, index: int) -> tuple[torch.Tensor | None, bytes]:
+        """An item as its file is now, past any memory: the image, None where it cannot be read (no other takes its
+        place), and `stored_digest`.
+        """
         data, digest = self._bytes_of(index)
         try:
             pixels = None if data is None else decode_image(data, size=self.size, channels=self.channels)

@@ -26,8 +26,8 @@ class ImageDataset(Dataset, ABC):
     label_kind: "none", "classes" (exactly one class an item), "multi" (any number of classes) or "vector"
       (real numbers); label_names: of the K classes, [] where they have none; memory: where images are kept once
       an item was requested, None = each is read again; is_stored: whether images come from files, which may change
-      while they are used: then `read_stored`, `stored_digest` and `digest_of` say what is read; left_out: how many
-      items the set lacks since they could not be read.
+      while they are used: then it has `read_stored`, `stored_digest` and `digest_of`, as `FileDataset`; left_out: how
+      many items the set lacks since they could not be read.
     """
 
     label_width = 0
@@ -89,20 +89,6 @@ class ImageDataset(Dataset, ABC):
         for index in range(len(self)):
             digest.update(self.image(index).numpy().tobytes())
         return digest.hexdigest()
-
-    def read_stored(self, index: int) -> tuple[Tensor | None, bytes]:
-        """An item as its file is now, past any memory: the image, None where it cannot be read (no other takes its
-        place), and the digest of what was read. For sets that are stored.
-        """
-        raise NotImplementedError(f"{type(self).__name__} is not stored in files")
-
-    def stored_digest(self, index: int) -> bytes:
-        """The second of `read_stored`, without decoding."""
-        raise NotImplementedError(f"{type(self).__name__} is not stored in files")
-
-    def digest_of(self, items: Sequence[bytes]) -> str:
-        """`content_digest` where the items were read with these digests."""
-        raise NotImplementedError(f"{type(self).__name__} is not stored in files")
 
     @property
     def waited_until(self) -> float:

@@ -32,6 +32,7 @@ from stylegan.configuration.compose import (
 from stylegan.configuration.habits import unknown_word
 from stylegan.configuration.help import help_lines
 from stylegan.configuration.hydra_errors import explain
+from stylegan.configuration.keys import Command
 from stylegan.configuration.schema import COMMANDS
 from stylegan.configuration.suggestions import options_of
 from stylegan.configuration.user_code import (
@@ -118,14 +119,11 @@ def run_command(
             if line.help:
                 return _print_help(config_name, line)
             if line.for_hydra:
-                if faults := [
-                    fault for word in line.overrides if (fault := unknown_word(word, COMMANDS[config_name]))
-                ]:
-                    raise UserError("\n".join(faults))
+                _refuse_unknown(line.overrides, COMMANDS[config_name])
                 code = _run_by_hydra(config_name, guarded, line, quiet=report is not None)
                 if not line.multirun:
                     refuse_lost_output()  # it only showed something
-                if closing is not None and line.multirun and len(results) > 1:
+                elif closing is not None and len(results) > 1:
                     closing(results)
                 return code
             try:
@@ -149,6 +147,12 @@ def _print_version() -> int:
     print(f"stylegan-lightning {__version__}")
     sys.stdout.flush()
     return 0
+
+
+def _refuse_unknown(words: Iterable[str], command: Command) -> None:
+    """Raises: UserError for words of other programs, which Hydra would answer in its own way."""
+    if faults := [fault for word in words if (fault := unknown_word(word, command))]:
+        raise UserError("\n".join(faults))
 
 
 def _all_faults(config_name: str, line: CommandLine, first: Exception) -> list[str]:

@@ -16,6 +16,7 @@ from stylegan.evaluation.scores import ScoreError
 from stylegan.evaluation.shared_work import Rows, Watch, rows_of_all
 from stylegan.features import Detector
 from stylegan.machine.files import cache_folder, expanded
+from stylegan.machine.text import some
 
 _READERS = 4
 
@@ -221,7 +222,7 @@ class Reals:
         most = getattr(self.plain, "max_bad", None)
         if not unreadable or (most is not None and unreadable + self.left_out <= most and unreadable < count):
             return
-        which = f" ({_few(names)})" if names else ""
+        which = f" ({some(names)})" if names else ""
         raise ScoreError(
             f"{unreadable:,} of {count:,} real pictures cannot be read{which}; repair them or give others, or allow"
             f" more by data.max_bad={unreadable + self.left_out}"
@@ -283,10 +284,5 @@ def _names(images: ImageSet, indices: np.ndarray) -> list[str]:
     return list(dict.fromkeys(key(int(index)) for index in indices))
 
 
-def _few(names: Sequence[str], most: int = 5) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
-
-
 def _about_left_out(names: Sequence[str]) -> list[str]:
-    return [f"left out of the scores, cannot be read: {_few(names)}"] if names else []
+    return [f"left out of the scores, cannot be read: {some(names)}"] if names else []

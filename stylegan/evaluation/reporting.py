@@ -53,7 +53,7 @@ def report_on(
     precision: str,
     augment_p: float | None = None,
 ) -> Report:
-    """A report on a network; by one process alone. The features are those of the builtin detector.
+    """A report on a network; by one process alone, with features of the builtin detector.
 
     Args:
         generator: in evaluation mode, on the device that draws.

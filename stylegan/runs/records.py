@@ -208,8 +208,13 @@ def resolved_text(config: DictConfig) -> str:
 
 def escaped(value: Any) -> Any:
     """Plain values as OmegaConf gives them back as they are: a `${...}` in a text is looked up nowhere."""
+    return with_texts(value, literal)
+
+
+def with_texts(value: Any, change: Callable[[str], str]) -> Any:
+    """Plain values with each text changed, at any depth; keys stay."""
     if isinstance(value, dict):
-        return {key: escaped(item) for key, item in value.items()}
+        return {key: with_texts(item, change) for key, item in value.items()}
     if isinstance(value, list):
-        return [escaped(item) for item in value]
-    return literal(value) if isinstance(value, str) else value
+        return [with_texts(item, change) for item in value]
+    return change(value) if isinstance(value, str) else value

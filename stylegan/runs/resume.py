@@ -17,7 +17,7 @@ from stylegan.machine.files import expanded
 from stylegan.runs.checkpoints import damage_of, images_in, newest_good, p_in
 from stylegan.runs.config_diff import Change, changes
 from stylegan.runs.folder import RunFolder, images_of, newest_run
-from stylegan.runs.records import starts
+from stylegan.runs.records import starts, with_texts
 
 
 @contextmanager
@@ -262,7 +262,7 @@ def stored_config(folder: RunFolder) -> dict[str, Any]:
     Raises: ValueError where `config.yaml` cannot be read.
     """
     written = written_config(folder)
-    return {} if written is None else _as_texts(OmegaConf.to_container(written))
+    return {} if written is None else with_texts(OmegaConf.to_container(written), unescaped)
 
 
 def written_config(folder: RunFolder) -> DictConfig | None:
@@ -276,14 +276,6 @@ def written_config(folder: RunFolder) -> DictConfig | None:
     if not isinstance(written, DictConfig) or "generator" not in written:
         raise ValueError(_unreadable(folder, "it is not that of a run"))
     return written
-
-
-def _as_texts(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _as_texts(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_as_texts(item) for item in value]
-    return unescaped(value) if isinstance(value, str) else value
 
 
 def _unreadable(folder: RunFolder, reason: str) -> str:

@@ -77,9 +77,12 @@ def test_a_stream_that_is_gone_costs_its_lines(monkeypatch, error):
 
     monkeypatch.setattr(sys, "stdout", Closed())
     monkeypatch.setattr(sys, "stderr", None)  # closed before the program began
-    say("nobody reads this")
-    warn("nor this")
-    say_error("nor this")
+    say("this is lost")
+    warn("this as well")
+    say_error("and this")
+    monkeypatch.setattr(sys, "stdout", shown := io.StringIO())
+    say("this is shown")
+    assert shown.getvalue() == "this is shown\n"
 
 
 @pytest.mark.parametrize(
