@@ -11,7 +11,7 @@ from stylegan.configuration.presets import derive, names
 from stylegan.configuration.presets import keys as preset_keys
 from stylegan.runs.config_diff import Forgotten
 from stylegan.runs.folder import RunFolder
-from stylegan.runs.records import last_start
+from stylegan.runs.records import escaped, last_start
 from stylegan.runs.resume import stored_config
 
 # What `resume=` with the run's folder says already, or what would keep it from continuing.
@@ -52,14 +52,14 @@ def _keys_of_preset(preset: str, config: DictConfig, folder: RunFolder) -> set[s
     """The keys that a preset would give back the values they have in the run; all, for a preset of the user's own."""
     if preset not in names():
         return set(preset_keys())
-    stored = OmegaConf.create(stored_config(folder))
+    stored = OmegaConf.create(escaped(stored_config(folder)))
     values = derive(preset, config.resolution, stored.get("batch_size"), devices=1)
     return {key for key, (value, _) in values.items() if OmegaConf.select(stored, key) == value}
 
 
 def _words_beyond(composition: Composition, folder: RunFolder) -> Iterator[str]:
     """The words that set something else than the run has, for a command that takes the rest from the run."""
-    stored = OmegaConf.create(stored_config(folder))
+    stored = OmegaConf.create(escaped(stored_config(folder)))
     for word in composition.typed:
         key = word.partition("=")[0]
         if key in composition.choices or key in _OF_THE_PLACE or key.startswith("-"):

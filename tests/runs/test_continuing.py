@@ -452,6 +452,15 @@ def test_what_was_typed_has_its_line_next_to_the_group_that_was_forgotten(place,
     assert "ada.target=0.55, not 0.7" in second and second.endswith("'allow_change=[ada.target]'")
 
 
+def test_a_reference_in_a_run_folder_is_looked_up_nowhere_where_a_group_was_forgotten(place, capfd):
+    stored = OmegaConf.load("runs/foxes/config.yaml")
+    stored.total_kimg = "${oc.env:NOT_THERE}"
+    OmegaConf.save(stored, "runs/foxes/config.yaml")
+    again = ["data=folder", "data.path=pictures", "data.xflip=1", "name=foxes", "total_kimg=1"]
+    err = said(capfd, *(word for word in SMALL if word != "preset=tiny"), *again, code=2)
+    assert "runs/foxes was started with preset=tiny" in err and "NOT_THERE" not in err
+
+
 def test_a_choice_that_leaves_few_pictures_is_named(place, capfd):
     few = ("data=folder", "data.path=pictures", "data.xflip=1", "data.exclude=['[1-5].png']", "name=few")
     err = said(capfd, *SMALL, *few, code=2)
