@@ -457,8 +457,8 @@ def test_a_reference_in_a_run_folder_is_looked_up_nowhere_where_a_group_was_forg
     stored.total_kimg = "${oc.env:NOT_THERE}"
     OmegaConf.save(stored, "runs/foxes/config.yaml")
     again = ["data=folder", "data.path=pictures", "data.xflip=1", "name=foxes", "total_kimg=1"]
-    err = said(capfd, *(word for word in SMALL if word != "preset=tiny"), *again, code=2)
-    assert "runs/foxes was started with preset=tiny" in err and "NOT_THERE" not in err
+    err = said(capfd, *(word for word in SMALL if word != "augpipe=blit"), *again, code=2)
+    assert "runs/foxes was started with augpipe=blit" in err and "NOT_THERE" not in err
 
 
 def test_a_choice_that_leaves_few_pictures_is_named(place, capfd):
