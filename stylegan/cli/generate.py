@@ -1,10 +1,13 @@
-"""`stylegan-generate` and `python generate.py`: finds the network and the place for the pictures.
+"""`stylegan-generate` and `python generate.py`: finds the network and the place, and runs the chosen task.
 
-All that draws is named by a `_target_` in `conf/task/`.
+What is made is named by a `_target_` in `conf/task/`.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
 
 from stylegan.cli.command import Result, run_command
 from stylegan.configuration.compose import Composition, keys_of
@@ -18,6 +21,9 @@ from stylegan.runs.folder import RunFolder, images_of
 from stylegan.runs.network_files import find_network
 from stylegan.version import __version__
 
+if TYPE_CHECKING:
+    from stylegan.latents.drawer import Drawer
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Draws as the command line says.  Returns: the exit code: 0 done, 2 user's mistake, 128 + signal."""
@@ -29,25 +35,44 @@ def main(argv: Sequence[str] | None = None) -> int:
 def generate(composition: Composition) -> Result:
     """Runs the chosen task on one network.  Raises: UserError."""
     config = composition.config
-    if faults := list(nonsense_in(config, keys_of("generate"))):
+    if faults := list(nonsense_in(config, keys_of("generate", [f"task={composition.choices['task']}"]))):
         raise UserError("\n".join(faults))
     with from_input():
+        from stylegan.latents.outputs import Output
+
         network = find_network(config.network, runs_dir=config.runs_dir)
         out = default_out(network) if config.out is None else expanded(config.out, key="out")
         out = out / folder_of_job(composition.swept)
         say(f"network: {network}")
-        task = instantiate_part(config, "task")(
-            network=network,
-            out=out,
-            seeds=config.seeds,
-            label=config.label,
-            provenance=provenance_of(network),
-        )
-    try:
-        task.run()
-    except OSError as error:
-        raise UserError(f"the pictures cannot be written: {error}; set out=... for another folder") from error
+        # First what is cheap to check: a slip in the seeds should not wait for a large file.
+        task = instantiate_part(config, "task")
+        drawer = open_drawer(network, config)
+        try:
+            task.run(drawer, Output(out, overwrite=config.overwrite))
+        except OSError as error:
+            raise UserError(f"the result cannot be written: {error}; set out=... for another folder") from error
     return Result(0)
+
+
+def open_drawer(network: Path, config: DictConfig) -> "Drawer":
+    """The network with the settings that all tasks share; those that a task does not have keep their defaults."""
+    from stylegan.interop import load_generator
+    from stylegan.latents.drawer import Drawer
+
+    def open_other(name: str):
+        return load_generator(find_network(name, runs_dir=config.runs_dir))
+
+    own = ("truncation", "truncation_cutoff", "center")
+    return Drawer(
+        load_generator(network),
+        name=str(network),
+        device=config.device,
+        precision=config.precision,
+        noise_mode=config.noise_mode,
+        provenance=provenance_of(network),
+        open_other=open_other,
+        **{key: config[key] for key in own if key in config},
+    )
 
 
 def default_out(network: Path) -> Path:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from hydra.core.config_store import ConfigStore
 
 from stylegan.configuration.keys import Command, Filled, Follows, Group, Key, Resume, Section
+from stylegan.configuration.task_schema import TASKS, TRUNCATION
 
 HARMLESS, RISKY, FIXED = Resume
 USER, PRESET, DATA, COMMAND = Filled
@@ -225,7 +226,6 @@ _NETWORK = (
     Key("network",    str | None, "run folder, .ckpt or .safetensors; null = the newest run in runs_dir", free_text=True),
     Key("runs_dir",   str,        "folder where runs are looked for", free_text=True, alias=("result_dir", "results_dir")),
 )
-_TRUNCATION = Key("truncation", float, "psi: 1 = all the variety that was learned, 0.7 = less, and cleaner, 0 = the average image", alias=("trunc", "psi", "truncation_psi"))
 _NOISE_MODE = Key("noise_mode", str, "fine detail: const = the same in every image | random = each image its own | none")
 _DEVICE = Section("Device", "", keys=(
     Key("precision",  str, "auto = the fastest that the device has | fp32 | bf16 | fp16 (GPUs)"),
@@ -235,15 +235,11 @@ _GENERATE = (
     Section("Network and place", "", keys=(
         *_NETWORK,
         Key("out",    str | None, "folder for the images; null = generated/ in the run, or next to the file", free_text=True, alias=("outdir", "output", "output_dir")),
+        Key("tuned",  str | None, "difference that projection with space=tuned saved, put onto the network; null = none", free_text=True),
         Key("overwrite", bool,    "true = replace images that are there with other settings; those of the same settings always stay"),
     )),
-    Section("Images", "", keys=(
-        Key("seeds",  str | int,  "numbers and ranges; a seed is one image, always the same", free_text=True, example="0-15,20", alias=("seed",)),
-        Key("label",  str | int | None, "class by name or number, or all = each class, a row each in the grid; null for a network without labels", free_text=True, alias=("class",)),
-        _TRUNCATION,
-        _NOISE_MODE,
-    )),
-    _DEVICE,
+    *TASKS,
+    Section("Noise, precision, device", "", keys=(_NOISE_MODE, *_DEVICE.keys)),
 )
 _EVALUATE = (
     Section("Network and place", "", keys=(
@@ -260,7 +256,7 @@ _EVALUATE = (
         Key("download",      bool,       "true = fetch published weights that are missing, and check their digest"),
         Key("num_fakes",     int,        "images drawn for kid, fid, pr, dc; published metrics have their own number", "images"),
         Key("first_seed",    int,        "of the first image; image i is what generate draws for first_seed + i"),
-        _TRUNCATION,
+        TRUNCATION,
         _NOISE_MODE,
         Key("report",        bool,       "true = also report.html: is it learning or copying?"),
         Key("cache_dir",     str | None, "folder for features of the real images; null = the user's cache folder", free_text=True),
@@ -298,8 +294,13 @@ TRAIN = Command(
 GENERATE = Command(
     "generate",
     "Draws images from a trained network.",
-    ("network=runs/flowers32 seeds=0-15", "network=portraits.ckpt seeds=7 truncation=0.7 out=chosen"),
-    (Group("task", "what is drawn"),),
+    (
+        "network=runs/flowers32 seeds=0-15",
+        "network=portraits.ckpt seeds=7 truncation=0.7 out=chosen",
+        "task=interpolation seeds=3,14,15 loop=true",
+        "task=projection --help",
+    ),
+    (Group("task", "what is made; each task has keys of its own, see task=NAME --help"),),
     _GENERATE,
 )
 EVALUATE = Command(

@@ -28,6 +28,8 @@ def nearest_key(key: str, keys: Iterable[str]) -> str:
     if key in elsewhere:
         options = [f"{group}={option}" for option in option_values(key)]
         return f" here; it comes with {' or '.join(options)}"
+    if tasks := tasks_with(key):
+        return f" here; it comes with {' or '.join(f'task={task}' for task in tasks)}"
     if key in keys:
         return " among what was chosen"
     # Of the command whose keys these are; those of training last, since evaluate shares some.
@@ -64,6 +66,20 @@ def options_of(group: str) -> list[str]:
     if not group.isidentifier() or not folder.is_dir():
         return []
     return sorted(Path(file.name).stem for file in folder.iterdir() if file.name.endswith(".yaml"))
+
+
+def tasks_with(key: str) -> list[str]:
+    """The tasks of the generate command that have a key at the root."""
+    return [task for task in options_of("task") if key in _root_keys("task", task)]
+
+
+def _root_keys(group: str, option: str) -> set[str]:
+    """The root keys that a file of ours sets, with those of the files that it begins from."""
+    text = resources.files("conf").joinpath(group, f"{option}.yaml").read_text(encoding="utf-8")
+    tree = yaml.safe_load(text) or {}
+    below = [entry for entry in tree.get("defaults", ()) if entry != "_self_"]
+    own = {key for key in tree if key not in ("defaults", group)} if text.startswith("# @package _global_") else set()
+    return own.union(*(_root_keys(group, entry) for entry in below if isinstance(entry, str)))
 
 
 def option_values(key: str) -> dict[str, Any]:

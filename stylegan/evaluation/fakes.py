@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from stylegan.images import to_uint8
 from stylegan.latents import Sampler, latents_of
-from stylegan.latents.seed_images import LARGEST_PSI, NOISE_MODES
+from stylegan.latents.drawer import LARGEST_PSI
+from stylegan.latents.sampling import NOISE_MODES
 from stylegan.latents.seeds import MAX_SEED
 
 # Keeps the choice of labels apart from other draws under the same seed.

@@ -1,6 +1,6 @@
 """Sampling: images of latents and seeds, the same pixels, alone or among others."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -61,23 +61,32 @@ class Sampler:
         return torch.cat(parts)
 
     @torch.no_grad()
-    def draw(self, ws: Tensor, noise_mode: str = "const", noise_seeds: Sequence[int] | None = None) -> Tensor:
+    def draw(
+        self,
+        ws: Tensor,
+        noise_mode: str = "const",
+        noise_seeds: Sequence[int] | None = None,
+        noise: Mapping[str, Tensor] | None = None,
+    ) -> Tensor:
         """ws [N,L,W] → images float32 [N,C,H,W] on the generator's device.
 
         Args:
             noise_seeds: N seeds, one for each image's noise, where `noise_mode` is "random".
+            noise: in their place, the noise itself, {layer: [N,1,H,W]}.
         Raises: ValueError for random noise without seeds: it would be another one at every call.
         """
-        if noise_mode == "random" and noise_seeds is None:
+        if noise_mode == "random" and noise_seeds is None and noise is None:
             raise ValueError("noise_mode random needs noise_seeds, a seed for each picture's noise")
         parts = []
         with prepared(self.generator.synthesis), full_precision(self.device):
             for rows in self._chunks(len(ws)):
-                noise = None
+                maps = None
                 if noise_mode == "random":
-                    drawn = noise_of(noise_seeds[rows], self.generator.synthesis.noise_layers)
-                    noise = {name: self._full(values) for name, values in drawn.items()}
-                images = self.generator.synthesis(self._full(ws[rows]), noise_mode=noise_mode, noise=noise)
+                    layers = self.generator.synthesis.noise_layers
+                    given = noise is not None
+                    some = {name: m[rows] for name, m in noise.items()} if given else noise_of(noise_seeds[rows], layers)
+                    maps = {name: self._full(values) for name, values in some.items()}
+                images = self.generator.synthesis(self._full(ws[rows]), noise_mode=noise_mode, noise=maps)
                 parts.append(images[: rows.stop - rows.start])
         return torch.cat(parts)
 

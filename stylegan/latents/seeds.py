@@ -33,8 +33,8 @@ def parse_seeds(text: str | int) -> tuple[int, ...]:
         match = _NUMBER_OR_RANGE.fullmatch(part)
         if match is None:
             raise _wrong(text, f"{part!r} is neither a number nor a range")
-        first = _seed(text, match[1])
-        last = first if match[2] is None else _seed(text, match[2])
+        first = seed_in(match[1], text=text)
+        last = first if match[2] is None else seed_in(match[2], text=text)
         if last < first:
             raise _wrong(text, f"{part} runs backwards")
         if last - first >= MAX_SEEDS - len(seeds):
@@ -66,14 +66,19 @@ def _noise(seed: int, layer: int, size: Size) -> Tensor:
     return torch.from_numpy(random.standard_normal((1, *size), dtype=np.float32))
 
 
-def _seed(text: str | int, digits: str) -> int:
+def seed_in(digits: str, *, text: str | int, key: str = "seeds") -> int:
+    """A seed in decimal digits.
+
+    Args: text: all that was written for `key`, for the message.
+    Raises: ValueError for one that is too large.
+    """
     digits = digits.lstrip("0") or "0"
     # By length first: Python refuses to read numbers of thousands of digits.
     if len(digits) > len(str(MAX_SEED)) or int(digits) > MAX_SEED:
-        raise _wrong(text, f"{digits[:12]}{'...' if len(digits) > 12 else ''} is above {MAX_SEED}")
+        raise _wrong(text, f"{digits[:12]}{'...' if len(digits) > 12 else ''} is above {MAX_SEED}", key)
     return int(digits)
 
 
-def _wrong(text: str | int, what: str) -> ValueError:
+def _wrong(text: str | int, what: str, key: str = "seeds") -> ValueError:
     shown = str(text) if len(str(text)) <= 60 else str(text)[:57] + "..."
-    return ValueError(f"seeds={shown}: {what}; {_RIGHT_FORM}")
+    return ValueError(f"{key}={shown}: {what}; {_RIGHT_FORM}")

@@ -1,34 +1,27 @@
 """The task `images` of the generate command: one PNG a seed, or one a seed and class, and all of them in a grid."""
 
 import math
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from rich.progress import Progress
-from torch import Tensor, nn
+from torch import Tensor
 
 from stylegan.images import read_png, save_png, tile, to_uint8, visible
+from stylegan.latents.drawer import Drawer
 from stylegan.latents.existing import differences, names_in, refuse
-from stylegan.latents.labels import parse_labels
-from stylegan.latents.sampling import NOISE_MODES, Sampler
+from stylegan.latents.outputs import Output
 from stylegan.latents.seeds import MAX_SEEDS, parse_seeds
 from stylegan.machine.console import say
-from stylegan.machine.devices import device_named
 from stylegan.machine.files import replacing
-from stylegan.networks.digest import weights_sha256
-from stylegan.networks.precision import precision_on, set_compute_dtype
+from stylegan.machine.progress import with_progress
 from stylegan.networks.synthesis import prepared
 from stylegan.sizes import size_text
 
 # The grid shows the first images that fit in: 1,024 of 256 px, 64 of 1024 px. Few viewers open more.
 MAX_GRID_PX = 64 * 2**20
-
-# Far beyond any image, and near enough for float32.
-LARGEST_PSI = 100
 
 # Images whose labels are made at a time; a multiple of every chunk.
 _AT_ONCE = 1024
@@ -41,79 +34,46 @@ class Cell(NamedTuple):
     seed: int
 
 
-class SeedImages:
+class Images:
     """Draws seeds into a folder: `seed0000.png`, numbered by seed, and `grid.png`.
 
     With label "all" each class is drawn with each seed: `seed0000-class2.png`, and a row a class in the grid.
     More than 4 channels go into `seed0000.npy`, uint8 [H,W,C], and the PNG shows the first three.
 
     An image that is there already with the same weights, seed and settings stays as it is, so that what was interrupted
-    continues. One of other settings is refused before anything is drawn, unless `overwrite` is true. The grid alone
-    is replaced where only its seeds differ, and a line reports it: its images are still there one by one.
+    continues. One of other settings is refused before anything is drawn, unless the output says overwrite. The grid
+    alone is replaced where only its seeds differ, and a line reports it: its images are still there one by one.
 
     Args:
-        load: path → generator in evaluation mode.
-        network: the file, as `load` takes it.
-        out: folder for the images, made where it is missing.
         seeds: as in `parse_seeds`.
-        truncation: psi, 1 = none.
         label: as in `parse_labels`; None for a network without labels.
-        noise_mode: "const", "random" (each seed its own) or "none".
-        device: "auto" (CUDA where there is one), "cpu", "cuda", "cuda:1", ...
-        precision: "auto" (the fastest that the device has), "fp32", "bf16" or "fp16"; see `precision_on`.
-        overwrite: whether images of other settings are replaced.
-        provenance: text stored in every image besides weights, seed, truncation, label and noise mode.
-    Raises: ValueError that names the value, or the file in the way, and the way out.
+    Raises: ValueError that names the value and the way out.
     """
 
-    def __init__(
-        self,
-        *,
-        load: Callable[[Path], nn.Module],
-        network: Path,
-        out: Path,
-        seeds: str | int,
-        truncation: float = 1.0,
-        label: str | float | None = None,
-        noise_mode: str = "const",
-        device: str = "auto",
-        precision: str = "auto",
-        overwrite: bool = False,
-        provenance: Mapping[str, str] | None = None,
-    ):
-        # First what is cheap to check: a slip in the seeds should not wait for a large file.
+    def __init__(self, *, seeds: str | int, label: str | float | None = None):
         self.seeds = parse_seeds(seeds)
-        self.truncation = _number("truncation", truncation)
-        if noise_mode not in NOISE_MODES:
-            raise ValueError(f"noise_mode must be one of {', '.join(NOISE_MODES)}, got {noise_mode!r}")
-        self.noise_mode = noise_mode
-        self.out = out
-        if out.exists() and not out.is_dir():
-            raise ValueError(f"out must be a folder for the images, got {out}, which is a file")
-        chosen = device_named(device)
-        precision_on(chosen, precision)
-        generator = load(network).to(chosen)
-        weights = weights_sha256(generator)
-        precision = set_compute_dtype(generator, chosen, precision)
-        self.labels = parse_labels(
-            label, width=generator.c_dim, names=generator.label_names, network=str(network)
-        )
+        self.label = label
+
+    def run(self, drawer: Drawer, output: Output) -> None:
+        """Draw, write and say where.
+
+        Raises: ValueError that names the file in the way; OSError where a file cannot be written.
+        """
+        self.drawer, self.out = drawer, output.folder
+        self.labels = drawer.labels(self.label)
         if len(self.seeds) * len(self.labels) > MAX_SEEDS:
             raise ValueError(
-                f"seeds={seeds}: {len(self.seeds):,} seeds of {len(self.labels):,} classes are more than"
+                f"{len(self.seeds):,} seeds of {len(self.labels):,} classes are more than"
                 f" {MAX_SEEDS:,} images, the most at once; draw fewer seeds, or one class"
             )
-        self.sampler = Sampler(generator)
-        self.text = dict(provenance or {}) | {
-            "weights": weights,
-            "truncation": f"{self.truncation:g}",
-            "noise_mode": noise_mode,
-            "precision": precision,
-        }
-        self.kept, self.replaced = self._images_there(overwrite)
+        if self.out.exists() and not self.out.is_dir():
+            raise ValueError(f"out must be a folder for the images, got {self.out}, which is a file")
+        self.sampler, self.text = drawer.sampler, drawer.text
+        self.truncation, self.noise_mode = drawer.truncation, drawer.noise_mode
+        self.kept, self.replaced = self._images_there(output.overwrite)
+        self._draw_all()
 
-    def run(self) -> None:
-        """Draw, write and say where. Raises: OSError where a file cannot be written."""
+    def _draw_all(self) -> None:
         self.out.mkdir(parents=True, exist_ok=True)
         cells = [Cell(row, seed) for row in range(len(self.labels)) for seed in self.seeds]
         rows, columns = self._shape_of_grid()
@@ -127,7 +87,8 @@ class SeedImages:
             )
         shown: dict[Cell, Tensor] = dict.fromkeys(in_grid)
         with prepared(self.sampler.generator.synthesis):
-            for some, images in _with_progress(self._draw(missing), total=len(missing)):
+            chunks = ((len(some), (some, images)) for some, images in self._draw(missing))
+            for some, images in with_progress(chunks, total=len(missing)):
                 pixels = to_uint8(images).cpu()
                 for cell, image in zip(some, pixels, strict=True):
                     self._save(cell, image)
@@ -231,33 +192,3 @@ class SeedImages:
         part = f", the first {in_grid:,} together in" if in_grid < total else ", together in"
         rows = f", a row for each of {len(self.labels)} classes" if len(self.labels) > 1 else ""
         say(f"{images} of {size} px in {self.out}{part} {self.out / 'grid.png'}{rows}")
-
-
-def _number(name: str, value: object) -> float:
-    try:
-        number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise ValueError(f"{name} must be a number, as in 0.7, got {value!r}")
-    if abs(number) > LARGEST_PSI:
-        raise ValueError(f"{name} must be between -{LARGEST_PSI} and {LARGEST_PSI}, got {value}")
-    return number
-
-
-def _with_progress(chunks: Iterable[tuple[Sequence[Cell], Tensor]], total: int) -> Iterator:
-    """`chunks` as they come; a bar in a terminal, elsewhere a line whenever another tenth is done."""
-    if sys.stdout.isatty():
-        with Progress(transient=True) as bar:
-            task = bar.add_task("drawing", total=total)
-            for cells, images in chunks:
-                yield cells, images
-                bar.advance(task, len(cells))
-        return
-    done = tenths = 0
-    for cells, images in chunks:
-        yield cells, images
-        done += len(cells)
-        if done < total and done * 10 // total > tenths:
-            tenths = done * 10 // total
-            say(f"{done:,} of {total:,} images")

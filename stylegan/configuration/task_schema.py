@@ -1,0 +1,94 @@
+"""Schema of the tasks of the generate command: one line a key.
+
+Which tasks have a key is said by their files in `conf/task/` alone, as are the defaults: a task has the keys that its
+file sets, and a key of another task is refused. Where a key means different things, its line says both."""
+
+# ruff: noqa: E501  One line a key is worth more than the right margin.
+
+from stylegan.configuration.keys import Key, Section
+
+# fmt: off
+TRUNCATION = Key("truncation", float, "psi: 1 = all the variety that was learned, 0.7 = less, and cleaner, 0 = the average image", alias=("trunc", "psi", "truncation_psi"))
+
+DRAWN = Section("What is drawn", "", keys=(
+    Key("seeds",  str | int, "numbers, ranges and latent files; a seed is one image, always the same", free_text=True, example="0-15,20,fox.npz", alias=("seed",)),
+    Key("label",  str | int | None, "class by name or number, numbers of the label, a mixture as in 0.7*fox+0.3*dog, or (images) all = each class, a row each in the grid; null for a network without labels", free_text=True, alias=("class",)),
+    TRUNCATION,
+    Key("truncation_cutoff", int | None, "only the first so many of the network's layers are truncated; null = all"),
+    Key("center", str | int, "what truncation pulls to: mean | a seed | a latent file | clusters:64, of which each image takes the nearest", free_text=True, alias=("new_center",)),
+    Key("directions", str | None, "directions that every image is moved along, each with its strength; null = none", free_text=True, example="smile.npz:2,age.npz:-1"),
+    Key("like",   str | None, "image of this program that is made again: its seed or latent, label and settings", free_text=True),
+    Key("grid",   str | None, "columns x rows of a sheet or of the cells of a video; null = the best shape", example="3x2"),
+    Key("psis",   str | float, "the psi of each column", free_text=True, example="0,0.25,0.5,0.75,1"),
+    Key("rows",   str | int, "style mixing: seeds, latent files or pictures of the rows", free_text=True, example="85,100,75", alias=("row_seeds",)),
+    Key("cols",   str | int, "style mixing: of the columns", free_text=True, example="55,821,1789", alias=("col_seeds",)),
+    Key("layers", str | None, "numbers and ranges of layers, or coarse | middle | fine; null = all", free_text=True, example="coarse,8-11", alias=("col_styles", "styles")),
+    Key("only_mix", bool, "true = the mixed images alone, without those of rows and columns", alias=("only_stylemix",)),
+))
+PATH = Section("Path of an interpolation", "", keys=(
+    Key("path",     str | None, "walk = a smooth random loop | through = from one image to the next | circle | noise = loops; null = walk for one seed, else through"),
+    Key("space",    str, "interpolation: z | w, in which is interpolated; projection: w | w+ | tuned"),
+    Key("curve",    str, "between key frames: linear | slerp | cubic"),
+    Key("easing",   str, "speed between key frames: linear | in-out-quad | in-out-cubic | in-out-sine | in-out-circular | out-bounce | in-out-back"),
+    Key("leg_sec",  str | float, "from one key frame to the next; one number, or one for each leg", "seconds", free_text=True, example="2,2,5", alias=("seed_sec", "dlatent_sec")),
+    Key("loop",     bool, "true = from the last key frame back to the first"),
+    Key("duration_sec",  float | None, "of a walk or loop; null = 30", "seconds"),
+    Key("smoothing_sec", float, "of a walk: how slowly it changes", "seconds"),
+    Key("slowdown", float, "the same path this many times as slow, 1 or more"),
+    Key("diameter", float, "of circle and noise loops: how much of the variety they pass through"),
+    Key("timeline", str | None, "YAML file of tracks with key frames: psi, label, styles, directions, cells; null = none", free_text=True),
+))
+VIDEO = Section("Video, picture and sound", "", keys=(
+    Key("format",  str, "images: png | jpeg | webp | png16; videos: mp4 | webm | gif | webp | apng | png = frames | png16"),
+    Key("fps",     float, "frames of a second", "1/seconds"),
+    Key("quality", int, "of video, JPEG and WebP, 1 to 100"),
+    Key("size",    str | None, "of the file, width x height; null = as drawn", "px", example="1080x1920"),
+    Key("fit",     str, "how frames fill size: pad | crop | blur = on a blurred copy of themselves"),
+    Key("scale",   int, "whole factor that pixels are repeated by"),
+    Key("fill",    str, "colour of spare cells and of padding", example="black", free_text=True),
+    Key("audio",   str | None, "sound file that goes into the video, and that tracks follow; null = none", free_text=True),
+    Key("start_sec", float, "where in the sound the video begins", "seconds"),
+    Key("audio_tracks", str | None, "what follows the sound: rms, bass, mid, high, onset, percussive or harmonic, onto psi, speed, noise, label or a direction; null = nothing", free_text=True, example="bass>psi:0.4,onset>speed:2"),
+    Key("segment_frames", int, "frames of a part of the file, after which an interrupted rendering continues", "frames"),
+))
+CUSTOM = Section("Other sizes and layers", "", keys=(
+    Key("canvas",      str | None, "width x height that is drawn in place of the network's size; null = the network's", "px", example="1024x512"),
+    Key("canvas_mode", str, "how the learned constant fills it: tile | stretch | mirror"),
+    Key("layer",       str | None, "feature maps of one layer in place of the image, as in b32.conv1; list prints the layers", free_text=True),
+    Key("crop",        str | None, "width x height cut out of the middle, as of car networks with black bars", "px", example="512x384"),
+))
+PROJECTION = Section("Projection", "", keys=(
+    Key("target",   str, "picture, or folder of pictures, that is found in the network", free_text=True),
+    Key("steps",    int, "of the optimisation", "steps", alias=("num_steps",)),
+    Key("masks",    str | None, "grey pictures named as the targets, or one for all: black counts nothing; null = none", free_text=True),
+    Key("loss",     str, "distance of pictures: auto | stlpips | lpips | multiscale"),
+    Key("loss_path", str | None, "file of its weights; null = where they usually are", free_text=True),
+    Key("start",    str | None, "where it starts: mean | best of 64 | a seed | a latent file", free_text=True),
+    Key("batch",    int, "pictures at a time; changes no result", "images"),
+    Key("seed",     int, "of the noise of the optimisation"),
+    Key("align",    str | None, "ffhq:landmarks.json or ffhq:detector.onnx = faces are cut out as in FFHQ; null = as the data are cut", free_text=True),
+    Key("target_loss", float, "tuned: perceptual loss at which tuning ends"),
+    Key("tuning_steps", int, "tuned: most steps of the generator's tuning", "steps"),
+    Key("together", bool, "tuned: true = one generator for all pictures | false = one each"),
+    Key("locality", float, "tuned: weight of the term that keeps the rest of latent space as it was; 0 = none"),
+    Key("resolution", int | str | None, "internal to the decoding of targets; null = the network's", "px"),
+))
+DIRECTIONS = Section("Directions", "", keys=(
+    Key("find",      str | None, "sefa | pca | boundary | class_mean | channels; null = the saved ones named by directions"),
+    Key("variant",   str, "sefa: normalised = columns of unit norm | stacked"),
+    Key("count",     int, "how many directions"),
+    Key("samples",   int, "latents that are drawn for it", "images"),
+    Key("strengths", str | float, "of each column of the sheet", free_text=True, example="-3,-1.5,0,1.5,3"),
+    Key("scores",    str | None, "boundary: CSV of seed or latent,score", free_text=True),
+    Key("orthogonal_to", str | None, "directions that the found ones leave alone; null = none", free_text=True),
+))
+TWO_NETWORKS = Section("Two networks, and a run over time", "", keys=(
+    Key("low",   str | None, "network of the low resolutions; null = network", free_text=True),
+    Key("high",  str | None, "network of the high resolutions", free_text=True),
+    Key("at",    int | None, "resolution from which the second one counts; null = a sheet of every split", "px"),
+    Key("width", float, "octaves over which one passes into the other; 0 = at once"),
+    Key("unrelated", bool, "true = also networks without a common ancestor"),
+    Key("checkpoints", str, "all = the kept networks of the run | snapshots = its pictures"),
+))
+# fmt: on
+TASKS = (DRAWN, PATH, VIDEO, CUSTOM, PROJECTION, DIRECTIONS, TWO_NETWORKS)

@@ -1,0 +1,1 @@
+"""Video and sound: frames to files that can be posted, and songs to numbers over time."""
