@@ -28,7 +28,8 @@ def nearest_key(key: str, keys: Iterable[str]) -> str:
     if key in elsewhere:
         options = [f"{group}={option}" for option in option_values(key)]
         return f" here; it comes with {' or '.join(options)}"
-    if tasks := tasks_with(key):
+    # Of the command that has tasks, and no other.
+    if "task" in keys and (tasks := tasks_with(key)):
         return f" here; it comes with {' or '.join(f'task={task}' for task in tasks)}"
     if key in keys:
         return " among what was chosen"
