@@ -318,6 +318,22 @@ def test_a_part_of_the_users_own_is_asked_for_by_the_runs_command(place, capfd):
     assert "module.adversarial_loss names my_loss.Hinge" in err and "--config-dir" in err
 
 
+@pytest.mark.parametrize(
+    ("word", "line"),
+    [
+        (
+            "experiment=flowers32",
+            "not with data=flowers, which experiment=flowers32 chooses: leave experiment=flowers32 out, or add"
+            " data=folder",
+        ),
+        ("data=flowers", "not with data=flowers: leave data=flowers out"),
+    ],
+)
+def test_other_data_than_a_run_had_are_named_as_they_are_typed(place, capfd, word, line):
+    (err,) = said(capfd, "resume=runs/foxes", word, code=2).splitlines()
+    assert err == f"stylegan-train: runs/foxes was started with data=folder, {line}"
+
+
 def test_an_old_run_without_events_continues(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(Path(__file__).parent / "old_run", tmp_path / "runs" / "old")
