@@ -13,7 +13,7 @@ from stylegan.configuration.command_line import FLAGS
 from stylegan.configuration.compose import composed
 from stylegan.configuration.keys import Command, Key
 from stylegan.configuration.schema import COMMANDS, EVALUATE, GENERATE, TRAIN
-from tests.configuration.test_habits import accepted, answered
+from tests.configuration.test_habits import accepted, answered, filled_in
 
 # Option -> the words of the suggested command.
 OF_TRAIN = {
@@ -37,7 +37,7 @@ OF_TRAIN = {
     "--conv-clamp=None": None,
     "--ramp-up=None": "ema.ramp_up=null",
     "--metrics=[kid,fid]": "metrics=[kid,fid]",
-    "--include=a,b": "data=folder data.include=[a,b] data.path=... resolution=null",
+    "--include=a,b": "data=folder data.include=[a,b] data.path=... resolution=...",
     "--project=x": "logger=wandb logger.wandb.project=x",
     "--entity=x": "logger=wandb logger.wandb.entity=x",
     "--tags=a,b": "logger=wandb logger.wandb.tags=[a,b]",
@@ -94,7 +94,7 @@ def compose_all(command: Command, suggestions: Iterable[list[str]]) -> None:
     groups = {group.name for group in command.groups}
     lines: list[tuple[set[str], dict[str, str]]] = []
     for words in suggestions:
-        words = dict(word.replace("=...", "=x").split("=", 1) for word in words)
+        words = dict(word.split("=", 1) for word in filled_in(words))
         chosen = {f"{key}={value}" for key, value in words.items() if key in groups}
         for known, line in lines:
             if known == chosen and all(line.get(key, value) == value for key, value in words.items()):
