@@ -130,7 +130,7 @@ def test_links_to_nothing_are_pictures_that_cannot_be_read(folder):
         "left out, cannot be read: loop.png (its link leads back to itself)",
         "left out, links that lead nowhere: more",
     ]
-    with pytest.raises(ValueError, match="2 of 10 pictures cannot be read, and at most 1 are allowed"):
+    with pytest.raises(ValueError, match="2 of 10 pictures cannot be read, and at most 1 is allowed"):
         opened(folder, max_bad=1)
 
 
@@ -146,7 +146,7 @@ def test_a_link_counts_again_once_its_target_is_there(folder):
 def test_a_set_of_links_to_nothing_says_why(tmp_path):
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures" / "x.png").symlink_to("/not/mounted/x.png")
-    with pytest.raises(ValueError, match="1 of 1 pictures cannot be read.*leads nowhere: /not/mounted/x.png"):
+    with pytest.raises(ValueError, match="1 of 1 picture cannot be read.*leads nowhere: /not/mounted/x.png"):
         opened(tmp_path / "pictures")
     (tmp_path / "folders").mkdir()
     (tmp_path / "folders" / "cats").symlink_to("/not/mounted/cats")
