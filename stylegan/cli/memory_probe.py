@@ -1,7 +1,7 @@
 """`micro_batch=auto`: how many images fit into memory at a time, measured before the training begins.
 
 Each measurement is one iteration in a process of its own: nothing of it stays behind in the one that trains, and one
-that the kernel ends for want of memory has simply not fitted. That process reads a complete configuration from its
+that the kernel ends for lack of memory has simply not fitted. That process reads a complete configuration from its
 input, and writes one line of JSON at the end of its output."""
 
 import json

@@ -118,7 +118,7 @@ class CommandLine:
 
     @property
     def for_parser(self) -> list[str]:
-        """All words in the order that Hydra's parser needs: it loses what follows a flag amid overrides."""
+        """All words in the order that Hydra's parser needs: it loses what follows a flag among overrides."""
         return self.flags + self.overrides
 
 

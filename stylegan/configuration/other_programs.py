@@ -129,7 +129,7 @@ def _metrics(value: str, _: Mapping[str, str]) -> list[str]:
     return [f"metrics={names[0]}" if len(names) == 1 else f"metrics=[{','.join(names)}]"] if names else []
 
 
-def _anew(value: str, given: Mapping[str, str]) -> list[str]:
+def _overwritten(value: str, given: Mapping[str, str]) -> list[str]:
     if truth(value or "true") is False:
         return ["overwrite=false"]
     resume = given.get("resume", "never")
@@ -191,7 +191,7 @@ SPECIAL: dict[str, dict[str, _Special]] = {
         "nobench": _switch("trainer.benchmark=false", "trainer.benchmark=true"),
         "resume": _resume,
         "metrics": _metrics,
-        "overwrite": _anew,
+        "overwrite": _overwritten,
         "wandb": _switch("logger=wandb"),
         "tensorboard": _switch("logger=default"),
         "cpu": _switch("trainer=cpu"),

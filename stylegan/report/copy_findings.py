@@ -301,7 +301,7 @@ def _counted_twins(twins: int, looked_at: int, different: int) -> str:
 
 
 def _ways_out_of_repeats(exact: int, has_names: bool, has_twins: bool) -> tuple[str, ...]:
-    """Only exact repeats are to be removed; nobody but the user knows what twins are for."""
+    """Only exact repeats are to be removed; only the user knows what twins are for."""
     listed = " Files lists them." if has_names else ""
     repeats = (
         f"Remove all but one of each exact repeat from the folder, or name them in data.exclude.{listed}"

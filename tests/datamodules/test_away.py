@@ -201,7 +201,7 @@ def test_damage_is_not_waited_for(folder, monkeypatch):
         data.dataset[5]
 
 
-def written_anew(path: Path, folder: Path, content) -> dict[Path, bytes]:
+def rewritten(path: Path, folder: Path, content) -> dict[Path, bytes]:
     """Puts `content(bytes)` into the zip, or into three pictures of the folder.  Returns: what was there."""
     files = [folder / f"{number}.png" for number in (1, 3, 6)] if path == folder else [path]
     before = {file: file.read_bytes() for file in files}
@@ -220,7 +220,7 @@ def test_what_is_being_copied_again_is_waited_for(kind, cut, workers, folder, zi
     expected = [batch for batch, _ in zip(loaders[0], range(12), strict=False)]
     batches = iter(loaders[1])
     received = [next(batches) for _ in range(2)]
-    before = written_anew(path, folder, lambda data: data[: int(cut * len(data))])
+    before = rewritten(path, folder, lambda data: data[: int(cut * len(data))])
     threading.Timer(1.0, lambda: [file.write_bytes(data) for file, data in before.items()]).start()
     received += [next(batches) for _ in range(10)]
     batches.close()

@@ -131,7 +131,7 @@ def test_however_it_is_stored_sixteen_bits_have_the_same_pixels(stored, planes):
 def by_hand(
     samples: bytes, bits: int, photometric: int, *, form: int = 1, compression: int = 1, more: tuple = ()
 ) -> bytes:
-    """One strip of a grey TIFF, little endian: written by nobody's library."""
+    """One strip of a grey TIFF, little endian: written without a library."""
     tags = [
         *((256, 3, WIDTH), (257, 3, HEIGHT), (258, 3, bits), (259, 3, compression), (262, 3, photometric)),
         *((273, 4, 400), (277, 3, 1), (278, 3, HEIGHT), (279, 4, len(samples)), (339, 3, form), *more),
