@@ -16,6 +16,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from stylegan.machine.text import counted
+
 PAGE = Path(__file__).parents[2] / "docs" / "mistakes.md"
 # A mistake that is not refused would train for days.
 LONGEST_SECONDS = 120
@@ -197,7 +199,7 @@ def lines_of(mistake: Mistake, folder: Path) -> list[str]:
         raise SystemExit(f"{mistake.command}: files were left behind")
     if code != 2 or len(lines) != mistake.faults or not all(lines):
         raise SystemExit(
-            f"{mistake.command}: exit code {code}, {mistake.faults} lines expected, got\n{shown}"
+            f"{mistake.command}: exit code {code}, {counted(mistake.faults, 'line')} expected, got\n{shown}"
         )
     return lines
 

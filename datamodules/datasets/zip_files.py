@@ -137,9 +137,10 @@ def _entries(archive: zipfile.ZipFile) -> tuple[dict[str, zipfile.ZipInfo], list
         )
     # Python's and macOS's own state no encoding and mean UTF-8; where others mean another one it may fit by chance.
     if unstated and (guessed or any(system == _DOS for _, system in unstated)):
+        more = "more " if guessed else ""
         notes.append(
-            f"the zip does not say how {len(unstated)} {'more ' * bool(guessed)}names are encoded; they are read as "
-            f"UTF-8, as {printable(unstated[0][0])}; if that is another word, pack the pictures again with UTF-8 names"
+            f"the zip does not say how {counted_are(len(unstated), f'{more}name')} encoded; read as UTF-8, as"
+            f" {printable(unstated[0][0])}; if that is another word, pack the pictures again with UTF-8 names"
         )
     return {name: entry for name, (_, entry) in files.items()}, notes
 

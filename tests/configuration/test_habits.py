@@ -327,26 +327,23 @@ BOOLEANS = {
 
 @pytest.mark.parametrize(("text", "value"), BOOLEANS.items())
 @pytest.mark.parametrize(
-    ("name", "key", "words"),
+    ("command", "words", "keys"),
     [
-        ("train", "data.xflip", []),
-        ("train", "data.balanced", ["data=folder", "data.path=x"]),
-        ("train", "tf32", []),
-        ("train", "explain", []),
-        ("train", "rederive", []),
-        ("train", "compile", []),
-        ("train", "data.cache", []),
-        ("train", "callbacks.metrics.report", []),
-        ("train", "logger.wandb.offline", ["logger=wandb"]),
-        ("train", "trainer.benchmark", []),
-        ("evaluate", "report", []),
-        ("evaluate", "again", []),
-        ("evaluate", "data.xflip", ["data=folder", "data.path=x"]),
+        (
+            TRAIN,
+            ["data=folder", "data.path=x", "logger=wandb"],
+            [
+                *("data.xflip", "data.balanced", "tf32", "explain", "rederive", "compile", "data.cache"),
+                *("callbacks.metrics.report", "logger.wandb.offline", "trainer.benchmark"),
+            ],
+        ),
+        (EVALUATE, ["data=folder", "data.path=x"], ["report", "again", "data.xflip"]),
     ],
 )
-def test_a_boolean_may_be_a_number_or_a_word(name, key, words, text, value):
-    found = OmegaConf.select(accepted(COMMANDS[name], [*words, f"{key}={text}"]).config, key)
-    assert found is value
+def test_a_boolean_may_be_a_number_or_a_word(command, words, keys, text, value):
+    config = accepted(command, [*words, *(f"{key}={text}" for key in keys)]).config
+    assert {key: OmegaConf.select(config, key) for key in keys} == dict.fromkeys(keys, value)
+    assert all(isinstance(OmegaConf.select(config, key), bool) for key in keys)
 
 
 def test_other_values_are_no_booleans():

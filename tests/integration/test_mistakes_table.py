@@ -36,7 +36,7 @@ def test_a_mistake_is_answered_as_the_page_says(place, mistake):
 
 
 def test_the_script_fails_where_a_command_is_not_refused(place):
-    with pytest.raises(SystemExit, match="exit code 0, 1 lines expected"):
+    with pytest.raises(SystemExit, match="exit code 0, 1 line expected"):
         script.lines_of(script.Mistake("train.py --config-dir my_conf experiment=small name=done"), place)
     with pytest.raises(SystemExit, match="2 lines expected"):
         script.lines_of(script.Mistake("train.py resolutoin=64", faults=2), place)
