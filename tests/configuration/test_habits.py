@@ -1,6 +1,9 @@
-"""Habits: each command that is suggested for another program's options can be typed as it stands."""
+"""Habits: each command that is suggested for another program's options can be typed as it stands.
+
+Composing takes its time, so suggestions that choose the same groups and set other keys are composed together."""
 
 import shlex
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +14,7 @@ from stylegan.configuration.command_line import CommandLine
 from stylegan.configuration.complete import check
 from stylegan.configuration.compose import composed
 from stylegan.configuration.habits import unknown_word, word_alone
+from stylegan.configuration.keys import Command
 from stylegan.configuration.other_programs import truth
 from stylegan.configuration.schema import COMMANDS, EVALUATE, GENERATE, TRAIN
 from stylegan.configuration.user_code import nonsense_in
@@ -126,6 +130,23 @@ def accepted(command, words: list[str]):
     return composition
 
 
+def compose_all(command: Command, suggestions: Iterable[list[str]]) -> None:
+    """Each is accepted; those that choose the same groups are composed together, as far as their keys differ."""
+    groups = {group.name for group in command.groups}
+    lines: list[tuple[set[str], dict[str, str]]] = []
+    for words in suggestions:
+        words = dict(word.split("=", 1) for word in filled_in(words))
+        chosen = {f"{key}={value}" for key, value in words.items() if key in groups}
+        for known, line in lines:
+            if known == chosen and all(line.get(key, value) == value for key, value in words.items()):
+                line |= words
+                break
+        else:
+            lines.append((chosen, words))
+    for _, line in lines:
+        accepted(command, [f"{key}={value}" for key, value in line.items()])
+
+
 ISSUED = (
     "--data F --mirror=1 --cfg=paper256 --aug=ada --target 0.7 --gamma=10 --snap=4 --batch 16 --gpus 2 --outdir runs"
     " --kimg 1000 --freezed 4 --resume ffhq256 --cond 1 --subset 100 --seed 3 --fp32 1 --nhwc 1 --dry-run -n"
@@ -152,15 +173,13 @@ def test_all_options_of_a_command_are_answered_at_once():
     )
 
 
-@pytest.mark.parametrize(
-    ("command", "option"),
-    [(COMMANDS[name], option) for name, options in OPTIONS.items() for option in options],
-)
-def test_what_is_suggested_for_an_option_can_be_typed(command, option):
-    words, lines = answered(command, option)
-    # `data.path=...` stands for images that the option alone does not name.
-    accepted(command, filled_in(words))
-    assert words or option.partition("=")[0].partition(" ")[0] in "\n".join(lines)
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_what_is_suggested_for_an_option_can_be_typed(command):
+    suggested = {option: answered(command, option) for option in OPTIONS[command.name]}
+    for option, (words, lines) in suggested.items():
+        # `data.path=...` stands for images that the option alone does not name.
+        assert words or option.partition("=")[0].partition(" ")[0] in "\n".join(lines)
+    compose_all(command, (words for words, _ in suggested.values()))
 
 
 @settings(max_examples=12, deadline=None)
