@@ -162,7 +162,10 @@ def test_a_run_folder_that_was_moved_alone_finds_the_images_where_it_was_started
     assert Path(config.data.path) == place / "pictures" and config.name == "red foxes, [2]"
 
 
-STRANGE = [r"p ${seed}", r"p \${seed}", r"p \\${oc.env:HOME}", "p ${", "p ${}", "p $\\{seed}"]
+STRANGE = [
+    *(r"p ${seed}", r"p \\${oc.env:HOME}"),
+    *(pytest.param(name, marks=pytest.mark.long) for name in (r"p \${seed}", "p ${", "p ${}", "p $\\{seed}")),
+]
 
 
 @pytest.mark.parametrize("name", STRANGE)
