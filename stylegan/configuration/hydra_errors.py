@@ -174,7 +174,8 @@ def _about_sign(word: str, place: int) -> str:
     """What is to be done about a character that cannot be read."""
     sign, (key, _, value) = printable(word[place]), word.partition("=")
     if place < len(key):
-        return f"no key has {sign!r} in its name"
+        strange = re.search(r"[^\w.$/@:+~-]", key[place:], re.ASCII)
+        return f"no key has {printable(strange[0]) if strange else sign} in its name"
     # Of quotes, the other kind.
     mark = "'" if sign == '"' else '"'
     example = shlex.quote(f"{key}={mark}{value}{mark}")

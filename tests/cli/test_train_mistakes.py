@@ -183,7 +183,7 @@ def lines_of(capsys, *words: str, config_name: str = "train") -> list[str]:
             """é cannot be read here; a value with such a sign needs quotes, as in 'data.labels="é"'""",
         ),
         ("data.labels='a", """the quote that ' begins must be closed; a value with that sign is written """),
-        ("data.é=1", "data.é=1: no key has 'é' in its name"),
+        ("data.é=1", "data.é=1: no key has é in its name"),
         ("resolution = 64", "resolution = 64: write it without blanks around =: resolution=64"),
         ("resolution= 64", "resolution= 64: write it without blanks around =: resolution=64"),
         ("resolution =64", "resolution =64: write it without blanks around =: resolution=64"),

@@ -34,7 +34,8 @@ def place(tmp_path, monkeypatch) -> Path:
     [
         *NEAR,
         ("runs", "runs/messy"),
-        *((far, None) for far in ("runs/messi-empty", "zebras", "runs/messy/nowhere")),
+        ("runs/messy-empt", "runs/messy"),  # the other one is nearer, and has no checkpoint
+        *((far, None) for far in ("zebras", "runs/messy/nowhere")),
     ],
 )
 def test_a_run_that_is_meant_has_a_checkpoint(place, typed, meant):
