@@ -101,7 +101,7 @@ def presets_explained():
                 yield pytest.param(name, resolution, batch, marks=() if usual else pytest.mark.long)
 
 
-@pytest.mark.parametrize(("name", "resolution", "batch"), presets_explained())
+@pytest.mark.parametrize(("name", "resolution", "batch"), list(presets_explained()))
 def test_every_preset_is_explained_with_what_it_derives(name, resolution, batch):
     batches = [] if batch is None else [f"batch_size={batch}"]
     reported = explanation(f"preset={name}", f"resolution={resolution}", *batches)

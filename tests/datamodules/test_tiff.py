@@ -84,7 +84,7 @@ def kinds_as_stored():
                 yield pytest.param(kind, planes, dtype, stored, marks=() if usual else pytest.mark.long)
 
 
-@pytest.mark.parametrize(("kind", "planes", "dtype", "stored"), kinds_as_stored())
+@pytest.mark.parametrize(("kind", "planes", "dtype", "stored"), list(kinds_as_stored()))
 def test_pixels_are_those_that_were_written(kind, dtype, planes, stored):
     photometric, extras, count = KINDS[kind]
     pixels = noise(count, dtype)
