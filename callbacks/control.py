@@ -89,6 +89,13 @@ class RunCallback(pl.Callback):
     place: ClassVar[Place] = Place.REPORT
 
 
+class Beginning(pl.Callback):
+    """Tells `RunControl` that training has begun: what was prepared for it is put back where it has not."""
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        RunControl.of(trainer).has_begun = True
+
+
 def in_order(callbacks: Iterable[pl.Callback]) -> list[pl.Callback]:
     """The order in which callbacks act: ours by their `Place`, then Lightning's `Checkpoint`s.
 
@@ -133,6 +140,7 @@ class RunControl:
         folder_guard: raises RunFolderLostError where the run's folder is another's by now; of rank 0. Nothing, where
             no lock is held, as in a script.
         exit_code: 0, or that of the first `stop` that gave one.
+        has_begun: whether the first batch was there, so that training could begin (`Beginning`).
     """
 
     def __init__(self, trainer: pl.Trainer) -> None:
@@ -141,6 +149,7 @@ class RunControl:
         self.signal: int | None = None
         self.folder_guard: Callable[[], None] = _nothing
         self.exit_code = 0
+        self.has_begun = False
         self._wanted_at_images: int | None = None
         self._writers: list[Callable[[TrainingModule], bool]] = []
         self._verifiers: list[Callable[[TrainingModule], None]] = []

@@ -26,6 +26,7 @@ from datamodules.start_notes import (
     about_unused_labels,
 )
 from stylegan.machine.files import cache_folder, expanded
+from stylegan.machine.text import counted, nearest_word
 from stylegan.sizes import Size, nearest_sizes, parse_size, size_text
 
 _LABELS = ("none", "folders", "json", "csv")
@@ -93,7 +94,9 @@ class FolderData(ImageDataModule):
         if not isinstance(path, str | Path) or not str(path):
             raise ValueError(f"path must name a folder or a zip of pictures, got {path!r}; try pictures.zip")
         if labels not in _LABELS:
-            raise ValueError(f"labels must be one of {', '.join(_LABELS)}, got {labels!r}")
+            near = nearest_word(str(labels), _LABELS)
+            hint = f"; did you mean labels={near}?" if near else ""
+            raise ValueError(f"labels must be one of {', '.join(_LABELS)}, got {labels!r}{hint}")
         if labels_path is not None and labels not in ("json", "csv"):
             raise ValueError(
                 f"labels_path is read with labels json or csv only, got {labels_path} with labels {labels}"
@@ -221,8 +224,8 @@ def too_many_bad(path: str | Path, facts: Mapping[str, Facts], bad: Sequence[str
     if len(bad) < len(facts):
         way_out = f"remove or repair them, or continue without them: data.max_bad={len(bad)}"
     return (
-        f"data.path={path}: {len(bad)} of {len(facts)} pictures cannot be read, and at most {max_bad} are allowed "
-        f"({first}{more}); {way_out}"
+        f"data.path={path}: {len(bad)} of {counted(len(facts), 'picture')} cannot be read, and at most {max_bad}"
+        f" {'is' if max_bad == 1 else 'are'} allowed ({first}{more}); {way_out}"
     )
 
 

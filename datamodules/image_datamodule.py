@@ -19,7 +19,7 @@ from datamodules.loader import make_loader
 from datamodules.sampler import ResumableSampler, items_of_classes
 from datamodules.start_notes import about_labels
 from stylegan.machine.process import usable_cores
-from stylegan.machine.text import printable
+from stylegan.machine.text import counted_are, printable
 from stylegan.sizes import Size, parse_size
 
 # Keeps the choice of images to show apart from other draws under the same seed.
@@ -272,8 +272,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         training, held_out = split(len(dataset), dataset.key, fraction=self.val_fraction, seed=self.seed)
         if not len(training):
             raise ValueError(
-                f"data.val_fraction={self.val_fraction} leaves none of {len(dataset)} pictures to train on; "
-                f"use a smaller one"
+                f"data.val_fraction={self.val_fraction} leaves none of {len(dataset)} to train on; use a smaller one"
             )
         self.notes.append(f"held out by data.val_fraction: {len(held_out)} of {len(dataset)} pictures")
         return dataset.choose(training), dataset.choose(held_out) if len(held_out) else None
@@ -308,8 +307,8 @@ def _counted(devices: int | str | Sequence[int]) -> int:
 def _few_images(count: int, xflip: bool) -> str:
     flips = "" if xflip else ", data.xflip=true where mirrored pictures are right"
     return (
-        f"{count} pictures are fewer than {_FEW_IMAGES}: expect variations of them rather than new ones, and watch "
-        f"for copies; what helps: more pictures, ada=adaptive (the default){flips}"
+        f"{counted_are(count, 'picture')} fewer than {_FEW_IMAGES}: expect variations of them rather than new ones, and"
+        f" watch for copies; what helps: more pictures, ada=adaptive (the default){flips}"
     )
 
 
@@ -346,5 +345,6 @@ def check_patterns(name: str, value: Sequence[str] | str | None) -> list[str]:
     patterns = [value] if isinstance(value, str) else list(value or ())
     for pattern in patterns:
         if not isinstance(pattern, str | int) or isinstance(pattern, bool) or pattern == "":
-            raise ValueError(f"{name} must be a list of names or globs, got {value!r}; try [cats,*.png]")
+            way_out = f"; try '{name}=[cats,*.png]'"
+            raise ValueError(f"{name} must be a list of names or globs, got {value!r}{way_out}")
     return [str(pattern) for pattern in patterns]

@@ -14,7 +14,7 @@ from datamodules.datasets.decoding import MOST_IMAGE_CHANNELS, UNREADABLE, decod
 from datamodules.datasets.label_sources import LabelSource, label_file_names, tables_with_labels
 from datamodules.datasets.names import first_folder, top_folder
 from datamodules.datasets.scan import Facts
-from stylegan.machine.text import some
+from stylegan.machine.text import counted, some
 from stylegan.sizes import Size, nearest_sizes, parse_size, size_text
 
 _FIRST = 5
@@ -126,7 +126,7 @@ def about_shares(names: Sequence[str]) -> list[str]:
     below = [name for name in names if name.startswith(f"{top}{largest}/")]
     way_out = "data.labels=none does without classes"
     if top_folder(below):
-        way_out = f"data.include=[{largest}] takes the folders below {largest} for classes"
+        way_out = f"'data.include=[{largest}]' takes the folders below {largest} for classes"
     return [f"the classes {some(sorted(counts), _FIRST_CLASSES)} look like shares of one set; {way_out}"]
 
 
@@ -171,22 +171,19 @@ def about_channels(
             break
     if not seen:
         return []
+    looked_at = f"{counted(seen, 'picture')} looked at"
     if channels == 4 and not transparent and grey == seen:
-        return [
-            f"neither transparency nor colour in {seen} pictures looked at; data.channels=1 is grey alone"
-        ]
+        return [f"neither transparency nor colour in {looked_at}; data.channels=1 is grey alone"]
     notes = []
     if channels in (1, 3) and transparent:
         notes.append(
-            f"transparency, which {transparent} of {seen} pictures looked at have, is put on white; "
-            f"data.channels={channels + 1} keeps it"
+            f"transparency, which {transparent} of {looked_at} {'has' if transparent == 1 else 'have'}, is put on"
+            f" white; data.channels={channels + 1} keeps it"
         )
     if channels in (2, 4) and not transparent:
-        notes.append(
-            f"no transparency in {seen} pictures looked at; data.channels={channels - 1} leaves alpha out"
-        )
+        notes.append(f"no transparency in {looked_at}; data.channels={channels - 1} leaves alpha out")
     if channels in (3, 4) and grey == seen:
-        notes.append(f"no colour in {seen} pictures looked at; data.channels={channels - 2} is grey")
+        notes.append(f"no colour in {looked_at}; data.channels={channels - 2} is grey")
     return notes
 
 
@@ -242,7 +239,8 @@ def about_sizes(sizes: Mapping[str, Size], target: Size) -> list[str]:
         return []
     worst = max(small, key=scales.__getitem__)
     height, width = sizes[worst]
+    verb, most = ("is", "") if len(small) == 1 else ("are", " the most")
     return [
-        f"{len(small)} of {len(sizes)} pictures are smaller than {target[0]}x{target[1]} (height x width) and are "
-        f"enlarged, {worst} ({height}x{width}) the most"
+        f"{len(small)} of {counted(len(sizes), 'picture')} {verb} smaller than {target[0]}x{target[1]} (height x width)"
+        f" and {verb} enlarged, {worst} ({height}x{width}){most}"
     ]

@@ -16,6 +16,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from stylegan.machine.text import counted
+
 PAGE = Path(__file__).parents[2] / "docs" / "mistakes.md"
 # A mistake that is not refused would train for days.
 LONGEST_SECONDS = 120
@@ -49,6 +51,9 @@ MISTAKES = (
     Mistake("train.py loss.r1_gama=0.5 total_kimg=much optim.beta=[0,0.9]", faults=3),
     Mistake("train.py ada.targt=0.5 generator.z_dim=abc data.xflip=often", faults=3),
     Mistake("train.py data=folder foxes"),
+    Mistake("generate.py runs/done"),
+    Mistake("train.py resolution = 64"),
+    Mistake("train.py resolution=48×32"),
     Mistake("train.py seed=1,2"),
     Mistake("train.py fp32=true"),
     Mistake("train.py aug=ada"),
@@ -57,6 +62,7 @@ MISTAKES = (
     Mistake("train.py dry-run=1"),
     Mistake("train.py epochs=10"),
     Mistake("train.py data.xflip=2"),
+    Mistake("train.py data.channels=rgba"),
     Mistake("train.py data=folder data.path=foxes data.labels=1"),
     # Flags
     Mistake("generate.py --seeds 0-3"),
@@ -66,6 +72,8 @@ MISTAKES = (
         " --outdir runs --kimg 1000 --freezed 4 --resume ffhq256 --cond 1 --subset 100 --seed 3 --fp32 1 --nhwc 1 -n",
         faults=2,
     ),
+    Mistake("train.py --resume=latest"),
+    Mistake("train.py --project=x logger=none", faults=2),
     Mistake("train.py --multrun seed=1"),
     Mistake("train.py --quux=3"),
     Mistake(
@@ -96,6 +104,7 @@ MISTAKES = (
     Mistake("train.py resume=runs/done seed=7"),
     Mistake("train.py resume=runs"),
     Mistake("train.py resume=done"),
+    Mistake("train.py resume=runs/dne"),
     # Beginning from another run
     Mistake("train.py resume=runs/done name=other"),
     Mistake("train.py resume=runs/done name=other total_kimg=1 discriminator.freeze_layers=2"),
@@ -190,7 +199,7 @@ def lines_of(mistake: Mistake, folder: Path) -> list[str]:
         raise SystemExit(f"{mistake.command}: files were left behind")
     if code != 2 or len(lines) != mistake.faults or not all(lines):
         raise SystemExit(
-            f"{mistake.command}: exit code {code}, {mistake.faults} lines expected, got\n{shown}"
+            f"{mistake.command}: exit code {code}, {counted(mistake.faults, 'line')} expected, got\n{shown}"
         )
     return lines
 

@@ -17,6 +17,7 @@ from datamodules.datasets.labels import Labels, no_labels
 from datamodules.datasets.pixel_memory import shared_zeros
 from stylegan.errors import BadImageError, ImagesAwayError
 from stylegan.machine.console import say_error
+from stylegan.machine.text import counted
 from stylegan.sizes import Size
 
 T = TypeVar("T")
@@ -184,7 +185,9 @@ class FileDataset(ImageDataset):
                 raise
             except UNREADABLE as error:
                 self._mark_bad(shown, error)
-        raise BadImageError(f"none of the {len(self)} pictures can be read; repair them, or give others")
+        raise BadImageError(
+            f"none of the {counted(len(self), 'picture')} can be read; repair them, or give others"
+        )
 
     @property
     def readers(self) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from stylegan.machine.files import expanded
 from stylegan.machine.text import some
 
 _USUAL_NAMES = {"json": "dataset.json", "csv": "labels.csv"}
-_WITHOUT_LABEL = "without a label; add it, or leave such pictures out: data.exclude=[...]"
+_WITHOUT_LABEL = "without a label; add it, or leave such pictures out: 'data.exclude=[...]'"
 
 
 class LabelSource:
@@ -245,7 +245,7 @@ def labels_from_folders(names: Sequence[str], top: str) -> LabelSource:
         "data.labels=folders",
         folders,
         missing=f"not in a sub-folder{' of ' + top if top else ''}; move it into one, or name the classes: "
-        f"data.include=[{classes}]",
+        f"'data.include=[{classes}]'",
         notes=[f"all pictures lie in {top}, and the classes are the folders below it"] if top else (),
     )
     source.found = folders

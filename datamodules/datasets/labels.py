@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stylegan.machine.text import counted
+
 # A label as it is read: the number or the name of a class, or one number for each of K columns.
 Label = int | str | tuple[float, ...]
 # Numbers above this are identities rather than classes; the networks have a weight for each.
@@ -116,7 +118,7 @@ def _by_columns(names: Sequence[str], labels: Sequence[tuple], source: str, colu
             raise ValueError(f"{source}: the label of {name} is an empty list; give it numbers, or a class")
         if len(label) != width:
             raise ValueError(
-                f"{source}: the label of {name} has {len(label)} numbers, that of {names[0]} has {width}; "
+                f"{source}: the label of {name} has {counted(len(label), 'number')}, that of {names[0]} has {width}; "
                 f"give each picture equally many"
             )
         if not all(map(math.isfinite, label)):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from stylegan.machine.memory import in_words, promise, room_of_machine
+from stylegan.machine.text import counted
 
 
 class PixelMemory:
@@ -132,9 +133,10 @@ def _fault(count: int, *, cache: bool | str, shape: Sequence[int], devices: int,
     height, width = shape[1:]
     each = f", on each of {devices} devices," if devices > 1 else ""
     least = "" if cache is True else ", of which a quarter is used at most"
+    takes = "takes" if count == 1 else "take"
     return (
-        f"{count} pictures of {height}x{width}{each} take {in_words(needed)} of memory, and {in_words(free)} are"
-        f" free{least}"
+        f"{counted(count, 'picture')} of {height}x{width}{each} {takes} {in_words(needed)} of memory, and"
+        f" {in_words(free)} are free{least}"
     )
 
 

@@ -263,7 +263,7 @@ def _is_plain(page: Any) -> bool:
     if photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO) and more > 1:
         return False  # bands of something else than a picture
     has_alpha = any(extra in extras for extra in (_ASSOCIATED, _UNASSOCIATED))
-    # An alpha beside floating-point values, inks, or a white of 0 that is multiplied by it: nobody writes these.
+    # An alpha beside floating-point values, inks, or a white of 0 that is multiplied by it: no program writes these.
     return not has_alpha or (page.sampleformat == _WHOLE and photometric in (_BLACK_IS_ZERO, _RGB))
 
 

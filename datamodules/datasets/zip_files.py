@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from datamodules.datasets.decoding import IMAGE_SUFFIXES
 from datamodules.datasets.names import by_relative_name, is_image_name, text_of
-from stylegan.machine.text import printable
+from stylegan.machine.text import counted_are, printable
 
 # A few kilobytes can claim to unpack to far more than any image has.
 _LARGEST_BYTES = 1 << 30
@@ -132,14 +132,15 @@ def _entries(archive: zipfile.ZipFile) -> tuple[dict[str, zipfile.ZipInfo], list
     files, notes = by_relative_name(_named(archive, guessed, unstated))
     if guessed:
         notes.append(
-            f"the zip does not say how {len(guessed)} names are encoded; they are read as those of DOS (code page"
-            f" 437), as {printable(guessed[0])}"
+            f"the zip does not say how {counted_are(len(guessed), 'name')} encoded; read as in DOS (code page 437), as"
+            f" {printable(guessed[0])}"
         )
     # Python's and macOS's own state no encoding and mean UTF-8; where others mean another one it may fit by chance.
     if unstated and (guessed or any(system == _DOS for _, system in unstated)):
+        more = "more " if guessed else ""
         notes.append(
-            f"the zip does not say how {len(unstated)} {'more ' * bool(guessed)}names are encoded; they are read as "
-            f"UTF-8, as {printable(unstated[0][0])}; if that is another word, pack the pictures again with UTF-8 names"
+            f"the zip does not say how {counted_are(len(unstated), f'{more}name')} encoded; read as UTF-8, as"
+            f" {printable(unstated[0][0])}; if that is another word, pack the pictures again with UTF-8 names"
         )
     return {name: entry for name, (_, entry) in files.items()}, notes
 

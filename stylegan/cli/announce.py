@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from stylegan.configuration.batches import effective_group
 from stylegan.errors import TrainingUnstableError
 from stylegan.machine.console import say
-from stylegan.machine.text import printable
+from stylegan.machine.text import counted, printable
 from stylegan.runs.folder import RunFolder, checkpoint_name, images_of
 from stylegan.runs.resume import stored_config
 from stylegan.sizes import parse_size, size_text
@@ -34,7 +34,7 @@ def say_start(plan: "Plan", choices: Mapping[str, str | None], notes: Iterable[s
     config, checkpoint = plan.config, plan.checkpoint
     say(f"run folder  {plan.folder.path}")
     size, channels = size_text(parse_size(config.resolution)), channels_text(config.data.get("channels"))
-    say(f"data        {choices['data']}: {plan.num_items} images at {size}{channels}")
+    say(f"data        {choices['data']}: {counted(plan.num_items, 'image')} at {size}{channels}")
     say(
         f"preset      {choices.get('preset')}: batch {config.batch_size}, micro-batches of {config.micro_batch},"
         f" {config.total_kimg:g} kimg"

@@ -280,7 +280,7 @@ def exit_code_of(
             say_error(f"{program}: interrupted")
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        if not _nobody_reads():
+        if not _has_no_reader():
             raise  # a pipe to another process of ours
         # `| head` has seen enough. What Python still holds for it must not be tried again at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -310,7 +310,7 @@ def report_fault(
     return error.exit_code if isinstance(error, UserError) else EXIT_USER_ERROR
 
 
-def _nobody_reads() -> bool:
+def _has_no_reader() -> bool:
     """Whether the reader of what is said is gone."""
     try:
         number = sys.stdout.fileno()

@@ -79,8 +79,9 @@ def _evaluate_runs(config: DictConfig, named: Sequence[str | None]) -> int:
         for line in ["", *table(entries)]:
             say(line)
         if failed := [str(name) for name, code in zip(named, codes, strict=True) if code]:
+            verb = "was" if len(failed) == 1 else "were"
             say_error(
-                f"stylegan-evaluate: {len(failed)} of {len(named)} were not scored: {', '.join(failed)}"
+                f"stylegan-evaluate: {len(failed)} of {len(named)} {verb} not scored: {', '.join(failed)}"
             )
     return next((code for code in codes if code), 0)
 

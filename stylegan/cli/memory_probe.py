@@ -1,7 +1,7 @@
 """`micro_batch=auto`: how many images fit into memory at a time, measured before the training begins.
 
 Each measurement is one iteration in a process of its own: nothing of it stays behind in the one that trains, and one
-that the kernel ends for want of memory has simply not fitted. That process reads a complete configuration from its
+that the kernel ends for lack of memory has simply not fitted. That process reads a complete configuration from its
 input, and writes one line of JSON at the end of its output."""
 
 import json
@@ -25,6 +25,7 @@ from stylegan.errors import UserError
 from stylegan.machine.console import say
 from stylegan.machine.memory import Room, held_bytes, in_words, promised_bytes, room_of_machine
 from stylegan.machine.process import end_with_starter, environment_of_child, give_back_memory, prepare_host
+from stylegan.machine.text import counted
 
 # A measurement is a process alone, however this one was started.
 _OF_SEVERAL = ("TORCHELASTIC_", "SLURM_", *Process().environment())
@@ -68,8 +69,8 @@ def measured_micro_batch(config: DictConfig) -> tuple[int, str]:
     group = config.discriminator.get("mbstd_group") or 1 if compares else 1
     sizes = whole_groups(device_batch, group)
     say(
-        f"measuring   how many of {device_batch} images fit into memory at a time: main phases, path length and R1;"
-        " it can take a minute"
+        f"measuring   how many of {counted(device_batch, 'image')} fit into memory at a time: main phases, path length"
+        " and R1; it can take a minute"
     )
     give_back_memory()
     torch.cuda.empty_cache()  # of an earlier job of a sweep
@@ -182,8 +183,8 @@ def _too_large(config: DictConfig, part: int, need: Need, *, device_batch: int, 
         else f"more than {in_words(need.usable_bytes)}"
     )
     return (
-        f"micro_batch=auto: the smallest micro-batch of {device_batch} images, {part}, needs {peak} of memory, and"
-        f" {in_words(need.usable_bytes)} can be used (a tenth stays free); set {smaller}"
+        f"micro_batch=auto: the smallest micro-batch of {counted(device_batch, 'image')}, {part}, needs {peak} of"
+        f" memory, and {in_words(need.usable_bytes)} can be used (a tenth stays free); set {smaller}"
     )
 
 

@@ -131,9 +131,9 @@ def _train_in(
         except ProcessLostError as lost:
             say(f"processes   {lost}")
             raise SystemExit(processes.exit_code_after_loss()) from lost
-        with put_back_unless(
-            lambda: plan.checkpoint is None or has_begun(parts) or lock.loss() is not None, folder
-        ):
+        # What was the folder's before is the older run's then, and moves aside with it.
+        replaces = plan.config.overwrite and folder.in_use
+        with put_back_unless(lambda: replaces or has_begun(parts) or lock.loss() is not None, folder):
             notes = _settle_folder(plan, lock, composition)
             say_start(plan, composition.choices, notes)
             result = fit_until_done(plan, parts, data, processes)

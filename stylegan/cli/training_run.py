@@ -64,7 +64,7 @@ def build(config: DictConfig, *, guard: Callable[[], None] | None = None) -> Par
     from pytorch_lightning.callbacks import Checkpoint
     from pytorch_lightning.utilities import rank_zero_only
 
-    from callbacks.control import RunControl, in_order
+    from callbacks.control import Beginning, RunControl, in_order
     from stylegan.distributed.strategy import FlatStrategy, StartedProcesses
     from stylegan.training import StyleGAN2ADA, as_lightning
 
@@ -84,7 +84,12 @@ def build(config: DictConfig, *, guard: Callable[[], None] | None = None) -> Par
     elif isinstance(config.trainer.strategy, str) and config.trainer.get("plugins") is None:
         chosen = {"plugins": [StartedProcesses()]}
     trainer = instantiate_part(
-        config, "trainer", callbacks=callbacks, logger=loggers or False, enable_checkpointing=keeps, **chosen
+        config,
+        "trainer",
+        callbacks=[Beginning(), *callbacks],
+        logger=loggers or False,
+        enable_checkpointing=keeps,
+        **chosen,
     )
     if guard is not None:
         RunControl.of(trainer).folder_guard = guard
@@ -226,7 +231,7 @@ def fit(
         if checkpoint is not None and _is_of_the_checkpoint(error):
             raise UserError(_unusable(checkpoint, error, resume)) from error
         # Before the loader exists nothing is trained: a logger or a callback met a file that it cannot read or write.
-        if isinstance(error, OSError) and not has_begun(parts):
+        if isinstance(error, OSError) and trainer.train_dataloader is None:
             raise unusable_file(error) from error
         raise
     except SystemExit as leaving:
@@ -255,8 +260,10 @@ def _too_large(micro_batch: int | None, error: Exception) -> str:
 
 
 def has_begun(parts: Parts) -> bool:
-    """Whether a training came as far as its first step, the checkpoint being applied."""
-    return parts.trainer.train_dataloader is not None
+    """Whether a training came as far as its first step, the checkpoint being applied and the first batch read."""
+    from callbacks.control import RunControl
+
+    return RunControl.of(parts.trainer).has_begun
 
 
 def _is_of_the_checkpoint(error: Exception) -> bool:

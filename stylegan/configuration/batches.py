@@ -6,6 +6,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from stylegan.distributed.processes import Process
+from stylegan.machine.text import counted
 
 
 def images_per_device(*, batch_size: int, devices: int) -> int:
@@ -26,8 +27,8 @@ def accumulation(*, batch_size: int, micro_batch: int, devices: int) -> int:
     if device_batch % micro_batch:
         fitting = ", ".join(str(part) for part in range(1, device_batch + 1) if device_batch % part == 0)
         raise ValueError(
-            f"micro_batch {micro_batch} does not divide the {device_batch} images a device gets of batch_size"
-            f" {batch_size}; micro_batch can be {fitting}"
+            f"micro_batch {micro_batch} does not divide the {counted(device_batch, 'image')} a device gets of"
+            f" batch_size {batch_size}; micro_batch can be {fitting}"
         )
     return device_batch // micro_batch
 

@@ -2,9 +2,17 @@
 
 import difflib
 import re
+import shlex
 from collections.abc import Collection, Sequence
 
-from stylegan.configuration.habits import answer, is_known, is_switch, takes_numbers, unknown_word
+from stylegan.configuration.habits import (
+    answer,
+    is_known,
+    is_switch,
+    takes_numbers,
+    unknown_word,
+    word_alone,
+)
 from stylegan.configuration.keys import Command
 from stylegan.configuration.other_programs import truth
 from stylegan.configuration.schema import FREE_TEXT_KEYS
@@ -38,7 +46,8 @@ class CommandLine:
         help, version: it asks for the command's own help, or for the version.
         for_hydra: it asks for several runs, or for something that Hydra shows.
     Raises:
-        UserError: flags that there are not, or that lack their value, one line each.
+        UserError: flags that there are not, or that lack their value, words parted by blanks around `=`, and words
+            alone that are known to mean something, one line each.
     """
 
     def __init__(self, arguments: Sequence[str], command: Command | None = None):
@@ -48,10 +57,9 @@ class CommandLine:
         self.overrides: list[str] = []
         self.help = self.for_hydra = False
         self.version = False
-        faults: list[str] = []
+        words, faults = _put_together(arguments)
         # As typed, the option or key, its value: what another program would understand.
         foreign: list[tuple[str, str, str]] = []
-        words = list(arguments)
         while words:
             word = words.pop(0)
             if not _is_flag(word):
@@ -99,13 +107,35 @@ class CommandLine:
             self.flags += [flag, value] if value else [flag]
         if command and any(_is_flag(option) for _, option, _ in foreign):
             faults += answer(foreign, command)
+        elif command:
+            faults += [
+                line
+                for typed, option, _ in foreign
+                if option == typed and (line := word_alone(typed, command))
+            ]
         if faults:
             raise UserError("\n".join(faults))
 
     @property
     def for_parser(self) -> list[str]:
-        """All words in the order that Hydra's parser needs: it loses what follows a flag amid overrides."""
+        """All words in the order that Hydra's parser needs: it loses what follows a flag among overrides."""
         return self.flags + self.overrides
+
+
+def _put_together(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The words, with those as one that blanks around `=` have parted, as in `seed = 3`; and a line about each."""
+    rest, words, faults = list(arguments), [], []
+    while rest:
+        parts = [rest.pop(0)]
+        if "=" not in parts[0] and rest and rest[0].startswith("="):
+            parts.append(rest.pop(0))
+        opened = re.fullmatch(r"[^=]+=", "".join(parts))
+        if opened and rest and "=" not in rest[0] and not _is_flag(rest[0]):
+            parts.append(rest.pop(0))
+        words.append("".join(parts))
+        if len(parts) > 1:
+            faults.append(f"{' '.join(parts)}: write it without blanks around =: {shlex.quote(words[-1])}")
+    return words, faults
 
 
 def _is_flag(word: str) -> bool:

@@ -140,7 +140,7 @@ _AS_IN = (
 
 
 def unknown_kinds(config: DictConfig) -> Iterator[str]:
-    """What `allow_change` names and there is not: a misspelt key would let nothing change, and nobody would know."""
+    """What `allow_change` names and there is not: a misspelt key would let nothing change, in silence."""
     keys = [key for key in _dotted(OmegaConf.to_container(config)) if "_target_" not in key]
     for kind in config.allow_change:
         if kind not in keys:

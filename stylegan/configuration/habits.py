@@ -4,6 +4,7 @@ An option that differs in name alone is an alias of its key in the schema; those
 `other_programs.py`."""
 
 import difflib
+import os
 import shlex
 from collections.abc import Iterable, Mapping
 from types import NoneType
@@ -22,6 +23,9 @@ from stylegan.configuration.other_programs import (
 )
 from stylegan.configuration.schema import BY_THE_COMMAND
 from stylegan.configuration.suggestions import option_needed, options_of
+
+_EVERY_WORD = "every word is key=value, as in seed=1"
+_FOR_HELP = ("help", "usage", "?")
 
 
 def in_words_of(name: str, value: str, command: Command, given: Mapping[str, str] | None = None) -> list[str]:
@@ -102,7 +106,7 @@ def _refuse_uncounted(value: str) -> None:
     numbers = value.strip("[]() ").rstrip(",").split(",")
     if not all(number.strip().isdecimal() for number in numbers) or value == "0":
         raise NoCounterpartError(
-            "the number of devices must be said, as in trainer.devices=2, or which, as in trainer.devices=[0,1];"
+            "the number of devices must be said, as in trainer.devices=2, or which, as in 'trainer.devices=[0,1]';"
             " without GPUs trainer=cpu"
         )
 
@@ -140,6 +144,26 @@ def takes_truth(key: Key) -> bool:
     return key.type is bool or bool in get_args(key.type)
 
 
+def _alone(word: str, command: Command) -> list[str]:
+    """What a path alone stands for, as `key=value` words: a network, a run or pictures; none for any other word."""
+    is_there = os.path.exists(word)
+    if "network" in command.keys:
+        return [f"network={word}"] if is_there or os.sep in word else []
+    if word.endswith(".ckpt") and is_there or os.path.isfile(os.path.join(word, "config.yaml")):
+        return [f"resume={word}"]
+    if os.path.isdir(word) or word.endswith(".zip") and is_there:
+        return ["data=folder", f"data.path={word}"]
+    return []
+
+
+def word_alone(word: str, command: Command) -> str | None:
+    """The answer to a path alone, and to `help`; None for all other words, which are answered where they are read."""
+    if word.lower() in _FOR_HELP:
+        return f"{word}: python {command.name}.py --help shows all that can be set"
+    here = _alone(word, command)
+    return f"{word}: {_EVERY_WORD}; here it is {shlex.join(here)}" if here else None
+
+
 def answer(words: Iterable[tuple[str, str, str]], command: Command) -> list[str]:
     """The whole command that words of other programs stand for, in one line; and one line for what is left out.
 
@@ -147,22 +171,20 @@ def answer(words: Iterable[tuple[str, str, str]], command: Command) -> list[str]
     """
     words = list(words)
     given = {_plain(option): value for _, option, value in words if option}
-    flags, here, left_out = [], [], []
-    for typed, option, value in words:
-        if not option:
-            here.append(typed)
-            continue
-        if option == typed and not option.startswith("-"):
-            left_out.append((typed, "every word is key=value, as in seed=1"))
-            continue
-        if option.startswith("-"):
-            flags.append(option)
-        try:
-            here += in_words_of(_plain(option), value, command, given)
-        except NoCounterpartError as error:
-            left_out.append((typed, str(error)))
-        except KeyError:
-            left_out.append((typed, f"nothing here is called so{_near(_plain(option), command)}"))
+    flags = [option for _, option, _ in words if option.startswith("-")]
+    meant = [(typed, option, *_meant(typed, option, value, given, command)) for typed, option, value in words]
+    chosen = _chosen_alone(meant, command)
+    here, left_out = [], []
+    for typed, option, found, reason in meant:
+        other = next(
+            (one for word in found if (one := chosen.get(word.partition("=")[0], word)) != word), None
+        )
+        if option and other:
+            reason = f"here it is {shlex.join(found)}, and {other} is given, too"
+        if reason:
+            left_out.append((typed, reason))
+        else:
+            here += found
     here = _with_data(_in_order(here), command)
     if not here and left_out:
         return [f"{typed}: {reason}" for typed, reason in left_out]
@@ -172,6 +194,37 @@ def answer(words: Iterable[tuple[str, str, str]], command: Command) -> list[str]
     lines = [f"{none}; the whole command here: python {command.name}.py {shlex.join(here)}"]
     reasons = "; ".join(f"{typed} ({reason})" for typed, reason in left_out)
     return lines + ([f"left out there: {reasons}"] if reasons else [])
+
+
+def _meant(
+    typed: str, option: str, value: str, given: Mapping[str, str], command: Command
+) -> tuple[list[str], str]:
+    """What one word stands for, and the reason where it stands for nothing here.  Args: as of `answer`; all options."""
+    if not option:
+        return [typed], ""
+    if option == typed and not option.startswith("-"):
+        here = _alone(typed, command)
+        return here, "" if here else _EVERY_WORD
+    try:
+        return in_words_of(_plain(option), value, command, given), ""
+    except NoCounterpartError as error:
+        return [], str(error)
+    except KeyError:
+        return [], f"nothing here is called so{_near(_plain(option), command)}"
+
+
+def _chosen_alone(meant: Iterable[tuple[str, str, list[str], str]], command: Command) -> dict[str, str]:
+    """The choice of each group that a word makes, and nothing else: `logger=none`, rather than `--project`.
+
+    Of several the last one counts, and before options of other programs what is typed as it is here.
+    """
+    alone = [
+        found[0]
+        for is_ours in (False, True)
+        for _, option, found, _ in meant
+        if len(found) == 1 and (not option) is is_ours
+    ]
+    return {word.partition("=")[0]: word for word in alone if _sets([word], *_groups(command))}
 
 
 def unknown_word(word: str, command: Command) -> str | None:
@@ -229,8 +282,8 @@ def _with_data(words: list[str], command: Command) -> list[str]:
     if not _sets(words, "data.path"):
         words = [*words, "data.path=..."]
     if command.name == "train" and not _sets(words, "resolution", "experiment"):
-        # There, networks draw the size that the images have.
-        words = [*words, "resolution=null"]
+        # There, networks draw the size that all images have. Here sizes may be mixed, and none can be chosen unseen.
+        words = [*words, "resolution=..."]
     return words
 
 

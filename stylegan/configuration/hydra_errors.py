@@ -1,6 +1,7 @@
 """Error messages: errors of Hydra, OmegaConf and constructors in one line, with key, value and way out."""
 
 import re
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -27,6 +28,7 @@ from stylegan.configuration.suggestions import nearest, nearest_key
 from stylegan.configuration.user_code import arguments_of, in_words
 from stylegan.errors import BadImageError, UserError
 from stylegan.machine.files import refusal
+from stylegan.machine.text import plain_signs, printable
 
 
 @contextmanager
@@ -97,12 +99,13 @@ def _explain_composition(error: Exception, keys: Callable[[], Iterable[str]]) ->
     if "No match in the defaults list" in text and key:
         return _where(text) + f"there is no group {key}" + nearest(key, keys())
     message = re.sub(r"(full_key: |object_type=|reference_type=).*", "", str(cause))
-    message = _in_one_line(re.sub(r"In '[^']+': \w+ raised while composing config:", "", message))
+    message = _without_kinds(_in_one_line(re.sub(r"In '[^']+': (?=\w+ raised while)", "", message)))
     wrong = re.fullmatch(r"Value (.*?)(?: of type '.*')? could not be converted to (\w+)", message)
     if key and wrong and wrong[2] in _TYPES:
         return _where(text) + f"{key} must be {in_words(_TYPES[wrong[2]])}, got {wrong[1]}"
     if key and "is not a ListConfig, list or tuple" in message:
-        return _where(text) + f"{key} must be a list, as in {key}={TRAIN.keys[key].example}"
+        example = shlex.quote(f"{key}={TRAIN.keys[key].example}")
+        return _where(text) + f"{key} must be a list, as in {example}"
     if key and (given := re.search(r"Invalid type assigned: .* value: (.*)", message)):
         return (
             _where(text)
@@ -137,15 +140,54 @@ def _explain_option(error: MissingConfigException) -> str:
 def _explain_word(error: OverrideParseException) -> str:
     """A word of the command line that Hydra's grammar does not know."""
     word = error.override
+    if (place := _unreadable_at(error)) is not None and plain_signs(word[place]) != word[place]:
+        typed = plain_signs(word)
+        # In the place of the two dashes that options of other programs begin with.
+        typed = f"--{typed.lstrip('-')}" if typed.startswith("-") else typed
+        return f"{word}: {word[place]} cannot be read here; write {shlex.quote(typed)}"
     if "=" not in word and not word.startswith("~"):
         return (
             f"{word}: every word is key=value, as in seed=1; a value with spaces needs quotes,"
             " as in 'name=two words'"
         )
-    reason = str(error).splitlines()[0]
+    if place is not None:
+        return f"{word}: {_about_sign(word, place)}"
+    lines = str(error).splitlines()
+    reason = lines[1] if lines[0].startswith("Error parsing override") and len(lines) > 1 else lines[0]
     return (
-        f"{word}: the value cannot be read ({reason}); brackets must be closed, and special characters quoted"
+        f"{word}: the value cannot be read ({_without_kinds(reason)}); brackets must be closed, and special"
+        " characters quoted"
     )
+
+
+def _unreadable_at(error: OverrideParseException) -> int | None:
+    """Where in a word a character is that Hydra's lexer knows no use of; None where the fault is another one.
+
+    It says so by a caret below the word, which follows the name of an exception.
+    """
+    caret = re.search(r"\n( *)\^\n", str(error))
+    place = -1 if caret is None else len(caret[1]) - len("LexerNoViableAltException: ")
+    return place if 0 <= place < len(error.override) else None
+
+
+def _about_sign(word: str, place: int) -> str:
+    """What is to be done about a character that cannot be read."""
+    sign, (key, _, value) = printable(word[place]), word.partition("=")
+    if place < len(key):
+        strange = re.search(r"[^\w.$/@:+~-]", key[place:], re.ASCII)
+        return f"no key has {printable(strange[0]) if strange else sign} in its name"
+    # Of quotes, the other kind.
+    mark = "'" if sign == '"' else '"'
+    example = shlex.quote(f"{key}={mark}{value}{mark}")
+    if sign in "'\"":
+        return f"the quote that {sign} begins must be closed; a value with that sign is written {example}"
+    return f"{sign} cannot be read here; a value with such a sign needs quotes, as in {example}"
+
+
+def _without_kinds(text: str) -> str:
+    """A message of Hydra's or OmegaConf's without the names of exceptions, which are Python's and not the user's."""
+    text = re.sub(r"\w+ raised while [\w ]+: ?", "", text)
+    return re.sub(r"^\w*(?:Error|Exception)(?: while evaluating '.*')?: ", "", text)
 
 
 def _explain_yaml(error: yaml.MarkedYAMLError) -> str:

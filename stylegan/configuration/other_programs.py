@@ -10,6 +10,9 @@ LENGTH = "the length here is total_kimg, in thousands of images shown"
 _OTHER_NETWORK = (
     "networks of other programs cannot be continued from; resume= takes a run folder or a .ckpt of one"
 )
+# What is asked for by words for the newest checkpoint.
+NEWEST = ("latest", "last", "newest", *TRUE)
+BY_DEFAULT = "resume=auto, the default, does it: a run continues from its newest checkpoint"
 _OF_NO_METRIC = ("ls", "eqt50k_int", "eqt50k_frac", "eqr50k")
 # There, but with nothing to set here.
 WITHOUT_COUNTERPART = {
@@ -37,6 +40,15 @@ LENGTHS = (
     "num_train_steps",
     "num_epochs",
 )
+# How values of a key are called elsewhere, in lower case.
+VALUES_ELSEWHERE: dict[str, dict[str, str]] = {
+    "data.channels": {
+        **dict.fromkeys(("grey", "gray", "greyscale", "grayscale", "mono", "bw", "l"), "1"),
+        **dict.fromkeys(("la", "greya", "graya"), "2"),
+        **dict.fromkeys(("rgb", "bgr", "color", "colour"), "3"),
+        **dict.fromkeys(("rgba", "bgra", "argb"), "4"),
+    },
+}
 
 
 class NoCounterpartError(Exception):
@@ -89,8 +101,10 @@ def _snapshots(value: str, given: Mapping[str, str]) -> list[str]:
 
 
 def _resume(value: str, _: Mapping[str, str]) -> list[str]:
-    if value == "noresume":
+    if value == "noresume" or truth(value) is False:
         return []
+    if value.lower() in ("", *NEWEST):
+        raise NoCounterpartError(BY_DEFAULT)
     public = ("ffhq", "celebahq", "lsun", "metfaces", "afhq", "brecahad", "cifar10")
     foreign = value.startswith((*public, "http:", "https:")) or value.endswith(
         (".pkl", ".pt", ".pth", ".npz")
@@ -115,10 +129,11 @@ def _metrics(value: str, _: Mapping[str, str]) -> list[str]:
     return [f"metrics={names[0]}" if len(names) == 1 else f"metrics=[{','.join(names)}]"] if names else []
 
 
-def _anew(value: str, given: Mapping[str, str]) -> list[str]:
+def _overwritten(value: str, given: Mapping[str, str]) -> list[str]:
     if truth(value or "true") is False:
         return ["overwrite=false"]
-    if given.get("resume", "never") not in ("never", "noresume"):
+    resume = given.get("resume", "never")
+    if resume not in ("never", "noresume") and truth(resume) is not False:
         raise NoCounterpartError("overwrite=true begins a new run, and resume continues one")
     return ["resume=never", f"overwrite={truth(value or 'true') and 'true' or value}"]
 
@@ -176,7 +191,7 @@ SPECIAL: dict[str, dict[str, _Special]] = {
         "nobench": _switch("trainer.benchmark=false", "trainer.benchmark=true"),
         "resume": _resume,
         "metrics": _metrics,
-        "overwrite": _anew,
+        "overwrite": _overwritten,
         "wandb": _switch("logger=wandb"),
         "tensorboard": _switch("logger=default"),
         "cpu": _switch("trainer=cpu"),

@@ -1,6 +1,5 @@
 """Suggestions: the key, group or option nearest to a word that is wrong."""
 
-import difflib
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
@@ -9,13 +8,14 @@ from typing import Any
 import yaml
 
 from stylegan.configuration.schema import COMMANDS
+from stylegan.machine.text import nearest_word
 
 MOST_LISTED = 16  # keys of a section
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
     """`; did you mean ...?`, or nothing where no word is near."""
-    close = _close(word, words)
+    close = nearest_word(word, words)
     return f"; did you mean {close}?" if close else ""
 
 
@@ -44,7 +44,7 @@ def nearest_key(key: str, keys: Iterable[str]) -> str:
     if section and siblings:
         known = dict.fromkeys(siblings) | (elsewhere if section == group else {})
         # The section is right, so it is the last word that is wrong.
-        close = _close(name, [sibling.rpartition(".")[2] for sibling in known])
+        close = nearest_word(name, [sibling.rpartition(".")[2] for sibling in known])
         if close is None:
             leaves = sorted(sibling.rpartition(".")[2] for sibling in siblings)
             return f"; {section} has {', '.join([leaf for leaf in leaves if leaf[0] != '_'][:MOST_LISTED])}"
@@ -57,7 +57,7 @@ def nearest_key(key: str, keys: Iterable[str]) -> str:
 def nearest_leaf(name: str, keys: Iterable[str]) -> str:
     """For a key without its section: `r1_gamma` → `loss.r1_gamma`."""
     full = {key.rpartition(".")[2]: key for key in reversed(list(keys))}
-    close = _close(name, full)
+    close = nearest_word(name, full)
     return f"; did you mean {full[close]}?" if close else ""
 
 
@@ -131,7 +131,3 @@ def _read(group: str, option: str) -> dict[str, Any]:
     text = resources.files("conf").joinpath(group, f"{option}.yaml").read_text(encoding="utf-8")
     tree = {} if text.startswith("# @package _global_") else yaml.safe_load(text) or {}
     return {key: value for key, value in tree.items() if key != "defaults"}
-
-
-def _close(word: str, words: Iterable[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(word, list(words), n=1, cutoff=0.6)), None)

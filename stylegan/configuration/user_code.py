@@ -8,6 +8,8 @@ import importlib.util
 import inspect
 import os
 import pkgutil
+import re
+import shlex
 import sys
 import types
 import typing
@@ -20,10 +22,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from stylegan.configuration.habits import takes_truth
 from stylegan.configuration.keys import followed
-from stylegan.configuration.other_programs import truth
+from stylegan.configuration.other_programs import VALUES_ELSEWHERE, truth
 from stylegan.configuration.schema import COMMANDS
 from stylegan.configuration.suggestions import nearest, nearest_key
 from stylegan.errors import UserError
+from stylegan.machine.text import plain_signs
 
 OURS = ("stylegan", "datamodules", "callbacks", "pytorch_lightning")
 
@@ -188,9 +191,11 @@ def _mistyped(node: DictConfig, prefix: str) -> Iterator[tuple[str, str]]:
 
 
 def _way_out(value: Any, hint: Any, key: str) -> str:
-    """`1e3` is a fraction in YAML, where people mean a whole number; and of words, which there are."""
+    """`1e3` is a fraction in YAML, where people mean a whole number; `rgba` means 4; else, which words there are."""
     if isinstance(value, float) and value.is_integer() and _fits(int(value), hint):
         return f"; write {int(value)}"
+    if (near := VALUES_ELSEWHERE.get(key, {}).get(str(value).lower())) is not None:
+        return f"; did you mean {key}={near}?"
     meaning = next((command.keys[key].meaning for command in COMMANDS.values() if key in command.keys), "")
     return f"; there are {meaning}" if hint is str and " | " in meaning else ""
 
@@ -297,8 +302,17 @@ def nonsense_in(config: DictConfig, keys: Collection[str], *, later: Collection[
             yield f"there is no key {key}" + nearest_key(key, keys)
     if not isinstance(config.runs_dir, str) or config.runs_dir == "":
         yield f"runs_dir must be a folder, got {shown(config.runs_dir)}; leave it out for runs in `runs`"
+    yield from _signs_in_seeds(config.get("seeds"))
     if config.network == "":
         yield "network is empty; leave it out for the newest run"
     if config.get("out") == "":
         yield "out is empty; leave it out for the run's own folder"
     yield from mistyped(config, later=later)
+
+
+def _signs_in_seeds(seeds: Any) -> Iterator[str]:
+    """A range that was copied from a text has its dash: `0–15`. A name of a file may well have one."""
+    typed = plain_signs(seeds) if isinstance(seeds, str) else seeds
+    if typed != seeds and re.fullmatch(r"[\d\s,-]+", typed, re.ASCII):
+        sign = next(sign for sign in seeds if plain_signs(sign) != sign)
+        yield f"seeds={seeds}: {sign} is no sign of a range; write {shlex.quote(f'seeds={typed}')}"

@@ -61,7 +61,7 @@ class Process:
 
 class Waiting:
     """A wait for other processes that says once, after a while, for whom: what a job has left in the environment may
-    promise some that nobody starts.
+    promise some that are never started.
 
     Args: process: this one.
     """

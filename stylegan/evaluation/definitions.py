@@ -148,14 +148,16 @@ def definitions_of(
 
 def _names_in(metrics: Any) -> list[str]:
     if metrics and not isinstance(metrics, str | Sequence):
-        raise ValueError(f"metrics must be a name, a list of names as in [kid,fid], or none, got {metrics}")
+        raise ValueError(
+            f"metrics must be a name, a list of names as in 'metrics=[kid,fid]', or none, got {metrics}"
+        )
     names = [metrics] if isinstance(metrics, str) else list(metrics or [])
     if names in ([], [NONE]):
         return []
     for name in names:
         if not isinstance(name, str):
             raise ValueError(
-                f"metrics must be names, got {'null' if name is None else name} in the list; write metrics=[kid,fid],"
+                f"metrics must be names, got {'null' if name is None else name} in the list; write 'metrics=[kid,fid]',"
                 " or metrics=none for none at all"
             )
     return names

@@ -20,6 +20,7 @@ from stylegan.evaluation.settings import MetricSettings
 from stylegan.evaluation.shared_work import Watch
 from stylegan.machine.console import say, say_error
 from stylegan.machine.devices import device_named
+from stylegan.machine.text import counted
 from stylegan.networks.precision import precision_on, set_compute_dtype
 from stylegan.report import provenance_of
 from stylegan.runs.augmentation import augment_p_of
@@ -286,8 +287,8 @@ def check_fits(generator: nn.Module, data: EvaluationData, name: str) -> None:
         )
     if generator.c_dim and len(label) != generator.c_dim:
         raise ValueError(
-            f"network={name} draws {generator.c_dim} classes, the labels of the pictures are {len(label)} wide; set"
-            " data.labels as in its training"
+            f"network={name} draws {counted(generator.c_dim, 'class', 'classes')}, the labels of the pictures are"
+            f" {len(label)} wide; set data.labels as in its training"
         )
     names = list(generator.label_names)
     for place, (of_network, of_data) in enumerate(zip(names, data.label_names, strict=False)):

@@ -18,6 +18,7 @@ from stylegan.evaluation.settings import MetricSettings, check_published_weights
 from stylegan.evaluation.shared_work import Rows, Watch, rows_of_all
 from stylegan.features import Detector
 from stylegan.machine.devices import full_precision
+from stylegan.machine.text import counted_are
 from stylegan.networks.synthesis import prepared
 
 
@@ -57,10 +58,11 @@ class Evaluator:
         return cls(settings, detectors, reals, data_fingerprint=data.fingerprint)
 
     def _check_reals(self, definition: Definition) -> None:
-        if definition.max_reals != 0 and self._num_reals(definition) < definition.fewest_images:
+        there = self._num_reals(definition)
+        if definition.max_reals != 0 and there < definition.fewest_images:
             raise ValueError(
-                f"metrics={definition.name} needs at least {definition.fewest_images} real pictures, and there are"
-                f" {self._num_reals(definition)} pictures; choose another metric, or none"
+                f"metrics={definition.name} needs at least {definition.fewest_images} real pictures, and"
+                f" {counted_are(there, 'picture')} there; choose another metric, or none"
             )
 
     def prepare(self, watch: Watch) -> None:

@@ -12,6 +12,7 @@ from stylegan.evaluation.protocol import protocol_id
 from stylegan.machine.console import warn
 from stylegan.machine.files import append_whole
 from stylegan.machine.line_files import keep_lines
+from stylegan.machine.text import counted
 
 # No training gets there; what is larger is damage.
 _MOST_KIMG = 1e12
@@ -179,7 +180,7 @@ def in_line(score: Score, better: Sequence[str] = ()) -> str:
         for name, value in ranked(score.results).items()
     ]
     if score.left_out:
-        parts.append(f"({score.left_out:,} pictures that cannot be read left out)")
+        parts.append(f"(left out, cannot be read: {counted(score.left_out, 'picture')})")
     return "  ".join(parts)
 
 

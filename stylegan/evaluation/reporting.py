@@ -57,7 +57,7 @@ def report_on(
 
     Args:
         generator: in evaluation mode, on the device that draws.
-        discriminator: of the same training, likewise; None = not at hand.
+        discriminator: of the same training, likewise; None = not available.
         data: to compare with.
         settings: how fakes are drawn.
         detectors: those that are open, by name.

@@ -1,4 +1,4 @@
-"""Console output: the logger "stylegan" with its one handler, and lines that nobody can read without harm.
+"""Console output: the logger "stylegan" with its one handler, and lines that are lost without harm.
 
     say        a line of the run, to the standard output, as it is
     warn       the same after the word "warning"
@@ -119,7 +119,7 @@ def surviving_lost_output() -> Iterator[None]:
 def refuse_lost_output() -> None:
     """For commands that only show something: whoever reads it has seen enough, as `| head` has.
 
-    Raises: BrokenPipeError where nobody reads what was printed since `surviving_lost_output`.
+    Raises: BrokenPipeError where what was printed has had no reader since `surviving_lost_output`.
     """
     sys.stdout.flush()
     file = _log_file_of(sys.stdout)

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from stylegan.machine.text import counted
+
 
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
@@ -28,7 +30,7 @@ def device_text(device: torch.device) -> str:
     """What a user knows it by: "CPU, 8 threads", "NVIDIA T4 (cuda:0)"."""
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)} ({device})"
-    return f"CPU, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device)
+    return f"CPU, {counted(torch.get_num_threads(), 'thread')}" if device.type == "cpu" else str(device)
 
 
 def device_named(name: str, number: int = 0) -> torch.device:

@@ -4,7 +4,7 @@ import difflib
 import errno
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -131,10 +131,12 @@ def is_full_disk(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(word in str(error) for word in _TORCH_WORDS)
 
 
-def nearest_place(path: Path) -> Path | None:
+def nearest_place(path: Path, *, fits: Callable[[Path], bool] = Path.exists) -> Path | None:
     """A folder or zip that is there, for a mistyped path: of a similar name, or of the same one with or without `.zip`.
 
-    The first part of the path that is not there may be the wrong one. Returns: None where no name is near.
+    The first part of the path that is not there may be the wrong one.
+    Args: fits: whether a place is of the kind that is looked for.
+    Returns: None where no name is near.
     """
     with suppress(OSError):  # a folder that is not ours to read
         missing = next((place for place in reversed((path, *path.parents)) if not place.exists()), None)
@@ -149,5 +151,5 @@ def nearest_place(path: Path) -> Path | None:
         same = [wanted, f"{wanted}.zip", wanted.removesuffix(".zip")]
         near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.6)
         found = (names[name] / rest for name in [*same, *near] if name in names)
-        return next((place for place in found if place.exists()), None)
+        return next((place for place in found if fits(place)), None)
     return None

@@ -1,6 +1,6 @@
 """Folder lock: the kernel's lock of a folder itself.
 
-No file has to stay for it, so nobody removes it by tidying up; it ends with its process, and it counts among all
+No file has to stay for it, so tidying up does not remove it; it ends with its process, and it counts among all
 processes of one kernel, also where neither sees the other's number, as in two containers.
 """
 

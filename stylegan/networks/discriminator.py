@@ -56,7 +56,7 @@ class DiscriminatorBlock(ResolutionBlock):
             )
 
     def forward(self, x: Tensor | None, img: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """x [N,C,H,W] or None, img [N,C_img,H,W] or None → x at half the side, and img where it goes on."""
+        """x [N,C,H,W] or None, img [N,C_img,H,W] or None → x at half the side, and img where it is passed on."""
         dtype = self.dtype_of(self.conv0.weight)
         x = None if x is None else x.to(dtype)
         if hasattr(self, "fromrgb"):

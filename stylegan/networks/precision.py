@@ -72,6 +72,23 @@ PRECISIONS: dict[str, torch.dtype | None] = {
     "bf16": torch.bfloat16,
     "fp16": torch.float16,
 }
+# How other programs call them, in lower case.
+_CALLED_ELSEWHERE = {
+    **dict.fromkeys(("float32", "float", "fp-32", "32", "32-true", "single", "full"), "fp32"),
+    **dict.fromkeys(("bfloat16", "bfloat", "bf-16", "bf16-mixed", "bf16-true"), "bf16"),
+    **dict.fromkeys(("float16", "half", "fp-16", "16", "16-mixed", "16-true", "mixed"), "fp16"),
+}
+
+
+def refuse_unknown_precision(name: object, *, key: str = "precision") -> None:
+    """Raises: ValueError for what is no precision, with the one that is called so elsewhere.
+
+    Args: key: the configuration's name of the value, for the message.
+    """
+    if name not in (*PRECISIONS, "auto"):
+        near = _CALLED_ELSEWHERE.get(str(name).lower())
+        hint = f"; did you mean {key}={near}?" if near else ""
+        raise ValueError(f"{key} must be auto, {', '.join(PRECISIONS)}, got {name}{hint}")
 
 
 def precision_text(network: nn.Module, name: str) -> str:
@@ -80,7 +97,12 @@ def precision_text(network: nn.Module, name: str) -> str:
     half = {block.level for block in blocks if block.compute_dtype is not None}
     if name == "fp32" or half == {block.level for block in blocks}:
         return name
-    return f"{name} in the {len(half)} highest resolutions" if half else "fp32"
+    return f"{name} {of_highest(len(half))}" if half else "fp32"
+
+
+def of_highest(count: int) -> str:
+    """ "in the 4 highest resolutions", for lines."""
+    return f"in the {count} highest resolutions" if count != 1 else "in the highest resolution"
 
 
 def precision_on(device: torch.device, name: str, *, key: str = "precision") -> str:
@@ -93,8 +115,7 @@ def precision_on(device: torch.device, name: str, *, key: str = "precision") -> 
         key: the configuration's name of the value, for the message.
     Raises: ValueError for an unknown name, or fp16 where the device has no fast kernels for it.
     """
-    if name not in (*PRECISIONS, "auto"):
-        raise ValueError(f"{key}={name}: it must be auto, {', '.join(PRECISIONS)}")
+    refuse_unknown_precision(name, key=key)
     if name == "fp16" and device.type != "cuda":
         raise ValueError(f"{key}=fp16 needs a GPU; on a {device.type}, {key}=auto takes what is fast there")
     if name != "auto":

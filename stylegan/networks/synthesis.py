@@ -75,7 +75,7 @@ class SynthesisLayer(nn.Module):
         return bias_act(x, bias, act=self.activation, gain=after, clamp=clamp)
 
     def __getstate__(self):
-        # A copy computes anew what is ready: sorted weights can be neither copied nor stored.
+        # A copy computes again what is ready: sorted weights can be neither copied nor stored.
         return {**self.__dict__, "ready": None}
 
 

@@ -22,8 +22,9 @@ _weight_gradients = True
 def without_weight_gradients() -> Iterator[None]:
     """For a gradient with respect to images or latents alone, of which a second derivative may follow.
 
-    Autograd asks a node for the gradients of all its inputs that require one, also where nobody wants that of the
-    weights; inside, convolutions do not compute it. (It holds for all threads: a GPU's backward pass has its own.)
+    Autograd asks a node for the gradients of all its inputs that require one, also where that of the
+    weights is not used; inside, convolutions do not compute it. (It holds for all threads: a GPU's backward pass has
+    its own.)
     """
     global _weight_gradients
     before, _weight_gradients = _weight_gradients, False
@@ -110,7 +111,7 @@ class _Convolution(torch.autograd.Function):
         if ctx.needs_input_grad[2]:
             db = grad.sum(dim=[0, 2, 3]).to(ctx.bias_dtype)
         if not torch.is_grad_enabled() and x is not None:
-            # Nobody will differentiate this: both at once.
+            # This is not differentiated: both at once.
             grad = grad.contiguous(memory_format=torch.channels_last)
             x = x.contiguous(memory_format=torch.channels_last)
             kernel = w if kernel is None else kernel

@@ -26,7 +26,7 @@ def setup_filter(
         gain: factor on the filtered image; a separable filter carries its square root an axis.
         separable: keep 1-D taps 1-D (two passes); None = where there are at least 8 of them.
     Returns: float32 [kh, kw], or [k] where separable.
-    Raises: ValueError for more than two axes, no taps, or taps that sum to 0 and shall be normalised.
+    Raises: ValueError for more than two axes, no taps, or taps to be normalised that sum to 0.
     """
     taps = torch.as_tensor(1 if f is None else f, dtype=torch.float32)
     if taps.ndim > 2 or taps.numel() == 0:

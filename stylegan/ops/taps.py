@@ -22,7 +22,7 @@ def taps_of(
         axis: of the image, 2 or 3, that a filter [k] lies along; None for one of two axes.
         flip: reverse both axes.
         like: whose device and precision the taps are rounded to.
-        wide: hand them out in float32 all the same.
+        wide: hand them out in float32 anyway.
     """
     # An inference tensor does not tell when it is written to, and a graph that is compiled keeps its own constants.
     if torch.compiler.is_compiling() or f.is_inference():

@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 import torch
 
-from stylegan.machine.text import printable
+from stylegan.machine.text import counted_are, printable
 from stylegan.report.copies import FEWEST_REALS, LEVEL, Copies
 from stylegan.report.evidence import Evidence, ReportImages
 from stylegan.report.findings import Finding, ImageGrid, Value, Verdict, percent
@@ -39,7 +39,7 @@ def copies_finding(evidence: Evidence, copies: Copies | None) -> Finding:
         return Finding.unknown(
             "copies",
             _TITLE,
-            result=f"There are only {len(evidence.real)} different pictures; {FEWEST_REALS} are needed for an answer.",
+            result=f"Only {counted_are(len(evidence.real), 'different picture')} there; {FEWEST_REALS} are needed.",
             values={"real pictures": len(evidence.real)},
             what_it_means="With so few pictures a generator has little choice but to learn them by heart.",
             what_to_try=(_ADD_IMAGES,),
@@ -236,7 +236,7 @@ def own_set_finding(before: Evidence, evidence: Evidence) -> Finding:
         return Finding.unknown(
             "your-set",
             title,
-            result=f"There are only {count} different pictures; {_FEWEST_OF_SET} are needed for an answer.",
+            result=f"Only {counted_are(count, 'different picture')} there; {_FEWEST_OF_SET} are needed for an answer.",
             values={"different pictures": count},
             what_it_means="A network learns so few pictures by heart, each of them.",
             what_to_try=(_ADD_IMAGES,),
@@ -301,7 +301,7 @@ def _counted_twins(twins: int, looked_at: int, different: int) -> str:
 
 
 def _ways_out_of_repeats(exact: int, has_names: bool, has_twins: bool) -> tuple[str, ...]:
-    """Only exact repeats are to be removed; nobody but the user knows what twins are for."""
+    """Only exact repeats are to be removed; only the user knows what twins are for."""
     listed = " Files lists them." if has_names else ""
     repeats = (
         f"Remove all but one of each exact repeat from the folder, or name them in data.exclude.{listed}"

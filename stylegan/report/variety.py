@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from stylegan.machine.text import counted_are
 from stylegan.report.chance import Excess, excess
 from stylegan.report.evidence import Evidence
 from stylegan.report.findings import Finding, ImageGrid, Verdict, percent
@@ -46,7 +47,7 @@ def repeats_finding(evidence: Evidence) -> Finding:
         return Finding.unknown(
             "repeats",
             title,
-            result=f"There are only {count} pictures to compare; {_FEWEST} are needed.",
+            result=f"Only {counted_are(count, 'picture')} there to compare; {_FEWEST} are needed.",
             values={"fakes": count},
             what_it_means="Among so few pictures, hardly any are alike by chance.",
             what_to_try=("Make a few hundred fakes.",),
@@ -107,7 +108,7 @@ def diversity_finding(evidence: Evidence) -> Finding:
         return Finding.unknown(
             "diversity",
             title,
-            result=f"There are only {fewest} different pictures to compare; {_FEWEST} are needed.",
+            result=f"Only {counted_are(fewest, 'different picture')} there to compare; {_FEWEST} are needed.",
             values={"pictures": fewest},
             what_it_means=means,
             what_to_try=("Add pictures, or make a few hundred fakes: whichever are fewer.",),

@@ -124,7 +124,7 @@ def with_run(composition: Composition) -> Composition:
     source = (
         folder if in_place or target.newest_checkpoint() is None or not target.config.exists() else target
     )
-    _refuse_parts_of_others(composition.config, source, groups)
+    _refuse_parts_of_others(composition, source, groups)
     _refuse_other_shapes(OmegaConf.to_container(composition.config), stored_config(source), own, source)
     values = dict(_values(composition.config, OmegaConf.to_container(written_config(source)), own))
     values |= _where_they_are(values, source)
@@ -184,9 +184,9 @@ def _continues(start: Mapping[str, Any], folder: RunFolder) -> bool:
     return not path.exists() or folder.path.resolve() in (path, path.parent, path.parent.parent)
 
 
-def _refuse_parts_of_others(config: DictConfig, folder: RunFolder, groups: Mapping[str, str]) -> None:
+def _refuse_parts_of_others(composition: Composition, folder: RunFolder, groups: Mapping[str, str]) -> None:
     """Raises: ValueError where the run had parts that neither our files nor the command line name."""
-    now = OmegaConf.to_container(config)
+    now = OmegaConf.to_container(composition.config)
     for key, target in _targets(stored_config(folder)):
         node: Any = now
         for name in key.split("."):
@@ -201,10 +201,24 @@ def _refuse_parts_of_others(config: DictConfig, folder: RunFolder, groups: Mappi
         ours = isinstance(target, str) and target.partition(".")[0] in OURS
         if ours and key.partition(".")[0] in ("callbacks", "logger", "trainer"):
             continue  # another version's, or switched off now: it changes nothing that is learned
+        if key in groups and groups[key] != composition.choices[key]:
+            raise ValueError(_other_choice(key, groups[key], composition, folder))
         raise ValueError(
             f"{folder.config}: {key} names {target}, which a run's folder alone does not let this command build;"
             " repeat the run's own command, with its --config-dir"
         )
+
+
+def _other_choice(group: str, before: str, composition: Composition, folder: RunFolder) -> str:
+    """That another file of a group is chosen now than the run had, and what to do: the networks know its labels."""
+    now, by = composition.choices[group], chosen_by(group, composition)
+    recipe = by.replace(" ", "=") if by.startswith("experiment ") else ""
+    ways_out = [f"leave {recipe or f'{group}={now}'} out"] if recipe or by == COMMAND_LINE else []
+    ways_out += [] if by == COMMAND_LINE else [f"add {group}={before}"]
+    return (
+        f"{folder.path} was started with {group}={before}, not with {group}={now}"
+        f"{f', which {recipe} chooses' if recipe else ''}: {', or '.join(ways_out)}"
+    )
 
 
 def _targets(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

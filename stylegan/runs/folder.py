@@ -6,7 +6,10 @@ found by name alone: copying a folder changes the times of its files, never thei
 import os
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
+
+from stylegan.machine.files import nearest_place
 
 LOCK = "run.lock"
 # With the endings of what is written under one name. A name that continues otherwise is a user's own copy.
@@ -130,3 +133,27 @@ def newest_run(runs_dir: str | Path) -> Path | None:
         if RunFolder(folder).config.exists() and RunFolder(folder).newest_checkpoint()
     ]
     return max(runs, key=lambda folder: RunFolder(folder).config.stat().st_mtime_ns, default=None)
+
+
+def run_meant(path: Path, runs_dir: Path) -> Path | None:
+    """The run that a path which leads to none may mean, or a file of it; None where no name is near.
+
+    That is the run of its name in `runs_dir`, the newest within a folder of runs, or one of a similar name. A folder of
+    pictures may well be called as the run that learns from them.
+    """
+    with suppress(OSError):  # what cannot be read is not proposed
+        if _leads_to_run(runs_dir / path):
+            return runs_dir / path
+        return (
+            newest_run(path)
+            or nearest_place(path, fits=_leads_to_run)
+            or nearest_place(runs_dir / path, fits=_leads_to_run)
+        )
+    return None
+
+
+def _leads_to_run(path: Path) -> bool:
+    """Whether a path is that of a run with a checkpoint, or of a checkpoint."""
+    if path.is_dir():
+        return RunFolder(path).newest_checkpoint() is not None
+    return path.suffix in (".ckpt", ".safetensors") and path.exists()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stylegan.machine.files import expanded
-from stylegan.runs.folder import RunFolder, checkpoints_in, images_of, newest_run
+from stylegan.runs.folder import RunFolder, checkpoints_in, images_of, newest_run, run_meant
 
 
 def network_file(path: str | Path) -> Path:
@@ -53,13 +53,21 @@ def find_network(network: str | None, *, runs_dir: str) -> Path:
         raise ValueError(
             f"no run in {runs_dir} has a checkpoint yet: train first (python train.py), or set network=..."
         )
-    run = expanded(runs_dir, key="runs_dir") / path
-    if not path.exists() and run.is_dir():
-        raise ValueError(f"network={path}: there is no such file or folder; did you mean network={run}?")
+    runs = expanded(runs_dir, key="runs_dir")
+    if not path.exists() and (runs / path).is_dir():
+        raise ValueError(
+            f"network={path}: there is no such file or folder; did you mean network={runs / path}?"
+        )
     try:
         return network_file(path)
     except ValueError as error:
-        raise ValueError(f"network={error}") from error
+        run = None if _is_or_holds_run(path) else run_meant(path, runs)
+        raise ValueError(f"network={error}{f'; did you mean network={run}?' if run else ''}") from error
+
+
+def _is_or_holds_run(path: Path) -> bool:
+    """Whether a path without a network is that of a run or of a folder of runs, and not of something else."""
+    return _run_at(path).config.exists() or newest_run(path) is not None
 
 
 def _why_none(path: Path) -> str:

@@ -10,13 +10,14 @@ from yaml import YAMLError
 
 from stylegan.configuration.command_line import literal, unescaped
 from stylegan.configuration.keys import Resume
+from stylegan.configuration.other_programs import BY_DEFAULT, NEWEST
 from stylegan.configuration.presets import keys as preset_keys
 from stylegan.configuration.schema import TRAIN
 from stylegan.errors import EXIT_TRY_AGAIN, UserError
 from stylegan.machine.files import expanded
 from stylegan.runs.checkpoints import damage_of, images_in, newest_good, p_in
 from stylegan.runs.config_diff import Change, changes
-from stylegan.runs.folder import RunFolder, images_of, newest_run
+from stylegan.runs.folder import RunFolder, images_of, run_meant
 from stylegan.runs.records import starts, with_texts
 
 
@@ -90,7 +91,8 @@ def _named_checkpoint(resume: str, folder: RunFolder, newest: Path | None) -> tu
     found, said = newest_good(RunFolder(path)) if path.is_dir() else (path, [])
     if found is None or not found.exists():
         raise ValueError(
-            f"resume={resume}: there is no such checkpoint, nor a run folder that holds one{_nearest_run(path, folder)}"
+            f"resume={resume}: there is no such checkpoint, nor a run folder that holds one"
+            f"{_way_out(resume, path, folder)}"
         )
     if (other := of_other_kind(found)) is not None:
         raise ValueError(f"resume={resume}: {other}")
@@ -117,13 +119,12 @@ def _named_checkpoint(resume: str, folder: RunFolder, newest: Path | None) -> tu
 _NOT_TO_CONTINUE = (".safetensors", ".pkl", ".pickle", ".pt", ".pth", ".npz", ".onnx")
 
 
-def _nearest_run(path: Path, folder: RunFolder) -> str:
-    """`; did you mean resume=runs/foxes?`, for a run's bare name or for the folder of all runs."""
-    run = folder.path.parent / path
-    if not path.exists() and RunFolder(run).newest_checkpoint() is not None:
-        return f"; did you mean resume={run}?"
-    newest = newest_run(path) if path.is_dir() else None
-    return f"; did you mean resume={newest}?" if newest else ""
+def _way_out(resume: str, path: Path, folder: RunFolder) -> str:
+    """`; did you mean resume=runs/foxes?`, or that a word such as `latest` asks for what is so by default; or ""."""
+    if resume.lower() in NEWEST:
+        return f"; {BY_DEFAULT}"
+    run = run_meant(path, folder.path.parent)
+    return f"; did you mean resume={run}?" if run else ""
 
 
 def of_other_kind(path: Path) -> str | None:

@@ -22,6 +22,7 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from stylegan.machine.memory import in_words
+from stylegan.machine.text import counted
 
 _BYTES = 4  # of a float32
 _AUGMENTED = 80
@@ -103,7 +104,8 @@ def memory_line(config: DictConfig) -> str:
     return (
         f"about {in_words(estimate.total_bytes)}: {in_words(estimate.state_bytes)} for"
         f" {(estimate.generator + estimate.discriminator) / 1e6:.3g} million parameters,"
-        f" {in_words(estimate.activation_bytes)} for {config.micro_batch} images at a time; torch itself comes on top"
+        f" {in_words(estimate.activation_bytes)} for {counted(config.micro_batch, 'image')} at a time;"
+        " torch itself comes on top"
     )
 
 

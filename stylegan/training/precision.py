@@ -8,9 +8,10 @@ from torch import nn
 from stylegan.machine.devices import device_text
 from stylegan.networks.precision import (
     GPU_NUM_HALF_RES,
-    PRECISIONS,
     is_unlimited,
+    of_highest,
     precision_on,
+    refuse_unknown_precision,
     set_compute_dtype,
 )
 
@@ -35,8 +36,7 @@ class TrainingPrecision:
         num_half_res: int | None = None,
         tf32: bool = False,
     ):
-        if precision not in (*PRECISIONS, "auto"):
-            raise ValueError(f"precision must be auto, {', '.join(PRECISIONS)}, got {precision}")
+        refuse_unknown_precision(precision)
         if regulariser_precision not in ("auto", "fp32"):
             raise ValueError(f"regulariser_precision must be auto or fp32, got {regulariser_precision}")
         if num_half_res is not None and num_half_res < 0:
@@ -104,7 +104,7 @@ class TrainingPrecision:
             half = self.num_half_res
             if half is None and device.type != "cpu":
                 half = GPU_NUM_HALF_RES
-            text += "" if half is None else f" in the {half} highest resolutions, the others fp32"
+            text += "" if half is None else f" {of_highest(half)}, the others fp32"
             text += "; R1 and path length fp32" if self.regulariser_precision == "fp32" else ""
         yield text
         if before not in (None, self.chosen):

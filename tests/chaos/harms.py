@@ -34,7 +34,7 @@ def unfinished(run: Path) -> set[tuple[str, str]]:
 
 
 class Harms:
-    """Does harm, and knows which checkpoint is the newest good one all the same. Args: run: its folder."""
+    """Does harm, and knows which checkpoint is the newest good one anyway. Args: run: its folder."""
 
     def __init__(self, run: Path, dice: random.Random):
         self.run, self.dice = run, dice

@@ -1,4 +1,4 @@
-"""Trainings that nobody reads any more: what is trained is saved all the same."""
+"""Trainings whose output has no reader any more: what is trained is saved anyway."""
 
 import os
 import signal

@@ -239,7 +239,8 @@ def test_a_port_that_is_taken_is_said(tmp_path, monkeypatch):
         taken.bind(("0.0.0.0", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        for name, value in {"RANK": "0", "WORLD_SIZE": "2", "MASTER_PORT": port}.items():
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        for name, value in {"RANK": "0", "WORLD_SIZE": "2", **place}.items():
             monkeypatch.setenv(name, value)
         said = train(tmp_path, "name=run", "trainer=ddp", code=2)
     assert f"torchrun names 127.0.0.1:{port} as the place to meet" in said

@@ -32,16 +32,27 @@ def test_there_is_advice_to_look_at():
     assert {"data.val_fraction=0.1", "augpipe=bg"} <= set(found(_WORD))
 
 
-@pytest.mark.parametrize("word", found(_WORD))
-def test_a_word_changes_what_it_names(word):
-    name = "evaluate" if word.startswith("truncation=") else "train"
-    key, _, value = word.partition("=")
-    composition = composed(name, [word])
-    # A group that is chosen, or a value that is set.
-    now = (
-        composition.choices[key] if key in composition.choices else OmegaConf.select(composition.config, key)
-    )
-    assert now == yaml.safe_load(value)
+def in_few_commands(words):
+    """Words by the command that has them, each of several values of a key in a command line of its own."""
+    lines: list[tuple[str, dict[str, str]]] = []
+    for word in words:
+        name = "evaluate" if word.startswith("truncation=") else "train"
+        key, _, value = word.partition("=")
+        line = next((line for known, line in lines if known == name and key not in line), None)
+        if line is None:
+            line = {}
+            lines.append((name, line))
+        line[key] = value
+    return lines
+
+
+@pytest.mark.parametrize(("name", "line"), in_few_commands(found(_WORD)))
+def test_words_change_what_they_name(name, line):
+    composition = composed(name, [f"{key}={value}" for key, value in line.items()])
+    for key, value in line.items():
+        # A group that is chosen, or a value that is set.
+        chosen = composition.choices.get(key, OmegaConf.select(composition.config, key))
+        assert chosen == yaml.safe_load(value), key
 
 
 def test_a_key_is_there():

@@ -33,7 +33,7 @@ from tests.cli.evaluate_runs import FEW, ROOT, in_a_folder_of_its_own, records, 
         (["network=runs/a", "device=meta"], "device=meta cannot be used here"),
         (
             ["network=runs/a", "metrics=true"],
-            "metrics must be a name, a list of names as in [kid,fid], or none, got True",
+            "metrics must be a name, a list of names as in 'metrics=[kid,fid]', or none, got True",
         ),
         (["network=runs/a", "metrics=fid_infinity", "num_fakes=15"], "num_fakes must be at least 16"),
         (

@@ -193,7 +193,7 @@ def own_file(tmp_path, monkeypatch):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of Linux")
 @pytest.mark.parametrize("end", ["Killed", "Refused"])
 def test_where_memory_runs_out_it_does_not_fit(own_file, end):
-    """By the kernel's SIGKILL, and where it gives no more: torch's own error, met for want of address space."""
+    """By the kernel's SIGKILL, and where it gives no more: torch's own error, met for lack of address space."""
     config = completed("resolution=64", "batch_size=32", "micro_batch=auto")
     config.module["_target_"] = f"my_ends.{end}"
     need = micro_batch._measured(config, 32, processes_here=1)

@@ -24,12 +24,12 @@ def fitting(error, micro_batch=8):
 
 @pytest.mark.parametrize("micro_batch", [8, None])
 def test_memory_that_ran_out_is_a_mistake_with_a_way_out(micro_batch):
-    error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nMore that nobody reads")
+    error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nMore for developers")
     with pytest.raises(UserError) as caught:
         fitting(error, micro_batch)
     line = str(caught.value)
     assert f"micro_batch={micro_batch or 'null'}" in line and "micro_batch=auto" in line
-    assert "Tried to allocate 2.00 GiB" in line and "nobody reads" not in line
+    assert "Tried to allocate 2.00 GiB" in line and "for developers" not in line
 
 
 def test_another_error_is_not_taken_for_it():

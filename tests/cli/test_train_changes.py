@@ -1,11 +1,13 @@
 """Changes that a resumed run is allowed: they work, or leave the run as it was."""
 
+import errno
 import json
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from stylegan.cli.train import main
 
@@ -67,6 +69,31 @@ def test_a_change_that_came_to_nothing_leaves_the_run_as_it_was(run, capfd):
     assert "size mismatch for generator.mapping.fc0.weight" in err and f"rename it to {path.name}.bad" in err
     assert (run / "config.yaml").read_bytes() == before and (run / "events.jsonl").read_bytes() == events
     path.write_bytes(good)
+    assert train("name=run", "total_kimg=0.008") == 0
+
+
+def no_semaphores(self):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_workers_that_cannot_be_started_leave_nothing_of_a_new_run(tmp_path, monkeypatch, capfd):
+    """As where /dev/shm is missing: by then the loggers have written their files."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(DataLoader, "__iter__", no_semaphores)
+    words = [word for word in SMALL if word != "logger=none"]
+    assert main([*words, "name=new", "total_kimg=0.004", "data.workers=1"]) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "data workers cannot be started" in line and "/dev/shm" in line
+    assert list(tmp_path.iterdir()) in ([], [tmp_path / "runs"]) and not (tmp_path / "runs" / "new").exists()
+
+
+def test_workers_that_cannot_be_started_leave_a_run_as_it_was(run, monkeypatch):
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    change = ("loss.r1_gamma=9", "allow_change=[loss.r1_gamma]", "data.workers=1")
+    with monkeypatch.context() as patch:
+        patch.setattr(DataLoader, "__iter__", no_semaphores)
+        assert train("name=run", "total_kimg=0.008", *change) == 2
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
     assert train("name=run", "total_kimg=0.008") == 0
 
 

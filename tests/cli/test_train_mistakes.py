@@ -1,6 +1,7 @@
 """A user's mistake is one line and code 2; a bug keeps its traceback."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -158,14 +159,14 @@ def lines_of(capsys, *words: str, config_name: str = "train") -> list[str]:
         ),
         ("seed=abc", "seed must be a whole number, got 'abc'"),
         ("optim.betas=[0,abc]", "optim.betas[1] must be a number, got 'abc'"),
-        ("optim.betas=3", "optim.betas must be a list, as in optim.betas=[0.0,0.99]"),
+        ("optim.betas=3", "optim.betas must be a list, as in 'optim.betas=[0.0,0.99]'"),
         ("runs_dir=null", "runs_dir cannot be null; leave it out for the default"),
         (
             "seed=1,2",
             "seed=1,2: these are several values; --multirun takes them one by one, 'seed=[1,2]' is a list",
         ),
         ("loss.r1_gamma=0,5", "is a list; a fraction has a point, as in loss.r1_gamma=0.5"),
-        ("allow_change=foo", "allow_change must be a list, as in allow_change=[loss.r1_gamma]"),
+        ("allow_change=foo", "allow_change must be a list, as in 'allow_change=[loss.r1_gamma]'"),
         ("loss=5", "loss=5: loss is a group of keys; set one of them, as in loss.KEY=5"),
         ("kimg=3", "there is no key kimg; here it is total_kimg"),
         ("gamma=10", "there is no key gamma; here it is loss.r1_gamma"),
@@ -174,6 +175,19 @@ def lines_of(capsys, *words: str, config_name: str = "train") -> list[str]:
         ("pictures", "pictures: every word is key=value"),
         ("=3", "=3: the key before = is missing"),
         ("loss.r1_gamma=[1", "loss.r1_gamma=[1: the value cannot be read"),
+        ("resolution=48×32", "resolution=48×32: × cannot be read here; write resolution=48x32"),
+        ("—seed=3", "—seed=3: — cannot be read here; write --seed=3"),
+        ("–data F", "–data: – cannot be read here; write --data"),
+        (
+            "data.labels=é",
+            """é cannot be read here; a value with such a sign needs quotes, as in 'data.labels="é"'""",
+        ),
+        ("data.labels='a", """the quote that ' begins must be closed; a value with that sign is written """),
+        ("data.é=1", "data.é=1: no key has é in its name"),
+        ("resolution = 64", "resolution = 64: write it without blanks around =: resolution=64"),
+        ("resolution= 64", "resolution= 64: write it without blanks around =: resolution=64"),
+        ("resolution =64", "resolution =64: write it without blanks around =: resolution=64"),
+        ("help", "help: python train.py --help shows all that can be set"),
         ("~sed", "~sed: there is no key sed; did you mean seed?"),
         ("--config-dr=x", "--config-dr: there is no such flag; did you mean --config-dir?"),
         ("--name=x", "--name: there is no such flag; the whole command here: python train.py name=x"),
@@ -189,6 +203,32 @@ def lines_of(capsys, *words: str, config_name: str = "train") -> list[str]:
 def test_words_that_do_not_compose_are_one_line(capsys, words, line):
     (reported,) = lines_of(capsys, *words.split(" "))
     assert line in reported
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "resolution=48×32",
+        "data.labels=é",
+        "seed=choice()",
+        "seed=int(a)",
+        "seed=range(a)",
+        "seed=[1",
+        "seed=${x",
+    ],
+)
+def test_no_line_names_an_exception_of_pythons(capsys, word):
+    (line,) = lines_of(capsys, word)
+    assert line.startswith(f"{word}: ") and not re.search(r"Error|Exception|hydra\.", line)
+
+
+def test_blanks_around_equals_signs_are_a_line_each_and_part_no_flag_from_its_value(capsys):
+    assert lines_of(capsys, "seed", "=", "3", "--batch", "=", "8", "name=", "my run") == [
+        "seed = 3: write it without blanks around =: seed=3",
+        "--batch = 8: write it without blanks around =: --batch=8",
+        "name= my run: write it without blanks around =: 'name=my run'",
+        "--batch: there is no such flag; the whole command here: python train.py seed=3 batch_size=8 'name=my run'",
+    ]
 
 
 def test_all_words_that_do_not_compose_are_reported_at_once(capsys):

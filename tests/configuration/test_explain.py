@@ -92,9 +92,16 @@ def test_every_value_is_printed_once():
             assert (f"{section}.{name}" in keys) is not (follows or name == "_convert_"), f"{section}.{name}"
 
 
-@pytest.mark.parametrize("name", presets.names())
-@pytest.mark.parametrize("resolution", ["32", "48x32", "256"])
-@pytest.mark.parametrize("batch", [None, 16])
+def presets_explained():
+    """Each preset, each size and each batch once; all of them together in the long run."""
+    for name in presets.names():
+        for resolution in ("32", "48x32", "256"):
+            for batch in (None, 16):
+                usual = (resolution, batch) == ("48x32", 16) or name == "auto" and batch is None
+                yield pytest.param(name, resolution, batch, marks=() if usual else pytest.mark.long)
+
+
+@pytest.mark.parametrize(("name", "resolution", "batch"), list(presets_explained()))
 def test_every_preset_is_explained_with_what_it_derives(name, resolution, batch):
     batches = [] if batch is None else [f"batch_size={batch}"]
     reported = explanation(f"preset={name}", f"resolution={resolution}", *batches)

@@ -1,6 +1,9 @@
-"""Habits: each command that is suggested for another program's options can be typed as it stands."""
+"""Habits: each command that is suggested for another program's options can be typed as it stands.
+
+Composing takes its time, so suggestions that choose the same groups and set other keys are composed together."""
 
 import shlex
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +13,8 @@ from omegaconf import OmegaConf
 from stylegan.configuration.command_line import CommandLine
 from stylegan.configuration.complete import check
 from stylegan.configuration.compose import composed
-from stylegan.configuration.habits import unknown_word
+from stylegan.configuration.habits import unknown_word, word_alone
+from stylegan.configuration.keys import Command
 from stylegan.configuration.other_programs import truth
 from stylegan.configuration.schema import COMMANDS, EVALUATE, GENERATE, TRAIN
 from stylegan.configuration.user_code import nonsense_in
@@ -109,6 +113,11 @@ def answered(command, *options: str) -> tuple[list[str], list[str]]:
     return shlex.split(whole[0]) if whole else [], lines
 
 
+def filled_in(words: list[str]) -> list[str]:
+    """A suggested command with something in the place of each `...`, which stands for what the option does not say."""
+    return [{"resolution=...": "resolution=64"}.get(word, word.replace("=...", "=x")) for word in words]
+
+
 def accepted(command, words: list[str]):
     """The configuration of a suggested command, all of it checked."""
     line = CommandLine(words, command)
@@ -119,6 +128,23 @@ def accepted(command, words: list[str]):
         keys = [*command.keys, *composition.choices, "evaluation"]
         assert list(nonsense_in(composition.config, keys, later={"resolution"})) == []
     return composition
+
+
+def compose_all(command: Command, suggestions: Iterable[list[str]]) -> None:
+    """Each is accepted; those that choose the same groups are composed together, as far as their keys differ."""
+    groups = {group.name for group in command.groups}
+    lines: list[tuple[set[str], dict[str, str]]] = []
+    for words in suggestions:
+        words = dict(word.split("=", 1) for word in filled_in(words))
+        chosen = {f"{key}={value}" for key, value in words.items() if key in groups}
+        for known, line in lines:
+            if known == chosen and all(line.get(key, value) == value for key, value in words.items()):
+                line |= words
+                break
+        else:
+            lines.append((chosen, words))
+    for _, line in lines:
+        accepted(command, [f"{key}={value}" for key, value in line.items()])
 
 
 ISSUED = (
@@ -135,10 +161,10 @@ def test_all_options_of_a_command_are_answered_at_once():
         "data=folder data.path=F data.xflip=true preset=paper256 ada=adaptive ada.target=0.7 loss.r1_gamma=10"
         " callbacks.checkpoint.every_kimg=16 callbacks.snapshots.every_kimg=16 batch_size=16 trainer.devices=2"
         " runs_dir=runs total_kimg=1000 discriminator.freeze_layers=4 data.labels=json data.subset=100 seed=3"
-        " precision=fp32 explain=true resolution=null"
+        " precision=fp32 explain=true resolution=..."
     )
     assert "--resume ffhq256 (" in left_out and "--nhwc 1 (" in left_out
-    config = accepted(TRAIN, shlex.split(whole.partition("train.py ")[2])).config
+    config = accepted(TRAIN, filled_in(shlex.split(whole.partition("train.py ")[2]))).config
     assert (config.data.path, config.data.xflip, config.trainer.devices, config.ada.target) == (
         "F",
         True,
@@ -147,15 +173,13 @@ def test_all_options_of_a_command_are_answered_at_once():
     )
 
 
-@pytest.mark.parametrize(
-    ("command", "option"),
-    [(COMMANDS[name], option) for name, options in OPTIONS.items() for option in options],
-)
-def test_what_is_suggested_for_an_option_can_be_typed(command, option):
-    words, lines = answered(command, option)
-    # `data.path=...` stands for images that the option alone does not name.
-    accepted(command, [word.replace("=...", "=x") for word in words])
-    assert words or option.partition("=")[0].partition(" ")[0] in "\n".join(lines)
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_what_is_suggested_for_an_option_can_be_typed(command):
+    suggested = {option: answered(command, option) for option in OPTIONS[command.name]}
+    for option, (words, lines) in suggested.items():
+        # `data.path=...` stands for images that the option alone does not name.
+        assert words or option.partition("=")[0].partition(" ")[0] in "\n".join(lines)
+    compose_all(command, (words for words, _ in suggested.values()))
 
 
 @settings(max_examples=12, deadline=None)
@@ -163,7 +187,7 @@ def test_what_is_suggested_for_an_option_can_be_typed(command, option):
 def test_what_is_suggested_for_many_options_can_be_typed(options):
     words, lines = answered(TRAIN, *options)
     assert len(lines) <= max(2, len(options) if not words else 2)
-    accepted(TRAIN, [word.replace("=...", "=x") for word in words])
+    accepted(TRAIN, filled_in(words))
 
 
 @settings(max_examples=8, deadline=None)
@@ -171,7 +195,7 @@ def test_what_is_suggested_for_many_options_can_be_typed(options):
 def test_what_is_suggested_for_many_options_of_a_score_can_be_typed(options):
     words, lines = answered(EVALUATE, *options)
     assert words or lines
-    accepted(EVALUATE, [word.replace("=...", "=x") for word in words])
+    accepted(EVALUATE, filled_in(words))
 
 
 def test_snapshots_are_counted_in_ticks_there_and_in_kimg_here():
@@ -191,15 +215,78 @@ def test_words_that_are_right_stay_and_blanks_are_quoted():
         "total_kimg=5",
         "-m",
         "seed=1,2",
-        "resolution=null",
+        "resolution=...",
     ]
     assert "'data.path=my pictures'" in lines[0]
 
 
-def test_images_draw_their_own_size_unless_one_is_asked_for():
-    assert answered(TRAIN, "--data=F")[0] == ["data=folder", "data.path=F", "resolution=null"]
+def test_a_size_is_asked_for_where_none_is_said():
+    """Pictures of mixed sizes have none of their own, and of an option alone it is not known whether they do."""
+    assert answered(TRAIN, "--data=F")[0] == ["data=folder", "data.path=F", "resolution=..."]
     assert answered(TRAIN, "--data=F", "--res=64")[0] == ["data=folder", "data.path=F", "resolution=64"]
     assert answered(EVALUATE, "--data=F")[0] == ["data=folder", "data.path=F"]
+
+
+@pytest.mark.parametrize("option", ["--resume=latest", "--resume LAST", "--resume=true", "--resume"])
+def test_the_newest_checkpoint_is_what_is_resumed_anyway(option):
+    words, (line,) = answered(TRAIN, option)
+    assert not words and "resume=auto, the default, does it" in line
+    assert answered(TRAIN, option, "--kimg=5")[0] == ["total_kimg=5"]
+    assert answered(TRAIN, "--resume=no", "--overwrite")[0] == ["resume=never", "overwrite=true"]
+
+
+@pytest.mark.parametrize(
+    ("options", "kept", "left_out"),
+    [
+        (("--project=x", "logger=none"), ["logger=none"], "--project x"),
+        (("logger=none", "--project=x"), ["logger=none"], "--project x"),
+        (("--logger=none", "--project=x"), ["logger=none"], "--project x"),
+        (("--wandb", "logger=none"), ["logger=none"], "--wandb"),
+        (("--wandb", "--logger=none"), ["logger=none"], "--wandb"),
+        (("--data=F", "data=flowers"), ["data=flowers"], "--data F"),
+        (("--device=cuda:1", "trainer=cpu"), ["trainer=cpu"], "--device cuda:1"),
+    ],
+)
+def test_an_option_that_needs_another_choice_of_a_group_is_left_out(options, kept, left_out):
+    words, lines = answered(TRAIN, *options)
+    assert words == kept
+    assert (
+        f"left out there: {left_out} (here it is " in lines[1] and f"and {kept[0]} is given, too" in lines[1]
+    )
+    accepted(TRAIN, words)
+
+
+def test_the_same_choice_of_a_group_is_no_other_one():
+    assert answered(TRAIN, "--project=x", "logger=wandb")[0] == ["logger=wandb", "logger.wandb.project=x"]
+
+
+def test_a_path_alone_is_a_word_of_the_command_that_has_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "messy").mkdir(parents=True)
+    (tmp_path / "runs" / "messy" / "config.yaml").touch()
+    (tmp_path / "foxes").mkdir()
+    for name in ("set.zip", "a.ckpt"):
+        (tmp_path / name).touch()
+    here = {
+        (GENERATE, "runs/messy"): "network=runs/messy",
+        (GENERATE, "runs/gone"): "network=runs/gone",
+        (EVALUATE, "a.ckpt"): "network=a.ckpt",
+        (TRAIN, "runs/messy"): "resume=runs/messy",
+        (TRAIN, "a.ckpt"): "resume=a.ckpt",
+        (TRAIN, "foxes"): "data=folder data.path=foxes",
+        (TRAIN, "set.zip"): "data=folder data.path=set.zip",
+    }
+    for (command, word), meant in here.items():
+        line = word_alone(word, command)
+        assert line == f"{word}: every word is key=value, as in seed=1; here it is {meant}"
+        accepted(command, shlex.split(meant))
+    assert [word_alone(word, TRAIN) for word in ("zebras", "runs/gone", "seed=1")] == [None] * 3
+    assert answered(GENERATE, "runs/messy", "--seeds=3")[0] == ["network=runs/messy", "seeds=3"]
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_help_alone_names_the_flag(command):
+    assert word_alone("help", command) == f"help: python {command.name}.py --help shows all that can be set"
 
 
 @pytest.mark.parametrize(
@@ -259,26 +346,23 @@ BOOLEANS = {
 
 @pytest.mark.parametrize(("text", "value"), BOOLEANS.items())
 @pytest.mark.parametrize(
-    ("name", "key", "words"),
+    ("command", "words", "keys"),
     [
-        ("train", "data.xflip", []),
-        ("train", "data.balanced", ["data=folder", "data.path=x"]),
-        ("train", "tf32", []),
-        ("train", "explain", []),
-        ("train", "rederive", []),
-        ("train", "compile", []),
-        ("train", "data.cache", []),
-        ("train", "callbacks.metrics.report", []),
-        ("train", "logger.wandb.offline", ["logger=wandb"]),
-        ("train", "trainer.benchmark", []),
-        ("evaluate", "report", []),
-        ("evaluate", "again", []),
-        ("evaluate", "data.xflip", ["data=folder", "data.path=x"]),
+        (
+            TRAIN,
+            ["data=folder", "data.path=x", "logger=wandb"],
+            [
+                *("data.xflip", "data.balanced", "tf32", "explain", "rederive", "compile", "data.cache"),
+                *("callbacks.metrics.report", "logger.wandb.offline", "trainer.benchmark"),
+            ],
+        ),
+        (EVALUATE, ["data=folder", "data.path=x"], ["report", "again", "data.xflip"]),
     ],
 )
-def test_a_boolean_may_be_a_number_or_a_word(name, key, words, text, value):
-    found = OmegaConf.select(accepted(COMMANDS[name], [*words, f"{key}={text}"]).config, key)
-    assert found is value
+def test_a_boolean_may_be_a_number_or_a_word(command, words, keys, text, value):
+    config = accepted(command, [*words, *(f"{key}={text}" for key in keys)]).config
+    assert {key: OmegaConf.select(config, key) for key in keys} == dict.fromkeys(keys, value)
+    assert all(isinstance(OmegaConf.select(config, key), bool) for key in keys)
 
 
 def test_other_values_are_no_booleans():
@@ -286,6 +370,12 @@ def test_other_values_are_no_booleans():
     with pytest.raises(UserError, match="data.xflip must be true or false, got 2"):
         accepted(TRAIN, ["data.xflip=2"])
     assert accepted(TRAIN, ["compile=auto"]).config.compile == "auto"
+
+
+@pytest.mark.parametrize(("value", "near"), [("rgba", 4), ("RGB", 3), ("grey", 1), ("la", 2)])
+def test_channels_by_their_names_are_answered_with_their_number(value, near):
+    with pytest.raises(UserError, match=f"got '{value}'; did you mean data.channels={near}\\?$"):
+        accepted(TRAIN, [f"data.channels={value}"])
 
 
 def test_a_recipe_may_say_1_for_true(tmp_path):

@@ -123,9 +123,23 @@ def test_parts_of_ours_are_reported_by_the_users_key(word, part):
     assert word.partition("=")[0] in line and "\n" not in line
 
 
+def test_a_word_that_is_nearly_right_is_answered_with_the_right_one():
+    config = composed("train", ["data=folder", "data.path=x", "data.labels=folder", "batch_size=4"]).config
+    assert mistake(config, "data") == (
+        "data.labels must be one of none, folders, json, csv, got 'folder'; did you mean data.labels=folders?"
+    )
+
+
 @pytest.mark.parametrize(
     "word",
-    ["loss.r1_gamma=-1", "loss.pl_weight=-1", "loss.style_mixing_prob=7", "optim.eps=-1", "ema.ramp_up=-1"],
+    [
+        "loss.r1_gamma=-1",
+        "loss.pl_weight=-1",
+        "loss.style_mixing_prob=7",
+        "optim.eps=-1",
+        "ema.ramp_up=-1",
+        "precision=float32",
+    ],
 )
 def test_values_that_the_module_takes_over_are_reported_where_they_are_set(word):
     config = composed("train", [word, "generator.channel_max=4", "discriminator.channel_max=4"]).config

@@ -1,8 +1,6 @@
-"""Options as people spell them: whatever is suggested for one is a command that is accepted.
+"""Options as people spell them: whatever is suggested for one is a command that is accepted."""
 
-Composing takes its time, so suggestions that choose the same groups and set other keys are composed together."""
-
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from types import NoneType
 from typing import get_args, get_origin
 
@@ -13,7 +11,7 @@ from stylegan.configuration.command_line import FLAGS
 from stylegan.configuration.compose import composed
 from stylegan.configuration.keys import Command, Key
 from stylegan.configuration.schema import COMMANDS, EVALUATE, GENERATE, TRAIN
-from tests.configuration.test_habits import accepted, answered
+from tests.configuration.test_habits import answered, compose_all
 
 # Option -> the words of the suggested command.
 OF_TRAIN = {
@@ -37,7 +35,7 @@ OF_TRAIN = {
     "--conv-clamp=None": None,
     "--ramp-up=None": "ema.ramp_up=null",
     "--metrics=[kid,fid]": "metrics=[kid,fid]",
-    "--include=a,b": "data=folder data.include=[a,b] data.path=... resolution=null",
+    "--include=a,b": "data=folder data.include=[a,b] data.path=... resolution=...",
     "--project=x": "logger=wandb logger.wandb.project=x",
     "--entity=x": "logger=wandb logger.wandb.entity=x",
     "--tags=a,b": "logger=wandb logger.wandb.tags=[a,b]",
@@ -87,23 +85,6 @@ SPELLINGS = {"train": OF_TRAIN, "generate": OF_GENERATE, "evaluate": OF_EVALUATE
 def suggestion(command: Command, option: str) -> list[str]:
     words = option.split(" ") if option.startswith(("--gpus ", "--betas ", "--resolution ")) else [option]
     return answered(command, *words)[0]
-
-
-def compose_all(command: Command, suggestions: Iterable[list[str]]) -> None:
-    """Each is accepted; those that choose the same groups are composed together, as far as their keys differ."""
-    groups = {group.name for group in command.groups}
-    lines: list[tuple[set[str], dict[str, str]]] = []
-    for words in suggestions:
-        words = dict(word.replace("=...", "=x").split("=", 1) for word in words)
-        chosen = {f"{key}={value}" for key, value in words.items() if key in groups}
-        for known, line in lines:
-            if known == chosen and all(line.get(key, value) == value for key, value in words.items()):
-                line |= words
-                break
-        else:
-            lines.append((chosen, words))
-    for _, line in lines:
-        accepted(command, [f"{key}={value}" for key, value in line.items()])
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)

@@ -7,9 +7,10 @@ import pytest
 from omegaconf import OmegaConf
 
 from stylegan.cli.generate import generate
+from stylegan.configuration.command_line import quote_free_text
 from stylegan.configuration.complete import check
 from stylegan.configuration.compose import composed
-from stylegan.configuration.user_code import mistyped
+from stylegan.configuration.user_code import mistyped, nonsense_in
 from stylegan.errors import UserError
 
 
@@ -115,3 +116,13 @@ def test_a_training_reports_all_wrong_values_at_once():
 def test_generating_reports_them_too():
     with pytest.raises(UserError, match=r"^truncation must be a number, got 'abc'$"):
         generate(composed("generate", ["truncation=abc"]))
+
+
+def test_a_range_with_the_dash_of_a_text_is_answered_with_that_of_a_keyboard():
+    def faults(seeds: str) -> list[str]:
+        config = composed("generate", quote_free_text([f"seeds={seeds}"])).config
+        return list(nonsense_in(config, list(config)))
+
+    assert faults("0–15") == ["seeds=0–15: – is no sign of a range; write seeds=0-15"]
+    assert faults("0 — 3, 7") == ["seeds=0 — 3, 7: — is no sign of a range; write 'seeds=0 - 3, 7'"]
+    assert faults("0-15") == faults("me–you.npz") == []

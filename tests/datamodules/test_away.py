@@ -130,7 +130,7 @@ def test_links_to_nothing_are_pictures_that_cannot_be_read(folder):
         "left out, cannot be read: loop.png (its link leads back to itself)",
         "left out, links that lead nowhere: more",
     ]
-    with pytest.raises(ValueError, match="2 of 10 pictures cannot be read, and at most 1 are allowed"):
+    with pytest.raises(ValueError, match="2 of 10 pictures cannot be read, and at most 1 is allowed"):
         opened(folder, max_bad=1)
 
 
@@ -146,7 +146,7 @@ def test_a_link_counts_again_once_its_target_is_there(folder):
 def test_a_set_of_links_to_nothing_says_why(tmp_path):
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures" / "x.png").symlink_to("/not/mounted/x.png")
-    with pytest.raises(ValueError, match="1 of 1 pictures cannot be read.*leads nowhere: /not/mounted/x.png"):
+    with pytest.raises(ValueError, match="1 of 1 picture cannot be read.*leads nowhere: /not/mounted/x.png"):
         opened(tmp_path / "pictures")
     (tmp_path / "folders").mkdir()
     (tmp_path / "folders" / "cats").symlink_to("/not/mounted/cats")
@@ -201,7 +201,7 @@ def test_damage_is_not_waited_for(folder, monkeypatch):
         data.dataset[5]
 
 
-def written_anew(path: Path, folder: Path, content) -> dict[Path, bytes]:
+def rewritten(path: Path, folder: Path, content) -> dict[Path, bytes]:
     """Puts `content(bytes)` into the zip, or into three pictures of the folder.  Returns: what was there."""
     files = [folder / f"{number}.png" for number in (1, 3, 6)] if path == folder else [path]
     before = {file: file.read_bytes() for file in files}
@@ -220,7 +220,7 @@ def test_what_is_being_copied_again_is_waited_for(kind, cut, workers, folder, zi
     expected = [batch for batch, _ in zip(loaders[0], range(12), strict=False)]
     batches = iter(loaders[1])
     received = [next(batches) for _ in range(2)]
-    before = written_anew(path, folder, lambda data: data[: int(cut * len(data))])
+    before = rewritten(path, folder, lambda data: data[: int(cut * len(data))])
     threading.Timer(1.0, lambda: [file.write_bytes(data) for file, data in before.items()]).start()
     received += [next(batches) for _ in range(10)]
     batches.close()

@@ -182,7 +182,7 @@ GOOD = [[name, 0] for name in FILES]
         ([*GOOD[:3], [FILES[3]]], r"entry 3 .* not \[file, label\]"),
         (
             [[FILES[0], [1.0, 2.0]], [FILES[1], [0.5]], *([n, [1.0, 1.0]] for n in FILES[2:])],
-            r"img1.png has 1 numbers, that of 00000/img0.png has 2",
+            r"img1.png has 1 number, that of 00000/img0.png has 2",
         ),
         ([[name, [float("nan")]] for name in FILES], r"img0.png is \[nan\].*finite"),
         ([[name, [1e300]] for name in FILES], r"img0.png holds a number too large"),

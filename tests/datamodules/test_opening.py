@@ -52,7 +52,7 @@ ODD = {
     "a resolution of -1/0": block([TURNED, (0x011A, 10, 1, struct.pack("<ii", -1, 0))]),
     "a text that is none": block([TURNED, (0x010F, 2, 4, b"\xff\xfe\xfd\xfc")]),
     "a value far outside": block([TURNED, (0x011A, 5, 1, b"\xff\xff\xff\x7f")]),
-    "a type of nobody's": block([TURNED, (0x011A, 99, 1, b"\0\0\0\0")]),
+    "a type that does not exist": block([TURNED, (0x011A, 99, 1, b"\0\0\0\0")]),
     "directories in a circle": block([TURNED, (0x8769, 4, 1, struct.pack("<I", 8))]),
     "a maker's note that is cut": block([TURNED, (0x927C, 7, 1 << 20, b"\0\0\1\0")]),
 }

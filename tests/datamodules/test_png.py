@@ -69,7 +69,7 @@ METADATA = {
     "a short gamma": chunk(b"gAMA", b"\0"),
     "a short resolution": chunk(b"pHYs", b"\0"),
     "an animation without frames": chunk(b"acTL", b"\0" * 8),
-    "a chunk of nobody's": chunk(b"zzZz", b"?"),
+    "a chunk that does not exist": chunk(b"zzZz", b"?"),
 }
 
 

@@ -171,7 +171,7 @@ def test_resolution_null_where_no_network_has_that_size(tmp_path):
 def test_enlarged_images_are_reported(tmp_path):
     root = fill(tmp_path / "set", 2, size=(64, 64))
     Image.new("L", (200, 40)).save(root / "wide.png")
-    assert any("1 of 3 pictures are smaller than 64x64" in note for note in opened(root, resolution=64).notes)
+    assert any("1 of 3 pictures is smaller than 64x64" in note for note in opened(root, resolution=64).notes)
     assert not any("smaller" in note for note in opened(root, resolution=32).notes)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from datamodules import FlowersData, FolderData
-from datamodules.start_notes import about_crop
+from datamodules.start_notes import about_crop, about_sizes
 from stylegan.sizes import parse_size
 
 
@@ -68,6 +68,27 @@ def test_alpha_that_is_opaque_everywhere(fill):
     ]
 
 
+def test_one_picture_is_not_several(fill):
+    root = fill("a.png", image=noise("L"))
+    assert notes(root) == ["no colour in 1 picture looked at; data.channels=1 is grey"]
+    half = noise("RGB")
+    half.putalpha(128)
+    fill("b.png", image=half)
+    assert notes(root) == [
+        "transparency, which 1 of 2 pictures looked at has, is put on white; data.channels=4 keeps it"
+    ]
+
+
+def test_what_is_enlarged_is_one_picture_or_several():
+    sizes = {"a.png": (8, 8), "b.png": (64, 64), "c.png": (16, 16)}
+    assert about_sizes(sizes, (32, 32)) == [
+        "2 of 3 pictures are smaller than 32x32 (height x width) and are enlarged, a.png (8x8) the most"
+    ]
+    assert about_sizes(sizes, (16, 16)) == [
+        "1 of 3 pictures is smaller than 16x16 (height x width) and is enlarged, a.png (8x8)"
+    ]
+
+
 def test_neither_alpha_nor_colour_is_one_line(fill):
     grey = noise("L").convert("RGBA")
     root = fill("a.png", "b.png", image=grey)
@@ -79,7 +100,9 @@ def test_neither_alpha_nor_colour_is_one_line(fill):
 
 def test_shares_of_a_set_that_were_taken_for_classes(fill):
     root = fill(*[f"{share}/{kind}/1.png" for share in ("train", "val") for kind in "ab"], "train/a/2.png")
-    said = "the classes train, val look like shares of one set; data.include=[train] takes the folders below"
+    said = (
+        "the classes train, val look like shares of one set; 'data.include=[train]' takes the folders below"
+    )
     assert any(line.startswith(said) for line in notes(root, labels="folders"))
     chosen = notes(root, labels="folders", include=["train"])
     assert "data.labels=folders: 2 classes: a (2), b (1)" in chosen and not any("share" in n for n in chosen)

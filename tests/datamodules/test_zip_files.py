@@ -92,7 +92,7 @@ def test_names_of_dos_are_read_as_such_and_said(tmp_path):
     packed = plain_zip(tmp_path / "set.zip", ["über.png".encode("cp437"), b"a.png"])
     data = opened(packed)
     assert list(seen(data)) == ["a.png", "über.png"]
-    assert any("1 names are encoded" in note and "437" in note and "über.png" in note for note in data.notes)
+    assert any("1 name is encoded" in note and "437" in note and "über.png" in note for note in data.notes)
 
 
 def test_names_of_another_encoding_that_happen_to_be_utf_8_are_said(tmp_path):
@@ -100,10 +100,10 @@ def test_names_of_another_encoding_that_happen_to_be_utf_8_are_said(tmp_path):
     cat, dog = ("猫/1.png".encode("gbk"), "狗/1.png".encode("gbk"))
     assert cat.decode() == "è/1.png"
     notes = ZipFiles(plain_zip(tmp_path / "both.zip", [cat, dog])).notes
-    assert "1 names are encoded; they are read as those of DOS" in notes[0]
-    assert "1 more names are encoded; they are read as UTF-8, as è/1.png; if that is another word" in notes[1]
+    assert "1 name is encoded; read as in DOS" in notes[0]
+    assert "1 more name is encoded; read as UTF-8, as è/1.png; if that is another word" in notes[1]
     [note] = ZipFiles(plain_zip(tmp_path / "cat.zip", [cat, b"b/1.png"])).notes
-    assert "1 names are encoded; they are read as UTF-8, as è/1.png" in note
+    assert "1 name is encoded; read as UTF-8, as è/1.png" in note
 
 
 def test_utf_8_of_systems_that_mean_it_is_not_asked_about(tmp_path):

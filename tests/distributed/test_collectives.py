@@ -114,7 +114,7 @@ def counted():
     if ranks.rank():
         stats.add("second", 5.0)
         stats.add("bad", float("nan"))
-    finite = [stats.is_finite(name) for name in ("both", "second", "bad", "nobody")]
+    finite = [stats.is_finite(name) for name in ("both", "second", "bad", "missing")]
     state = stats.state_dict()
     again = RunningStats()
     again.load_state_dict(state)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hydra.utils import instantiate
+from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import Checkpoint
 
 from stylegan.cli.generate import main as generate
@@ -44,6 +45,9 @@ def test_a_training_with_this_file_can_be_built(file, tmp_path, monkeypatch):
     composition = composed("train", [f"{file.parent}={file.stem}", *NARROW, *NEEDED.get(file.as_posix(), [])])
     assert composition.choices[str(file.parent)] == file.stem
     config = labelled(completed_from(composition).config)
+    # Nothing is left open.
+    resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    assert None not in [*resolved["loss"].values(), *resolved["optim"].values(), resolved["batch_size"]]
     instantiate(config.data, _convert_="all")
     module = instantiate(config.module)
     assert module.generator.size == module.discriminator.size

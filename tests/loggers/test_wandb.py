@@ -110,7 +110,7 @@ def server(monkeypatch):
 
 @pytest.fixture
 def away(monkeypatch):
-    """No network: nobody listens there."""
+    """No network: there is no server."""
     with socket.socket() as port:
         port.bind(("127.0.0.1", 0))
         number = port.getsockname()[1]

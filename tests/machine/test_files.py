@@ -147,7 +147,7 @@ def test_a_user_without_a_home_gets_a_line(monkeypatch, path):
         expanded(path, key="out")
 
 
-def test_a_home_of_nobody_is_a_line():
+def test_a_home_of_an_unknown_user_is_a_line():
     with pytest.raises(
         ValueError, match=r"^~no-such-user/a: this system knows no home folder of user no-such-user; .*\./~no"
     ):

@@ -84,6 +84,6 @@ def test_a_child_of_the_holder_does_not_keep_it(tmp_path):
         process.communicate()
 
 
-def test_nobody_holds_a_folder_that_is_free(tmp_path):
+def test_a_folder_that_is_free_has_no_holder(tmp_path):
     assert pid_of_holder(tmp_path) is None
     assert pid_of_holder(tmp_path / "none") is None

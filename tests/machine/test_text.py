@@ -1,4 +1,4 @@
-"""Names from outside in lines for a terminal."""
+"""Names from outside in lines for a terminal, signs that look alike, and numbers with what they count."""
 
 import unicodedata
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stylegan.machine.text import printable, some
+from stylegan.machine.text import counted, counted_are, nearest_word, plain_signs, printable, some
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,36 @@ def test_any_text_becomes_one_line_that_can_be_encoded(text):
     shown.encode("utf-8")
     assert len(shown.splitlines()) <= 1 and not any(unicodedata.category(c) == "Cc" for c in shown)
     assert printable(shown) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("48×32", "48x32"),
+        ("0–15", "0-15"),
+        ("−3", "-3"),
+        ("“a”", '"a"'),
+        ("x = 1", "x = 1"),
+        ("é 日", "é 日"),
+    ],
+)
+def test_signs_that_look_alike_become_those_of_a_keyboard(text, plain):
+    assert plain_signs(text) == plain
+
+
+def test_one_is_not_several():
+    assert [counted(count, "class", "classes") for count in (0, 1, 2)] == [
+        "0 classes",
+        "1 class",
+        "2 classes",
+    ]
+    assert [counted_are(count, "picture") for count in (0, 1, 2)] == [
+        "0 pictures are",
+        "1 picture is",
+        "2 pictures are",
+    ]
+
+
+def test_a_word_far_from_all_others_means_none():
+    assert nearest_word("folder", ["none", "folders", "json"]) == "folders"
+    assert nearest_word("zebra", ["none", "folders", "json"]) is None

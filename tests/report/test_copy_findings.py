@@ -117,7 +117,7 @@ def own_set(reals, **more):
     return own_set_finding(given, given.without_repeats())
 
 
-def test_twins_are_no_repeats_and_nobody_is_told_to_remove_them():
+def test_twins_are_no_repeats_and_are_not_to_be_removed():
     flat = torch.arange(40, 240, 5, dtype=torch.uint8)[:, None, None, None].expand(-1, 3, 32, 32).clone()
     flat[:, :, :10] = 10
     sets = {

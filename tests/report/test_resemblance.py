@@ -47,7 +47,9 @@ def assert_too_early(report):
     assert {finding.verdict for finding in report.findings} <= {"look", "unknown", "fine"}
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize(
+    "seed", [*range(5), *(pytest.param(s, marks=pytest.mark.long) for s in range(5, 20))]
+)
 def test_an_untrained_network_raises_no_alarm(seed):
     # Even next to real pictures with many twins.
     assert_too_early(seen(torch.cat([flowers(1, 60, 16), flowers(1, 30, 16)]), untrained(seed)))
@@ -99,7 +101,7 @@ def test_training_brings_fakes_nearer():
         recoloured,
     ],
 )
-@pytest.mark.parametrize("size", [8, 16, 32])
+@pytest.mark.parametrize("size", [8, *(pytest.param(size, marks=pytest.mark.long) for size in (16, 32))])
 def test_what_augmentation_does_is_no_lack_of_resemblance(change, size):
     """So that a leak is found as a leak."""
     real, other = flowers(1, 100, size), flowers(2, 60, size)

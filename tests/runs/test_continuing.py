@@ -162,7 +162,10 @@ def test_a_run_folder_that_was_moved_alone_finds_the_images_where_it_was_started
     assert Path(config.data.path) == place / "pictures" and config.name == "red foxes, [2]"
 
 
-STRANGE = [r"p ${seed}", r"p \${seed}", r"p \\${oc.env:HOME}", "p ${", "p ${}", "p $\\{seed}"]
+STRANGE = [
+    *(r"p ${seed}", r"p \\${oc.env:HOME}"),
+    *(pytest.param(name, marks=pytest.mark.long) for name in (r"p \${seed}", "p ${", "p ${}", "p $\\{seed}")),
+]
 
 
 @pytest.mark.parametrize("name", STRANGE)
@@ -316,6 +319,22 @@ def test_a_part_of_the_users_own_is_asked_for_by_the_runs_command(place, capfd):
     OmegaConf.save(stored, "runs/foxes/config.yaml")
     err = said(capfd, "resume=runs/foxes", "total_kimg=1", code=2)
     assert "module.adversarial_loss names my_loss.Hinge" in err and "--config-dir" in err
+
+
+@pytest.mark.parametrize(
+    ("word", "line"),
+    [
+        (
+            "experiment=flowers32",
+            "not with data=flowers, which experiment=flowers32 chooses: leave experiment=flowers32 out, or add"
+            " data=folder",
+        ),
+        ("data=flowers", "not with data=flowers: leave data=flowers out"),
+    ],
+)
+def test_other_data_than_a_run_had_are_named_as_they_are_typed(place, capfd, word, line):
+    (err,) = said(capfd, "resume=runs/foxes", word, code=2).splitlines()
+    assert err == f"stylegan-train: runs/foxes was started with data=folder, {line}"
 
 
 def test_an_old_run_without_events_continues(tmp_path, monkeypatch, capfd):

@@ -128,7 +128,7 @@ def test_a_checkpoint_says_its_precision_and_a_run_when_it_is_another():
     second.on_load_checkpoint(checkpoint)
     second.settle_precision(torch.device("cpu"))
     device, *lines = second.start_lines()
-    assert device == f"device      CPU, {torch.get_num_threads()} threads"
+    assert device == f"device      CPU, {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)}"
     assert lines[0] == "precision   fp32" and "precision=bf16 keeps them" in lines[1]
     first.on_load_checkpoint(checkpoint)
     assert list(first.start_lines())[1:] == ["precision   bf16"]

@@ -75,7 +75,14 @@ def test_auto_takes_float32_where_float16_would_run_over(monkeypatch):
 @pytest.mark.parametrize(
     "wrong, message",
     [
-        (dict(precision="half"), "precision must be auto, fp32, bf16, fp16, got half"),
+        (dict(precision="8"), "precision must be auto, fp32, bf16, fp16, got 8"),
+        *(
+            (
+                dict(precision=word),
+                f"precision must be auto, fp32, bf16, fp16, got {word}; did you mean precision={name}[?]",
+            )
+            for word, name in {"half": "fp16", "Float32": "fp32", "bfloat16": "bf16"}.items()
+        ),
         (dict(regulariser_precision="bf16"), "regulariser_precision must be auto or fp32, got bf16"),
         (dict(num_half_res=-1), "num_half_res must be at least 0, or null, got -1"),
     ],
