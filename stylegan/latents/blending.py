@@ -158,6 +158,11 @@ class Relatives:
         return self.generator
 
 
+def there_and_back(frame: int, count: int) -> float:
+    """The weight of a frame of a loop: 0 at the first one, 1 half-way, slow at both: (1 − cos(2π·frame/count)) / 2."""
+    return (1 - math.cos(2 * math.pi * frame / count)) / 2
+
+
 def check_relatives(low: nn.Module, high: nn.Module, *, unrelated: bool = False) -> float:
     """The mean cosine of two networks' weights, where they can be blended.
 
