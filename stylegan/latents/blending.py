@@ -101,7 +101,11 @@ def check_split(generator: nn.Module, *, at: int, width: float, mapping: str) ->
     levels = [level_of(name) for name in generator.synthesis.block_names]
     if at not in levels:
         blocks = ", ".join(map(str, levels))
-        size = "" if max(generator.size) == levels[-1] else f" ({levels[-1]} draws {size_text(generator.size)} px)"
+        size = (
+            ""
+            if max(generator.size) == levels[-1]
+            else f" ({levels[-1]} draws {size_text(generator.size)} px)"
+        )
         raise ValueError(f"at must be the resolution of a block, one of {blocks}{size}, got {at}")
     share_of_high(at, at=at, width=width)
     if mapping not in MAPPINGS:

@@ -4,13 +4,13 @@ Low layers hold pose and shape, high ones colour and texture. Source: Karras et 
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from stylegan.images import tile, visible
+from stylegan.images import tile, to_uint8, visible
 from stylegan.latents.drawer import Drawer
 from stylegan.latents.layers import layer_mask, layer_names
 from stylegan.latents.points import Point
@@ -65,21 +65,34 @@ def crossed(drawer: Drawer, rows: Styles, columns: Styles, layers: Sequence[int]
     return Styles(ws, noise)
 
 
-def drawn(drawer: Drawer, styles: Styles) -> Iterator[Tensor]:
-    """The images in order, in chunks: uint8 [n,C,H,W] on the CPU, C as `visible` gives it."""
+def drawn(drawer: Drawer, styles: Styles, pixels: Callable[[Tensor], Tensor] = to_uint8) -> Iterator[Tensor]:
+    """The images in order, in chunks: [n,C,H,W] on the CPU, C as `visible` gives it.
+
+    Args: pixels: makes them of floats in [-1, 1]; uint8 unless another one is given.
+    """
     step = drawer.sampler.chunk
     for first in range(0, len(styles), step):
         some = styles[first : first + step]
-        images = [_NONE] * len(some)
-        shared = [place for place, maps in enumerate(some.noise) if maps is None]
-        own = [place for place, maps in enumerate(some.noise) if maps is not None]
-        if shared:
-            _put(images, shared, drawer.images(some.ws[shared]))
-        if own:
-            maps = [some.noise[place] for place in own]
-            stacked = {layer: torch.stack([m[layer] for m in maps if m is not None]) for layer in maps[0] or ()}
-            _put(images, own, drawer.images(some.ws[own], noise=stacked))
-        yield torch.stack(images)
+        found: dict[int, Tensor] = {}
+        for places, maps in _by_noise(some.noise):
+            images = pixels(_floats(drawer, some.ws[places], maps))
+            found |= zip(places, visible(images).cpu(), strict=True)
+        yield torch.stack([found[place] for place in range(len(some))])
+
+
+def _floats(drawer: Drawer, ws: Tensor, noise: Maps | None) -> Tensor:
+    """float32 [n,C,H,W]; random noise comes in as maps."""
+    return drawer.sampler.draw(ws, drawer.noise_mode if noise is None else "random", noise=noise)
+
+
+def _by_noise(noise: Sequence[Maps | None]) -> Iterator[tuple[list[int], Maps | None]]:
+    """Places of images that are drawn together, and their maps {layer: [n,1,H,W]}, None where they share them."""
+    own = {place: maps for place, maps in enumerate(noise) if maps is not None}
+    if shared := [place for place in range(len(noise)) if place not in own]:
+        yield shared, None
+    if own:
+        layers = next(iter(own.values()))
+        yield list(own), {layer: torch.stack([maps[layer] for maps in own.values()]) for layer in layers}
 
 
 class MixingFrames:
@@ -139,7 +152,9 @@ class MixingFrames:
             now = moving[place * num_rows : (place + 1) * num_rows]
             mixed = crossed(self.drawer, now, self.columns, self.layers)
             parts += [mixed] if self.only_mix else [mixed, now]
-        joined = Styles(torch.cat([part.ws for part in parts]), [maps for part in parts for maps in part.noise])
+        joined = Styles(
+            torch.cat([part.ws for part in parts]), [maps for part in parts for maps in part.noise]
+        )
         images = torch.cat(list(drawn(self.drawer, joined))).split([len(part) for part in parts])
         if self.only_mix:
             yield from ((mixed, None) for mixed in images)
@@ -157,20 +172,12 @@ class MixingFrames:
         return with_heads(mixed, rows, self._of_columns, fill=self.fill)
 
 
-_NONE = torch.empty(0)
-
-
-def _put(images: list[Tensor], places: Sequence[int], found: Tensor) -> None:
-    for place, image in zip(places, visible(found).cpu(), strict=True):
-        images[place] = image
-
-
 def _own_noise(drawer: Drawer, point: Point) -> Maps | None:
     if point.noise is not None:
         return point.noise
     if drawer.noise_mode != "random":
         return None
-    maps = noise_of([point.seed or 0], drawer.generator.synthesis.noise_layers)
+    maps = noise_of([point.noise_seed], drawer.generator.synthesis.noise_layers)
     return {layer: of_one[0] for layer, of_one in maps.items()}
 
 
@@ -190,4 +197,6 @@ def _shared_noise(drawer: Drawer) -> Maps:
     synthesis = drawer.generator.synthesis
     if drawer.noise_mode == "none":
         return {layer: torch.zeros(1, *size) for layer, size in synthesis.noise_layers}
-    return {layer: synthesis.get_submodule(layer).noise_const[None].cpu() for layer, _ in synthesis.noise_layers}
+    return {
+        layer: synthesis.get_submodule(layer).noise_const[None].cpu() for layer, _ in synthesis.noise_layers
+    }

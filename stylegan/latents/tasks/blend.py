@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from stylegan.images import tile
+from stylegan.images import tile, to_uint8
 from stylegan.latents.blending import (
     MAPPINGS,
     Relatives,
@@ -16,19 +16,12 @@ from stylegan.latents.blending import (
     share_of_high,
     there_and_back,
 )
+from stylegan.latents.cells import Sheet, best_shape, colour_of
 from stylegan.latents.drawer import Drawer
 from stylegan.latents.layers import level_of
-from stylegan.latents.outputs import Output, write_sidecar
-from stylegan.latents.points import Point, parse_points
-from stylegan.latents.sheets import (
-    check_sheet,
-    colour_of,
-    frames_in,
-    grid_of,
-    media_of,
-    square_shape,
-    write_sheet,
-)
+from stylegan.latents.outputs import ImageFormat, Output, write_sidecar
+from stylegan.latents.points import Point, parse_points, short_text
+from stylegan.latents.sheets import check_sheet, format_of, frames_in, write_sheet
 from stylegan.latents.style_mixing import drawn, styles_of
 from stylegan.machine.console import say
 from stylegan.machine.progress import with_progress
@@ -78,16 +71,17 @@ class Blend:
         media: Callable[[], MediaSettings] = MediaSettings,
     ):
         if not high:
-            raise ValueError("high is missing: name the network of the high resolutions, as in high=runs/foxes")
+            raise ValueError(
+                "high is missing: name the network of the high resolutions, as in high=runs/foxes"
+            )
         if mapping not in MAPPINGS:
             raise ValueError(f"mapping must be low or high, got {mapping!r}")
         share_of_high(1, at=1, width=width)
         colour_of(fill, 3)
         self.points = parse_points(seeds)
         self.high, self.label, self.at, self.width = high, label, at, width
-        self.mapping, self.unrelated = mapping, unrelated
-        self.format, self.quality, self.fill = format, quality, fill
-        self.media = media_of(media, format)
+        self.mapping, self.unrelated, self.fill = mapping, unrelated, fill
+        self.image_format, self.media = format_of(format, quality, media)
         self.duration_sec = 10.0 if duration_sec is None else duration_sec
         if self.media is not None:
             frames_in(self.duration_sec, self.media)
@@ -104,13 +98,13 @@ class Blend:
         self.text = drawer.text | {
             "task": "blend",
             "high": weights_sha256(self.other),
-            "high_network": self.high,
             "cosine": f"{cosine:.4f}",
-            "seeds": ",".join(point.source for point in self.points),
+            "seeds": short_text(self.points),
             **({} if self.label is None else {"label": str(self.label)}),
         }
         if self.low.options["conv_clamp"] != self.other.options["conv_clamp"]:
             say("the limits of activations differ (conv_clamp); what is between the networks has low's")
+        self.class_label = drawer.label(self.label)
         if self.at is not None:
             check_split(self.low, at=self.at, width=self.width, mapping=self.mapping)
         if self.media is not None:
@@ -123,6 +117,7 @@ class Blend:
     def _write_blend(self, at: int) -> None:
         """A network file, and a sheet of low, blend and high."""
         name = f"blend-at{at}" + (f"-width{self.width:g}" if self.width else "")
+        name += "-mapping-high" if self.mapping == "high" else ""
         blended = self._blended(at)
         self._write_network(name, blended)
         networks = {"low": lambda: self.low, f"at={at}": lambda: blended, "high": lambda: self.other}
@@ -138,9 +133,7 @@ class Blend:
 
     def _blended(self, at: int) -> nn.Module:
         # Whether they may be blended was decided once.
-        return blend(
-            self.low, self.other, at=at, width=self.width, mapping=self.mapping, unrelated=True
-        )
+        return blend(self.low, self.other, at=at, width=self.width, mapping=self.mapping, unrelated=True)
 
     def _write_network(self, name: str, blended: nn.Module) -> None:
         if self.drawer.save_network is None:
@@ -167,22 +160,17 @@ class Blend:
         self, name: str, networks: Mapping[str, Callable[[], nn.Module]], text: Mapping[str, str]
     ) -> None:
         """A row for each point, and a column for each network."""
+        image_format = self.image_format
+        assert image_format is not None
         check_sheet(len(self.points), len(networks), self.drawer.size)
-        cells = [[f"{point.source}, {column}" for column in networks] for point in self.points]
-        write_sheet(
-            self.output,
-            name,
-            lambda: self._sheet(networks),
-            self.text | text,
-            format=self.format,
-            quality=self.quality,
-            cells=cells,
-        )
+        cells = [{"network": column} | point.text for point in self.points for column in networks]
+        draw = partial(self._sheet, networks, image_format)
+        write_sheet(self.output, name, draw, self.text | text, image_format, cells=cells)
 
-    def _sheet(self, networks: Mapping[str, Callable[[], nn.Module]]) -> Tensor:
+    def _sheet(self, networks: Mapping[str, Callable[[], nn.Module]], image_format: ImageFormat) -> Tensor:
         def columns() -> Iterator[tuple[int, Tensor]]:
             for network in networks.values():
-                images = images_of(self.drawer, network(), self.points, self.label)
+                images = images_of(self.drawer, network(), self.points, self.class_label, image_format.pixels)
                 yield len(images), images
 
         total = len(networks) * len(self.points)
@@ -195,11 +183,13 @@ class Blend:
             self.drawer,
             Relatives(self.low, high, unrelated=True),
             self.points,
-            label=self.label,
+            label=self.class_label,
             count=frames_in(self.duration_sec, media),
             fill=self.fill,
         )
-        text = self.text | self._split_text(self.at) | {"duration_sec": f"{self.duration_sec:g}", **media.text}
+        text = (
+            self.text | self._split_text(self.at) | {"duration_sec": f"{self.duration_sec:g}", **media.text}
+        )
         write_media(frames, self.output.folder / "blend", media, text)
 
     def _split_text(self, at: int | None) -> dict[str, str]:
@@ -212,8 +202,8 @@ class BlendFrames:
     Args:
         drawer: with the settings of drawing; its network is not used.
         relatives: the two networks.
-        points: of the cells, row by row in the shape of `square_shape`.
-        label: of all points.
+        points: of the cells, row by row in the shape of `best_shape`.
+        label: of all points, [K]; None for networks without labels.
         count: of frames; frame 0 is the first network's, frame count / 2 the second's, and the last leads to the first.
         fill: colour of spare cells.
     Attributes: count, size, channels: as of `stylegan.media.frames.Frames`.
@@ -225,31 +215,31 @@ class BlendFrames:
         relatives: Relatives,
         points: Sequence[Point],
         *,
-        label: str | float | None = None,
+        label: Tensor | None = None,
         count: int,
         fill: str = "white",
     ):
         self.drawer, self.relatives, self.points, self.label = drawer, relatives, points, label
-        self.count, self.fill = count, fill
+        self.count = count
         self.channels = 3 if drawer.channels > 4 else drawer.channels
-        self.columns, self.rows = square_shape(len(points))
-        self.size: Size = (self.rows * drawer.size[0], self.columns * drawer.size[1])
+        self.sheet = Sheet(*best_shape(len(points)), len(points), fill)
+        self.size: Size = self.sheet.size(drawer.size)
 
     def draw(self, first: int, last: int) -> Iterator[Tensor]:
         """The frames `first` to `last` - 1, uint8 [1,C,H,W] each."""
         for frame in range(first, last):
             network = self.relatives.set_weight(there_and_back(frame, self.count))
-            images = images_of(self.drawer, network, self.points, self.label, weights="between")
-            yield grid_of(images, columns=self.columns, fill=self.fill)[None]
+            yield self.sheet.frames(images_of(self.drawer, network, self.points, self.label)[None])
 
 
 def images_of(
     drawer: Drawer,
     network: nn.Module,
     points: Sequence[Point],
-    label: str | float | None,
-    weights: str | None = None,
+    label: Tensor | None,
+    pixels: Callable[[Tensor], Tensor] = to_uint8,
 ) -> Tensor:
-    """Points drawn by another network with a drawer's settings, uint8 [N,C,H,W] on the CPU."""
-    other = drawer.with_generator(network, name=drawer.name, weights=weights)
-    return torch.cat(list(drawn(other, styles_of(other, points, other.label(label)))))
+    """Points drawn by another network with a drawer's settings, [N,C,H,W] on the CPU."""
+    # The digest of the weights goes into no file here, and takes as long as an image.
+    other = drawer.with_generator(network, name=drawer.name, weights="not computed")
+    return torch.cat(list(drawn(other, styles_of(other, points, label), pixels)))

@@ -1,16 +1,22 @@
 """The task `style_mixing` of the generate command: some layers of each row's image in each column's."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable
+from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from stylegan.images import tile
+from stylegan.latents.cells import colour_of
 from stylegan.latents.drawer import Drawer
 from stylegan.latents.latent_files import write_latents
 from stylegan.latents.layers import check_layers, describe_layers, parse_layers
-from stylegan.latents.outputs import Output
-from stylegan.latents.points import Point, parse_points, seeds_of
-from stylegan.latents.sheets import check_sheet, colour_of, media_of, with_heads, write_sheet
+from stylegan.latents.outputs import ImageFormat, Output, write_sidecar
+from stylegan.latents.paths.loops import walk_latents
+from stylegan.latents.points import parse_points, seeds_of, short_text
+from stylegan.latents.sheets import check_sheet, format_of, frames_in, with_heads, write_sheet
 from stylegan.latents.style_mixing import MixingFrames, Styles, crossed, drawn, styles_of
 from stylegan.machine.console import say
 from stylegan.machine.progress import with_progress
@@ -59,11 +65,11 @@ class StyleMixing:
         self.rows, self.columns = parse_points(rows, key="rows"), parse_points(cols, key="cols")
         check_layers(layers)
         colour_of(fill, 3)
-        if not 1 <= quality <= 100:
-            raise ValueError(f"quality must be 1 to 100, got {quality}")
-        self.media = media_of(media, format)
-        self.layers, self.label, self.only_mix, self.latents = layers, label, only_mix, latents
-        self.format, self.quality, self.fill = format, quality, fill
+        if not 0 <= smoothing_sec < math.inf:
+            raise ValueError(f"smoothing_sec must be 0 or more, got {smoothing_sec}")
+        self.image_format, self.media = format_of(format, quality, media)
+        self.layers, self.label, self.fill = layers, label, fill
+        self.only_mix, self.latents = only_mix, latents
         self.duration_sec = 30.0 if duration_sec is None else duration_sec
         self.smoothing_sec = smoothing_sec
         if self.media is not None:
@@ -76,48 +82,41 @@ class StyleMixing:
         self.chosen = parse_layers(self.layers, drawer.generator)
         label = drawer.label(self.label)
         say(f"the rows give {describe_layers(self.chosen, drawer.generator)}")
-        if self.media is None:
-            self._write_sheet(label)
-        else:
+        if self.media is not None:
             self._write_video(self.media, label)
+        elif self.image_format is not None:
+            self._write_sheet(self.image_format, label)
 
-    def _write_sheet(self, label: Tensor | None) -> None:
+    def _write_sheet(self, image_format: ImageFormat, label: Tensor | None) -> None:
         border = 0 if self.only_mix else 1
         check_sheet(len(self.rows) + border, len(self.columns) + border, self.drawer.size)
         rows, columns = (styles_of(self.drawer, points, label) for points in (self.rows, self.columns))
-        text = self._text()
-        write_sheet(
-            self.output,
-            NAME,
-            lambda: self._sheet(rows, columns),
-            text,
-            format=self.format,
-            quality=self.quality,
-            cells=self._cells(),
-        )
-        if self.latents and self.output.claim(f"{NAME}.npz", text):
-            mixed = crossed(self.drawer, rows, columns, self.chosen)
-            write_latents(self.output.folder / f"{NAME}.npz", w=mixed.ws, text=text)
-
-    def _sheet(self, rows: Styles, columns: Styles) -> Tensor:
         mixed = crossed(self.drawer, rows, columns, self.chosen)
-        parts = [mixed] if self.only_mix else [mixed, rows, columns]
-        total = sum(map(len, parts))
-        chunks = ((len(images), images) for part in parts for images in drawn(self.drawer, part))
-        images = torch.cat(list(with_progress(chunks, total=total))).split([len(part) for part in parts])
-        if self.only_mix:
-            from stylegan.images import tile
+        draw = partial(self._sheet, mixed, rows, columns, image_format)
+        write_sheet(self.output, NAME, draw, self._text(), image_format, cells=self._cells())
+        if self.latents and self.output.claim(f"{NAME}.npz", self._text()):
+            write_latents(self.output.folder / f"{NAME}.npz", w=mixed.ws, text=self._text())
+            write_sidecar(self.output.folder / f"{NAME}.npz", self._text())
 
-            return tile(images[0], columns=len(columns))
-        return with_heads(*images, fill=self.fill)
+    def _sheet(self, mixed: Styles, rows: Styles, columns: Styles, image_format: ImageFormat) -> Tensor:
+        parts = [mixed] if self.only_mix else [mixed, rows, columns]
+        pictures = (images for part in parts for images in drawn(self.drawer, part, image_format.pixels))
+        chunks = ((len(images), images) for images in pictures)
+        images = torch.cat(list(with_progress(chunks, total=sum(map(len, parts)))))
+        if self.only_mix:
+            return tile(images, columns=len(columns))
+        return with_heads(*images.split([len(part) for part in parts]), fill=self.fill)
 
     def _write_video(self, media: MediaSettings, label: Tensor | None) -> None:
         count = frames_in(self.duration_sec, media)
-        sigma_frames = float(self.smoothing_sec * media.rate)
-        walks = [walk(seed, count, self.drawer.generator.z_dim, sigma_frames) for seed in seeds_of(self.rows)]
+        z_dim, smoothing_frames = self.drawer.generator.z_dim, self.smoothing_sec * media.fps
+        walks = [
+            walk_latents(seed, count, z_dim, smoothing_frames=smoothing_frames).astype(np.float32)
+            for seed in seeds_of(self.rows, key="rows")
+        ]
         frames = MixingFrames(
             self.drawer,
-            rows=torch.stack(walks),
+            rows=torch.from_numpy(np.stack(walks)),
             row_points=self.rows,
             columns=styles_of(self.drawer, self.columns, label),
             layers=self.chosen,
@@ -135,18 +134,19 @@ class StyleMixing:
     def _text(self) -> dict[str, str]:
         return self.drawer.text | {
             "task": "style_mixing",
-            "rows": ",".join(point.source for point in self.rows),
-            "cols": ",".join(point.source for point in self.columns),
+            "rows": short_text(self.rows),
+            "cols": short_text(self.columns),
             "layers": ",".join(map(str, self.chosen)),
             "only_mix": str(self.only_mix).lower(),
+            "fill": self.fill,
             **({} if self.label is None else {"label": str(self.label)}),
         }
 
-    def _cells(self) -> list[list[str]]:
-        def named(points: Sequence[Point]) -> list[str]:
-            return [point.source for point in points]
-
-        mixed = [[f"{row} in {column}" for column in named(self.columns)] for row in named(self.rows)]
+    def _cells(self) -> list[dict[str, object]]:
+        rows, columns = self.rows, self.columns
         if self.only_mix:
-            return mixed
-        return [["", *named(self.columns)], *([row, *cells] for row, cells in zip(named(self.rows), mixed, strict=True))]
+            return [{"row": row.text, "column": column.text} for row in rows for column in columns]
+        cells: list[dict[str, object]] = [{}, *({"column": column.text} for column in columns)]
+        for row in rows:
+            cells += [{"row": row.text}, *({"row": row.text, "column": column.text} for column in columns)]
+        return cells
