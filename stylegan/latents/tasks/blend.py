@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from stylegan.images import tile, to_uint8
+from stylegan.images import to_uint8
 from stylegan.latents.blending import (
     MAPPINGS,
     Relatives,
@@ -18,17 +18,18 @@ from stylegan.latents.blending import (
 )
 from stylegan.latents.cells import Sheet, best_shape, colour_of
 from stylegan.latents.drawer import Drawer
+from stylegan.latents.formats import format_of, frames_in
 from stylegan.latents.layers import level_of
 from stylegan.latents.outputs import ImageFormat, Output, write_sidecar
 from stylegan.latents.points import Point, parse_points, short_text
-from stylegan.latents.sheets import check_sheet, format_of, frames_in, write_sheet
+from stylegan.latents.sheets import check_size, save_sheet
 from stylegan.latents.style_mixing import drawn, styles_of
 from stylegan.machine.console import say
 from stylegan.machine.progress import with_progress
 from stylegan.media.settings import MediaSettings
 from stylegan.media.write import write_media
 from stylegan.networks.digest import weights_sha256
-from stylegan.sizes import Size
+from stylegan.sizes import Size, size_text
 
 
 class Blend:
@@ -81,10 +82,10 @@ class Blend:
         self.points = parse_points(seeds)
         self.high, self.label, self.at, self.width = high, label, at, width
         self.mapping, self.unrelated, self.fill = mapping, unrelated, fill
-        self.image_format, self.media = format_of(format, quality, media)
+        self.format = format_of(format, quality, media)
         self.duration_sec = 10.0 if duration_sec is None else duration_sec
-        if self.media is not None:
-            frames_in(self.duration_sec, self.media)
+        if isinstance(self.format, MediaSettings):
+            frames_in(self.duration_sec, self.format)
 
     def run(self, drawer: Drawer, output: Output) -> None:
         """Draw, write and say where. Raises: ValueError that names the value or the file in the way; OSError."""
@@ -105,31 +106,35 @@ class Blend:
         if self.low.options["conv_clamp"] != self.other.options["conv_clamp"]:
             say("the limits of activations differ (conv_clamp); what is between the networks has low's")
         self.class_label = drawer.label(self.label)
+        if isinstance(self.format, ImageFormat):
+            columns = 3 if self.at is not None else len(self.low.synthesis.block_names) + 2
+            check_size((columns, len(self.points)), drawer.size, self.format)
         if self.at is not None:
             check_split(self.low, at=self.at, width=self.width, mapping=self.mapping)
-        if self.media is not None:
-            self._write_video(self.media)
+        drawer.check(self.points)
+        if isinstance(self.format, MediaSettings):
+            self._write_video(self.format)
         elif self.at is None:
-            self._write_splits()
+            self._write_splits(self.format)
         else:
-            self._write_blend(self.at)
+            self._write_blend(self.format, self.at)
 
-    def _write_blend(self, at: int) -> None:
+    def _write_blend(self, file_format: ImageFormat, at: int) -> None:
         """A network file, and a sheet of low, blend and high."""
         name = f"blend-at{at}" + (f"-width{self.width:g}" if self.width else "")
         name += "-mapping-high" if self.mapping == "high" else ""
         blended = self._blended(at)
         self._write_network(name, blended)
         networks = {"low": lambda: self.low, f"at={at}": lambda: blended, "high": lambda: self.other}
-        self._write_sheet(name, networks, self._split_text(at))
+        self._write_sheet(name, networks, self._split_text(at), file_format)
 
-    def _write_splits(self) -> None:
+    def _write_splits(self, file_format: ImageFormat) -> None:
         """A sheet with a column for each split, from low on the left to high on the right."""
         levels = [level_of(name) for name in self.low.synthesis.block_names]
         splits = {f"at={at}": partial(self._blended, at) for at in reversed(levels)}
         networks = {"low": lambda: self.low, **splits, "high": lambda: self.other}
         say(f"columns: {', '.join(networks)}")
-        self._write_sheet("blends", networks, self._split_text(None))
+        self._write_sheet("blends", networks, self._split_text(None), file_format)
 
     def _blended(self, at: int) -> nn.Module:
         # Whether they may be blended was decided once.
@@ -157,27 +162,49 @@ class Blend:
         say(f"network: {path}; draw from it by network={path}")
 
     def _write_sheet(
-        self, name: str, networks: Mapping[str, Callable[[], nn.Module]], text: Mapping[str, str]
+        self,
+        name: str,
+        networks: Mapping[str, Callable[[], nn.Module]],
+        split: Mapping[str, str],
+        file_format: ImageFormat,
     ) -> None:
         """A row for each point, and a column for each network."""
-        image_format = self.image_format
-        assert image_format is not None
-        check_sheet(len(self.points), len(networks), self.drawer.size)
-        cells = [{"network": column} | point.text for point in self.points for column in networks]
-        draw = partial(self._sheet, networks, image_format)
-        write_sheet(self.output, name, draw, self.text | text, image_format, cells=cells)
+        path = self.output.folder / f"{name}.{file_format.ending}"
+        text = {**self.text, **split, **file_format.text}
+        if not self.output.claim(path.name, text):
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_sheet(
+            path,
+            self._sheet(networks, file_format),
+            text,
+            shape=(len(networks), len(self.points)),
+            cells=[{"network": column} | point.text for point in self.points for column in networks],
+            file_format=file_format,
+        )
+        say(f"{len(self.points)} x {len(networks)} images of {size_text(self.drawer.size)} px in {path}")
 
-    def _sheet(self, networks: Mapping[str, Callable[[], nn.Module]], image_format: ImageFormat) -> Tensor:
+    def _sheet(
+        self, networks: Mapping[str, Callable[[], nn.Module]], file_format: ImageFormat
+    ) -> Sequence[Tensor]:
         def columns() -> Iterator[tuple[int, Tensor]]:
             for network in networks.values():
-                images = images_of(self.drawer, network(), self.points, self.class_label, image_format.pixels)
+                images = images_of(self.drawer, network(), self.points, self.class_label, file_format.pixels)
                 yield len(images), images
 
         total = len(networks) * len(self.points)
         by_network = torch.stack(list(with_progress(columns(), total=total)))
-        return tile(by_network.transpose(0, 1).flatten(0, 1), columns=len(networks))
+        return by_network.transpose(0, 1).flatten(0, 1)
 
     def _write_video(self, media: MediaSettings) -> None:
+        text = {
+            **self.text,
+            **self._split_text(self.at),
+            "duration_sec": f"{self.duration_sec:g}",
+            **media.text,
+        }
+        if not self.output.claim(media.name_of("blend"), text):
+            return
         high = self.other if self.at is None else self._blended(self.at)
         frames = BlendFrames(
             self.drawer,
@@ -186,9 +213,6 @@ class Blend:
             label=self.class_label,
             count=frames_in(self.duration_sec, media),
             fill=self.fill,
-        )
-        text = (
-            self.text | self._split_text(self.at) | {"duration_sec": f"{self.duration_sec:g}", **media.text}
         )
         write_media(frames, self.output.folder / "blend", media, text)
 
