@@ -25,7 +25,9 @@ def parse_shape(text: str, *, key: str = "grid") -> tuple[int, int]:
     if not columns or not rows:
         raise ValueError(f"{key} must be columns x rows, as in 3x2, got {printable(str(text)[:40])!r}")
     if columns * rows > MOST_CELLS:
-        raise ValueError(f"{key}={columns}x{rows}: these are {columns * rows:,} cells, and at most {MOST_CELLS:,} fit")
+        raise ValueError(
+            f"{key}={columns}x{rows}: these are {columns * rows:,} cells, and at most {MOST_CELLS:,} fit"
+        )
     return columns, rows
 
 
@@ -154,9 +156,13 @@ def shares_of_masks(path: Path, size: Size) -> np.ndarray:
         return np.stack([1 - white, white])
     files = sorted(file for file in path.iterdir() if file.suffix.lower() in _PICTURES)
     if len(files) < 2:
-        raise ValueError(f"mask={printable(str(path))}: a folder of masks holds at least 2 pictures, a latent each")
+        raise ValueError(
+            f"mask={printable(str(path))}: a folder of masks holds at least 2 pictures, a latent each"
+        )
     if len(files) > MOST_CELLS:
-        raise ValueError(f"mask={printable(str(path))}: {len(files):,} pictures, and at most {MOST_CELLS:,} count")
+        raise ValueError(
+            f"mask={printable(str(path))}: {len(files):,} pictures, and at most {MOST_CELLS:,} count"
+        )
     masks = np.stack([_grey(file, size) for file in files])
     total = masks.sum(axis=0, keepdims=True)
     return np.where(total > 0, masks / np.where(total > 0, total, 1), 1 / len(files))
