@@ -37,6 +37,15 @@ def best_shape(count: int) -> tuple[int, int]:
     return columns, (count - 1) // columns + 1
 
 
+def check_room(columns: int, rows: int, seeds: int) -> None:
+    """Raises: ValueError that names the shape where a grid has fewer cells than seeds."""
+    if columns * rows < seeds:
+        raise ValueError(
+            f"grid={columns}x{rows} has {columns * rows} cells, and there are {seeds} seeds: give a larger grid, fewer"
+            " seeds, or one seed that fills all cells"
+        )
+
+
 def colour_of(name: str, channels: int, *, key: str = "fill") -> Tensor:
     """A colour as Pillow names colours → uint8 [C], opaque where there is alpha.
 

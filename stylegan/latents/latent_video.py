@@ -28,7 +28,7 @@ class Latents(Protocol):
     """The paths of all cells of a video."""
 
     def ws(self, rows: Sequence[Row], modulation: Modulation) -> Tensor:
-        """w [n,L,W] of images, on the device."""
+        """w [n,L,W] of images before directions, on the device."""
         ...
 
     def noise(self, row: Row) -> NoiseMaps | None:
@@ -54,7 +54,7 @@ class LoopLatents:
         usual = None if self._labels is None else self._labels[[row.cell for row in rows]]
         labels, psi = modulation.labels(rows, usual), modulation.psi(rows)
         ws = self._drawer.truncated(self._drawer.sampler.map(torch.from_numpy(z), labels), psi)
-        return modulation.moved(ws, rows, labels, psi)
+        return modulation.mixed(ws, rows, labels, psi)
 
     def noise(self, row: Row) -> NoiseMaps | None:
         return self._noise(self._seeds[row.cell]) if self._drawer.noise_mode == "random" else None
@@ -104,7 +104,7 @@ class KeyLatents:
             ws = self._drawer.truncated(self._drawer.sampler.map(torch.from_numpy(np.stack(z)), labels), psi)
         else:
             ws = self._in_w(rows, labels if modulation.sets_labels else None, psi)
-        return modulation.moved(ws, rows, labels, psi)
+        return modulation.mixed(ws, rows, labels, psi)
 
     def noise(self, row: Row) -> NoiseMaps | None:
         a, b, part = self._through.between(row.position)
@@ -210,7 +210,8 @@ class LatentVideo:
 
     def ws(self, frame: int) -> Tensor:
         """w [cells,L,W] of one frame."""
-        return self._latents.ws(self._rows([frame]), self._modulation)
+        rows = self._rows([frame])
+        return self._modulation.moved(self._latents.ws(rows, self._modulation), rows)[0]
 
     @property
     def _frames_at_once(self) -> int:
@@ -234,7 +235,7 @@ class LatentVideo:
 
     def _images(self, rows: Sequence[Row]) -> Tensor:
         """uint8 [n,C,H,W], of more than 4 channels the first 3."""
-        ws = self._latents.ws(rows, self._modulation)
+        ws, styles = self._modulation.moved(self._latents.ws(rows, self._modulation), rows)
         maps = [self._latents.noise(row) for row in rows]
         factors = self._modulation.noise(rows)
         if factors is not None:
@@ -253,7 +254,8 @@ class LatentVideo:
                         layer: torch.stack([maps[place][layer] for place in places])
                         for layer in maps[places[0]]
                     }
-                drawn = visible(self._drawer.images(ws[places], noise=noise))
+                own = None if styles is None else {layer: values[places] for layer, values in styles.items()}
+                drawn = visible(self._drawer.images(ws[places], noise=noise, styles=own))
                 images = drawn.new_empty(len(rows), *drawn.shape[1:]) if images is None else images
                 images[places] = drawn
         assert images is not None

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from stylegan.latents.cells import Blend, Sheet
+from stylegan.latents.directions.movement import Movement, parse_directions
 from stylegan.latents.drawer import Drawer
 from stylegan.latents.layers import layer_mask, parse_layers
 from stylegan.latents.points import Point, parse_points
@@ -30,13 +32,6 @@ class Style(NamedTuple):
     track: Track
     point: Point
     mask: Tensor
-
-
-class Move(NamedTuple):
-    """A direction in w, [L,W] for a strength of 1, and what its strength follows."""
-
-    what: str
-    vector: Tensor
 
 
 class Modulation:
@@ -77,7 +72,7 @@ class Modulation:
             for amount, sound in heard
         ]
         self._styles = [self._style(track, timeline) for track in timeline.tracks if track.kind == "styles"]
-        self._moves = self._directions(timeline)
+        self._movement = self._directions(timeline)
         for track in timeline.tracks:
             if track.kind == "weight" and (int(track.what) >= layout.count or not isinstance(layout, Blend)):
                 raise ValueError(
@@ -155,17 +150,31 @@ class Modulation:
         """Whether labels change over time."""
         return self._labels is not None or bool(self._mixed_in)
 
-    def moved(self, ws: Tensor, rows: Sequence[Row], labels: Tensor | None, psi: Tensor | None) -> Tensor:
-        """ws [n,L,W] with the layers of other latents mixed in, and then moved along directions."""
+    def mixed(self, ws: Tensor, rows: Sequence[Row], labels: Tensor | None, psi: Tensor | None) -> Tensor:
+        """ws [n,L,W] with the layers of other latents mixed in."""
         for style in self._styles:
             amounts = self.number("styles", rows, 0.0, style.track.what) or []
-            other = self._drawer.ws([style.point] * len(rows), labels, psi)
+            other = self._drawer.raw_ws([style.point] * len(rows), labels)
+            if style.point.w is None:
+                other = self._drawer.truncated(other, psi)
             amount = torch.tensor(amounts).to(ws)[:, None, None] * style.mask.to(ws)[:, None]
             ws = torch.lerp(ws, other, amount)
-        for what, vector in self._moves:
-            strengths = self.number("direction", rows, 0.0, what) or []
-            ws = ws + torch.tensor(strengths).to(ws)[:, None, None] * vector.to(ws)
         return ws
+
+    def moved(self, ws: Tensor, rows: Sequence[Row]) -> tuple[Tensor, Mapping[str, Tensor] | None]:
+        """ws [n,L,W] along all directions, and what they add to styles {layer: [n,C]}; None = as the drawer has it."""
+        if self._movement is None:
+            return self._drawer.moved(ws), None
+        usual = self._movement.strengths.tolist()
+        strengths = torch.tensor(
+            [
+                self.number("direction", rows, written, name) or [written] * len(rows)
+                for name, written in zip(self._names, usual, strict=True)
+            ],
+            dtype=torch.float32,
+        ).T
+        strengths = strengths.to(ws.device)
+        return ws + self._movement.shift(strengths).to(ws), self._movement.style_offsets(strengths)
 
     def _labels_of_tracks(self) -> list[Tensor] | None:
         """The label of each key of the label track."""
@@ -189,25 +198,26 @@ class Modulation:
         layers = parse_layers(track.layers, generator, key=f"{key}: layers")
         return Style(track, points[0], layer_mask(layers, generator.num_ws))
 
-    def _directions(self, timeline: Timeline) -> list[Move]:
-        """The directions of tracks, whose files lie next to the timeline, and of sounds, whose files are named as
-        any on the command line."""
-        files = {
-            track.what: (str(inside(timeline.folder, track.what)), track.layers)
-            for track in timeline.tracks
-            if track.kind == "direction"
-        }
-        for kind, what in self._following:
-            if kind == "direction":
-                files.setdefault(what, (what, None))
-        return [Move(what, self._vector(path, layers)) for what, (path, layers) in files.items()]
+    def _directions(self, timeline: Timeline) -> Movement | None:
+        """All directions, where any of them has a track or follows a sound; else None.
 
-    def _vector(self, path: str, layers: str | None) -> Tensor:
-        from stylegan.latents.directions.movement import parse_directions
-
-        generator = self._drawer.generator
-        moved = parse_directions(path, generator, network=self._drawer.name).shift()[0]
-        if layers is None:
-            return moved
-        mask = layer_mask(parse_layers(layers, generator, key="timeline: layers"), generator.num_ws)
-        return moved * mask[:, None]
+        A name of `directions=` means that one. Else it is a file: of a timeline next to it, of a sound as any other on
+        the command line.
+        """
+        layers = {track.what: track.layers for track in timeline.tracks if track.kind == "direction"}
+        wanted = dict.fromkeys([*layers, *(what for kind, what in self._following if kind == "direction")])
+        if not wanted:
+            return None
+        drawer = self._drawer
+        self._names, parts = [*drawer.movement.names], [*drawer.movement.parts]
+        for what in wanted:
+            if what in drawer.movement.names:
+                continue
+            path = str(inside(timeline.folder, what)) if what in layers else what
+            chosen = "" if layers.get(what) is None else "@" + layers[what].replace(" ", "").replace(",", "+")
+            key = f"timeline: track direction.{what}" if what in layers else "audio_tracks"
+            found = parse_directions(path + chosen, drawer.generator, network=drawer.name, key=key).parts
+            # Without a track or a sound that says more it moves nothing.
+            parts += [replace(part, strength=0.0) for part in found]
+            self._names += [what] * len(found)
+        return Movement(parts, drawer.generator, network=drawer.name)

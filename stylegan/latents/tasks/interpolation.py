@@ -1,32 +1,20 @@
 """The task `interpolation` of the generate command: a video through latent space."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from stylegan.latents.cells import (
-    Blend,
-    Sheet,
-    best_shape,
-    colour_of,
-    deal,
-    parse_shape,
-    shares_of_masks,
-    side_by_side,
-)
+from stylegan.latents.cells import check_room, parse_shape
 from stylegan.latents.drawer import Drawer
+from stylegan.latents.interpolation import Scene, loops_of_seeds, space_of, through_points
 from stylegan.latents.labels import ALL
-from stylegan.latents.latent_video import KeyLatents, LatentVideo, LoopLatents
-from stylegan.latents.modulation import Modulation
+from stylegan.latents.latent_video import LatentVideo
 from stylegan.latents.outputs import Output
 from stylegan.latents.paths.curves import CURVES, check_easing
-from stylegan.latents.paths.loops import LARGEST_DIAMETER, Loop, frames_of_loop, loop_of_seed
-from stylegan.latents.paths.through import Through
-from stylegan.latents.paths.timing import MOST_FRAMES, legs_of, seconds_of_legs
-from stylegan.latents.points import Point, parse_points, seeds_of
+from stylegan.latents.paths.loops import LARGEST_DIAMETER, frames_of_loop
+from stylegan.latents.paths.timing import MOST_FRAMES, seconds_of_legs
+from stylegan.latents.points import parse_points, seeds_of, short_text
 from stylegan.latents.timeline import Timeline, read_timeline
 from stylegan.latents.tracks import parse_audio_tracks
 from stylegan.machine.console import say
@@ -37,13 +25,6 @@ PATHS = ("walk", "through", "circle", "noise")
 SPACES = ("z", "w")
 _USUAL_DURATION_SEC = 30
 _LONGEST_SEC = 86_400
-
-
-class _Keys(NamedTuple):
-    """What a cell passes: points, and the label of each."""
-
-    points: tuple[Point, ...]
-    labels: tuple[Tensor | None, ...]
 
 
 class Interpolation:
@@ -96,8 +77,8 @@ class Interpolation:
         self.path = path or ("walk" if is_one_seed else "through")
         _one_of("path", self.path, PATHS)
         _one_of("space", space, SPACES)
-        self.is_loop = self.path != "through"
-        self.curve = curve
+        self.is_through = self.path == "through"
+        self.space, self.curve = space, curve
         if curve is not None:
             _one_of("curve", curve, CURVES)
         self.easing, self.leg_sec = check_easing(easing), seconds_of_legs(leg_sec)
@@ -111,28 +92,59 @@ class Interpolation:
         self.timeline = Timeline() if timeline is None else read_timeline(timeline)
         if self.shape and self.timeline.cells:
             raise ValueError(
-                f"grid={grid}: the timeline has frame:, several latents in one image; leave one of them out"
+                f"grid={grid}: the timeline has frame, several latents in one image; leave one of both out"
             )
-        self.audio_tracks = parse_audio_tracks(audio_tracks)
-        if self.audio_tracks and self.media.audio is None:
+        self.following = parse_audio_tracks(audio_tracks)
+        if self.following and self.media.audio is None:
             raise ValueError("audio_tracks follows a sound: set audio=song.wav")
-        colour_of(self.media.fill, 3)
-        if self.is_loop:
-            self._check_loop(space, duration_sec)
+        if self.is_through:
+            self._check_through(duration_sec)
         else:
-            self._check_through(space, duration_sec)
+            self._check_loop()
 
     def run(self, drawer: Drawer, output: Output) -> None:
         """Draw, write and say where.  Raises: ValueError for what does not fit the network; OSError of the disk."""
         video = self.video(drawer)
         text = drawer.text | self.text
-        if output.claim(self.media.name_of(self.name), text):
+        if output.claim(self.media.name_of(self.name), text | dict(self.media.text)):
             output.folder.mkdir(parents=True, exist_ok=True)
             write_media(video, output.folder / self.name, self.media, text)
 
     def video(self, drawer: Drawer) -> LatentVideo:
         """The frames, of which any part can be drawn.  Raises: ValueError for what does not fit the network."""
-        return self._video_of_loops(drawer) if self.is_loop else self._video_through(drawer)
+        scene = Scene(
+            rate=self.media.rate,
+            grid=self.shape,
+            fill=self.media.fill,
+            timeline=self.timeline,
+            following=self.following,
+            sounds=self._sounds,
+        )
+        labels = self._labels(drawer)
+        if self.is_through:
+            return through_points(
+                drawer,
+                self.points,
+                labels=labels,
+                leg_sec=self.leg_sec,
+                space=self.space,
+                curve=self.curve,
+                easing=self.easing,
+                loop=self.loop,
+                slowdown=self.slowdown,
+                scene=scene,
+            )
+        return loops_of_seeds(
+            drawer,
+            self.seeds,
+            self.path,
+            labels=labels,
+            duration_sec=self.duration_sec,
+            smoothing_sec=self.smoothing_sec,
+            slowdown=self.slowdown,
+            diameter=self.diameter,
+            scene=scene,
+        )
 
     @property
     def name(self) -> str:
@@ -144,207 +156,75 @@ class Interpolation:
     def text(self) -> dict[str, str]:
         """What the file says of the path."""
         text = {"path": self.path, "seeds": short_text(self.points)}
-        if self.label is not None:
-            text |= {"label": str(self.label)}
-        if self.is_loop:
-            text |= {"duration_sec": f"{self.duration_sec:g}"}
-            if self.path == "walk":
-                text |= {"smoothing_sec": f"{self.smoothing_sec:g}"}
-            else:
-                text |= {"diameter": f"{self.diameter:g}"}
-        else:
+        if self.is_through:
             text |= {
                 "space": self.space,
-                "curve": self.curve_in_space,
+                "curve": self.curve or ("slerp" if self.space == "z" else "linear"),
                 "easing": self.easing,
                 "leg_sec": ",".join(f"{float(seconds):g}" for seconds in self.leg_sec),
                 "loop": str(self.loop).lower(),
             }
-        if self.slowdown != 1:
-            text |= {"slowdown": f"{self.slowdown:g}"}
-        if self.shape:
-            text |= {"grid": f"{self.shape[0]}x{self.shape[1]}"}
-        if self.timeline.text:
-            text |= {"timeline": self.timeline.text}
-        if self.audio_tracks:
-            text |= {"audio_tracks": ",".join(track.text for track in self.audio_tracks)}
-        return text
-
-    @property
-    def curve_in_space(self) -> str:
-        """The curve between key frames."""
-        return self.curve or ("slerp" if self.space == "z" else "linear")
-
-    def _check_loop(self, space: str, duration_sec: float | None) -> None:
-        self.seeds = seeds_of(self.points)
-        self.space = "z"
-        if space != "z":
-            raise ValueError(f"space={space}: a {self.path} is a path of z; space counts for path=through")
-        if self.curve is not None:
-            raise ValueError(
-                f"curve={self.curve}: it counts for path=through; a {self.path} has a curve of its own"
+        else:
+            text |= {"duration_sec": f"{self.duration_sec:g}"}
+            walks = self.path == "walk"
+            text |= (
+                {"smoothing_sec": f"{self.smoothing_sec:g}"} if walks else {"diameter": f"{self.diameter:g}"}
             )
-        length, count = frames_of_loop(self.duration_sec, self.media.rate, self.slowdown)
+        optional = {
+            "label": None if self.label is None else str(self.label),
+            "slowdown": None if self.slowdown == 1 else f"{self.slowdown:g}",
+            "grid": None if self.shape is None else f"{self.shape[0]}x{self.shape[1]}",
+            "timeline": self.timeline.text or None,
+            "audio_tracks": ",".join(following.text for following in self.following) or None,
+        }
+        return text | {key: value for key, value in optional.items() if value is not None}
+
+    def _check_loop(self) -> None:
+        self.seeds = seeds_of(self.points)
+        for key, value, usual in (("space", self.space, "z"), ("curve", self.curve, None)):
+            if value != usual:
+                raise ValueError(
+                    f"{key}={value}: it counts for path=through; a {self.path} has a way of its own"
+                )
+        _, count = frames_of_loop(self.duration_sec, self.media.rate, self.slowdown)
         if count > MOST_FRAMES:
             raise ValueError(f"duration_sec makes {count:,} frames, and a video has at most {MOST_FRAMES:,}")
-        shape = self.shape
-        if shape and len(self.seeds) > 1 and shape[0] * shape[1] < len(self.seeds):
-            raise ValueError(
-                f"grid={shape[0]}x{shape[1]} has {shape[0] * shape[1]} cells, and there are {len(self.seeds)} seeds:"
-                " give a larger grid, fewer seeds, or one seed that fills all cells"
-            )
+        # Checked here too, before a network is loaded.
+        if self.shape:
+            check_room(*self.shape, len(self.seeds))
 
-    def _check_through(self, space: str, duration_sec: float | None) -> None:
-        given_as_w = [point for point in self.points if point.w is not None]
-        self.space = "w" if given_as_w else space
-        if self.space != space:
-            say(f"interpolating in w, since {given_as_w[0].source} is given as w")
+    def _check_through(self, duration_sec: float | None) -> None:
+        space = space_of(self.points, self.space)
+        if space != self.space:
+            given = next(point for point in self.points if point.w is not None)
+            say(f"interpolating in w, since {given.source} is given as w")
+        self.space = space
         if duration_sec is not None:
             raise ValueError(
                 f"duration_sec={duration_sec:g}: path=through takes leg_sec, the seconds from a key frame to the next"
             )
 
-    def _video_of_loops(self, drawer: Drawer) -> LatentVideo:
-        length, count = frames_of_loop(self.duration_sec, self.media.rate, self.slowdown)
-        labels = self._labels(drawer)
-        shows_classes = str(self.label).strip() == ALL and len(labels) > 1
-        if shows_classes and (len(self.seeds) > 1 or self.shape or self.timeline.cells):
-            raise ValueError(
-                "label=all shows one seed in every class: give one seed, and neither grid nor frame:"
-            )
-        seeds = self.seeds * len(labels) if shows_classes else self.seeds
-        layout = self._layout(drawer, len(seeds), fills=len(self.seeds) == 1 and not shows_classes)
-        if len(seeds) == 1 and layout.count > 1:
-            loops = self._loops(drawer, seeds[0], layout.count, length)
-            seeds = seeds * layout.count
-        else:
-            loops = [self._loops(drawer, seed, None, length)[0] for seed in seeds]
-        if len(labels) not in (1, layout.count):
-            raise ValueError(
-                f"label has {len(labels)} labels, and the video {layout.count} cells: one for all, or each"
-            )
-        each = labels * layout.count if len(labels) == 1 else labels
-        latents = LoopLatents(drawer, loops, seeds, None if each[0] is None else torch.stack(each))
-        return self._video(drawer, latents, layout, count, ratio=(length, count))
-
-    def _loops(self, drawer: Drawer, seed: int, cells: int | None, length: int) -> list[Loop]:
-        return loop_of_seed(
-            self.path,
-            seed,
-            cells,
-            drawer.generator.z_dim,
-            length=length,
-            smoothing_frames=self.smoothing_sec * float(self.media.rate),
-            diameter=self.diameter,
-        )
-
-    def _video_through(self, drawer: Drawer) -> LatentVideo:
-        labels = self._labels(drawer)
-        if len(labels) not in (1, len(self.points)):
-            raise ValueError(
-                f"label has {len(labels)} labels, and there are {len(self.points)} key frames: one for all, or each"
-            )
-        each = labels * len(self.points) if len(labels) == 1 else labels
-        layout = self._layout(drawer, 1, fills=True)
-        shape = f"grid={self.shape[0]}x{self.shape[1]}" if self.shape else "the timeline's frame"
-        cells = [
-            _Keys(points, tuple(some))
-            for points, some in zip(
-                deal(self.points, layout.count, shape), deal(each, layout.count, shape), strict=True
-            )
-        ]
-        keys = len(cells[0].points)
-        if keys < 2:
-            raise ValueError(
-                f"seeds has one point for each of {layout.count} cells, and path=through needs two or more"
-                if layout.count > 1
-                else "seeds has one point, and path=through needs two or more; path=walk moves about a single seed"
-            )
-        # A last key that repeats the first is the return itself.
-        if self.loop and keys > 2 and all(_is_closed(cell) for cell in cells):
-            cells = [_Keys(cell.points[:-1], cell.labels[:-1]) for cell in cells]
-            keys -= 1
-        legs = legs_of(
-            keys, self.leg_sec, self.media.rate, loop=self.loop, easing=self.easing, slowdown=self.slowdown
-        )
-        latents = KeyLatents(
-            drawer,
-            Through(legs, self.curve_in_space),
-            [cell.points for cell in cells],
-            None if each[0] is None else [torch.stack(cell.labels) for cell in cells],
-            self.space,
-        )
-        return self._video(drawer, latents, layout, legs.frames)
-
-    def _labels(self, drawer: Drawer) -> list[Tensor | None]:
+    def _labels(self, drawer: Drawer) -> Sequence[Tensor | None]:
         """The labels that are given: one, or several."""
-        if self.is_loop and isinstance(self.label, str) and self.label.strip() == ALL:
-            return [label for _, label in drawer.labels(self.label)]
-        if isinstance(self.label, str) and ";" in self.label:
-            return [drawer.label(part.strip()) for part in self.label.split(";")]
-        return [drawer.label(self.label)]
-
-    def _layout(self, drawer: Drawer, count: int, *, fills: bool) -> Sheet | Blend:
-        """How `count` loops make a frame.  Args: fills: whether they are as many as there are cells."""
-        if (cells := self.timeline.cells) is not None:
-            if cells.mask is not None:
-                blend = Blend(shares_of_masks(cells.mask, drawer.size))
-            else:
-                shares = side_by_side(cells.columns, cells.rows, drawer.size, cells.softness)
-                blend = Blend(shares, cells.columns, cells.rows)
-            if not fills and blend.count != count:
+        text = self.label.strip() if isinstance(self.label, str) else self.label
+        if text == ALL and not self.is_through:
+            if len(self.points) > 1 or self.shape or self.timeline.cells:
                 raise ValueError(
-                    f"timeline: frame has {blend.count} cells, and there are {count} seeds: give {blend.count}, or one"
-                    " seed that fills all"
+                    "label=all shows one seed in every class: give one seed, and neither grid nor frame"
                 )
-            return blend
-        columns, rows = self.shape or best_shape(count)
-        return Sheet(columns, rows, columns * rows if fills and self.shape else count, self.media.fill)
-
-    def _video(
-        self,
-        drawer: Drawer,
-        latents: KeyLatents | LoopLatents,
-        layout: Sheet | Blend,
-        count: int,
-        ratio: tuple[int, int] = (1, 1),
-    ) -> LatentVideo:
-        modulation = Modulation(
-            drawer,
-            self.timeline,
-            self.audio_tracks,
-            sounds=self._sounds(count),
-            fps=float(self.media.rate),
-            count=count,
-            layout=layout,
-        )
-        video = LatentVideo(
-            drawer, latents, count=count, layout=layout, modulation=modulation, frames_of_path=ratio
-        )
-        if (self.is_loop or self.loop) and video.rounds is not None:
-            if not np.allclose(video.rounds, np.round(video.rounds), atol=1e-6):
-                say(
-                    f"speed: the path is travelled {video.rounds.max():.3g} times, which is no whole number, so the"
-                    " video does not end where it begins"
-                )
-        return video
+            return [label for _, label in drawer.labels(text)]
+        if isinstance(text, str) and ";" in text:
+            return [drawer.label(part.strip()) for part in text.split(";")]
+        return [drawer.label(text)]
 
     def _sounds(self, count: int) -> Mapping[str, np.ndarray]:
-        if not self.audio_tracks:
+        if not self.following:
             return {}
         from stylegan.media.audio_features import track
 
-        return {
-            kind: track(self.media.audio_path, kind, float(self.media.rate), self.media.start_sec, count)
-            for kind in dict.fromkeys(following.sound for following in self.audio_tracks)
-        }
-
-
-def _is_closed(cell: _Keys) -> bool:
-    """Whether the last key of a cell is the first one again."""
-    a, b = cell.points[0], cell.points[-1]
-    same_label = cell.labels[0] is None or torch.equal(cell.labels[0], cell.labels[-1])
-    return same_label and a.digest == b.digest
+        rate, path = float(self.media.rate), self.media.audio_path
+        kinds = dict.fromkeys(following.sound for following in self.following)
+        return {kind: track(path, kind, rate, self.media.start_sec, count) for kind in kinds}
 
 
 def _one_of(name: str, value: object, choices: Sequence[str]) -> None:
