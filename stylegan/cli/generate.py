@@ -77,7 +77,7 @@ def open_drawer(network: Path, config: DictConfig) -> "Drawer":
     def open_other(name: str, key: str):
         return load_generator(find_network(name, runs_dir=config.runs_dir, key=key))
 
-    own = ("truncation", "truncation_cutoff", "center")
+    own = ("truncation", "truncation_cutoff", "center", "directions")
     return Drawer(
         load_generator(network),
         name=str(network),

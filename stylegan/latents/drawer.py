@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from stylegan.images import to_uint8
+from stylegan.latents.directions.movement import parse_directions
 from stylegan.latents.labels import parse_label, parse_labels
 from stylegan.latents.points import Point, parse_points
 from stylegan.latents.sampling import NOISE_MODES, Sampler
@@ -35,6 +36,7 @@ class Drawer:
         truncation: psi; w becomes center + psi·(w − center).
         truncation_cutoff: only the first so many of the L entries are truncated; None = all.
         center: what truncation pulls to: "mean" (the network's w_avg), a seed, or a latent file.
+        directions: that every image is moved along, as in `parse_directions`; None = none.
         provenance: text stored with every image besides weights and settings.
         open_other: (name, key of the configuration) → another generator, for tasks that need two; None = there is none.
         save_network: writes a generator with text into a `.safetensors`, for tasks that make one; None = none can.
@@ -55,6 +57,7 @@ class Drawer:
         truncation: float = 1.0,
         truncation_cutoff: int | None = None,
         center: str = "mean",
+        directions: str | None = None,
         provenance: Mapping[str, str] | None = None,
         open_other: Callable[[str, str], nn.Module] | None = None,
         save_network: Callable[[Path, nn.Module, Mapping[str, str]], None] | None = None,
@@ -79,18 +82,21 @@ class Drawer:
             truncation=truncation,
             truncation_cutoff=truncation_cutoff,
             center=center,
+            directions=directions,
             provenance=provenance,
         )
         self.weights = weights_sha256(generator) if weights is None else weights
         self.precision = set_compute_dtype(generator, chosen, precision)
         self.sampler = Sampler(generator)
         self.center = self._center(center)
+        self.movement = parse_directions(directions, generator, network=name)
         self.text = dict(provenance or {}) | {
             "weights": self.weights,
             "truncation": f"{self.truncation:g}",
             "noise_mode": noise_mode,
             "precision": self.precision,
         }
+        self.text |= self.movement.text
 
     def with_generator(self, generator: nn.Module, *, name: str, weights: str | None = None) -> "Drawer":
         """The same settings with another network.
@@ -150,16 +156,29 @@ class Drawer:
             return pulled
         return torch.cat([pulled[:, : self.truncation_cutoff], ws[:, self.truncation_cutoff :]], dim=1)
 
-    def ws(
-        self, points: Sequence[Point], label: Tensor | None = None, psi: float | Tensor | None = None
-    ) -> Tensor:
-        """w [N,L,W] as drawn: seeds and z are truncated; a w of a file is drawn as it is.
+    def moved(self, ws: Tensor, strengths: Tensor | None = None) -> Tensor:
+        """ws [N,L,W] moved along `directions`, by strengths [D], or [N,D] of each image; None = as configured."""
+        if not len(self.movement):
+            return ws
+        if strengths is not None:
+            strengths = strengths.to(ws.device).expand(len(ws), -1)
+        return ws + self.movement.shift(strengths).to(ws)
 
-        Args: label, psi: as in `raw_ws` and `truncated`.
+    def ws(
+        self,
+        points: Sequence[Point],
+        label: Tensor | None = None,
+        psi: float | Tensor | None = None,
+        strengths: Tensor | None = None,
+    ) -> Tensor:
+        """w [N,L,W] as drawn: seeds and z are truncated, a w of a file is not; then all are moved along `directions`.
+
+        Args: label, psi, strengths: as in `raw_ws`, `truncated` and `moved`.
         """
         raw = self.raw_ws(points, label)
         kept = torch.tensor([point.w is not None for point in points], device=raw.device)
-        return torch.where(kept[:, None, None], raw, self.truncated(raw, psi)) if kept.any() else self.truncated(raw, psi)
+        pulled = self.truncated(raw, psi)
+        return self.moved(torch.where(kept[:, None, None], raw, pulled) if kept.any() else pulled, strengths)
 
     def images(
         self,
@@ -167,15 +186,21 @@ class Drawer:
         *,
         noise_seeds: Sequence[int] | None = None,
         noise: Mapping[str, Tensor] | None = None,
+        styles: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
         """ws [N,L,W] → uint8 [N,C,H,W] on the device.
 
         Args:
             noise_seeds: N seeds, for `noise_mode="random"`.
             noise: maps {layer: [N,1,H,W]} to draw with, whatever `noise_mode` says.
+            styles: what is added to the styles, {layer: [N,C]}, as of `movement.style_offsets`; None = what the style
+                channels among `directions` add as configured.
         """
         mode = self.noise_mode if noise is None else "random"
-        return to_uint8(self.sampler.draw(ws, mode, noise_seeds=noise_seeds, noise=noise))
+        if styles is None:
+            # One row, which stands for all images.
+            styles = {name: row.expand(len(ws), -1) for name, row in self.movement.style_offsets().items()}
+        return to_uint8(self.sampler.draw(ws, mode, noise_seeds=noise_seeds, noise=noise, styles=styles))
 
     def _z(self, point: Point) -> Tensor:
         if point.seed is not None:

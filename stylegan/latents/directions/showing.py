@@ -1,0 +1,136 @@
+"""Showing: what a direction does, as a sheet of strengths or as a video along it."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from stylegan.images import tile, visible
+from stylegan.latents.directions.direction import Direction
+from stylegan.latents.directions.movement import LARGEST_STRENGTH, Movement, Part
+from stylegan.latents.drawer import Drawer
+from stylegan.latents.points import Point
+from stylegan.sizes import Size
+
+
+def parse_strengths(text: str | float) -> tuple[float, ...]:
+    """`-3,-1.5,0,1.5,3` → the numbers. Raises: ValueError where one is none, or beyond ±1000."""
+    try:
+        numbers = tuple(float(part) for part in str(text).split(","))
+    except ValueError:
+        numbers = ()
+    if not numbers or not all(abs(number) <= LARGEST_STRENGTH for number in numbers):
+        raise ValueError(
+            f"strengths must be numbers from -{LARGEST_STRENGTH} to {LARGEST_STRENGTH}, as in -3,-1.5,0,1.5,3;"
+            f" got {text!r}"
+        )
+    return numbers
+
+
+class Moved:
+    """Images of some points, to be drawn at any strength of one direction.
+
+    Args:
+        drawer: draws; directions that it is configured with are applied besides, where they have a strength.
+        points: N of them.
+        labels: [N,K]; None for a network without labels.
+        direction: that they are moved along.
+    Raises: ValueError where it does not fit the network.
+    """
+
+    def __init__(self, drawer: Drawer, points: Sequence[Point], labels: Tensor | None, direction: Direction):
+        self.drawer, self.points = drawer, points
+        self.movement = Movement([Part(direction.name, direction, None)], drawer.generator, network=drawer.name)
+        steady = torch.tensor([part.strength or 0.0 for part in drawer.movement.parts])
+        self.base = drawer.ws(points, labels, strengths=steady)
+        self.styles = {name: row[0] for name, row in drawer.movement.style_offsets(steady[None]).items()}
+
+    def images(self, places: Sequence[int], strengths: Sequence[float]) -> Tensor:
+        """Images of the points at `places`, each at its strength: uint8 [N,C,H,W], C = 1 to 4."""
+        given = torch.tensor(strengths, dtype=torch.float32, device=self.base.device)[:, None]
+        ws = self.base[list(places)] + self.movement.shift(given)
+        offsets = self.movement.style_offsets(given)
+        for name, row in self.styles.items():
+            offsets[name] = row.to(given.device) + offsets[name] if name in offsets else row.expand(len(ws), -1)
+        seeds = [self.points[place].seed or 0 for place in places]
+        return visible(
+            self.drawer.images(ws, noise_seeds=seeds, noise=self._noise(places), styles=offsets)
+        )
+
+    def _noise(self, places: Sequence[int]) -> Mapping[str, Tensor] | None:
+        return None
+
+
+def sheet(moved: Moved, strengths: Sequence[float]) -> Tensor:
+    """A row a point, a column a strength: uint8 [C, N·H, S·W] on the CPU."""
+    cells = [(place, strength) for place in range(len(moved.points)) for strength in strengths]
+    chunk = moved.drawer.sampler.chunk
+    drawn = [
+        moved.images(*zip(*cells[first : first + chunk], strict=True)).cpu() for first in range(0, len(cells), chunk)
+    ]
+    return tile(torch.cat(drawn), columns=len(strengths))
+
+
+class DirectionFrames:
+    """Frames along a direction: from the middle strength to the highest, to the lowest and back, a loop.
+
+    The strength at frame i of n is mid + half·sin(2πi/n), so the last frame leads into the first. Satisfies
+    `stylegan.media.frames.Frames`.
+
+    Args:
+        moved: the images, one a cell.
+        lowest, highest: strengths.
+        count: of frames.
+        columns, rows: of cells; spare ones are `fill`.
+        fill: uint8 [C] of spare cells; None = black.
+    Raises: ValueError for fewer cells than images.
+    """
+
+    def __init__(
+        self,
+        moved: Moved,
+        *,
+        lowest: float,
+        highest: float,
+        count: int,
+        columns: int | None = None,
+        rows: int | None = None,
+        fill: Tensor | None = None,
+    ):
+        cells = len(moved.points)
+        self.columns = math.ceil(math.sqrt(cells)) if columns is None else columns
+        self.rows = math.ceil(cells / self.columns) if rows is None else rows
+        if self.columns * self.rows < cells:
+            raise ValueError(
+                f"grid={self.columns}x{self.rows} has {self.columns * self.rows} cells, and there are {cells} seeds"
+            )
+        height, width = moved.drawer.size
+        self.moved, self.lowest, self.highest, self.count, self.fill = moved, lowest, highest, count, fill
+        self.size: Size = (self.rows * height, self.columns * width)
+        self.channels = moved.drawer.channels if moved.drawer.channels <= 4 else 3
+
+    def strength(self, frame: int) -> float:
+        """The strength at a frame."""
+        middle, half = (self.highest + self.lowest) / 2, (self.highest - self.lowest) / 2
+        return middle + half * math.sin(2 * math.pi * frame / self.count)
+
+    def draw(self, first: int, last: int) -> Iterator[Tensor]:
+        """Frames `first` to `last` - 1: uint8 [n,C,H,W], in chunks that fill the sampler's batches."""
+        cells = len(self.moved.points)
+        at_once = max(1, self.moved.drawer.sampler.chunk // cells)
+        for start in range(first, last, at_once):
+            frames = range(start, min(start + at_once, last))
+            images = self.moved.images(
+                [place for _ in frames for place in range(cells)],
+                [self.strength(frame) for frame in frames for _ in range(cells)],
+            )
+            yield torch.stack([self._laid_out(part) for part in images.split(cells)])
+
+    def _laid_out(self, images: Tensor) -> Tensor:
+        spare = self.columns * self.rows - len(images)
+        if spare:
+            fill = images.new_zeros(images.shape[1]) if self.fill is None else self.fill.to(images)
+            empty = fill[:, None, None].expand(spare, -1, *images.shape[2:])
+            images = torch.cat([images, empty])
+        return tile(images, columns=self.columns)
