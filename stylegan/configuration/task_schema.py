@@ -37,7 +37,7 @@ PATH = Section("Path of an interpolation", "", keys=(
     Key("smoothing_sec", float, "of a walk: how slowly it changes", "seconds"),
     Key("slowdown", float, "the same path this many times as slow, 1 or more"),
     Key("diameter", float, "of circle and noise: how far they lead from the image of the seed; 1 = a circle passes its opposite"),
-    Key("timeline", str | None, "YAML file of tracks with key frames: psi, label, styles, directions, cells; null = none", free_text=True),
+    Key("timeline", str | None, "YAML file of tracks with key frames: psi, label, styles, directions, network, cells; null = none", free_text=True),
 ))
 VIDEO = Section("Video, picture and sound", "", keys=(
     Key("format",  str, "images: png | jpeg | webp | png16; videos: mp4 | webm | gif | webp | apng | png = frames | png16; style mixing and blend: a sheet in a format of images, or a video in mp4 | webm | gif | apng"),
@@ -49,7 +49,7 @@ VIDEO = Section("Video, picture and sound", "", keys=(
     Key("fill",    str, "colour of spare cells and of padding", example="black", free_text=True),
     Key("audio",   str | None, "sound file that goes into the video, and that tracks follow; null = none", free_text=True),
     Key("start_sec", float, "where in the sound the video begins", "seconds"),
-    Key("audio_tracks", str | None, "what follows the sound: rms, bass, mid, high, onset, percussive or harmonic, onto psi, speed, noise, label or a direction; null = nothing", free_text=True, example="bass>psi:0.4,onset>speed:2"),
+    Key("audio_tracks", str | None, "what follows the sound: rms, bass, mid, high, onset, percussive or harmonic, onto psi, speed, noise, network, label or a direction; null = nothing", free_text=True, example="bass>psi:0.4,onset>speed:2"),
     Key("segment_frames", int, "frames of a part of the file, after which an interrupted rendering continues", "frames"),
 ))
 CUSTOM = Section("Other sizes and layers", "", keys=(
@@ -85,7 +85,7 @@ DIRECTIONS = Section("Directions", "", keys=(
 ))
 TWO_NETWORKS = Section("Two networks, and a run over time", "", keys=(
     Key("low",   str | None, "network of the low resolutions; null = the one of network", free_text=True, example="runs/faces"),
-    Key("high",  str | None, "network of the high resolutions", free_text=True, example="runs/drawings"),
+    Key("high",  str | None, "network of the high resolutions; interpolation: the one that a track network passes into", free_text=True, example="runs/drawings"),
     Key("at",    int | None, "resolution from which high counts; null = a sheet of every split, or a video of all weights", "px", example="64"),
     Key("width", float, "octaves below at over which low passes into high; 0 = at once", "octaves"),
     Key("mapping", str, "whose mapping network a blend has: low | high"),
