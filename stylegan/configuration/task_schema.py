@@ -11,13 +11,14 @@ from stylegan.configuration.keys import Key, Section
 TRUNCATION = Key("truncation", float, "psi: 1 = all the variety that was learned, 0.7 = less, and cleaner, 0 = the average image", alias=("trunc", "psi", "truncation_psi"))
 
 DRAWN = Section("What is drawn", "", keys=(
-    Key("seeds",  str | int, "numbers, ranges and latent files; a seed is one image, always the same", free_text=True, example="0-15,20,fox.npz", alias=("seed",)),
+    Key("seeds",  str | int, "numbers, ranges, latent files, images of ours; a seed is one image, always the same", free_text=True, example="0-15,20,fox.npz", alias=("seed",)),
     Key("label",  str | int | None, "class by name or number, numbers of the label, a mixture as in 0.7*fox+0.3*dog, or (images) all = each class, a row each in the grid; null for a network without labels; (interpolation) also one for each key frame or cell, as in fox;dog", free_text=True, alias=("class",)),
     TRUNCATION,
     Key("truncation_cutoff", int | None, "only the first so many of the network's layers are truncated; null = all"),
     Key("center", str | int, "what truncation pulls to: mean | a seed | a latent file | clusters:64, of which each image takes the nearest", free_text=True, alias=("new_center",)),
     Key("directions", str | None, "directions that every image is moved along, each with its strength; null = none", free_text=True, example="smile.npz:2,age.npz:-1"),
-    Key("like",   str | None, "image of this program that is made again: its seed or latent, label and settings", free_text=True),
+    Key("like",   str | None, "image of this program that is made again: its seed or latent, label and settings, but for those that are typed", free_text=True, example="seed0042.png"),
+    Key("save_latents", bool, "true = also w of all images as drawn, in latents.npz"),
     Key("grid",   str | None, "columns x rows of a sheet or of the cells of a video; null = the best shape", example="3x2"),
     Key("psis",   str | float, "the psi of each column", free_text=True, example="0,0.25,0.5,0.75,1"),
     Key("rows",   str | int, "style mixing: seeds, latent files or pictures of the rows", free_text=True, example="85,100,75", alias=("row_seeds",)),
@@ -42,7 +43,7 @@ PATH = Section("Path of an interpolation", "", keys=(
 VIDEO = Section("Video, picture and sound", "", keys=(
     Key("format",  str, "images: png | jpeg | webp | png16; videos: mp4 | webm | gif | webp | apng | png = frames | png16; style mixing and blend: a sheet in a format of images, or a video in mp4 | webm | gif | apng"),
     Key("fps",     float, "frames of a second; a GIF has the nearest rate that it can have", "1/seconds"),
-    Key("quality", int, "of mp4, webm, JPEG and WebP, 1 to 100"),
+    Key("quality", int, "of mp4, webm, JPEG and WebP, 1 to 100; a WebP image of 100 is lossless"),
     Key("size",    str | None, "of the file, width x height; null = as drawn", "px", example="1080x1920"),
     Key("fit",     str, "how frames fill size: pad | crop | blur = on a blurred copy of themselves"),
     Key("scale",   int, "whole factor that pixels are repeated by"),
@@ -54,8 +55,8 @@ VIDEO = Section("Video, picture and sound", "", keys=(
 ))
 CUSTOM = Section("Other sizes and layers", "", keys=(
     Key("canvas",      str | None, "width x height that is drawn in place of the network's size; null = the network's", "px", example="1024x512"),
-    Key("canvas_mode", str, "how the learned constant fills it: tile | stretch | mirror"),
-    Key("layer",       str | None, "feature maps of one layer in place of the image, as in b32.conv1; list prints the layers", free_text=True),
+    Key("canvas_mode", str, "how the learned constant and the noise fill it: tile | stretch | mirror"),
+    Key("layer",       str | None, "feature maps of one layer in place of the image: its first three channels, or those named; list prints the layers", free_text=True, example="b32.conv1:0,5,9"),
     Key("crop",        str | None, "width x height cut out of the middle, as of car networks with black bars", "px", example="512x384"),
 ))
 PROJECTION = Section("Projection", "", keys=(
