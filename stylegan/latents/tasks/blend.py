@@ -11,15 +11,21 @@ from stylegan.latents.blending import (
     MAPPINGS,
     Relatives,
     blend,
-    check_relatives,
     check_split,
     share_of_high,
     there_and_back,
 )
-from stylegan.latents.cells import Sheet, best_shape, colour_of
+from stylegan.latents.cells import colour_of
 from stylegan.latents.drawer import Drawer
 from stylegan.latents.formats import format_of, frames_in
 from stylegan.latents.layers import level_of
+from stylegan.latents.network_track import (
+    BetweenNetworks,
+    StillFrames,
+    drawer_between,
+    open_relative,
+    text_of_relatives,
+)
 from stylegan.latents.outputs import ImageFormat, Output, write_sidecar
 from stylegan.latents.points import Point, parse_points, short_text
 from stylegan.latents.sheets import check_size, save_sheet
@@ -28,8 +34,7 @@ from stylegan.machine.console import say
 from stylegan.machine.progress import with_progress
 from stylegan.media.settings import MediaSettings
 from stylegan.media.write import write_media
-from stylegan.networks.digest import weights_sha256
-from stylegan.sizes import Size, size_text
+from stylegan.sizes import size_text
 
 
 class Blend:
@@ -89,17 +94,12 @@ class Blend:
 
     def run(self, drawer: Drawer, output: Output) -> None:
         """Draw, write and say where. Raises: ValueError that names the value or the file in the way; OSError."""
-        if drawer.open_other is None:
-            raise ValueError(f"high={self.high}: this drawer opens no other networks")
         self.drawer, self.output = drawer, output
         self.low = drawer.generator
-        self.other = drawer.open_other(self.high, "high").to(drawer.device)
-        cosine = check_relatives(self.low, self.other, unrelated=self.unrelated)
-        say(f"cosine of the weights: {cosine:.3f} (1 = the same network, 0 = no common ancestor)")
+        self.other = open_relative(drawer, self.high, unrelated=self.unrelated)
         self.text = drawer.text | {
             "task": "blend",
-            "high": weights_sha256(self.other),
-            "cosine": f"{cosine:.4f}",
+            **text_of_relatives(self.low, self.other),
             "seeds": short_text(self.points),
             **({} if self.label is None else {"label": str(self.label)}),
         }
@@ -206,54 +206,15 @@ class Blend:
         if not self.output.claim(media.name_of("blend"), text):
             return
         high = self.other if self.at is None else self._blended(self.at)
-        frames = BlendFrames(
-            self.drawer,
-            Relatives(self.low, high, unrelated=True),
-            self.points,
-            label=self.class_label,
-            count=frames_in(self.duration_sec, media),
-            fill=self.fill,
-        )
+        relatives = Relatives(self.low, high, unrelated=True)
+        between = drawer_between(self.drawer, relatives)
+        count = frames_in(self.duration_sec, media)
+        still = StillFrames(between, self.points, label=self.class_label, count=count, fill=self.fill)
+        frames = BetweenNetworks(still, between, relatives, lambda frame: there_and_back(frame, count))
         write_media(frames, self.output.folder / "blend", media, text)
 
     def _split_text(self, at: int | None) -> dict[str, str]:
         return {"at": "all" if at is None else str(at), "width": f"{self.width:g}", "mapping": self.mapping}
-
-
-class BlendFrames:
-    """Frames in which the network passes from one to the other and back, while the points stay.
-
-    Args:
-        drawer: with the settings of drawing; its network is not used.
-        relatives: the two networks.
-        points: of the cells, row by row in the shape of `best_shape`.
-        label: of all points, [K]; None for networks without labels.
-        count: of frames; frame 0 is the first network's, frame count / 2 the second's, and the last leads to the first.
-        fill: colour of spare cells.
-    Attributes: count, size, channels: as of `stylegan.media.frames.Frames`.
-    """
-
-    def __init__(
-        self,
-        drawer: Drawer,
-        relatives: Relatives,
-        points: Sequence[Point],
-        *,
-        label: Tensor | None = None,
-        count: int,
-        fill: str = "white",
-    ):
-        self.drawer, self.relatives, self.points, self.label = drawer, relatives, points, label
-        self.count = count
-        self.channels = 3 if drawer.channels > 4 else drawer.channels
-        self.sheet = Sheet(*best_shape(len(points)), len(points), fill)
-        self.size: Size = self.sheet.size(drawer.size)
-
-    def draw(self, first: int, last: int) -> Iterator[Tensor]:
-        """The frames `first` to `last` - 1, uint8 [1,C,H,W] each."""
-        for frame in range(first, last):
-            network = self.relatives.set_weight(there_and_back(frame, self.count))
-            yield self.sheet.frames(images_of(self.drawer, network, self.points, self.label)[None])
 
 
 def images_of(
@@ -264,6 +225,5 @@ def images_of(
     pixels: Callable[[Tensor], Tensor] = to_uint8,
 ) -> Tensor:
     """Points drawn by another network with a drawer's settings, [N,C,H,W] on the CPU."""
-    # The digest of the weights goes into no file here, and takes as long as an image.
-    other = drawer.with_generator(network, name=drawer.name, weights="not computed")
+    other = drawer.with_generator(network, name=drawer.name)
     return torch.cat(list(drawn(other, styles_of(other, points, label), pixels)))

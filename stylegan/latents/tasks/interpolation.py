@@ -5,12 +5,18 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from torch import Tensor
 
+from stylegan.latents.blending import Relatives
 from stylegan.latents.cells import check_room, parse_shape
 from stylegan.latents.drawer import Drawer
 from stylegan.latents.interpolation import Scene, loops_of_seeds, space_of, through_points
 from stylegan.latents.labels import ALL
 from stylegan.latents.latent_video import LatentVideo
-from stylegan.latents.network_track import BetweenNetworks, with_relative
+from stylegan.latents.network_track import (
+    BetweenNetworks,
+    drawer_between,
+    open_relative,
+    text_of_relatives,
+)
 from stylegan.latents.outputs import Output
 from stylegan.latents.paths.curves import CURVES, check_easing
 from stylegan.latents.paths.loops import LARGEST_DIAMETER, frames_of_loop
@@ -111,12 +117,16 @@ class Interpolation:
 
     def run(self, drawer: Drawer, output: Output) -> None:
         """Draw, write and say where.  Raises: ValueError for what does not fit the network; OSError of the disk."""
-        relatives = None
-        if self.high is not None:
-            drawer, relatives = with_relative(drawer, self.high, unrelated=self.unrelated)
-        video = self.video(drawer)
         text = drawer.text | self.text
-        frames = video if relatives is None else BetweenNetworks(video, relatives, video.network_weight)
+        if self.high is None:
+            frames = self.video(drawer)
+        else:
+            other = open_relative(drawer, self.high, unrelated=self.unrelated)
+            text |= text_of_relatives(drawer.generator, other)
+            relatives = Relatives(drawer.generator, other, unrelated=True)
+            drawer = drawer_between(drawer, relatives)
+            video = self.video(drawer)
+            frames = BetweenNetworks(video, drawer, relatives, video.network_weight)
         if output.claim(self.media.name_of(self.name), text | dict(self.media.text)):
             output.folder.mkdir(parents=True, exist_ok=True)
             write_media(frames, output.folder / self.name, self.media, text)
