@@ -3,8 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from stylegan.images import to_uint8
+from stylegan.latents.cells import side_by_side
 from stylegan.latents.drawer import Drawer
+from stylegan.latents.feature_blend import group_size
 from stylegan.latents.interpolation import Scene, loops_of_seeds, through_points
 from stylegan.latents.latent_files import write_latents
 from stylegan.latents.paths.loops import walk_latents
@@ -13,6 +17,7 @@ from stylegan.latents.points import parse_points
 from stylegan.latents.seeds import noise_of
 from stylegan.latents.timeline import parse_timeline
 from stylegan.latents.tracks import parse_audio_tracks
+from stylegan.ops import upsample2d
 from tests.latents.test_sampling import fresh_generator
 
 SMALL = dict(resolution=16, mapping_layers=2)
@@ -311,7 +316,7 @@ def test_speed_moves_along_the_path_and_says_where_it_does_not_close(capsys):
 
 def test_several_latents_in_one_frame_by_cells_and_weights():
     drawer = drawer_of()
-    text = "frame: {cells: 2x1}\nweight.1: {pulse: {low: 0, high: 1, times: 1}}"
+    text = "frame: {cells: 2x1, blend: pixels}\nweight.1: {pulse: {low: 0, high: 1, times: 1}}"
     options = dict(duration_sec=2, smoothing_sec=0.3)
     drawn = pixels(
         loops_of_seeds(drawer, [3, 9], scene=Scene(rate=4, timeline=parse_timeline(text)), **options)
@@ -324,6 +329,60 @@ def test_several_latents_in_one_frame_by_cells_and_weights():
         loops_of_seeds(drawer, [3, 9, 4], scene=Scene(timeline=parse_timeline(text)))
     with pytest.raises(ValueError, match="track weight.2 is of a cell, and the frame has 2"):
         loops_of_seeds(drawer, [3], scene=Scene(timeline=parse_timeline(text.replace("t.1", "t.2"))))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_latents_blended_in_features_share_one_image(kind, tmp_path):
+    drawer = drawer_of(**KINDS[kind])
+    labels = [torch.eye(3)[1] if drawer.generator.c_dim else None]
+    options = dict(labels=labels, duration_sec=2, smoothing_sec=0.3)
+
+    def film(seeds, text):
+        timeline = parse_timeline(text, folder=tmp_path)
+        return loops_of_seeds(drawer, seeds, scene=Scene(rate=4, timeline=timeline), **options)
+
+    alone = pixels(loops_of_seeds(drawer, [9], scene=Scene(rate=4), **options))
+    # All the weight on one of three latents: the pixels are those of its own video.
+    (tmp_path / "masks").mkdir()
+    for number in range(3):
+        Image.new("L", (8, 8), "white").save(tmp_path / "masks" / f"{number}.png")
+    last = pixels(film([3, 4, 9], "frame: {mask: masks}\nweight.0: 0\nweight.1: 0"))
+    assert torch.equal(last, alone)
+    same = pixels(film([9, 9, 9], "frame: {cells: 3x1, softness: 0.7}"))
+    assert (same.int() - alone.int()).abs().max() <= 1
+    video = film([3, 4, 9], "frame: {cells: 3x1, softness: 0.3}")
+    whole = pixels(video)
+    assert torch.equal(whole[3:6], pixels(video, 3, 6))
+    assert video.size == drawer.size and not torch.equal(whole, alone)
+    assert not any(layer._forward_hooks for layer in drawer.generator.modules())
+
+
+def test_features_are_blended_after_each_layer():
+    """Against the layers run by hand, each on what the one before gave, by the same shares."""
+    drawer = drawer_of(resolution=8)
+    scene = Scene(rate=4, timeline=parse_timeline("frame: {cells: 2x1, softness: 0.5}"))
+    video = loops_of_seeds(drawer, [3, 4], scene=scene, duration_sec=1, smoothing_sec=0.2)
+    ws, synthesis = video.ws(1), drawer.generator.synthesis
+    shares = torch.from_numpy(side_by_side(2, 1, (8, 8), 0.5)).float()
+
+    def mean(output):
+        share = torch.nn.functional.adaptive_avg_pool2d(shares, output.shape[-2:])[:, None]
+        return (share * output).sum(dim=0, keepdim=True).expand(2, -1, -1, -1)
+
+    low, high = synthesis.b4, synthesis.b8
+    x = mean(low.conv1(low.const.expand(2, -1, -1, -1), ws[:, 0], low.conv1.noise_const))
+    image = mean(low.torgb(x, ws[:, 1]))
+    x = mean(high.conv0(x, ws[:, 1], high.conv0.noise_const))
+    x = mean(high.conv1(x, ws[:, 2], high.conv1.noise_const))
+    image = upsample2d(image, high.resample_filter) + mean(high.torgb(x, ws[:, 3]))
+    expected = to_uint8(image)[:1]
+    assert (pixels(video, 1, 2).int() - expected.int()).abs().max() <= 1
+
+
+def test_too_many_latents_for_the_features_of_a_large_network():
+    with pytest.raises(ValueError, match="frame has 6 cells, and a network of this size blends at most 4"):
+        group_size(6, 4)
+    assert [group_size(count, 16) for count in (1, 2, 3, 5, 16)] == [1, 2, 4, 8, 16]
 
 
 def test_a_sound_moves_psi_speed_noise_and_label():

@@ -82,6 +82,7 @@ def test_an_empty_timeline_changes_nothing():
         ("frame: {mask: /m.png}", 1, "files of a timeline lie in its own folder"),
         ("frame: {mask: m.png, cells: 2x1}", 1, "frame needs cells, as in 3x1, or mask"),
         ("frame: {mask: m.png, softness: 1}", 1, "softness counts for cells"),
+        ("frame: {cells: 2x1,\n blend: paint}", 2, "blend must be one of features, pixels, got paint"),
         ("- psi", 1, "the timeline must be written as name: value"),
         ("psi: {", 1, "this is not YAML"),
         ("psi: null", 1, "must be a word or a number"),
