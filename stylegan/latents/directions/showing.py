@@ -41,7 +41,9 @@ class Moved:
 
     def __init__(self, drawer: Drawer, points: Sequence[Point], labels: Tensor | None, direction: Direction):
         self.drawer, self.points = drawer, points
-        self.movement = Movement([Part(direction.name, direction, None)], drawer.generator, network=drawer.name)
+        self.movement = Movement(
+            [Part(direction.name, direction, None)], drawer.generator, network=drawer.name
+        )
         steady = torch.tensor([part.strength or 0.0 for part in drawer.movement.parts])
         self.base = drawer.ws(points, labels, strengths=steady)
         self.styles = {name: row[0] for name, row in drawer.movement.style_offsets(steady[None]).items()}
@@ -52,11 +54,11 @@ class Moved:
         ws = self.base[list(places)] + self.movement.shift(given)
         offsets = self.movement.style_offsets(given)
         for name, row in self.styles.items():
-            offsets[name] = row.to(given.device) + offsets[name] if name in offsets else row.expand(len(ws), -1)
+            offsets[name] = (
+                row.to(given.device) + offsets[name] if name in offsets else row.expand(len(ws), -1)
+            )
         seeds = [self.points[place].seed or 0 for place in places]
-        return visible(
-            self.drawer.images(ws, noise_seeds=seeds, noise=self._noise(places), styles=offsets)
-        )
+        return visible(self.drawer.images(ws, noise_seeds=seeds, noise=self._noise(places), styles=offsets))
 
     def _noise(self, places: Sequence[int]) -> Mapping[str, Tensor] | None:
         return None
@@ -67,7 +69,8 @@ def sheet(moved: Moved, strengths: Sequence[float]) -> Tensor:
     cells = [(place, strength) for place in range(len(moved.points)) for strength in strengths]
     chunk = moved.drawer.sampler.chunk
     drawn = [
-        moved.images(*zip(*cells[first : first + chunk], strict=True)).cpu() for first in range(0, len(cells), chunk)
+        moved.images(*zip(*cells[first : first + chunk], strict=True)).cpu()
+        for first in range(0, len(cells), chunk)
     ]
     return tile(torch.cat(drawn), columns=len(strengths))
 
