@@ -55,7 +55,7 @@ class LoopLatents:
         z = np.stack([self._loops[row.cell].z(row.position) for row in rows])
         usual = None if self._labels is None else self._labels[[row.cell for row in rows]]
         labels, psi = modulation.labels(rows, usual), modulation.psi(rows)
-        ws = self._drawer.truncated(self._drawer.sampler.map(torch.from_numpy(z), labels), psi)
+        ws = self._drawer.truncated(self._drawer.sampler.map(torch.from_numpy(z), labels), psi, labels)
         return modulation.mixed(ws, rows, labels, psi)
 
     def noise(self, row: Row) -> NoiseMaps | None:
@@ -90,20 +90,18 @@ class KeyLatents:
             labels,
             space,
         )
-        self._noise, self._usual_noise = _noise_of_seeds(drawer), _usual_noise(drawer)
-        own = [None if labels is None else labels[cell] for cell in range(len(points))]
+        self._noise = _noise_of_seeds(drawer)
         if space == "z":
-            self._keys = [drawer.z(some).numpy() for some in points]
+            self._z = [drawer.z(some).numpy() for some in points]
         else:
-            self._keys = [drawer.raw_ws(some, label).cpu() for some, label in zip(points, own, strict=True)]
-            self._kept = [torch.tensor([point.w is not None for point in some]) for some in points]
-            self._center = drawer.generator.mapping.w_avg.double().cpu().numpy()
+            drawer.check([point for some in points for point in some])
 
     def ws(self, rows: Sequence[Row], modulation: Modulation) -> Tensor:
         labels, psi = modulation.labels(rows, self._usual_labels(rows)), modulation.psi(rows)
         if self._space == "z":
-            z = [self._through.latent(row.position, self._keys[row.cell].__getitem__) for row in rows]
-            ws = self._drawer.truncated(self._drawer.sampler.map(torch.from_numpy(np.stack(z)), labels), psi)
+            z = [self._through.latent(row.position, self._z[row.cell].__getitem__) for row in rows]
+            raw = self._drawer.sampler.map(torch.from_numpy(np.stack(z)), labels)
+            ws = self._drawer.truncated(raw, psi, labels)
         else:
             ws = self._in_w(rows, labels if modulation.sets_labels else None, psi)
         return modulation.mixed(ws, rows, labels, psi)
@@ -119,11 +117,12 @@ class KeyLatents:
             return None
         if first is last:
             return first
-        return _mixed(first or self._usual_noise, last or self._usual_noise, part)
+        usual = _usual_noise(self._drawer)
+        return _mixed(first or usual, last or usual, part)
 
     def _own_noise(self, point: Point) -> NoiseMaps | None:
         if point.noise is not None:
-            return {**self._usual_noise, **point.noise}
+            return {**_usual_noise(self._drawer), **point.noise}
         return self._noise(point.noise_seed) if self._drawer.noise_mode == "random" else None
 
     def _usual_labels(self, rows: Sequence[Row]) -> Tensor | None:
@@ -138,25 +137,27 @@ class KeyLatents:
 
     def _in_w(self, rows: Sequence[Row], labels: Tensor | None, psi: Tensor | None) -> Tensor:
         """w between truncated keys. Args: labels: [n,K] that count for all keys of an image; None = their own."""
+        # Of each image alone, and not once for all: the network of a video may change.
         wanted = [
             (place, key) for place, row in enumerate(rows) for key in self._through.keys_at(row.position)
         ]
         places = [place for place, _ in wanted]
-        if labels is None:
-            raw = torch.stack([self._keys[rows[place].cell][key] for place, key in wanted]).to(
-                self._drawer.device
-            )
+        points = [self._points[rows[place].cell][key] for place, key in wanted]
+        if labels is not None:
+            own = labels[places]
+        elif self._labels is not None:
+            own = torch.stack([self._labels[rows[place].cell][key] for place, key in wanted])
         else:
-            points = [self._points[rows[place].cell][key] for place, key in wanted]
-            raw = self._drawer.raw_ws(points, labels[places])
-        kept = torch.tensor(
-            [bool(self._kept[rows[place].cell][key]) for place, key in wanted], device=raw.device
-        )
-        pulled = self._drawer.truncated(raw, None if psi is None else psi[places])
-        found = torch.where(kept[:, None, None], raw, pulled).cpu().numpy()
-        by_key = {pair: found[number] for number, pair in enumerate(wanted)}
+            own = None
+        raw = self._drawer.raw_ws(points, own)
+        kept = torch.tensor([point.w is not None for point in points], device=raw.device)
+        if not bool(kept.all()):
+            pulled = self._drawer.truncated(raw, None if psi is None else psi[places], own)
+            raw = torch.where(kept[:, None, None], raw, pulled)
+        by_key = dict(zip(wanted, raw.cpu().numpy(), strict=True))
+        center = self._drawer.generator.mapping.w_avg.double().cpu().numpy()
         ws = [
-            self._through.latent(row.position, lambda key, place=place: by_key[place, key], self._center)
+            self._through.latent(row.position, lambda key, place=place: by_key[place, key], center)
             for place, row in enumerate(rows)
         ]
         return torch.from_numpy(np.stack(ws)).to(self._drawer.device)
@@ -184,7 +185,7 @@ class LatentVideo:
         frames_of_path: tuple[int, int] = (1, 1),
     ):
         self._drawer, self._latents, self._layout, self._modulation = drawer, latents, layout, modulation
-        self._ratio, self._usual_noise = frames_of_path, _usual_noise(drawer)
+        self._ratio = frames_of_path
         self._blends_features = isinstance(layout, Blend) and layout.in_features
         chunk = drawer.sampler.chunk
         self._rows_of_a_frame = group_size(layout.count, chunk) if self._blends_features else layout.count
@@ -252,14 +253,15 @@ class LatentVideo:
         """uint8 [n,C,H,W], of more than 4 channels the first 3.  Args: together: all in one chunk."""
         ws, styles = self._modulation.moved(self._latents.ws(rows, self._modulation), rows)
         maps = [self._latents.noise(row) for row in rows]
+        usual = _usual_noise(self._drawer)
         factors = self._modulation.noise(rows)
         if factors is not None:
             maps = [
-                {layer: factor * values for layer, values in (own or self._usual_noise).items()}
+                {layer: factor * values for layer, values in (own or usual).items()}
                 for own, factor in zip(maps, factors, strict=True)
             ]
         if together and any(own is not None for own in maps):
-            maps = [own or self._usual_noise for own in maps]
+            maps = [own or usual for own in maps]
         by_mode = [place for place, own in enumerate(maps) if own is None]
         by_maps = [place for place, own in enumerate(maps) if own is not None]
         images: Tensor | None = None
@@ -267,9 +269,7 @@ class LatentVideo:
             if places:
                 noise = None
                 if places is by_maps:
-                    noise = {
-                        layer: torch.stack([maps[i][layer] for i in places]) for layer in self._usual_noise
-                    }
+                    noise = {layer: torch.stack([maps[i][layer] for i in places]) for layer in usual}
                 own = None if styles is None else {layer: values[places] for layer, values in styles.items()}
                 drawn = visible(self._drawer.images(ws[places], noise=noise, styles=own))
                 images = drawn.new_empty(len(rows), *drawn.shape[1:]) if images is None else images

@@ -156,7 +156,7 @@ class Modulation:
             amounts = self.number("styles", rows, 0.0, style.track.what) or []
             other = self._drawer.raw_ws([style.point] * len(rows), labels)
             if style.point.w is None:
-                other = self._drawer.truncated(other, psi)
+                other = self._drawer.truncated(other, psi, labels)
             amount = torch.tensor(amounts).to(ws)[:, None, None] * style.mask.to(ws)[:, None]
             ws = torch.lerp(ws, other, amount)
         return ws

@@ -121,3 +121,12 @@ def test_cubic_without_neighbours_is_straight_and_even_motion_stays_even():
     np.testing.assert_allclose(cubic(None, A, B, None, 0.3), linear(A, B, 0.3), atol=1e-12)
     line = [A + step * (B - A) for step in range(4)]
     np.testing.assert_allclose(cubic(*line, 0.3), A + 1.3 * (B - A), atol=1e-5)
+
+
+def test_equal_keys_rest_and_are_left_without_a_corner():
+    for t in (0.2, 0.5, 0.9):
+        np.testing.assert_allclose(cubic(A, B, B, C, t), B, atol=1e-12)
+    slow = cubic(A, B, C, C, 0.999) - C  # into the rest
+    assert np.abs(slow).max() < 1e-4
+    slow = cubic(B, B, C, D, 0.001) - B  # out of it
+    assert np.abs(slow).max() < 1e-4

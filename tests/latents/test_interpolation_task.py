@@ -81,7 +81,7 @@ WRONG = {
     "path=through": "seeds has one point, and path=through needs two",
     "path=through seeds=0,1,2 grid=2x1": "grid=2x1 has 2 cells, and 3 points cannot be divided",
     "path=walk seeds=0-5 grid=2x2": "grid=2x2 has 4 cells, and there are 6 seeds",
-    "grid=3": "grid must be columns x rows",
+    "grid=3by2": "grid must be columns x rows",
     "slowdown=0.5": "slowdown must be a number from 1 to 1000",
     "duration_sec=0": "duration_sec must be a number",
     "duration_sec=80000 fps=60": "duration_sec makes 4,800,000 frames",

@@ -114,6 +114,8 @@ def cubic(
 ) -> np.ndarray:
     """Cubic Hermite curve from a to b in float64, whose slope at a key frame is that of the line past its neighbours.
 
+    Two key frames that are equal rest: at both the slope is 0.
+
     Args:
         before, after: the neighbours of a and b; None at the ends of an open path, which begin as a straight line.
         t: 0 to 1; a itself at 0, b at 1.
@@ -122,9 +124,14 @@ def cubic(
     """
     if t in (0, 1):
         return b if t else a
-    a, b = a.astype(np.float64), b.astype(np.float64)
     first, middle, last = spans
+    rests, rests_before, rests_after = (
+        x is not None and y is not None and np.array_equal(x, y) for x, y in ((a, b), (before, a), (b, after))
+    )
+    a, b = a.astype(np.float64), b.astype(np.float64)
     slope_a = b - a if before is None else (b - before) * (middle / (first + middle))
     slope_b = b - a if after is None else (after - a) * (middle / (middle + last))
+    slope_a = slope_a * (not (rests or rests_before))
+    slope_b = slope_b * (not (rests or rests_after))
     ease = t * t * (3 - 2 * t)
     return (1 - ease) * a + ease * b + t * (1 - t) ** 2 * slope_a - t * t * (1 - t) * slope_b

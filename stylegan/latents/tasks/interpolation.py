@@ -191,14 +191,14 @@ class Interpolation:
             text |= (
                 {"smoothing_sec": f"{self.smoothing_sec:g}"} if walks else {"diameter": f"{self.diameter:g}"}
             )
-        optional = {
-            "label": None if self.label is None else str(self.label),
-            "slowdown": None if self.slowdown == 1 else f"{self.slowdown:g}",
-            "grid": None if self.shape is None else f"{self.shape[0]}x{self.shape[1]}",
-            "timeline": self.timeline.text or None,
-            "audio_tracks": ",".join(following.text for following in self.following) or None,
+        # Said also where they are not set: a file of other settings must differ from one without.
+        text |= {
+            "slowdown": f"{self.slowdown:g}",
+            "grid": "best" if self.shape is None else f"{self.shape[0]}x{self.shape[1]}",
+            "timeline": self.timeline.text,
+            "audio_tracks": ",".join(following.text for following in self.following),
         }
-        return text | {key: value for key, value in optional.items() if value is not None}
+        return text | ({} if self.label is None else {"label": str(self.label)})
 
     def _check_network(self) -> None:
         moved = any(track.kind == "network" for track in (*self.timeline.tracks, *self.following))
