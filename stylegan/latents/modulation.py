@@ -1,5 +1,6 @@
 """Modulation: what the tracks of a timeline and of a sound make of each frame and cell."""
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -144,6 +145,19 @@ class Modulation:
             share = torch.tensor([min(1.0, max(0.0, amount * float(sound[row.frame]))) for row in rows])
             usual = usual + share[:, None] * (label - usual)
         return usual
+
+    @property
+    def text(self) -> dict[str, str]:
+        """A digest of the latents, directions and masks that the timeline names; nothing without any."""
+        digest = hashlib.sha256()
+        named = [style.point.digest for style in self._styles]
+        named += [] if self._movement is None else self._movement.text.values()
+        digest.update("\n".join(named).encode())
+        if isinstance(self._layout, Blend):
+            digest.update(self._layout.shares.numpy().tobytes())
+        elif not named:
+            return {}
+        return {"timeline_files": digest.hexdigest()[:16]}
 
     @property
     def sets_labels(self) -> bool:

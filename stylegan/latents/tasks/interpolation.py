@@ -119,7 +119,7 @@ class Interpolation:
         """Draw, write and say where.  Raises: ValueError for what does not fit the network; OSError of the disk."""
         text = drawer.text | self.text
         if self.high is None:
-            frames = self.video(drawer)
+            frames = video = self.video(drawer)
         else:
             other = open_relative(drawer, self.high, unrelated=self.unrelated)
             text |= text_of_relatives(drawer.generator, other)
@@ -127,6 +127,7 @@ class Interpolation:
             drawer = drawer_between(drawer, relatives)
             video = self.video(drawer)
             frames = BetweenNetworks(video, drawer, relatives, video.network_weight)
+        text |= video.text
         if output.claim(self.media.name_of(self.name), text | dict(self.media.text)):
             output.folder.mkdir(parents=True, exist_ok=True)
             write_media(frames, output.folder / self.name, self.media, text)
@@ -140,6 +141,7 @@ class Interpolation:
             timeline=self.timeline,
             following=self.following,
             sounds=self._sounds,
+            floats=self.media.format == "png16",
         )
         labels = self._labels(drawer)
         if self.is_through:
@@ -233,7 +235,7 @@ class Interpolation:
         self.space = space
         if duration_sec is not None:
             raise ValueError(
-                f"duration_sec={duration_sec:g}: path=through takes leg_sec, the seconds from a key frame to the next"
+                f"duration_sec={duration_sec}: path=through takes leg_sec, the seconds from a key frame to the next"
             )
 
     def _labels(self, drawer: Drawer) -> Sequence[Tensor | None]:
