@@ -35,7 +35,7 @@ class RankedChannel(NamedTuple):
 
 
 def style_sigmas(generator: nn.Module, moments: Moments) -> dict[str, Tensor]:
-    """Standard deviation of each style, {layer: float64 [C]}: styles are linear in w, so it follows from w's covariance."""
+    """Standard deviation of each style, {layer: float64 [C]}, by w's covariance: styles are linear in w."""
     return {
         name: moments.sigma(layer.matrix.to("cpu", torch.float64))
         * layer.matrix.to("cpu", torch.float64).norm(dim=1)
@@ -71,7 +71,9 @@ def rank_channels(
         # Each image counts as much as it changes.
         locality = (local * total).sum(dim=0) / total.sum(dim=0).clamp_min(1e-300)
         found += [
-            RankedChannel(Channel(name, number), float(own[number]), float(effect[number]), float(locality[number]))
+            RankedChannel(
+                Channel(name, number), float(own[number]), float(effect[number]), float(locality[number])
+            )
             for number in range(cells.shape[2])
         ]
     found.sort(key=lambda one: one.effect * one.locality, reverse=True)
@@ -85,7 +87,9 @@ def _energy_by_cell(generator: nn.Module, ws: Tensor, layers: frozenset[int]) ->
     names = [name for name, layer in style_layers(generator).items() if layer.ws in layers]
     parts: dict[str, list[Tensor]] = {name: [] for name in names}
     for image, w in enumerate(ws):
-        signs = np.random.default_rng([_PROBE_STREAM, image]).integers(0, 2, (generator.channels, height, width))
+        signs = np.random.default_rng([_PROBE_STREAM, image]).integers(
+            0, 2, (generator.channels, height, width)
+        )
         probe = torch.from_numpy(signs * 2 - 1).to(w.device, torch.float32)
         with torch.enable_grad(), full_precision(w.device), _leaf_styles(generator, names) as styles:
             drawn = generator.synthesis(w[None], noise_mode="const")[0] * probe
@@ -96,7 +100,9 @@ def _energy_by_cell(generator: nn.Module, ws: Tensor, layers: frozenset[int]) ->
             ]
             changes: dict[str, list[Tensor]] = {name: [] for name in names}
             for cell in sums:
-                gradients = torch.autograd.grad(cell, [styles[name] for name in names], retain_graph=True, allow_unused=True)
+                gradients = torch.autograd.grad(
+                    cell, [styles[name] for name in names], retain_graph=True, allow_unused=True
+                )
                 for name, gradient in zip(names, gradients, strict=True):
                     own = torch.zeros_like(styles[name]) if gradient is None else gradient
                     changes[name].append(own[0].detach().to("cpu", torch.float64).square())

@@ -157,7 +157,13 @@ def find_channels(
 
 
 def kept(
-    found: Found, *, method: str, layers: Sequence[int], num_ws: int, unit: str = "sigma", others: Tensor | None = None
+    found: Found,
+    *,
+    method: str,
+    layers: Sequence[int],
+    num_ws: int,
+    unit: str = "sigma",
+    others: Tensor | None = None,
 ) -> list[Direction]:
     """What was found, as directions.
 
@@ -222,7 +228,8 @@ def parse_classes(
         for side in written.split("-"):
             drawer.labels(side.strip())
     raise ValueError(
-        f"label={printable(written[:60]) or 'null'}: find=class_mean takes two classes, as in label=fox-dog, or label=all"
+        f"label={printable(written[:60]) or 'null'}: find=class_mean takes two classes, as in label=fox-dog, or"
+        " label=all"
     )
 
 
@@ -237,4 +244,3 @@ def _called(side: Sequence[NamedLabel]) -> str:
 
 def _numbered(stem: str, count: int) -> list[str]:
     return [stem] if count == 1 else [f"{stem}-{number}" for number in range(count)]
-

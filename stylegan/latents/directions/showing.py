@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from stylegan.images import tile, visible
+from stylegan.latents.cells import Sheet, best_shape, colour_of
 from stylegan.latents.directions.direction import Direction
 from stylegan.latents.directions.movement import LARGEST_STRENGTH, Movement, Part
 from stylegan.latents.drawer import Drawer
@@ -41,7 +42,9 @@ class Moved:
 
     def __init__(self, drawer: Drawer, points: Sequence[Point], labels: Tensor | None, direction: Direction):
         self.drawer, self.points = drawer, points
-        self.movement = Movement([Part(direction.name, direction, None)], drawer.generator, network=drawer.name)
+        self.movement = Movement(
+            [Part(direction.name, direction, None)], drawer.generator, network=drawer.name
+        )
         steady = torch.tensor([part.strength or 0.0 for part in drawer.movement.parts])
         self.base = drawer.ws(points, labels, strengths=steady)
         self.styles = {name: row[0] for name, row in drawer.movement.style_offsets(steady[None]).items()}
@@ -52,11 +55,11 @@ class Moved:
         ws = self.base[list(places)] + self.movement.shift(given)
         offsets = self.movement.style_offsets(given)
         for name, row in self.styles.items():
-            offsets[name] = row.to(given.device) + offsets[name] if name in offsets else row.expand(len(ws), -1)
+            offsets[name] = (
+                row.to(given.device) + offsets[name] if name in offsets else row.expand(len(ws), -1)
+            )
         seeds = [self.points[place].seed or 0 for place in places]
-        return visible(
-            self.drawer.images(ws, noise_seeds=seeds, noise=self._noise(places), styles=offsets)
-        )
+        return visible(self.drawer.images(ws, noise_seeds=seeds, noise=self._noise(places), styles=offsets))
 
     def _noise(self, places: Sequence[int]) -> Mapping[str, Tensor] | None:
         return None
@@ -67,7 +70,8 @@ def sheet(moved: Moved, strengths: Sequence[float]) -> Tensor:
     cells = [(place, strength) for place in range(len(moved.points)) for strength in strengths]
     chunk = moved.drawer.sampler.chunk
     drawn = [
-        moved.images(*zip(*cells[first : first + chunk], strict=True)).cpu() for first in range(0, len(cells), chunk)
+        moved.images(*zip(*cells[first : first + chunk], strict=True)).cpu()
+        for first in range(0, len(cells), chunk)
     ]
     return tile(torch.cat(drawn), columns=len(strengths))
 
@@ -82,9 +86,9 @@ class DirectionFrames:
         moved: the images, one a cell.
         lowest, highest: strengths.
         count: of frames.
-        columns, rows: of cells; spare ones are `fill`.
-        fill: uint8 [C] of spare cells; None = black.
-    Raises: ValueError for fewer cells than images.
+        shape: (columns, rows) of cells; None = the best one.
+        fill: colour of spare cells.
+    Raises: ValueError for fewer cells than images, or an unknown colour.
     """
 
     def __init__(
@@ -94,21 +98,21 @@ class DirectionFrames:
         lowest: float,
         highest: float,
         count: int,
-        columns: int | None = None,
-        rows: int | None = None,
-        fill: Tensor | None = None,
+        shape: tuple[int, int] | None = None,
+        fill: str = "black",
     ):
         cells = len(moved.points)
-        self.columns = math.ceil(math.sqrt(cells)) if columns is None else columns
-        self.rows = math.ceil(cells / self.columns) if rows is None else rows
-        if self.columns * self.rows < cells:
+        columns, rows = best_shape(cells) if shape is None else shape
+        if columns * rows < cells:
             raise ValueError(
-                f"grid={self.columns}x{self.rows} has {self.columns * self.rows} cells, and there are {cells} seeds"
+                f"grid={columns}x{rows}: these are {columns * rows} cells, and there are {cells} seeds"
             )
-        height, width = moved.drawer.size
-        self.moved, self.lowest, self.highest, self.count, self.fill = moved, lowest, highest, count, fill
-        self.size: Size = (self.rows * height, self.columns * width)
+        self.moved, self.lowest, self.highest, self.count = moved, lowest, highest, count
         self.channels = moved.drawer.channels if moved.drawer.channels <= 4 else 3
+        colour_of(fill, self.channels)
+        self.shape = (columns, rows)
+        self.sheet = Sheet(columns, rows, cells, fill)
+        self.size: Size = self.sheet.size(moved.drawer.size)
 
     def strength(self, frame: int) -> float:
         """The strength at a frame."""
@@ -125,12 +129,4 @@ class DirectionFrames:
                 [place for _ in frames for place in range(cells)],
                 [self.strength(frame) for frame in frames for _ in range(cells)],
             )
-            yield torch.stack([self._laid_out(part) for part in images.split(cells)])
-
-    def _laid_out(self, images: Tensor) -> Tensor:
-        spare = self.columns * self.rows - len(images)
-        if spare:
-            fill = images.new_zeros(images.shape[1]) if self.fill is None else self.fill.to(images)
-            empty = fill[:, None, None].expand(spare, -1, *images.shape[2:])
-            images = torch.cat([images, empty])
-        return tile(images, columns=self.columns)
+            yield self.sheet.frames(images.unflatten(0, (len(frames), cells)))
