@@ -12,7 +12,7 @@ TRUNCATION = Key("truncation", float, "psi: 1 = all the variety that was learned
 
 DRAWN = Section("What is drawn", "", keys=(
     Key("seeds",  str | int, "numbers, ranges and latent files; a seed is one image, always the same", free_text=True, example="0-15,20,fox.npz", alias=("seed",)),
-    Key("label",  str | int | None, "class by name or number, numbers of the label, a mixture as in 0.7*fox+0.3*dog, or (images) all = each class, a row each in the grid; null for a network without labels", free_text=True, alias=("class",)),
+    Key("label",  str | int | None, "class by name or number, numbers of the label, a mixture as in 0.7*fox+0.3*dog, or (images) all = each class, a row each in the grid; null for a network without labels; (interpolation) also one for each key frame or cell, as in fox;dog", free_text=True, alias=("class",)),
     TRUNCATION,
     Key("truncation_cutoff", int | None, "only the first so many of the network's layers are truncated; null = all"),
     Key("center", str | int, "what truncation pulls to: mean | a seed | a latent file | clusters:64, of which each image takes the nearest", free_text=True, alias=("new_center",)),
@@ -28,14 +28,14 @@ DRAWN = Section("What is drawn", "", keys=(
 PATH = Section("Path of an interpolation", "", keys=(
     Key("path",     str | None, "walk = a smooth random loop | through = from one image to the next | circle | noise = loops; null = walk for one seed, else through"),
     Key("space",    str, "interpolation: z | w, in which is interpolated; projection: w | w+ | tuned"),
-    Key("curve",    str, "between key frames: linear | slerp | cubic"),
-    Key("easing",   str, "speed between key frames: linear | in-out-quad | in-out-cubic | in-out-sine | in-out-circular | out-bounce | in-out-back"),
+    Key("curve",    str | None, "between key frames: linear | slerp | cubic; null = slerp in z, linear in w"),
+    Key("easing",   str, "speed between key frames: linear | in-out-quad | in-out-cubic | in-out-sine | in-out-circular | in-out-back | out-bounce | step"),
     Key("leg_sec",  str | float, "from one key frame to the next; one number, or one for each leg", "seconds", free_text=True, example="2,2,5", alias=("seed_sec", "dlatent_sec")),
-    Key("loop",     bool, "true = from the last key frame back to the first"),
-    Key("duration_sec",  float | None, "of a walk or loop; null = 30", "seconds"),
+    Key("loop",     bool, "true = from the last key frame back to the first; a walk, circle or noise is a loop in any case"),
+    Key("duration_sec",  float | None, "of a walk, circle or noise; null = 30", "seconds"),
     Key("smoothing_sec", float, "of a walk: how slowly it changes", "seconds"),
     Key("slowdown", float, "the same path this many times as slow, 1 or more"),
-    Key("diameter", float, "of circle and noise loops: how much of the variety they pass through"),
+    Key("diameter", float, "of circle and noise: how far they lead from the image of the seed; 1 = a circle passes its opposite"),
     Key("timeline", str | None, "YAML file of tracks with key frames: psi, label, styles, directions, cells; null = none", free_text=True),
 ))
 VIDEO = Section("Video, picture and sound", "", keys=(

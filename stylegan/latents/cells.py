@@ -25,7 +25,9 @@ def parse_shape(text: str, *, key: str = "grid") -> tuple[int, int]:
     if not columns or not rows:
         raise ValueError(f"{key} must be columns x rows, as in 3x2, got {printable(str(text)[:40])!r}")
     if columns * rows > MOST_CELLS:
-        raise ValueError(f"{key}={columns}x{rows}: these are {columns * rows:,} cells, and at most {MOST_CELLS:,} fit")
+        raise ValueError(
+            f"{key}={columns}x{rows}: these are {columns * rows:,} cells, and at most {MOST_CELLS:,} fit"
+        )
     return columns, rows
 
 
@@ -33,6 +35,15 @@ def best_shape(count: int) -> tuple[int, int]:
     """(columns, rows) for so many cells: ceil(√count) columns, and as many rows as it takes."""
     columns = math.isqrt(count - 1) + 1
     return columns, (count - 1) // columns + 1
+
+
+def check_room(columns: int, rows: int, seeds: int) -> None:
+    """Raises: ValueError that names the shape where a grid has fewer cells than seeds."""
+    if columns * rows < seeds:
+        raise ValueError(
+            f"grid={columns}x{rows} has {columns * rows} cells, and there are {seeds} seeds: give a larger grid, fewer"
+            " seeds, or one seed that fills all cells"
+        )
 
 
 def colour_of(name: str, channels: int, *, key: str = "fill") -> Tensor:
@@ -154,9 +165,13 @@ def shares_of_masks(path: Path, size: Size) -> np.ndarray:
         return np.stack([1 - white, white])
     files = sorted(file for file in path.iterdir() if file.suffix.lower() in _PICTURES)
     if len(files) < 2:
-        raise ValueError(f"mask={printable(str(path))}: a folder of masks holds at least 2 pictures, a latent each")
+        raise ValueError(
+            f"mask={printable(str(path))}: a folder of masks holds at least 2 pictures, a latent each"
+        )
     if len(files) > MOST_CELLS:
-        raise ValueError(f"mask={printable(str(path))}: {len(files):,} pictures, and at most {MOST_CELLS:,} count")
+        raise ValueError(
+            f"mask={printable(str(path))}: {len(files):,} pictures, and at most {MOST_CELLS:,} count"
+        )
     masks = np.stack([_grey(file, size) for file in files])
     total = masks.sum(axis=0, keepdims=True)
     return np.where(total > 0, masks / np.where(total > 0, total, 1), 1 / len(files))

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +38,9 @@ class Drawer:
         center: what truncation pulls to: "mean" (the network's w_avg), a seed, or a latent file.
         directions: that every image is moved along, as in `parse_directions`; None = none.
         provenance: text stored with every image besides weights and settings.
-        open_other: name → another generator, for tasks that need two; None = there is none.
+        open_other: (name, key of the configuration) → another generator, for tasks that need two; None = there is none.
+        save_network: writes a generator with text into a `.safetensors`, for tasks that make one; None = none can.
+        weights: digest of the generator's weights where it is known, or matters to no file; None = computed.
     Raises: ValueError that names the value and the way out.
     """
 
@@ -54,7 +57,9 @@ class Drawer:
         center: str = "mean",
         directions: str | None = None,
         provenance: Mapping[str, str] | None = None,
-        open_other: Callable[[str], nn.Module] | None = None,
+        open_other: Callable[[str, str], nn.Module] | None = None,
+        save_network: Callable[[Path, nn.Module, Mapping[str, str]], None] | None = None,
+        weights: str | None = None,
     ):
         if noise_mode not in NOISE_MODES:
             raise ValueError(f"noise_mode must be one of {', '.join(NOISE_MODES)}, got {noise_mode!r}")
@@ -66,8 +71,17 @@ class Drawer:
         self.noise_mode = noise_mode
         self.truncation = psi_in(truncation)
         self.truncation_cutoff = truncation_cutoff
-        self.open_other = open_other
-        self.weights = weights_sha256(generator)
+        self.open_other, self.save_network = open_other, save_network
+        self._settings = dict(
+            device=device,
+            precision=precision,
+            noise_mode=noise_mode,
+            truncation=truncation,
+            truncation_cutoff=truncation_cutoff,
+            center=center,
+            provenance=provenance,
+        )
+        self.weights = weights_sha256(generator) if weights is None else weights
         self.precision = set_compute_dtype(generator, chosen, precision)
         self.sampler = Sampler(generator)
         self.center = self._center(center)
@@ -79,6 +93,13 @@ class Drawer:
             "precision": self.precision,
         }
         self.text |= self.movement.text
+
+    def with_generator(self, generator: nn.Module, *, name: str, weights: str | None = None) -> "Drawer":
+        """The same settings with another network.
+
+        Args: weights: its digest where it is known, or matters to no file; None = computed.
+        """
+        return Drawer(generator, name=name, weights=weights, **self._settings)
 
     @property
     def size(self) -> Size:

@@ -131,7 +131,9 @@ def inside(folder: Path, text: str) -> Path:
     """A file that a timeline names, next to it or in a folder there. Raises: ValueError for one elsewhere."""
     path = Path(text)
     if path.is_absolute() or ".." in path.parts or text.startswith("~"):
-        raise ValueError(f"{printable(text)}: files of a timeline lie in its own folder, and are named from there")
+        raise ValueError(
+            f"{printable(text)}: files of a timeline lie in its own folder, and are named from there"
+        )
     return folder / path
 
 
@@ -144,7 +146,9 @@ class _Reader:
     def wrong(self, node: yaml.Node, what: str) -> ValueError:
         return ValueError(f"{self.name}, line {node.start_mark.line + 1}: {what}")
 
-    def pairs(self, node: yaml.Node, what: str, allowed: tuple[str, ...] = ()) -> Iterator[tuple[str, yaml.Node]]:
+    def pairs(
+        self, node: yaml.Node, what: str, allowed: tuple[str, ...] = ()
+    ) -> Iterator[tuple[str, yaml.Node]]:
         """(name, value) of a mapping; each name once, and one of `allowed` where that is given."""
         if not isinstance(node, yaml.MappingNode):
             raise self.wrong(node, f"{what} must be written as name: value")
@@ -170,15 +174,22 @@ class _Reader:
         except ValueError:
             number = math.nan
         if not low <= number <= high:
-            raise self.wrong(node, f"{what} must be a number from {low:g} to {high:g}, got {printable(text[:40])}")
+            raise self.wrong(
+                node, f"{what} must be a number from {low:g} to {high:g}, got {printable(text[:40])}"
+            )
         return number
 
 
 def _track(reader: _Reader, name: str, node: yaml.Node) -> Track:
     kind, _, what = name.partition(".")
     if kind not in RANGES:
-        known = [f"{kind}.<{'cell' if kind == 'weight' else 'name'}>" if kind in _NAMED else kind for kind in RANGES]
-        raise reader.wrong(node, f"unknown track {printable(name[:40])}; there are {', '.join(known)}, and frame")
+        known = [
+            f"{kind}.<{'cell' if kind == 'weight' else 'name'}>" if kind in _NAMED else kind
+            for kind in RANGES
+        ]
+        raise reader.wrong(
+            node, f"unknown track {printable(name[:40])}; there are {', '.join(known)}, and frame"
+        )
     if (kind in _NAMED) != bool(what):
         needs = f"{kind} needs {_NAMED[kind]}" if kind in _NAMED else f"{kind} has no part of its own"
         raise reader.wrong(node, f"track {printable(name[:40])}: {needs}")
@@ -220,7 +231,9 @@ def _shape(reader: _Reader, track: str, kind: str, form: str, node: yaml.Node) -
         return Pulse(**numbers)
     along = reader.text(fields["along"], f"{track}: along") if "along" in fields else "columns"
     if along not in ALONG:
-        raise reader.wrong(node, f"{track}: along must be one of {', '.join(ALONG)}, got {printable(along[:40])}")
+        raise reader.wrong(
+            node, f"{track}: along must be one of {', '.join(ALONG)}, got {printable(along[:40])}"
+        )
     return Wave(**numbers, along=along)
 
 
@@ -235,11 +248,14 @@ def _keys(reader: _Reader, track: str, kind: str, node: yaml.Node) -> Keys:
             raise reader.wrong(item, f"{track}: a key lacks {missing[0]}")
         time_sec = reader.number(fields["time_sec"], f"{track}: time_sec", 0, 1e6)
         if keys and time_sec <= keys[-1].time_sec:
-            raise reader.wrong(item, f"{track}: time_sec must ascend, and {time_sec:g} follows {keys[-1].time_sec:g}")
+            raise reader.wrong(
+                item, f"{track}: time_sec must ascend, and {time_sec:g} follows {keys[-1].time_sec:g}"
+            )
         easing = reader.text(fields["easing"], f"{track}: easing") if "easing" in fields else "linear"
         if easing not in EASINGS:
             raise reader.wrong(
-                fields["easing"], f"{track}: easing must be one of {', '.join(EASINGS)}, got {printable(easing[:40])}"
+                fields["easing"],
+                f"{track}: easing must be one of {', '.join(EASINGS)}, got {printable(easing[:40])}",
             )
         keys.append(TrackKey(time_sec, _value(reader, track, kind, fields["value"]), easing))
     if not keys:
@@ -249,7 +265,11 @@ def _keys(reader: _Reader, track: str, kind: str, node: yaml.Node) -> Keys:
 
 def _value(reader: _Reader, track: str, kind: str, node: yaml.Node) -> float | str:
     span = RANGES[kind]
-    return reader.text(node, f"{track}: value") if span is None else reader.number(node, f"{track}: value", *span)
+    return (
+        reader.text(node, f"{track}: value")
+        if span is None
+        else reader.number(node, f"{track}: value", *span)
+    )
 
 
 def _frame(reader: _Reader, node: yaml.Node, folder: Path) -> FrameCells:

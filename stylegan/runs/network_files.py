@@ -37,29 +37,26 @@ def _run_at(path: Path) -> RunFolder:
     )
 
 
-def find_network(network: str | None, *, runs_dir: str) -> Path:
+def find_network(network: str | None, *, runs_dir: str, key: str = "network") -> Path:
     """The file that `network=` means.
 
     Args:
         network: a run folder or a file; None = the newest run in `runs_dir`.
+        key: of the configuration that names it, for messages.
     Raises: ValueError where there is none.
     """
-    path = (
-        newest_run(expanded(runs_dir, key="runs_dir"))
-        if network is None
-        else expanded(network, key="network")
-    )
+    path = newest_run(expanded(runs_dir, key="runs_dir")) if network is None else expanded(network, key=key)
     if path is None:
         raise ValueError(
             f"no run in {runs_dir} has a checkpoint yet: train first (python train.py), or set network=..."
         )
     run = expanded(runs_dir, key="runs_dir") / path
     if not path.exists() and run.is_dir():
-        raise ValueError(f"network={path}: there is no such file or folder; did you mean network={run}?")
+        raise ValueError(f"{key}={path}: there is no such file or folder; did you mean {key}={run}?")
     try:
         return network_file(path)
     except ValueError as error:
-        raise ValueError(f"network={error}") from error
+        raise ValueError(f"{key}={error}") from error
 
 
 def _why_none(path: Path) -> str:
