@@ -18,7 +18,7 @@ from stylegan.machine.console import say, surviving_lost_output
 from stylegan.machine.files import expanded
 from stylegan.machine.process import leaving_at_once, prepare_host
 from stylegan.runs.folder import RunFolder, images_of
-from stylegan.runs.network_files import find_network
+from stylegan.runs.network_files import find_network, kept_of_run
 from stylegan.version import __version__
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ def open_drawer(network: Path, config: DictConfig) -> "Drawer":
         provenance=provenance_of(network),
         open_other=open_other,
         save_network=save_generator,
+        kept=lambda what: kept_of_run(network, what),
         **{key: config[key] for key in own if key in config},
     )
 

@@ -22,8 +22,9 @@ DRAWN = Section("What is drawn", "", keys=(
     Key("psis",   str | float, "the psi of each column", free_text=True, example="0,0.25,0.5,0.75,1"),
     Key("rows",   str | int, "style mixing: seeds, latent files or pictures of the rows", free_text=True, example="85,100,75", alias=("row_seeds",)),
     Key("cols",   str | int, "style mixing: of the columns", free_text=True, example="55,821,1789", alias=("col_seeds",)),
-    Key("layers", str | None, "numbers and ranges of layers, or coarse | middle | fine; null = all", free_text=True, example="coarse,8-11", alias=("col_styles", "styles")),
+    Key("layers", str | int | None, "numbers, ranges, coarse | middle | fine, or blocks as in b16; style mixing: those that rows give to columns; null = all", free_text=True, example="coarse,8-11", alias=("col_styles", "styles")),
     Key("only_mix", bool, "true = the mixed images alone, without those of rows and columns", alias=("only_stylemix",)),
+    Key("latents", bool, "style mixing: true = also w of the mixed images, row by row, as .npz"),
 ))
 PATH = Section("Path of an interpolation", "", keys=(
     Key("path",     str | None, "walk = a smooth random loop | through = from one image to the next | circle | noise = loops; null = walk for one seed, else through"),
@@ -32,16 +33,16 @@ PATH = Section("Path of an interpolation", "", keys=(
     Key("easing",   str, "speed between key frames: linear | in-out-quad | in-out-cubic | in-out-sine | in-out-circular | in-out-back | out-bounce | step"),
     Key("leg_sec",  str | float, "from one key frame to the next; one number, or one for each leg", "seconds", free_text=True, example="2,2,5", alias=("seed_sec", "dlatent_sec")),
     Key("loop",     bool, "true = from the last key frame back to the first; a walk, circle or noise is a loop in any case"),
-    Key("duration_sec",  float | None, "of a walk, circle or noise; null = 30", "seconds"),
+    Key("duration_sec",  float | None, "of a walk, circle or noise; null = 30, of blend 10", "seconds"),
     Key("smoothing_sec", float, "of a walk: how slowly it changes", "seconds"),
     Key("slowdown", float, "the same path this many times as slow, 1 or more"),
     Key("diameter", float, "of circle and noise: how far they lead from the image of the seed; 1 = a circle passes its opposite"),
     Key("timeline", str | None, "YAML file of tracks with key frames: psi, label, styles, directions, cells; null = none", free_text=True),
 ))
 VIDEO = Section("Video, picture and sound", "", keys=(
-    Key("format",  str, "images: png | jpeg | webp | png16; videos: mp4 | webm | gif | webp | apng | png = frames | png16"),
-    Key("fps",     float, "frames of a second", "1/seconds"),
-    Key("quality", int, "of video, JPEG and WebP, 1 to 100"),
+    Key("format",  str, "images: png | jpeg | webp | png16; videos: mp4 | webm | gif | webp | apng | png = frames | png16; style mixing and blend: a sheet in a format of images, or a video in mp4 | webm | gif | apng"),
+    Key("fps",     float, "frames of a second; a GIF has the nearest rate that it can have", "1/seconds"),
+    Key("quality", int, "of mp4, webm, JPEG and WebP, 1 to 100"),
     Key("size",    str | None, "of the file, width x height; null = as drawn", "px", example="1080x1920"),
     Key("fit",     str, "how frames fill size: pad | crop | blur = on a blurred copy of themselves"),
     Key("scale",   int, "whole factor that pixels are repeated by"),
@@ -83,15 +84,18 @@ DIRECTIONS = Section("Directions", "", keys=(
     Key("orthogonal_to", str | None, "directions that the found ones leave alone; null = none", free_text=True, example="age.npz,pose.npz[1]"),
     Key("unit",      str, "of strengths: sigma = standard deviations of w | absolute = distances in w"),
     Key("strengths", str | float, "of each column of the sheet; a video goes from the least to the largest", free_text=True, example="-3,-1.5,0,1.5,3"),
-    Key("show",      str, "what is drawn of each direction: sheet | video | both | none"),
 ))
 TWO_NETWORKS = Section("Two networks, and a run over time", "", keys=(
-    Key("low",   str | None, "network of the low resolutions; null = network", free_text=True),
-    Key("high",  str | None, "network of the high resolutions", free_text=True),
-    Key("at",    int | None, "resolution from which the second one counts; null = a sheet of every split", "px"),
-    Key("width", float, "octaves over which one passes into the other; 0 = at once"),
+    Key("low",   str | None, "network of the low resolutions; null = the one of network", free_text=True, example="runs/faces"),
+    Key("high",  str | None, "network of the high resolutions", free_text=True, example="runs/drawings"),
+    Key("at",    int | None, "resolution from which high counts; null = a sheet of every split, or a video of all weights", "px", example="64"),
+    Key("width", float, "octaves below at over which low passes into high; 0 = at once", "octaves"),
+    Key("mapping", str, "whose mapping network a blend has: low | high"),
     Key("unrelated", bool, "true = also networks without a common ancestor"),
     Key("checkpoints", str, "all = the kept networks of the run | snapshots = its pictures"),
+    Key("hold_sec", float, "how long each of them is shown", "seconds"),
+    Key("fade_sec", float, "in which one passes into the next; 0 = at once", "seconds"),
+    Key("caption", bool, "true = a strip below says how long the network was trained"),
 ))
 # fmt: on
 TASKS = (DRAWN, PATH, VIDEO, CUSTOM, PROJECTION, DIRECTIONS, TWO_NETWORKS)

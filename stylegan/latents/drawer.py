@@ -41,6 +41,8 @@ class Drawer:
         open_other: (name, key of the configuration) → another generator, for tasks that need two; None = there is none.
         save_network: writes a generator with text into a `.safetensors`, for tasks that make one; None = none can.
         weights: digest of the generator's weights where it is known, or matters to no file; None = computed.
+        kept: "all" → the kept networks of the run that the generator belongs to, "snapshots" → its pictures, as
+            [(kimg, file), ...], oldest first; None = it belongs to none.
     Raises: ValueError that names the value and the way out.
     """
 
@@ -60,6 +62,7 @@ class Drawer:
         open_other: Callable[[str, str], nn.Module] | None = None,
         save_network: Callable[[Path, nn.Module, Mapping[str, str]], None] | None = None,
         weights: str | None = None,
+        kept: Callable[[str], list[tuple[float, Path]]] | None = None,
     ):
         if noise_mode not in NOISE_MODES:
             raise ValueError(f"noise_mode must be one of {', '.join(NOISE_MODES)}, got {noise_mode!r}")
@@ -71,7 +74,7 @@ class Drawer:
         self.noise_mode = noise_mode
         self.truncation = psi_in(truncation)
         self.truncation_cutoff = truncation_cutoff
-        self.open_other, self.save_network = open_other, save_network
+        self.open_other, self.save_network, self.kept = open_other, save_network, kept
         self._settings = dict(
             device=device,
             precision=precision,

@@ -82,7 +82,7 @@ class MediaSettings:
     @property
     def rate(self) -> Fraction:
         """Frames of a second as the file has them: the nearest that a GIF can have, which counts 1/100 s."""
-        asked = _fraction_of(self.fps)
+        asked = rate_of(self.fps)
         if self.format != "gif":
             return asked
         # The nearest rate is not always the nearest delay: 30 is 3.33 hundredths, and 3 of them are 33.3 a second.
@@ -153,8 +153,11 @@ def _whole(value: object) -> float:
     return number if number == number // 1 else math.nan
 
 
-def _fraction_of(fps: float) -> Fraction:
-    """30 → 30, 29.97 → 30000/1001, 12.5 → 25/2; both its numbers fit in 16 bits, as an animated PNG stores them."""
+def rate_of(fps: float) -> Fraction:
+    """Frames of a second, exactly: 30 → 30, 29.97 → 30000/1001, 12.5 → 25/2.
+
+    Both its numbers fit in 16 bits, as an animated PNG stores them.
+    """
     television = Fraction(math.ceil(fps) * 1000, 1001)
     if fps != int(fps) and fps < 65 and abs(float(television) - fps) < 0.002:
         return television
