@@ -195,11 +195,53 @@ class Drawer:
             styles: what is added to the styles, {layer: [N,C]}, as of `movement.style_offsets`; None = what the style
                 channels among `directions` add as configured.
         """
+        return to_uint8(self.floats(ws, noise_seeds=noise_seeds, noise=noise, styles=styles))
+
+    def floats(
+        self,
+        ws: Tensor,
+        *,
+        noise_seeds: Sequence[int] | None = None,
+        noise: Mapping[str, Tensor] | None = None,
+        styles: Mapping[str, Tensor] | None = None,
+    ) -> Tensor:
+        """As `images`, before the numbers are rounded: float [N,C,H,W], nominally in [-1, 1]."""
         mode = self.noise_mode if noise is None else "random"
         if styles is None:
             # One row, which stands for all images.
             styles = {name: row.expand(len(ws), -1) for name, row in self.movement.style_offsets().items()}
-        return to_uint8(self.sampler.draw(ws, mode, noise_seeds=noise_seeds, noise=noise, styles=styles))
+        return self.sampler.draw(ws, mode, noise_seeds=noise_seeds, noise=noise, styles=styles)
+
+    def floats_of(
+        self,
+        points: Sequence[Point],
+        label: Tensor | None = None,
+        ws: Tensor | None = None,
+        styles: Mapping[str, Tensor] | None = None,
+    ) -> Tensor:
+        """The images of points, float [N,C,H,W], each with the noise maps of its file where it has them.
+
+        Args: label: as in `raw_ws`. ws: [N,L,W] of the points; None = `ws(points, label)`. styles: as in `images`.
+        """
+        ws = self.ws(points, label) if ws is None else ws
+        own = [place for place, point in enumerate(points) if point.noise is not None]
+        others = [place for place, point in enumerate(points) if point.noise is None]
+        parts = []
+        for places in (own, others):
+            if places:
+                offsets = None if styles is None else {name: rows[places] for name, rows in styles.items()}
+                given = (
+                    {"noise": self._maps([points[place] for place in places])}
+                    if places is own
+                    else {"noise_seeds": [points[place].noise_seed for place in places]}
+                )
+                parts.append(self.floats(ws[places], styles=offsets, **given))
+        order = torch.tensor([*own, *others]).argsort().to(self.device)
+        return torch.cat(parts)[order]
+
+    def _maps(self, points: Sequence[Point]) -> dict[str, Tensor]:
+        layers = [layer for layer, _ in self.generator.synthesis.noise_layers]
+        return {layer: torch.stack([point.noise[layer] for point in points]) for layer in layers}
 
     def _z(self, point: Point) -> Tensor:
         if point.seed is not None:

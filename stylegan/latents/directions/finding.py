@@ -145,7 +145,7 @@ def find_channels(
     moments = moments_of_w(drawer, labels, samples)
     own = [labels[seed % len(labels)][1] for seed in range(_LOOKED_AT)]
     label = None if own[0] is None else torch.stack([one for one in own if one is not None])
-    ws = drawer.truncated(drawer.sampler.map(drawer.z(parse_points(f"0-{_LOOKED_AT - 1}")), label))
+    ws = drawer.raw_ws(parse_points(f"0-{_LOOKED_AT - 1}"), label)
     ranked = rank_channels(drawer.generator, ws, moments, layers, count)
     lines = [
         f"{one.channel.layer} channel {one.channel.number}: {one.effect * 127.5:.2f} grey levels for one sigma,"

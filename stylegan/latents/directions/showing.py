@@ -1,17 +1,18 @@
 """Showing: what a direction does, as a sheet of strengths or as a video along it."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-from stylegan.images import tile, visible
+from stylegan.images import tile, to_uint8, visible
 from stylegan.latents.cells import Sheet, best_shape, colour_of
 from stylegan.latents.directions.direction import Direction
 from stylegan.latents.directions.movement import LARGEST_STRENGTH, Movement, Part
 from stylegan.latents.drawer import Drawer
 from stylegan.latents.points import Point
+from stylegan.machine.progress import with_progress
 from stylegan.sizes import Size
 
 
@@ -33,24 +34,41 @@ class Moved:
     """Images of some points, to be drawn at any strength of one direction.
 
     Args:
-        drawer: draws; directions that it is configured with are applied besides, where they have a strength.
+        drawer: draws.
         points: N of them.
         labels: [N,K]; None for a network without labels.
         direction: that they are moved along.
+        steady: strengths [D] of the directions that the drawer is configured with; None = as configured.
     Raises: ValueError where it does not fit the network.
     """
 
-    def __init__(self, drawer: Drawer, points: Sequence[Point], labels: Tensor | None, direction: Direction):
+    def __init__(
+        self,
+        drawer: Drawer,
+        points: Sequence[Point],
+        labels: Tensor | None,
+        direction: Direction,
+        *,
+        steady: Tensor | None = None,
+    ):
         self.drawer, self.points = drawer, points
         self.movement = Movement(
             [Part(direction.name, direction, None)], drawer.generator, network=drawer.name
         )
-        steady = torch.tensor([part.strength or 0.0 for part in drawer.movement.parts])
         self.base = drawer.ws(points, labels, strengths=steady)
-        self.styles = {name: row[0] for name, row in drawer.movement.style_offsets(steady[None]).items()}
+        offsets = drawer.movement.style_offsets(None if steady is None else steady[None])
+        self.styles = {name: row[0] for name, row in offsets.items()}
 
-    def images(self, places: Sequence[int], strengths: Sequence[float]) -> Tensor:
-        """Images of the points at `places`, each at its strength: uint8 [N,C,H,W], C = 1 to 4."""
+    def images(
+        self,
+        places: Sequence[int],
+        strengths: Sequence[float],
+        pixels: Callable[[Tensor], Tensor] = to_uint8,
+    ) -> Tensor:
+        """Images of the points at `places`, each at its strength: [N,C,H,W], C = 1 to 4.
+
+        Args: pixels: makes them of floats in [-1, 1].
+        """
         given = torch.tensor(strengths, dtype=torch.float32, device=self.base.device)[:, None]
         ws = self.base[list(places)] + self.movement.shift(given)
         offsets = self.movement.style_offsets(given)
@@ -58,22 +76,17 @@ class Moved:
             offsets[name] = (
                 row.to(given.device) + offsets[name] if name in offsets else row.expand(len(ws), -1)
             )
-        seeds = [self.points[place].seed or 0 for place in places]
-        return visible(self.drawer.images(ws, noise_seeds=seeds, noise=self._noise(places), styles=offsets))
-
-    def _noise(self, places: Sequence[int]) -> Mapping[str, Tensor] | None:
-        return None
+        points = [self.points[place] for place in places]
+        return visible(pixels(self.drawer.floats_of(points, ws=ws, styles=offsets)))
 
 
-def sheet(moved: Moved, strengths: Sequence[float]) -> Tensor:
-    """A row a point, a column a strength: uint8 [C, N·H, S·W] on the CPU."""
+def sheet(moved: Moved, strengths: Sequence[float], pixels: Callable[[Tensor], Tensor] = to_uint8) -> Tensor:
+    """A row a point, a column a strength: [C, N·H, S·W] on the CPU.  Args: pixels: as in `Moved.images`."""
     cells = [(place, strength) for place in range(len(moved.points)) for strength in strengths]
     chunk = moved.drawer.sampler.chunk
-    drawn = [
-        moved.images(*zip(*cells[first : first + chunk], strict=True)).cpu()
-        for first in range(0, len(cells), chunk)
-    ]
-    return tile(torch.cat(drawn), columns=len(strengths))
+    parts = (cells[first : first + chunk] for first in range(0, len(cells), chunk))
+    drawn = ((len(part), moved.images(*zip(*part, strict=True), pixels).cpu()) for part in parts)
+    return tile(torch.cat(list(with_progress(drawn, total=len(cells)))), columns=len(strengths))
 
 
 class DirectionFrames:

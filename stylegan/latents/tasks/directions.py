@@ -1,13 +1,12 @@
 """The task `directions` of the generate command: finds directions and saves them, and shows what they do."""
 
 import hashlib
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from stylegan.images import save_png
 from stylegan.latents.cells import parse_shape
 from stylegan.latents.directions.direction import Direction, read_directions, write_directions
 from stylegan.latents.directions.finding import (
@@ -29,17 +28,15 @@ from stylegan.latents.directions.movement import parse_directions
 from stylegan.latents.directions.showing import DirectionFrames, Moved, parse_strengths, sheet
 from stylegan.latents.drawer import Drawer
 from stylegan.latents.layers import check_layers, describe_layers, parse_layers
-from stylegan.latents.outputs import Output, write_sidecar
-from stylegan.latents.points import parse_points
+from stylegan.latents.outputs import ORIGIN, Output, write_sidecar
+from stylegan.latents.points import parse_points, short_text
+from stylegan.latents.sheets import check_sheet, format_of, frames_in, write_sheet
 from stylegan.machine.console import say
 from stylegan.machine.files import expanded
 from stylegan.machine.text import printable
 from stylegan.media.settings import MediaSettings
 from stylegan.media.write import write_media
 
-SHOWN = ("sheet", "video", "both", "none")
-# Few viewers open larger pictures.
-_MOST_PX = 64 * 2**20
 _MOST_DIRECTIONS = 512
 
 
@@ -57,8 +54,9 @@ class Directions:
         orthogonal_to: files of directions that are projected out, as in `parse_directions`.
         unit: of strengths: "sigma", or "absolute" = distances.
         strengths: of the columns of a sheet; a video goes from the least to the largest.
-        show: one of `SHOWN`. duration_sec: of a video. grid: its cells, columns x rows; None = the best shape.
-        media: how a video is written.
+        format: of a sheet or of a video, which decides what is drawn. quality: 1 to 100, of JPEG and WebP.
+        duration_sec: of a video. grid: its cells, columns x rows; None = the best shape.
+        media: makes the settings of a video.
     Raises: ValueError that names the value and the way out.
     """
 
@@ -77,16 +75,16 @@ class Directions:
         orthogonal_to: str | None = None,
         unit: str = "sigma",
         strengths: str | float = "-3,-1.5,0,1.5,3",
-        show: str = "sheet",
+        format: str = "png",
+        quality: int = 90,
         duration_sec: float = 4,
         grid: str | None = None,
-        media: MediaSettings | None = None,
+        media: Callable[[], MediaSettings] = MediaSettings,
     ):
         for name, value, choices in (
             ("find", find, (None, *METHODS)),
             ("variant", variant, VARIANTS),
             ("unit", unit, UNITS),
-            ("show", show, SHOWN),
         ):
             if value not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(filter(None, choices))}, got {value!r}")
@@ -96,8 +94,6 @@ class Directions:
         ):
             if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= most:
                 raise ValueError(f"{name} must be a whole number from {least} to {most:,}, got {number}")
-        if not 0 < duration_sec <= 3600:
-            raise ValueError(f"duration_sec must be above 0 and at most 3600, got {duration_sec}")
         if share is not None and not 0 < share <= 0.5:
             raise ValueError(f"share must be above 0 and at most 0.5, got {share}")
         if (find == "boundary") != (scores is not None):
@@ -111,9 +107,10 @@ class Directions:
         self.label, self.find, self.variant, self.count, self.samples = label, find, variant, count, samples
         self.layers, self.share, self.orthogonal_to, self.unit = layers, share, orthogonal_to, unit
         self.scores = None if scores is None else expanded(scores, key="scores")
-        self.strengths, self.show, self.duration_sec = parse_strengths(strengths), show, duration_sec
+        self.strengths, self.duration_sec = parse_strengths(strengths), duration_sec
         self.shape = None if grid is None else parse_shape(grid)
-        self.media = MediaSettings() if media is None else media
+        self.image_format, self.media = format_of(format, quality, media)
+        self.frames = 0 if self.media is None else frames_in(duration_sec, self.media)
 
     def run(self, drawer: Drawer, output: Output) -> None:
         """Find, save, show, and say where.
@@ -123,18 +120,21 @@ class Directions:
         pairs = parse_classes(self.label, drawer) if self.find == "class_mean" else []
         labels = _labels_of(pairs) if pairs else drawer.labels(self.label)
         directions, text = self._found(drawer, labels, pairs, output) if self.find else self._saved(drawer)
-        if self.show == "none":
-            return
         # Of a pair of classes, those of the second one are led to the first.
         shown = pairs[0][1] if len(pairs) == 1 else labels
         own = [shown[place % len(shown)][1] for place in range(len(self.points))]
         label = None if own[0] is None else torch.stack([one for one in own if one is not None])
         text = text | {
-            "rows": ",".join(point.source for point in self.points),
+            "rows": short_text(self.points),
             "classes": ",".join(dict.fromkeys(name for name, _ in shown if name)),
         }
+        if self.image_format is not None:
+            check_sheet(len(self.points), len(self.strengths), drawer.size)
         for direction in directions:
-            self._show(Moved(drawer, self.points, label, direction), direction, text, output)
+            moved = Moved(
+                drawer, self.points, label, direction, steady=None if self.find else self._steady(drawer)
+            )
+            self._show(moved, direction, text, output)
 
     def _saved(self, drawer: Drawer) -> tuple[list[Direction], dict[str, str]]:
         shown = [part.direction for part in drawer.movement.parts if part.strength is None]
@@ -145,19 +145,23 @@ class Directions:
             )
         return shown, drawer.text | {"unit": "that of the file"}
 
+    def _steady(self, drawer: Drawer) -> Tensor:
+        """The strengths of the directions that have one; 0 of those that are shown."""
+        return torch.tensor([part.strength or 0.0 for part in drawer.movement.parts])
+
     def _found(
         self, drawer: Drawer, labels: Sequence[NamedLabel], pairs: Sequence, output: Output
     ) -> tuple[list[Direction], dict[str, str]]:
         generator = drawer.generator
         layers = parse_layers(self.layers, generator)
         others, others_text = self._others(drawer)
-        text = drawer.text | self._text(labels) | others_text
+        text = self._text(drawer, labels) | others_text
         text |= {"layers": ",".join(map(str, layers))}
         name = self._name(pairs)
         output.folder.mkdir(parents=True, exist_ok=True)
         path = output.folder / f"{name}.npz"
         if not output.claim(path.name, text):
-            return read_directions(path), text
+            return read_directions(path), drawer.text | text
         found = self._search(drawer, labels, pairs, layers)
         directions = kept(
             found, method=self.find, layers=layers, num_ws=generator.num_ws, unit=self.unit, others=others
@@ -165,11 +169,11 @@ class Directions:
         for number, line in enumerate(found.lines):
             say(f"{name}[{number}]: {line}" if len(found.lines) > 1 else f"{name}: {line}")
         write_directions(path, directions, text)
-        write_sidecar(path, text | {"directions": found.lines})
+        write_sidecar(path, text | {"found": found.lines})
         moved = "" if self.find == "channels" else f", moving {describe_layers(layers, generator)}"
         count = f"{len(directions)} direction{'s' * (len(directions) > 1)}"
         say(f"{count} in {path}{moved}")
-        return read_directions(path), text
+        return read_directions(path), drawer.text | text
 
     def _search(
         self, drawer: Drawer, labels: Sequence[NamedLabel], pairs: Sequence, layers: Sequence[int]
@@ -201,8 +205,12 @@ class Directions:
         text = movement.text
         return rows, {"orthogonal_to": f"{text['directions']} ({text['directions_sha256']})"}
 
-    def _text(self, labels: Sequence[NamedLabel]) -> dict[str, str]:
-        text = {"find": str(self.find), "unit": self.unit, "samples": str(self.samples)}
+    def _text(self, drawer: Drawer, labels: Sequence[NamedLabel]) -> dict[str, str]:
+        """What a file of directions follows from: not from psi, or what else is of drawing alone."""
+        # Gradients are rounded as images are.
+        names = (*ORIGIN, "weights", *(["precision"] if self.find == "channels" else []))
+        text = {name: drawer.text[name] for name in names if name in drawer.text}
+        text |= {"find": str(self.find), "unit": self.unit, "samples": str(self.samples)}
         text |= {"variant": self.variant} if self.find == "sefa" else {}
         text |= {"count": str(self.count)} if self.find in ("sefa", "pca", "channels") else {}
         text |= {"label": str(self.label)} if labels[0][1] is not None else {}
@@ -221,36 +229,30 @@ class Directions:
 
     def _show(self, moved: Moved, direction: Direction, text: dict[str, str], output: Output) -> None:
         name = file_name(direction.name)
-        columns = ",".join(f"{strength:g}" for strength in self.strengths)
         digest = moved.movement.text["directions_sha256"]
+        columns = ",".join(f"{strength:g}" for strength in self.strengths)
         text = text | {"direction": direction.name, "direction_sha256": digest, "columns": columns}
-        if self.show in ("sheet", "both"):
-            height, width = moved.drawer.size
-            cells = len(self.points) * len(self.strengths)
-            if cells * height * width > _MOST_PX:
-                raise ValueError(
-                    f"seeds and strengths: a sheet of {cells:,} images of {width}x{height} px is larger than viewers"
-                    " open; give fewer"
-                )
-            if output.claim(f"{name}.png", text):
-                output.folder.mkdir(parents=True, exist_ok=True)
-                path = output.folder / f"{name}.png"
-                save_png(path, sheet(moved, self.strengths), text)
-                write_sidecar(path, text)
-                say(f"{path}: {len(self.points)} rows of seeds, strengths {columns}")
-        if self.show in ("video", "both"):
-            frames = DirectionFrames(
-                moved,
-                lowest=min(self.strengths),
-                highest=max(self.strengths),
-                count=max(1, round(self.duration_sec * self.media.rate)),
-                shape=self.shape,
-                fill=self.media.fill,
-            )
-            text = text | {"duration_sec": f"{self.duration_sec:g}", "grid": "x".join(map(str, frames.shape))}
+        if self.media is None:
+            cells = [
+                {"row": point.text, "strength": strength}
+                for point in self.points
+                for strength in self.strengths
+            ]
+            draw = partial(sheet, moved, self.strengths, self.image_format.pixels)
+            write_sheet(output, name, draw, text, self.image_format, cells=cells)
+            return
+        frames = DirectionFrames(
+            moved,
+            lowest=min(self.strengths),
+            highest=max(self.strengths),
+            count=self.frames,
+            shape=self.shape,
+            fill=self.media.fill,
+        )
+        text = text | {"duration_sec": f"{self.duration_sec:g}", "grid": "x".join(map(str, frames.shape))}
+        if output.claim(self.media.name_of(f"{name}-loop"), text | dict(self.media.text)):
             output.folder.mkdir(parents=True, exist_ok=True)
-            if output.claim(self.media.name_of(f"{name}-loop"), text | self.media.text):
-                write_media(frames, output.folder / f"{name}-loop", self.media, text)
+            write_media(frames, output.folder / f"{name}-loop", self.media, text)
 
 
 def _labels_of(pairs: Sequence[tuple[Sequence[NamedLabel], Sequence[NamedLabel]]]) -> list[NamedLabel]:
