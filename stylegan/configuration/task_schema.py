@@ -11,13 +11,14 @@ from stylegan.configuration.keys import Key, Section
 TRUNCATION = Key("truncation", float, "psi: 1 = all the variety that was learned, 0.7 = less, and cleaner, 0 = the average image", alias=("trunc", "psi", "truncation_psi"))
 
 DRAWN = Section("What is drawn", "", keys=(
-    Key("seeds",  str | int, "numbers, ranges and latent files; a seed is one image, always the same", free_text=True, example="0-15,20,fox.npz", alias=("seed",)),
+    Key("seeds",  str | int, "numbers, ranges, latent files, images of ours; a seed is one image, always the same", free_text=True, example="0-15,20,fox.npz", alias=("seed",)),
     Key("label",  str | int | None, "class by name or number, numbers of the label, a mixture as in 0.7*fox+0.3*dog, or (images) all = each class, a row each in the grid; null for a network without labels; (interpolation) also one for each key frame or cell, as in fox;dog", free_text=True, alias=("class",)),
     TRUNCATION,
     Key("truncation_cutoff", int | None, "only the first so many of the network's layers are truncated; null = all"),
     Key("center", str | int, "what truncation pulls to: mean | a seed | a latent file | clusters:64, of which each image takes the nearest", free_text=True, alias=("new_center",)),
     Key("directions", str | None, "directions that every image is moved along, each with its strength; @ its layers; null = none", free_text=True, example="smile.npz:2,age.npz[1]@middle:-1"),
-    Key("like",   str | None, "image of this program that is made again: its seed or latent, label and settings", free_text=True),
+    Key("like",   str | None, "image of this program that is made again: its seed or latent, label and settings, but for those that are typed", free_text=True, example="seed0042.png"),
+    Key("save_latents", bool, "true = also w of all images as drawn, in latents.npz"),
     Key("grid",   str | None, "columns x rows of a sheet or of the cells of a video; null = the best shape", example="3x2"),
     Key("psis",   str | float, "the psi of each column", free_text=True, example="0,0.25,0.5,0.75,1"),
     Key("rows",   str | int, "style mixing: seeds, latent files or pictures of the rows", free_text=True, example="85,100,75", alias=("row_seeds",)),
@@ -33,29 +34,29 @@ PATH = Section("Path of an interpolation", "", keys=(
     Key("easing",   str, "speed between key frames: linear | in-out-quad | in-out-cubic | in-out-sine | in-out-circular | in-out-back | out-bounce | step"),
     Key("leg_sec",  str | float, "from one key frame to the next; one number, or one for each leg", "seconds", free_text=True, example="2,2,5", alias=("seed_sec", "dlatent_sec")),
     Key("loop",     bool, "true = from the last key frame back to the first; a walk, circle or noise is a loop in any case"),
-    Key("duration_sec",  float | None, "of a walk, circle or noise; null = 30, of blend 10", "seconds"),
+    Key("duration_sec",  float | None, "of a walk, circle or noise, and of style mixing; null = 30, of blend 10", "seconds"),
     Key("smoothing_sec", float, "of a walk: how slowly it changes", "seconds"),
     Key("slowdown", float, "the same path this many times as slow, 1 or more"),
     Key("diameter", float, "of circle and noise: how far they lead from the image of the seed; 1 = a circle passes its opposite"),
-    Key("timeline", str | None, "YAML file of tracks with key frames: psi, label, styles, directions, cells; null = none", free_text=True),
+    Key("timeline", str | None, "YAML file of tracks with key frames: psi, label, styles, directions, network, cells; null = none", free_text=True),
 ))
 VIDEO = Section("Video, picture and sound", "", keys=(
     Key("format",  str, "images: png | jpeg | webp | png16; videos: mp4 | webm | gif | webp | apng | png = frames | png16; style mixing and blend: a sheet in a format of images, or a video in mp4 | webm | gif | apng"),
     Key("fps",     float, "frames of a second; a GIF has the nearest rate that it can have", "1/seconds"),
-    Key("quality", int, "of mp4, webm, JPEG and WebP, 1 to 100"),
+    Key("quality", int, "of mp4, webm, JPEG and WebP, 1 to 100; a WebP image of 100 is lossless"),
     Key("size",    str | None, "of the file, width x height; null = as drawn", "px", example="1080x1920"),
     Key("fit",     str, "how frames fill size: pad | crop | blur = on a blurred copy of themselves"),
     Key("scale",   int, "whole factor that pixels are repeated by"),
     Key("fill",    str, "colour of spare cells and of padding", example="black", free_text=True),
     Key("audio",   str | None, "sound file that goes into the video, and that tracks follow; null = none", free_text=True),
     Key("start_sec", float, "where in the sound the video begins", "seconds"),
-    Key("audio_tracks", str | None, "what follows the sound: rms, bass, mid, high, onset, percussive or harmonic, onto psi, speed, noise, label or a direction; null = nothing", free_text=True, example="bass>psi:0.4,onset>speed:2"),
+    Key("audio_tracks", str | None, "what follows the sound: rms, bass, mid, high, onset, percussive or harmonic, onto psi, speed, noise, network, label or a direction; null = nothing", free_text=True, example="bass>psi:0.4,onset>speed:2"),
     Key("segment_frames", int, "frames of a part of the file, after which an interrupted rendering continues", "frames"),
 ))
 CUSTOM = Section("Other sizes and layers", "", keys=(
     Key("canvas",      str | None, "width x height that is drawn in place of the network's size; null = the network's", "px", example="1024x512"),
-    Key("canvas_mode", str, "how the learned constant fills it: tile | stretch | mirror"),
-    Key("layer",       str | None, "feature maps of one layer in place of the image, as in b32.conv1; list prints the layers", free_text=True),
+    Key("canvas_mode", str, "how the learned constant and the noise fill it: tile | stretch | mirror"),
+    Key("layer",       str | None, "feature maps of one layer in place of the image: its first three channels, or those named; list prints the layers", free_text=True, example="b32.conv1:0,5,9"),
     Key("crop",        str | None, "width x height cut out of the middle, as of car networks with black bars", "px", example="512x384"),
 ))
 PROJECTION = Section("Projection", "", keys=(
@@ -87,7 +88,7 @@ DIRECTIONS = Section("Directions", "", keys=(
 ))
 TWO_NETWORKS = Section("Two networks, and a run over time", "", keys=(
     Key("low",   str | None, "network of the low resolutions; null = the one of network", free_text=True, example="runs/faces"),
-    Key("high",  str | None, "network of the high resolutions", free_text=True, example="runs/drawings"),
+    Key("high",  str | None, "network of the high resolutions; interpolation: the one that a track network passes into", free_text=True, example="runs/drawings"),
     Key("at",    int | None, "resolution from which high counts; null = a sheet of every split, or a video of all weights", "px", example="64"),
     Key("width", float, "octaves below at over which low passes into high; 0 = at once", "octaves"),
     Key("mapping", str, "whose mapping network a blend has: low | high"),

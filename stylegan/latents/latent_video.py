@@ -213,6 +213,11 @@ class LatentVideo:
         rows = self._rows([frame])
         return self._modulation.moved(self._latents.ws(rows, self._modulation), rows)[0]
 
+    def network_weight(self, frame: int) -> float:
+        """How much of the other network a frame has, by the track `network`; 0 without one."""
+        values = self._modulation.number("network", [Row(frame, 0, 0)], 0.0)
+        return 0.0 if values is None else min(1.0, max(0.0, values[0]))
+
     @property
     def _frames_at_once(self) -> int:
         """As many as fill whole chunks of images."""

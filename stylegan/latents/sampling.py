@@ -32,10 +32,12 @@ class Sampler:
 
     Args:
         generator: a `Generator`, on the device that computes; its `w_avg` is left as it is.
+        synthesis: what draws; None = the generator's own.
     """
 
-    def __init__(self, generator: nn.Module):
+    def __init__(self, generator: nn.Module, synthesis: nn.Module | None = None):
         self.generator = generator
+        self.synthesis = generator.synthesis if synthesis is None else synthesis
         self.chunk = chunk_size(generator.size)
         self.device = next(generator.parameters()).device
 
@@ -81,17 +83,21 @@ class Sampler:
         if noise_mode == "random" and noise_seeds is None and noise is None:
             raise ValueError("noise_mode random needs noise_seeds, a seed for each picture's noise")
         parts = []
-        with prepared(self.generator.synthesis), full_precision(self.device):
+        with prepared(self.synthesis), full_precision(self.device):
             for rows in self._chunks(len(ws)):
                 maps = None
                 if noise_mode == "random":
-                    layers = self.generator.synthesis.noise_layers
+                    layers = self.synthesis.noise_layers
                     given = noise is not None
-                    some = {name: m[rows] for name, m in noise.items()} if given else noise_of(noise_seeds[rows], layers)
+                    some = (
+                        {name: m[rows] for name, m in noise.items()}
+                        if given
+                        else noise_of(noise_seeds[rows], layers)
+                    )
                     maps = {name: self._full(values) for name, values in some.items()}
                 offsets = {name: self._full(values[rows]) for name, values in (styles or {}).items()}
                 with moved_styles(self.generator, offsets):
-                    images = self.generator.synthesis(self._full(ws[rows]), noise_mode=noise_mode, noise=maps)
+                    images = self.synthesis(self._full(ws[rows]), noise_mode=noise_mode, noise=maps)
                 parts.append(images[: rows.stop - rows.start])
         return torch.cat(parts)
 

@@ -1,114 +1,96 @@
-"""Sheets: images side by side in one file, with what is in each cell next to it; and whether a format is one's."""
+"""Sheets: several images in one file, with a list of what is in each cell."""
 
+import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from stylegan.images import IMAGE_ENDINGS, tile
-from stylegan.latents.cells import colour_of
-from stylegan.latents.outputs import ImageFormat, Output
-from stylegan.latents.paths.loops import frames_of_loop
-from stylegan.latents.paths.timing import MOST_FRAMES
-from stylegan.machine.console import say
-from stylegan.media.settings import FORMATS, MediaSettings
-from stylegan.sizes import Size, size_text
+from stylegan.images import tile, visible
+from stylegan.latents.outputs import ImageFormat
+from stylegan.latents.point_images import Cell, PointImages
+from stylegan.sizes import Size
 
-# 1,024 images of 256 px, 64 of 1024 px. Few viewers open more.
-MAX_SHEET_PX = 64 * 2**20
+# The most that a sheet holds: 1,024 images of 256 px, 64 of 1024 px. Few viewers open more.
+MAX_GRID_PX = 64 * 2**20
+LARGEST_SIDE_PX = {"jpeg": 65_500, "webp": 16_383}
 
-# Where one key says whether a sheet or a video is made, png, png16 and webp are sheets.
-SHEET_FORMATS = tuple(IMAGE_ENDINGS)
-VIDEO_FORMATS = tuple(name for name in FORMATS if name not in SHEET_FORMATS)
+Shape = tuple[int, int]  # columns, rows
 
 
-def format_of(
-    name: str, quality: int, media: Callable[[], MediaSettings]
-) -> tuple[ImageFormat | None, MediaSettings | None]:
-    """What `format=` asks for: the settings of a sheet or those of a video, and None for the other.
+def parse_grid(text: str | None, *, key: str = "grid") -> Shape | None:
+    """`6x4` → (6, 4), columns and rows. Raises: ValueError for another text."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,5})\s*[x×]\s*(\d{1,5})", str(text).strip(), re.ASCII | re.IGNORECASE)
+    columns, rows = (int(match[1]), int(match[2])) if match else (0, 0)
+    if columns < 1 or rows < 1:
+        raise ValueError(f"{key} must be columns x rows, as in 6x4, got {text}")
+    return columns, rows
 
-    Args: media: makes the settings of a video, and checks them.
-    Raises: ValueError for a format that is neither, and for settings that are wrong.
+
+def shape_of(count: int, grid: Shape | None, *, key: str = "grid") -> Shape:
+    """Columns and rows of `count` cells: as given, else ⌈√count⌉ columns.
+
+    Raises: ValueError that names the shape where its cells are too few.
     """
-    if name in SHEET_FORMATS:
-        return ImageFormat(format=name, quality=quality), None
-    if name in VIDEO_FORMATS:
-        return None, media()
-    raise ValueError(
-        f"format must be one of {', '.join(SHEET_FORMATS)} for a sheet, or {', '.join(VIDEO_FORMATS)} for a video,"
-        f" got {name!r}"
-    )
-
-
-def frames_in(duration_sec: float, media: MediaSettings) -> int:
-    """How many frames a video has.
-
-    Raises: ValueError for a duration that is none, or of more than a million frames.
-    """
-    if not (math.isfinite(duration_sec) and duration_sec > 0):
-        raise ValueError(f"duration_sec must be above 0, got {duration_sec}")
-    count, _ = frames_of_loop(duration_sec, media.fps)
-    if count > MOST_FRAMES:
+    if grid is None:
+        columns = math.ceil(math.sqrt(count))
+        return columns, math.ceil(count / columns)
+    columns, rows = grid
+    if columns * rows < count:
+        best = shape_of(count, None)
         raise ValueError(
-            f"duration_sec={duration_sec:g} is {count:,} frames, and the most are {MOST_FRAMES:,}"
+            f"{key}={columns}x{rows} has {columns * rows:,} cells, and there are {count:,} images;"
+            f" {key}={best[0]}x{best[1]} holds them"
         )
-    return count
+    return grid
 
 
-def check_sheet(rows: int, columns: int, size: Size) -> None:
-    """Raises: ValueError for a sheet of more pixels than most viewers open."""
-    height, width = rows * size[0], columns * size[1]
-    if height * width > MAX_SHEET_PX:
+def check_size(shape: Shape, size: Size, file_format: ImageFormat) -> None:
+    """Raises: ValueError where a sheet would be larger than files and viewers can be."""
+    width, height = shape[0] * size[1], shape[1] * size[0]
+    longest = LARGEST_SIDE_PX.get(file_format.format, width + height)
+    if width * height > MAX_GRID_PX or max(width, height) > longest:
+        most = f"{MAX_GRID_PX:,} px" + (f" and {longest:,} px a side" if longest < width + height else "")
         raise ValueError(
-            f"{rows} rows and {columns} columns of {size_text(size)} px are a sheet of {size_text((height, width))} px,"
-            f" of which each side may have {math.isqrt(MAX_SHEET_PX):,} if it is a square; take fewer"
+            f"the sheet would be {width:,}x{height:,} px, and at most {most} can be; take fewer images"
         )
 
 
-def with_heads(mixed: Tensor, rows: Tensor, columns: Tensor, *, fill: str = "white") -> Tensor:
-    """Cells with the images of the columns above them, and those of the rows on their left.
-
-    Args:
-        mixed: [R·C,C_img,H,W], a row after the other; uint8 or uint16, as rows [R,C_img,H,W] and columns [C,C_img,H,W].
-        fill: colour of the corner, as Pillow names colours.
-    Returns: [C_img, (R+1)·H, (C+1)·W].
-    """
-    lines = [_spare(mixed, fill), columns]
-    for row, cells in zip(rows, mixed.split(len(columns)), strict=True):
-        lines += [row[None], cells]
-    return tile(torch.cat(lines), columns=len(columns) + 1)
+def cells_of(images: PointImages, cells: Sequence[Cell], columns: int) -> list[dict[str, object]]:
+    """What is in each cell of a sheet, in the order in which they are laid out."""
+    found = []
+    for number, cell in enumerate(cells):
+        name, label = images.labels[cell.row]
+        labelled = {} if label is None else {"label": name}
+        place = {"column": number % columns, "row": number // columns}
+        found.append(place | images.points[cell.place].text | labelled)
+    return found
 
 
-def write_sheet(
-    output: Output,
-    name: str,
-    draw: Callable[[], Tensor],
+def save_sheet(
+    path: Path,
+    pixels: Sequence[Tensor],
     text: Mapping[str, str],
-    image_format: ImageFormat,
     *,
+    shape: Shape,
     cells: Sequence[Mapping[str, object]],
+    file_format: ImageFormat,
 ) -> None:
-    """Draws a sheet, unless it is there already, and writes it with its origin.
+    """Lays images [C,H,W] out row by row, spare cells white, and writes them with the list of cells.
 
-    Args:
-        name: without an ending; the format gives it.
-        draw: gives [C,H,W] as `image_format.pixels` makes it.
-        text: provenance, which goes into the file and next to it.
-        cells: what is in each, row by row, for the file next to it.
-    Raises: ValueError where another file is in the way; OSError where it cannot be written.
+    The list goes into the file as JSON under `cells`, and into the JSON next to it.
     """
-    path = output.folder / f"{name}.{image_format.ending}"
-    text = {**text, **image_format.text}
-    if not output.claim(path.name, text):
-        return
-    image = draw()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image_format.save(path, image, text, cells=cells)
-    say(f"a sheet of {size_text((image.shape[1], image.shape[2]))} px in {path}")
-
-
-def _spare(images: Tensor, fill: str) -> Tensor:
-    """One cell of a colour, [1,C,H,W], as `images` [N,C,H,W] are."""
-    colour = colour_of(fill, images.shape[1]).to(torch.int32) * (torch.iinfo(images.dtype).max // 255)
-    return colour.to(images.dtype)[None, :, None, None].expand(1, *images.shape[1:])
+    columns, rows = shape
+    laid_out = tile(torch.stack([visible(image) for image in pixels]), columns=columns)
+    missing = rows * pixels[0].shape[1] - laid_out.shape[1]
+    if missing > 0:
+        white = laid_out.new_zeros(()) + torch.iinfo(laid_out.dtype).max
+        spare = white.expand(laid_out.shape[0], missing, laid_out.shape[2])
+        laid_out = torch.cat([laid_out, spare], dim=1)
+    whole = {**text, "cells": json.dumps(list(cells), separators=(",", ":"))}
+    file_format.save(path, laid_out, whole, cells=cells)

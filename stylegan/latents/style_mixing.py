@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from stylegan.images import tile, to_uint8, visible
+from stylegan.latents.cells import colour_of
 from stylegan.latents.drawer import Drawer
 from stylegan.latents.layers import layer_mask, layer_names
 from stylegan.latents.points import Point
 from stylegan.latents.seeds import noise_of
-from stylegan.latents.sheets import with_heads
 from stylegan.sizes import Size
 
 Maps = Mapping[str, Tensor]
@@ -75,14 +75,9 @@ def drawn(drawer: Drawer, styles: Styles, pixels: Callable[[Tensor], Tensor] = t
         some = styles[first : first + step]
         found: dict[int, Tensor] = {}
         for places, maps in _by_noise(some.noise):
-            images = pixels(_floats(drawer, some.ws[places], maps))
+            images = pixels(drawer.floats(some.ws[places], noise=maps))
             found |= zip(places, visible(images).cpu(), strict=True)
         yield torch.stack([found[place] for place in range(len(some))])
-
-
-def _floats(drawer: Drawer, ws: Tensor, noise: Maps | None) -> Tensor:
-    """float32 [n,C,H,W]; random noise comes in as maps."""
-    return drawer.sampler.draw(ws, drawer.noise_mode if noise is None else "random", noise=noise)
 
 
 def _by_noise(noise: Sequence[Maps | None]) -> Iterator[tuple[list[int], Maps | None]]:
@@ -93,6 +88,22 @@ def _by_noise(noise: Sequence[Maps | None]) -> Iterator[tuple[list[int], Maps | 
     if own:
         layers = next(iter(own.values()))
         yield list(own), {layer: torch.stack([maps[layer] for maps in own.values()]) for layer in layers}
+
+
+def with_heads(mixed: Tensor, rows: Tensor, columns: Tensor, *, fill: str = "white") -> Tensor:
+    """The cells of a sheet, line by line: images of the columns above the mixed ones, those of the rows on their left.
+
+    Args:
+        mixed: [R·C,C_img,H,W], a row after the other; uint8 or uint16, as rows [R,C_img,H,W] and columns [C,C_img,H,W].
+        fill: colour of the corner, as Pillow names colours.
+    Returns: [(R+1)·(C+1),C_img,H,W].
+    """
+    colour = colour_of(fill, mixed.shape[1]).to(torch.int32) * (torch.iinfo(mixed.dtype).max // 255)
+    corner = colour.to(mixed.dtype)[None, :, None, None].expand(1, *mixed.shape[1:])
+    lines = [corner, columns]
+    for row, cells in zip(rows, mixed.split(len(columns)), strict=True):
+        lines += [row[None], cells]
+    return torch.cat(lines)
 
 
 class MixingFrames:
@@ -169,7 +180,8 @@ class MixingFrames:
             return tile(mixed, columns=len(self.columns))
         if self._of_columns is None:
             self._of_columns = torch.cat(list(drawn(self.drawer, self.columns)))
-        return with_heads(mixed, rows, self._of_columns, fill=self.fill)
+        cells = with_heads(mixed, rows, self._of_columns, fill=self.fill)
+        return tile(cells, columns=len(self.columns) + 1)
 
 
 def _own_noise(drawer: Drawer, point: Point) -> Maps | None:

@@ -24,6 +24,7 @@ RANGES: dict[str, tuple[float, float] | None] = {
     "direction": (-1000, 1000),
     "styles": (0, 1),
     "weight": (0, 1000),
+    "network": (0, 1),
 }
 # Those that are followed by what they move, after a dot.
 _NAMED = {
@@ -216,6 +217,8 @@ def _shape(reader: _Reader, track: str, kind: str, form: str, node: yaml.Node) -
         return _keys(reader, track, kind, node)
     if RANGES[kind] is None:
         raise reader.wrong(node, f"{track}: a {kind} has keys, neither pulse nor wave")
+    if kind == "network" and form == "wave":
+        raise reader.wrong(node, f"{track}: one network draws all cells, so there is no wave over them")
     low, high = RANGES[kind]
     names = _PULSE_FIELDS if form == "pulse" else (*_PULSE_FIELDS, "along")
     fields = dict(reader.pairs(node, f"{track}: {form}", names))

@@ -12,7 +12,7 @@ from stylegan.machine.text import printable
 ALONG = ("columns", "rows", "diagonal")
 # What can be heard in a sound, each a number from 0 to 1 over time.
 SOUNDS = ("rms", "bass", "mid", "high", "onset", "percussive", "harmonic")
-_FOLLOWING = ("psi", "speed", "noise", "direction", "label")
+_FOLLOWING = ("psi", "speed", "noise", "direction", "label", "network")
 LARGEST_AMOUNT = 1000
 
 
@@ -168,7 +168,7 @@ def parse_audio_tracks(text: str | None) -> tuple[AudioTrack, ...]:
         kind, _, what = target.strip().partition(".")
         if kind not in _FOLLOWING or (kind in ("direction", "label")) != bool(what):
             raise ValueError(
-                f"audio_tracks={shown}: a sound moves psi, speed, noise, direction.<name> or label.<label>"
+                f"audio_tracks={shown}: a sound moves psi, speed, noise, network, direction.<name> or label.<label>"
             )
         try:
             amount = float(number)

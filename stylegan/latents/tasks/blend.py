@@ -6,29 +6,35 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from stylegan.images import tile, to_uint8
+from stylegan.images import to_uint8
 from stylegan.latents.blending import (
     MAPPINGS,
     Relatives,
     blend,
-    check_relatives,
     check_split,
     share_of_high,
     there_and_back,
 )
-from stylegan.latents.cells import Sheet, best_shape, colour_of
+from stylegan.latents.cells import colour_of
 from stylegan.latents.drawer import Drawer
+from stylegan.latents.formats import format_of, frames_in
 from stylegan.latents.layers import level_of
+from stylegan.latents.network_track import (
+    BetweenNetworks,
+    StillFrames,
+    drawer_between,
+    open_relative,
+    text_of_relatives,
+)
 from stylegan.latents.outputs import ImageFormat, Output, write_sidecar
 from stylegan.latents.points import Point, parse_points, short_text
-from stylegan.latents.sheets import check_sheet, format_of, frames_in, write_sheet
+from stylegan.latents.sheets import check_size, save_sheet
 from stylegan.latents.style_mixing import drawn, styles_of
 from stylegan.machine.console import say
 from stylegan.machine.progress import with_progress
 from stylegan.media.settings import MediaSettings
 from stylegan.media.write import write_media
-from stylegan.networks.digest import weights_sha256
-from stylegan.sizes import Size
+from stylegan.sizes import size_text
 
 
 class Blend:
@@ -81,55 +87,54 @@ class Blend:
         self.points = parse_points(seeds)
         self.high, self.label, self.at, self.width = high, label, at, width
         self.mapping, self.unrelated, self.fill = mapping, unrelated, fill
-        self.image_format, self.media = format_of(format, quality, media)
+        self.format = format_of(format, quality, media)
         self.duration_sec = 10.0 if duration_sec is None else duration_sec
-        if self.media is not None:
-            frames_in(self.duration_sec, self.media)
+        if isinstance(self.format, MediaSettings):
+            frames_in(self.duration_sec, self.format)
 
     def run(self, drawer: Drawer, output: Output) -> None:
         """Draw, write and say where. Raises: ValueError that names the value or the file in the way; OSError."""
-        if drawer.open_other is None:
-            raise ValueError(f"high={self.high}: this drawer opens no other networks")
         self.drawer, self.output = drawer, output
         self.low = drawer.generator
-        self.other = drawer.open_other(self.high, "high").to(drawer.device)
-        cosine = check_relatives(self.low, self.other, unrelated=self.unrelated)
-        say(f"cosine of the weights: {cosine:.3f} (1 = the same network, 0 = no common ancestor)")
+        self.other = open_relative(drawer, self.high, unrelated=self.unrelated)
         self.text = drawer.text | {
             "task": "blend",
-            "high": weights_sha256(self.other),
-            "cosine": f"{cosine:.4f}",
+            **text_of_relatives(self.low, self.other),
             "seeds": short_text(self.points),
             **({} if self.label is None else {"label": str(self.label)}),
         }
         if self.low.options["conv_clamp"] != self.other.options["conv_clamp"]:
             say("the limits of activations differ (conv_clamp); what is between the networks has low's")
         self.class_label = drawer.label(self.label)
+        if isinstance(self.format, ImageFormat):
+            columns = 3 if self.at is not None else len(self.low.synthesis.block_names) + 2
+            check_size((columns, len(self.points)), drawer.size, self.format)
         if self.at is not None:
             check_split(self.low, at=self.at, width=self.width, mapping=self.mapping)
-        if self.media is not None:
-            self._write_video(self.media)
+        drawer.check(self.points)
+        if isinstance(self.format, MediaSettings):
+            self._write_video(self.format)
         elif self.at is None:
-            self._write_splits()
+            self._write_splits(self.format)
         else:
-            self._write_blend(self.at)
+            self._write_blend(self.format, self.at)
 
-    def _write_blend(self, at: int) -> None:
+    def _write_blend(self, file_format: ImageFormat, at: int) -> None:
         """A network file, and a sheet of low, blend and high."""
         name = f"blend-at{at}" + (f"-width{self.width:g}" if self.width else "")
         name += "-mapping-high" if self.mapping == "high" else ""
         blended = self._blended(at)
         self._write_network(name, blended)
         networks = {"low": lambda: self.low, f"at={at}": lambda: blended, "high": lambda: self.other}
-        self._write_sheet(name, networks, self._split_text(at))
+        self._write_sheet(name, networks, self._split_text(at), file_format)
 
-    def _write_splits(self) -> None:
+    def _write_splits(self, file_format: ImageFormat) -> None:
         """A sheet with a column for each split, from low on the left to high on the right."""
         levels = [level_of(name) for name in self.low.synthesis.block_names]
         splits = {f"at={at}": partial(self._blended, at) for at in reversed(levels)}
         networks = {"low": lambda: self.low, **splits, "high": lambda: self.other}
         say(f"columns: {', '.join(networks)}")
-        self._write_sheet("blends", networks, self._split_text(None))
+        self._write_sheet("blends", networks, self._split_text(None), file_format)
 
     def _blended(self, at: int) -> nn.Module:
         # Whether they may be blended was decided once.
@@ -157,79 +162,59 @@ class Blend:
         say(f"network: {path}; draw from it by network={path}")
 
     def _write_sheet(
-        self, name: str, networks: Mapping[str, Callable[[], nn.Module]], text: Mapping[str, str]
+        self,
+        name: str,
+        networks: Mapping[str, Callable[[], nn.Module]],
+        split: Mapping[str, str],
+        file_format: ImageFormat,
     ) -> None:
         """A row for each point, and a column for each network."""
-        image_format = self.image_format
-        assert image_format is not None
-        check_sheet(len(self.points), len(networks), self.drawer.size)
-        cells = [{"network": column} | point.text for point in self.points for column in networks]
-        draw = partial(self._sheet, networks, image_format)
-        write_sheet(self.output, name, draw, self.text | text, image_format, cells=cells)
+        path = self.output.folder / f"{name}.{file_format.ending}"
+        text = {**self.text, **split, **file_format.text}
+        if not self.output.claim(path.name, text):
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_sheet(
+            path,
+            self._sheet(networks, file_format),
+            text,
+            shape=(len(networks), len(self.points)),
+            cells=[{"network": column} | point.text for point in self.points for column in networks],
+            file_format=file_format,
+        )
+        say(f"{len(self.points)} x {len(networks)} images of {size_text(self.drawer.size)} px in {path}")
 
-    def _sheet(self, networks: Mapping[str, Callable[[], nn.Module]], image_format: ImageFormat) -> Tensor:
+    def _sheet(
+        self, networks: Mapping[str, Callable[[], nn.Module]], file_format: ImageFormat
+    ) -> Sequence[Tensor]:
         def columns() -> Iterator[tuple[int, Tensor]]:
             for network in networks.values():
-                images = images_of(self.drawer, network(), self.points, self.class_label, image_format.pixels)
+                images = images_of(self.drawer, network(), self.points, self.class_label, file_format.pixels)
                 yield len(images), images
 
         total = len(networks) * len(self.points)
         by_network = torch.stack(list(with_progress(columns(), total=total)))
-        return tile(by_network.transpose(0, 1).flatten(0, 1), columns=len(networks))
+        return by_network.transpose(0, 1).flatten(0, 1)
 
     def _write_video(self, media: MediaSettings) -> None:
+        text = {
+            **self.text,
+            **self._split_text(self.at),
+            "duration_sec": f"{self.duration_sec:g}",
+            **media.text,
+        }
+        if not self.output.claim(media.name_of("blend"), text):
+            return
         high = self.other if self.at is None else self._blended(self.at)
-        frames = BlendFrames(
-            self.drawer,
-            Relatives(self.low, high, unrelated=True),
-            self.points,
-            label=self.class_label,
-            count=frames_in(self.duration_sec, media),
-            fill=self.fill,
-        )
-        text = (
-            self.text | self._split_text(self.at) | {"duration_sec": f"{self.duration_sec:g}", **media.text}
-        )
+        relatives = Relatives(self.low, high, unrelated=True)
+        between = drawer_between(self.drawer, relatives)
+        count = frames_in(self.duration_sec, media)
+        still = StillFrames(between, self.points, label=self.class_label, count=count, fill=self.fill)
+        frames = BetweenNetworks(still, between, relatives, lambda frame: there_and_back(frame, count))
         write_media(frames, self.output.folder / "blend", media, text)
 
     def _split_text(self, at: int | None) -> dict[str, str]:
         return {"at": "all" if at is None else str(at), "width": f"{self.width:g}", "mapping": self.mapping}
-
-
-class BlendFrames:
-    """Frames in which the network passes from one to the other and back, while the points stay.
-
-    Args:
-        drawer: with the settings of drawing; its network is not used.
-        relatives: the two networks.
-        points: of the cells, row by row in the shape of `best_shape`.
-        label: of all points, [K]; None for networks without labels.
-        count: of frames; frame 0 is the first network's, frame count / 2 the second's, and the last leads to the first.
-        fill: colour of spare cells.
-    Attributes: count, size, channels: as of `stylegan.media.frames.Frames`.
-    """
-
-    def __init__(
-        self,
-        drawer: Drawer,
-        relatives: Relatives,
-        points: Sequence[Point],
-        *,
-        label: Tensor | None = None,
-        count: int,
-        fill: str = "white",
-    ):
-        self.drawer, self.relatives, self.points, self.label = drawer, relatives, points, label
-        self.count = count
-        self.channels = 3 if drawer.channels > 4 else drawer.channels
-        self.sheet = Sheet(*best_shape(len(points)), len(points), fill)
-        self.size: Size = self.sheet.size(drawer.size)
-
-    def draw(self, first: int, last: int) -> Iterator[Tensor]:
-        """The frames `first` to `last` - 1, uint8 [1,C,H,W] each."""
-        for frame in range(first, last):
-            network = self.relatives.set_weight(there_and_back(frame, self.count))
-            yield self.sheet.frames(images_of(self.drawer, network, self.points, self.label)[None])
 
 
 def images_of(
@@ -240,6 +225,5 @@ def images_of(
     pixels: Callable[[Tensor], Tensor] = to_uint8,
 ) -> Tensor:
     """Points drawn by another network with a drawer's settings, [N,C,H,W] on the CPU."""
-    # The digest of the weights goes into no file here, and takes as long as an image.
-    other = drawer.with_generator(network, name=drawer.name, weights="not computed")
+    other = drawer.with_generator(network, name=drawer.name)
     return torch.cat(list(drawn(other, styles_of(other, points, label), pixels)))

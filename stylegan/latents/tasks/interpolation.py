@@ -5,11 +5,18 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from torch import Tensor
 
+from stylegan.latents.blending import Relatives
 from stylegan.latents.cells import check_room, parse_shape
 from stylegan.latents.drawer import Drawer
 from stylegan.latents.interpolation import Scene, loops_of_seeds, space_of, through_points
 from stylegan.latents.labels import ALL
 from stylegan.latents.latent_video import LatentVideo
+from stylegan.latents.network_track import (
+    BetweenNetworks,
+    drawer_between,
+    open_relative,
+    text_of_relatives,
+)
 from stylegan.latents.outputs import Output
 from stylegan.latents.paths.curves import CURVES, check_easing
 from stylegan.latents.paths.loops import LARGEST_DIAMETER, frames_of_loop
@@ -47,6 +54,8 @@ class Interpolation:
         grid: `3x2`, columns x rows of cells; None = the best shape.
         timeline: file of tracks.
         audio_tracks: as in `parse_audio_tracks`.
+        high: name of a network that the track `network` passes into; None = there is none.
+        unrelated: `high` may also be without a common ancestor.
         media: how the video becomes a file.
     Raises: ValueError that names the value and the way out.
     """
@@ -69,6 +78,8 @@ class Interpolation:
         grid: str | None = None,
         timeline: str | None = None,
         audio_tracks: str | None = None,
+        high: str | None = None,
+        unrelated: bool = False,
         media: MediaSettings | None = None,
     ):
         self.media = media or MediaSettings()
@@ -97,6 +108,8 @@ class Interpolation:
         self.following = parse_audio_tracks(audio_tracks)
         if self.following and self.media.audio is None:
             raise ValueError("audio_tracks follows a sound: set audio=song.wav")
+        self.high, self.unrelated = high, unrelated
+        self._check_network()
         if self.is_through:
             self._check_through(duration_sec)
         else:
@@ -104,11 +117,19 @@ class Interpolation:
 
     def run(self, drawer: Drawer, output: Output) -> None:
         """Draw, write and say where.  Raises: ValueError for what does not fit the network; OSError of the disk."""
-        video = self.video(drawer)
         text = drawer.text | self.text
+        if self.high is None:
+            frames = self.video(drawer)
+        else:
+            other = open_relative(drawer, self.high, unrelated=self.unrelated)
+            text |= text_of_relatives(drawer.generator, other)
+            relatives = Relatives(drawer.generator, other, unrelated=True)
+            drawer = drawer_between(drawer, relatives)
+            video = self.video(drawer)
+            frames = BetweenNetworks(video, drawer, relatives, video.network_weight)
         if output.claim(self.media.name_of(self.name), text | dict(self.media.text)):
             output.folder.mkdir(parents=True, exist_ok=True)
-            write_media(video, output.folder / self.name, self.media, text)
+            write_media(frames, output.folder / self.name, self.media, text)
 
     def video(self, drawer: Drawer) -> LatentVideo:
         """The frames, of which any part can be drawn.  Raises: ValueError for what does not fit the network."""
@@ -178,6 +199,17 @@ class Interpolation:
             "audio_tracks": ",".join(following.text for following in self.following) or None,
         }
         return text | {key: value for key, value in optional.items() if value is not None}
+
+    def _check_network(self) -> None:
+        moved = any(track.kind == "network" for track in (*self.timeline.tracks, *self.following))
+        if moved and self.high is None:
+            raise ValueError(
+                "high is missing: a track network passes into another network, as in high=runs/foxes"
+            )
+        if self.high is not None and not moved:
+            raise ValueError(
+                f"high={self.high}: nothing passes into it; give the timeline a track network, with values 0 to 1"
+            )
 
     def _check_loop(self) -> None:
         self.seeds = seeds_of(self.points)

@@ -1,27 +1,28 @@
 """The task `style_mixing` of the generate command: some layers of each row's image in each column's."""
 
 import math
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from stylegan.images import tile
 from stylegan.latents.cells import colour_of
 from stylegan.latents.drawer import Drawer
+from stylegan.latents.formats import format_of, frames_in
 from stylegan.latents.latent_files import write_latents
 from stylegan.latents.layers import check_layers, describe_layers, parse_layers
 from stylegan.latents.outputs import ImageFormat, Output, write_sidecar
 from stylegan.latents.paths.loops import walk_latents
 from stylegan.latents.points import parse_points, seeds_of, short_text
-from stylegan.latents.sheets import check_sheet, format_of, frames_in, with_heads, write_sheet
-from stylegan.latents.style_mixing import MixingFrames, Styles, crossed, drawn, styles_of
+from stylegan.latents.sheets import check_size, save_sheet
+from stylegan.latents.style_mixing import MixingFrames, Styles, crossed, drawn, styles_of, with_heads
 from stylegan.machine.console import say
 from stylegan.machine.progress import with_progress
 from stylegan.media.settings import MediaSettings
 from stylegan.media.write import write_media
+from stylegan.networks.synthesis import prepared
+from stylegan.sizes import size_text
 
 NAME = "style-mixing"
 
@@ -67,14 +68,14 @@ class StyleMixing:
         colour_of(fill, 3)
         if not 0 <= smoothing_sec < math.inf:
             raise ValueError(f"smoothing_sec must be 0 or more, got {smoothing_sec}")
-        self.image_format, self.media = format_of(format, quality, media)
+        self.format = format_of(format, quality, media)
         self.layers, self.label, self.fill = layers, label, fill
         self.only_mix, self.latents = only_mix, latents
         self.duration_sec = 30.0 if duration_sec is None else duration_sec
         self.smoothing_sec = smoothing_sec
-        if self.media is not None:
+        if isinstance(self.format, MediaSettings):
             seeds_of(self.rows, key="rows")
-            frames_in(self.duration_sec, self.media)
+            frames_in(self.duration_sec, self.format)
 
     def run(self, drawer: Drawer, output: Output) -> None:
         """Draw, write and say where. Raises: ValueError that names the value or the file in the way; OSError."""
@@ -82,34 +83,52 @@ class StyleMixing:
         self.chosen = parse_layers(self.layers, drawer.generator)
         label = drawer.label(self.label)
         say(f"the rows give {describe_layers(self.chosen, drawer.generator)}")
-        if self.media is not None:
-            self._write_video(self.media, label)
-        elif self.image_format is not None:
-            self._write_sheet(self.image_format, label)
+        drawer.check([*self.rows, *self.columns])
+        if isinstance(self.format, MediaSettings):
+            self._write_video(self.format, label)
+        else:
+            self._write_sheet(self.format, label)
 
-    def _write_sheet(self, image_format: ImageFormat, label: Tensor | None) -> None:
+    def _write_sheet(self, file_format: ImageFormat, label: Tensor | None) -> None:
         border = 0 if self.only_mix else 1
-        check_sheet(len(self.rows) + border, len(self.columns) + border, self.drawer.size)
+        shape = (len(self.columns) + border, len(self.rows) + border)
+        check_size(shape, self.drawer.size, file_format)
         rows, columns = (styles_of(self.drawer, points, label) for points in (self.rows, self.columns))
         mixed = crossed(self.drawer, rows, columns, self.chosen)
-        draw = partial(self._sheet, mixed, rows, columns, image_format)
-        write_sheet(self.output, NAME, draw, self._text(), image_format, cells=self._cells())
-        if self.latents and self.output.claim(f"{NAME}.npz", self._text()):
-            write_latents(self.output.folder / f"{NAME}.npz", w=mixed.ws, text=self._text())
-            write_sidecar(self.output.folder / f"{NAME}.npz", self._text())
+        path = self.output.folder / f"{NAME}.{file_format.ending}"
+        text = self._text() | file_format.text
+        if self.output.claim(path.name, text):
+            pixels = self._sheet(mixed, rows, columns, file_format)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_sheet(path, pixels, text, shape=shape, cells=self._cells(), file_format=file_format)
+            say(f"{len(rows)} x {len(columns)} images of {size_text(self.drawer.size)} px in {path}")
+        latents = self.output.folder / f"{NAME}.npz"
+        if self.latents and self.output.claim(latents.name, self._text()):
+            write_latents(latents, w=mixed.ws, text=self._text())
+            write_sidecar(latents, self._text())
 
-    def _sheet(self, mixed: Styles, rows: Styles, columns: Styles, image_format: ImageFormat) -> Tensor:
+    def _sheet(
+        self, mixed: Styles, rows: Styles, columns: Styles, file_format: ImageFormat
+    ) -> Sequence[Tensor]:
         parts = [mixed] if self.only_mix else [mixed, rows, columns]
-        pictures = (images for part in parts for images in drawn(self.drawer, part, image_format.pixels))
+        pictures = (images for part in parts for images in drawn(self.drawer, part, file_format.pixels))
         chunks = ((len(images), images) for images in pictures)
-        images = torch.cat(list(with_progress(chunks, total=sum(map(len, parts)))))
+        with prepared(self.drawer.sampler.synthesis):
+            images = torch.cat(list(with_progress(chunks, total=sum(map(len, parts)))))
         if self.only_mix:
-            return tile(images, columns=len(columns))
+            return images
         return with_heads(*images.split([len(part) for part in parts]), fill=self.fill)
 
     def _write_video(self, media: MediaSettings, label: Tensor | None) -> None:
+        text = self._text() | {
+            "duration_sec": f"{self.duration_sec:g}",
+            "smoothing_sec": f"{self.smoothing_sec:g}",
+            **media.text,
+        }
+        if not self.output.claim(media.name_of(NAME), text):
+            return
         count = frames_in(self.duration_sec, media)
-        z_dim, smoothing_frames = self.drawer.generator.z_dim, self.smoothing_sec * media.fps
+        z_dim, smoothing_frames = self.drawer.generator.z_dim, self.smoothing_sec * float(media.rate)
         walks = [
             walk_latents(seed, count, z_dim, smoothing_frames=smoothing_frames).astype(np.float32)
             for seed in seeds_of(self.rows, key="rows")
@@ -124,11 +143,6 @@ class StyleMixing:
             only_mix=self.only_mix,
             fill=self.fill,
         )
-        text = self._text() | {
-            "duration_sec": f"{self.duration_sec:g}",
-            "smoothing_sec": f"{self.smoothing_sec:g}",
-            **media.text,
-        }
         write_media(frames, self.output.folder / NAME, media, text)
 
     def _text(self) -> dict[str, str]:
