@@ -58,11 +58,12 @@ class Scene:
             columns, rows = self.grid or best_shape(count)
             check_room(columns, rows, count)
             return Sheet(columns, rows, columns * rows if fills and self.grid else count, self.fill)
+        in_features = cells.blend == "features"
         if cells.mask is not None:
-            blend = Blend(shares_of_masks(cells.mask, drawer.size))
+            blend = Blend(shares_of_masks(cells.mask, drawer.size), in_features=in_features)
         else:
             shares = side_by_side(cells.columns, cells.rows, drawer.size, cells.softness)
-            blend = Blend(shares, cells.columns, cells.rows)
+            blend = Blend(shares, cells.columns, cells.rows, in_features=in_features)
         if not fills and blend.count != count:
             raise ValueError(
                 f"timeline: frame has {blend.count} cells, and there are {count} seeds: give {blend.count}, or one"

@@ -8,10 +8,12 @@ from typing import Protocol
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from stylegan.images import visible
 from stylegan.latents.cells import Blend, Sheet
 from stylegan.latents.drawer import Drawer
+from stylegan.latents.feature_blend import blended_features, group_size
 from stylegan.latents.modulation import Modulation, Row
 from stylegan.latents.paths.loops import Loop
 from stylegan.latents.paths.through import Through
@@ -183,6 +185,9 @@ class LatentVideo:
     ):
         self._drawer, self._latents, self._layout, self._modulation = drawer, latents, layout, modulation
         self._ratio, self._usual_noise = frames_of_path, _usual_noise(drawer)
+        self._blends_features = isinstance(layout, Blend) and layout.in_features
+        chunk = drawer.sampler.chunk
+        self._rows_of_a_frame = group_size(layout.count, chunk) if self._blends_features else layout.count
         self.count = count
         self.size = layout.size(drawer.size)
         self.channels = drawer.channels if drawer.channels <= 4 else 3
@@ -221,25 +226,30 @@ class LatentVideo:
     @property
     def _frames_at_once(self) -> int:
         """As many as fill whole chunks of images."""
-        chunk = self._drawer.sampler.chunk
-        return math.lcm(chunk, self._layout.count) // self._layout.count
+        return math.lcm(self._drawer.sampler.chunk, self._rows_of_a_frame) // self._rows_of_a_frame
 
     def _rows(self, frames: Sequence[int]) -> list[Row]:
-        return [
-            Row(frame, cell, self.position(frame, cell))
-            for frame in frames
-            for cell in range(self._layout.count)
-        ]
+        """The images of frames, in order; of those that are blended in features, the last one fills up its group."""
+        cells = [min(cell, self._layout.count - 1) for cell in range(self._rows_of_a_frame)]
+        return [Row(frame, cell, self.position(frame, cell)) for frame in frames for cell in cells]
 
     def _frames(self, frames: Sequence[int]) -> Tensor:
         rows = self._rows(frames)
         chunk = self._drawer.sampler.chunk
+        weights = self._modulation.weights(frames)
+        if self._blends_features:
+            with blended_features(self._drawer.generator, self._shares(frames, weights)):
+                return self._images(rows, together=True)[:: self._rows_of_a_frame]
         parts = [self._images(rows[place : place + chunk]) for place in range(0, len(rows), chunk)]
-        images = torch.cat(parts).unflatten(0, (len(frames), self._layout.count))
-        return self._layout.frames(images, self._modulation.weights(frames))
+        return self._layout.frames(torch.cat(parts).unflatten(0, (len(frames), -1)), weights)
 
-    def _images(self, rows: Sequence[Row]) -> Tensor:
-        """uint8 [n,C,H,W], of more than 4 channels the first 3."""
+    def _shares(self, frames: Sequence[int], weights: Tensor | None) -> Tensor:
+        """[n, rows of a frame, H, W]; those that only fill up have none."""
+        shares = self._layout.weighted(len(frames), weights)
+        return pad(shares, (0, 0, 0, 0, 0, self._rows_of_a_frame - self._layout.count))
+
+    def _images(self, rows: Sequence[Row], *, together: bool = False) -> Tensor:
+        """uint8 [n,C,H,W], of more than 4 channels the first 3.  Args: together: all in one chunk."""
         ws, styles = self._modulation.moved(self._latents.ws(rows, self._modulation), rows)
         maps = [self._latents.noise(row) for row in rows]
         factors = self._modulation.noise(rows)
@@ -248,6 +258,8 @@ class LatentVideo:
                 {layer: factor * values for layer, values in (own or self._usual_noise).items()}
                 for own, factor in zip(maps, factors, strict=True)
             ]
+        if together and any(own is not None for own in maps):
+            maps = [own or self._usual_noise for own in maps]
         by_mode = [place for place, own in enumerate(maps) if own is None]
         by_maps = [place for place, own in enumerate(maps) if own is not None]
         images: Tensor | None = None
@@ -256,8 +268,7 @@ class LatentVideo:
                 noise = None
                 if places is by_maps:
                     noise = {
-                        layer: torch.stack([maps[place][layer] for place in places])
-                        for layer in maps[places[0]]
+                        layer: torch.stack([maps[i][layer] for i in places]) for layer in self._usual_noise
                     }
                 own = None if styles is None else {layer: values[places] for layer, values in styles.items()}
                 drawn = visible(self._drawer.images(ws[places], noise=noise, styles=own))

@@ -245,7 +245,7 @@ class Interpolation:
                     "label=all shows one seed in every class: give one seed, and neither grid nor frame"
                 )
             return [label for _, label in drawer.labels(text)]
-        if isinstance(text, str) and ";" in text:
+        if isinstance(text, str) and ";" in text and text not in drawer.generator.label_names:
             return [drawer.label(part.strip()) for part in text.split(";")]
         return [drawer.label(text)]
 
