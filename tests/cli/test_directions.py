@@ -64,7 +64,7 @@ def test_directions_are_found_saved_shown_and_applied(capsys):
     sheet = pixels("out/sefa-1.png")
     assert sheet.shape == (16, 24, 3)
     sidecar = json.loads(Path("out/sefa-1.png.json").read_text())
-    assert sidecar["find"] == "sefa" and sidecar["columns"] == "-2,0,1.5" and len(sidecar["cells"]) == 6
+    assert sidecar["find"] == "sefa" and sidecar["strengths"] == "-2,0,1.5" and len(sidecar["cells"]) == 6
     # The columns are what every other task draws.
     images = [NETWORK, "device=cpu", "precision=fp32", "seeds=5,3"]
     assert main([*images, "out=a"]) == 0
@@ -110,7 +110,7 @@ def test_each_method_draws_any_network(options):
         found("find=class_mean", "label=fox-dog")
         files |= {"fox-dog"}
     assert {name.removesuffix(".npz") for name in names("out") if name.endswith(".npz")} == files
-    (smile,), (first, second) = read_directions(Path("out/smile.npz")), read_directions(Path("out/pca.npz"))
+    (smile,), (first, _) = read_directions(Path("out/smile.npz")), read_directions(Path("out/pca.npz"))
     assert abs(float((smile.vector * first.vector).sum())) < 1e-5
     assert first.layers is not None and max(first.layers) < 3
     height, width = (8, 16) if "resolution" in options else (8, 8)

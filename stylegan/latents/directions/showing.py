@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from stylegan.images import tile, to_uint8, visible
+from stylegan.images import to_uint8, visible
 from stylegan.latents.cells import Sheet, best_shape, colour_of
 from stylegan.latents.directions.direction import Direction
 from stylegan.latents.directions.movement import LARGEST_STRENGTH, Movement, Part
 from stylegan.latents.drawer import Drawer
 from stylegan.latents.points import Point
 from stylegan.machine.progress import with_progress
+from stylegan.networks.synthesis import prepared
 from stylegan.sizes import Size
 
 
@@ -80,13 +81,19 @@ class Moved:
         return visible(pixels(self.drawer.floats_of(points, ws=ws, styles=offsets)))
 
 
-def sheet(moved: Moved, strengths: Sequence[float], pixels: Callable[[Tensor], Tensor] = to_uint8) -> Tensor:
-    """A row a point, a column a strength: [C, N·H, S·W] on the CPU.  Args: pixels: as in `Moved.images`."""
+def sheet_images(
+    moved: Moved, strengths: Sequence[float], pixels: Callable[[Tensor], Tensor] = to_uint8
+) -> Tensor:
+    """The images of a sheet, a row a point and a column a strength: [N·S,C,H,W] on the CPU, with progress.
+
+    Args: pixels: as in `Moved.images`.
+    """
     cells = [(place, strength) for place in range(len(moved.points)) for strength in strengths]
     chunk = moved.drawer.sampler.chunk
     parts = (cells[first : first + chunk] for first in range(0, len(cells), chunk))
     drawn = ((len(part), moved.images(*zip(*part, strict=True), pixels).cpu()) for part in parts)
-    return tile(torch.cat(list(with_progress(drawn, total=len(cells)))), columns=len(strengths))
+    with prepared(moved.drawer.sampler.synthesis):
+        return torch.cat(list(with_progress(drawn, total=len(cells))))
 
 
 class DirectionFrames:
@@ -136,10 +143,11 @@ class DirectionFrames:
         """Frames `first` to `last` - 1: uint8 [n,C,H,W], in chunks that fill the sampler's batches."""
         cells = len(self.moved.points)
         at_once = max(1, self.moved.drawer.sampler.chunk // cells)
-        for start in range(first, last, at_once):
-            frames = range(start, min(start + at_once, last))
-            images = self.moved.images(
-                [place for _ in frames for place in range(cells)],
-                [self.strength(frame) for frame in frames for _ in range(cells)],
-            )
-            yield self.sheet.frames(images.unflatten(0, (len(frames), cells)))
+        with prepared(self.moved.drawer.sampler.synthesis):
+            for start in range(first, last, at_once):
+                frames = range(start, min(start + at_once, last))
+                images = self.moved.images(
+                    [place for _ in frames for place in range(cells)],
+                    [self.strength(frame) for frame in frames for _ in range(cells)],
+                )
+                yield self.sheet.frames(images.unflatten(0, (len(frames), cells)))

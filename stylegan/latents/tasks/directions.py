@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -25,12 +24,13 @@ from stylegan.latents.directions.finding import (
 )
 from stylegan.latents.directions.linear import VARIANTS
 from stylegan.latents.directions.movement import parse_directions
-from stylegan.latents.directions.showing import DirectionFrames, Moved, parse_strengths, sheet
+from stylegan.latents.directions.showing import DirectionFrames, Moved, parse_strengths, sheet_images
 from stylegan.latents.drawer import Drawer
+from stylegan.latents.formats import format_of, frames_in
 from stylegan.latents.layers import check_layers, describe_layers, parse_layers
-from stylegan.latents.outputs import ORIGIN, Output, write_sidecar
+from stylegan.latents.outputs import ORIGIN, ImageFormat, Output, write_sidecar
 from stylegan.latents.points import parse_points, short_text
-from stylegan.latents.sheets import check_sheet, format_of, frames_in, write_sheet
+from stylegan.latents.sheets import check_size, save_sheet
 from stylegan.machine.console import say
 from stylegan.machine.files import expanded
 from stylegan.machine.text import printable
@@ -109,14 +109,18 @@ class Directions:
         self.scores = None if scores is None else expanded(scores, key="scores")
         self.strengths, self.duration_sec = parse_strengths(strengths), duration_sec
         self.shape = None if grid is None else parse_shape(grid)
-        self.image_format, self.media = format_of(format, quality, media)
-        self.frames = 0 if self.media is None else frames_in(duration_sec, self.media)
+        self.format = format_of(format, quality, media)
+        self.frames = frames_in(duration_sec, self.format) if isinstance(self.format, MediaSettings) else 0
 
     def run(self, drawer: Drawer, output: Output) -> None:
         """Find, save, show, and say where.
 
         Raises: ValueError that names a value or the file in the way; OSError where a file cannot be written.
         """
+        output.check_folder("directions")
+        drawer.check(self.points)
+        if isinstance(self.format, ImageFormat):
+            check_size((len(self.strengths), len(self.points)), drawer.size, self.format)
         pairs = parse_classes(self.label, drawer) if self.find == "class_mean" else []
         labels = _labels_of(pairs) if pairs else drawer.labels(self.label)
         directions, text = self._found(drawer, labels, pairs, output) if self.find else self._saved(drawer)
@@ -125,11 +129,9 @@ class Directions:
         own = [shown[place % len(shown)][1] for place in range(len(self.points))]
         label = None if own[0] is None else torch.stack([one for one in own if one is not None])
         text = text | {
-            "rows": short_text(self.points),
+            "seeds": short_text(self.points),
             "classes": ",".join(dict.fromkeys(name for name, _ in shown if name)),
         }
-        if self.image_format is not None:
-            check_sheet(len(self.points), len(self.strengths), drawer.size)
         for direction in directions:
             moved = Moved(
                 drawer, self.points, label, direction, steady=None if self.find else self._steady(drawer)
@@ -230,29 +232,46 @@ class Directions:
     def _show(self, moved: Moved, direction: Direction, text: dict[str, str], output: Output) -> None:
         name = file_name(direction.name)
         digest = moved.movement.text["directions_sha256"]
-        columns = ",".join(f"{strength:g}" for strength in self.strengths)
-        text = text | {"direction": direction.name, "direction_sha256": digest, "columns": columns}
-        if self.media is None:
-            cells = [
-                {"row": point.text, "strength": strength}
-                for point in self.points
-                for strength in self.strengths
-            ]
-            draw = partial(sheet, moved, self.strengths, self.image_format.pixels)
-            write_sheet(output, name, draw, text, self.image_format, cells=cells)
+        strengths = ",".join(f"{strength:g}" for strength in self.strengths)
+        text = text | {"direction": direction.name, "direction_sha256": digest, "strengths": strengths}
+        if isinstance(self.format, MediaSettings):
+            self._write_video(moved, name, self.format, text, output)
+        else:
+            self._write_sheet(moved, name, self.format, text, output)
+
+    def _write_sheet(
+        self, moved: Moved, name: str, file_format: ImageFormat, text: dict[str, str], output: Output
+    ) -> None:
+        path = output.folder / f"{name}.{file_format.ending}"
+        text = text | file_format.text
+        if not output.claim(path.name, text):
             return
+        pixels = sheet_images(moved, self.strengths, file_format.pixels)
+        cells = [
+            {"row": row, "column": column, "strength": strength} | point.text
+            for row, point in enumerate(self.points)
+            for column, strength in enumerate(self.strengths)
+        ]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shape = (len(self.strengths), len(self.points))
+        save_sheet(path, pixels, text, shape=shape, cells=cells, file_format=file_format)
+        say(f"{len(self.points)} seeds at strengths {text['strengths']} in {path}")
+
+    def _write_video(
+        self, moved: Moved, name: str, media: MediaSettings, text: dict[str, str], output: Output
+    ) -> None:
         frames = DirectionFrames(
             moved,
             lowest=min(self.strengths),
             highest=max(self.strengths),
             count=self.frames,
             shape=self.shape,
-            fill=self.media.fill,
+            fill=media.fill,
         )
         text = text | {"duration_sec": f"{self.duration_sec:g}", "grid": "x".join(map(str, frames.shape))}
-        if output.claim(self.media.name_of(f"{name}-loop"), text | dict(self.media.text)):
+        if output.claim(media.name_of(f"{name}-loop"), text | dict(media.text)):
             output.folder.mkdir(parents=True, exist_ok=True)
-            write_media(frames, output.folder / f"{name}-loop", self.media, text)
+            write_media(frames, output.folder / f"{name}-loop", media, text)
 
 
 def _labels_of(pairs: Sequence[tuple[Sequence[NamedLabel], Sequence[NamedLabel]]]) -> list[NamedLabel]:

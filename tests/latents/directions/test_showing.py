@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from stylegan.images import tile
 from stylegan.latents.directions.direction import Channel, Direction, write_directions
-from stylegan.latents.directions.showing import DirectionFrames, Moved, parse_strengths, sheet
+from stylegan.latents.directions.showing import DirectionFrames, Moved, parse_strengths, sheet_images
 from stylegan.latents.drawer import Drawer
 from stylegan.latents.latent_files import write_latents
 from stylegan.latents.points import parse_points
@@ -32,7 +33,7 @@ def moved(direction=SMILE, seeds="0-2", noise_mode="const", **options):
 def test_a_sheet_has_a_row_a_seed_and_a_column_a_strength(direction, options):
     images, labels = moved(direction, **options)
     drawer = images.drawer
-    laid_out = sheet(images, [-2, 0, 1.5])
+    laid_out = tile(sheet_images(images, [-2, 0, 1.5]), columns=3)
     height, width = drawer.size
     assert laid_out.dtype == torch.uint8 and laid_out.shape == (drawer.channels, 3 * height, 3 * width)
     ws = drawer.ws(images.points, labels)
