@@ -50,3 +50,13 @@ def with_styles(vector: Tensor, noise: float = 0.3, **options) -> Generator:
             rough = torch.from_numpy(random.standard_normal(tuple(rows.shape))).to(torch.float32)
             rows.copy_(signs * vector + noise * rough)
     return generator
+
+
+def with_channel(layer: str, number: int, **options) -> Generator:
+    """The style of one channel follows w, and hardly any other does."""
+    generator = make_generator(**options)
+    for module in generator.synthesis.modules():
+        if hasattr(module, "affine"):
+            module.affine.weight.mul_(0.01)
+    generator.synthesis.get_submodule(layer).affine.weight[number] = unit(4)
+    return generator

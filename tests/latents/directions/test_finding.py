@@ -23,6 +23,7 @@ from tests.latents.directions.planted import (
     make_generator,
     spread_along,
     unit,
+    with_channel,
     with_styles,
 )
 
@@ -149,11 +150,7 @@ def test_classes_of_a_network_without_labels():
 
 
 def test_channels():
-    generator = make_generator(c_dim=2)
-    for name in generator.synthesis.block_names:
-        getattr(generator.synthesis, name).torgb.weight.mul_(0.01)
-    generator.synthesis.b8.torgb.weight[:, 2] = 1
-    drawer = drawer_of(generator)
+    drawer = drawer_of(with_channel("b8.torgb", 2, c_dim=2))
     found = find_channels(drawer, drawer.labels("all"), range(6), count=2, samples=100)
     first, _ = only(found, method="channels")
     assert first.channel == Channel("b8.torgb", 2) and first.sigma > 0 and first.vector is None
