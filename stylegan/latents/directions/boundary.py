@@ -90,7 +90,8 @@ def read_scores(path: Path, *, key: str = "scores") -> Scored:
 def ends_of(scores: Tensor, share: float | None = None) -> tuple[Tensor, Tensor, float]:
     """Which latents are labelled low and high, by scores [N]: the lowest and the highest share.
 
-    Of scores that have two values only, as 0 and 1, each value is an end.
+    Of scores that have two values only, as 0 and 1, each value is an end. Where both ends reach the same score, the
+    latents that have it belong to neither.
 
     Args: share: of all, up to 0.5; None = 0.02, or what gives 100 latents at each end.
     Returns: numbers of the low ones, of the high ones, and the share of the smaller end.
@@ -107,11 +108,10 @@ def ends_of(scores: Tensor, share: float | None = None) -> tuple[Tensor, Tensor,
         at_end = int(chosen * count)
         order = scores.argsort(stable=True)
         low, high = order[:at_end], order[count - at_end :]
-        # A run of equal scores must not be torn in two.
         if at_end and scores[low[-1]] == scores[high[0]]:
-            raise ValueError(
-                "scores: the lowest and the highest share meet in equal scores; set a smaller share"
-            )
+            # Equal scores, as of stars, are no two ends: those in the middle count for neither.
+            middle = scores[low[-1]]
+            low, high = (end[scores[end] != middle] for end in (low, high))
     fewest = min(len(low), len(high))
     if fewest < _LEAST:
         raise ValueError(

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from stylegan.latents.cells import parse_shape
+from stylegan.latents.directions.boundary import read_scores
 from stylegan.latents.directions.direction import Direction, read_directions, write_directions
 from stylegan.latents.directions.finding import (
     METHODS,
@@ -100,13 +101,17 @@ class Directions:
             raise ValueError(
                 "scores is missing: find=boundary takes a CSV of seed,score, as in scores=smile.csv"
                 if scores is None
-                else f"scores={printable(scores)} counts with find=boundary alone"
+                else f"scores={printable(str(scores))} counts with find=boundary alone"
             )
         check_layers(layers)
         self.points = parse_points(seeds)
         self.label, self.find, self.variant, self.count, self.samples = label, find, variant, count, samples
         self.layers, self.share, self.orthogonal_to, self.unit = layers, share, orthogonal_to, unit
         self.scores = None if scores is None else expanded(scores, key="scores")
+        if self.scores is not None:
+            if not self.scores.is_file():
+                raise ValueError(f"scores={printable(str(scores))}: there is no such file")
+            self.scored = read_scores(self.scores)
         self.strengths, self.duration_sec = parse_strengths(strengths), duration_sec
         self.shape = None if grid is None else parse_shape(grid)
         self.format = format_of(format, quality, media)
@@ -189,7 +194,7 @@ class Directions:
             return find_class_means(drawer, pairs, samples=self.samples)
         if self.find == "channels":
             return find_channels(drawer, labels, layers, **sizes)
-        return find_boundary_of(drawer, labels, scores=self.scores, samples=self.samples, share=self.share)
+        return find_boundary_of(drawer, labels, scored=self.scored, samples=self.samples, share=self.share)
 
     def _others(self, drawer: Drawer) -> tuple[Tensor | None, dict[str, str]]:
         """What is projected out, [M,W], and its text."""

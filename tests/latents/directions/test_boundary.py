@@ -83,12 +83,19 @@ def test_the_share_at_each_end(count, share, at_end):
     assert scores[low].max() == at_end - 1 and scores[high].min() == count - at_end
 
 
+def test_a_score_that_both_ends_reach_is_of_neither():
+    stars = torch.tensor([1.0] * 20 + [2] * 10 + [3] * 40 + [4] * 10 + [5] * 20)
+    low, high, share = ends_of(stars)
+    assert stars[low].unique().tolist() == [1, 2] and stars[high].unique().tolist() == [4, 5]
+    assert len(low) == len(high) == 30 and share == 0.3
+
+
 @pytest.mark.parametrize(
     ("scores", "share", "message"),
     [
         ([1, 2, 3, 4], None, "4 latents have 2 at an end"),
         ([], None, "0 latents have 0 at an end"),
-        ([5] * 100, None, "meet in equal scores"),
+        ([5] * 100, None, "100 latents have 0 at an end"),
         (range(100), 0.7, "share must be above 0 and at most 0.5, got 0.7"),
         (range(100), 0.01, "at least 5 are needed"),
     ],

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from stylegan.latents.directions.boundary import read_scores
 from stylegan.latents.directions.direction import Channel
 from stylegan.latents.directions.finding import (
     find_boundary_of,
@@ -78,9 +79,11 @@ def test_a_boundary_of_scored_seeds(tmp_path, options):
     noise = torch.from_numpy(np.random.default_rng(0).standard_normal(1500))
     scores = ws @ planted.double() / spread + 0.1 * noise
     (tmp_path / "smile.csv").write_text("".join(f"{seed},{score}\n" for seed, score in enumerate(scores)))
-    found = find_boundary_of(drawer, labels, scores=tmp_path / "smile.csv", samples=500, share=0.2)
+    found = find_boundary_of(
+        drawer, labels, scored=read_scores(tmp_path / "smile.csv"), samples=500, share=0.2
+    )
     assert cosine(found.vectors, planted) > 0.9
-    assert "held-out latents are on their side" in found.lines[0] and found.names == ["smile"]
+    assert "held-out latents are on their side" in found.lines[0] and found.names == ["boundary"]
     assert float(found.lines[0].split("%")[0]) > 90
 
 
