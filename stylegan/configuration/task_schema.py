@@ -16,7 +16,7 @@ DRAWN = Section("What is drawn", "", keys=(
     TRUNCATION,
     Key("truncation_cutoff", int | None, "only the first so many of the network's layers are truncated; null = all"),
     Key("center", str | int, "what truncation pulls to: mean | a seed | a latent file | clusters:64, of which each image takes the nearest", free_text=True, alias=("new_center",)),
-    Key("directions", str | None, "directions that every image is moved along, each with its strength; null = none", free_text=True, example="smile.npz:2,age.npz:-1"),
+    Key("directions", str | None, "directions that every image is moved along, each with its strength; @ its layers; null = none", free_text=True, example="smile.npz:2,age.npz[1]@middle:-1"),
     Key("like",   str | None, "image of this program that is made again: its seed or latent, label and settings, but for those that are typed", free_text=True, example="seed0042.png"),
     Key("save_latents", bool, "true = also w of all images as drawn, in latents.npz"),
     Key("grid",   str | None, "columns x rows of a sheet or of the cells of a video; null = the best shape", example="3x2"),
@@ -76,13 +76,15 @@ PROJECTION = Section("Projection", "", keys=(
     Key("resolution", int | str | None, "internal to the decoding of targets; null = the network's", "px"),
 ))
 DIRECTIONS = Section("Directions", "", keys=(
-    Key("find",      str | None, "sefa | pca | boundary | class_mean | channels; null = the saved ones named by directions"),
-    Key("variant",   str, "sefa: normalised = columns of unit norm | stacked"),
-    Key("count",     int, "how many directions"),
-    Key("samples",   int, "latents that are drawn for it", "images"),
-    Key("strengths", str | float, "of each column of the sheet", free_text=True, example="-3,-1.5,0,1.5,3"),
-    Key("scores",    str | None, "boundary: CSV of seed or latent,score", free_text=True),
-    Key("orthogonal_to", str | None, "directions that the found ones leave alone; null = none", free_text=True),
+    Key("find",      str | None, "sefa = where styles change most | pca = how w spreads | boundary = from scores | class_mean = from class to class | channels = single styles; null = show the saved ones that directions names without a strength"),
+    Key("variant",   str, "sefa: normalised = columns of unit length | stacked = as they are"),
+    Key("count",     int, "sefa, pca, channels: how many directions"),
+    Key("samples",   int, "seeds whose w is taken for pca, class means, and the sigma of every direction", "seeds"),
+    Key("scores",    str | None, "boundary: CSV of seed,score or latent file,score; null = none", free_text=True, example="smile.csv"),
+    Key("share",     float | None, "boundary: part of the latents at each end of the scores, up to 0.5; null = 0.02, or what gives 100"),
+    Key("orthogonal_to", str | None, "directions that the found ones leave alone; null = none", free_text=True, example="age.npz,pose.npz[1]"),
+    Key("unit",      str, "of strengths: sigma = standard deviations of w | absolute = distances in w"),
+    Key("strengths", str | float, "of each column of the sheet; a video goes from the least to the largest", free_text=True, example="-3,-1.5,0,1.5,3"),
 ))
 TWO_NETWORKS = Section("Two networks, and a run over time", "", keys=(
     Key("low",   str | None, "network of the low resolutions; null = the one of network", free_text=True, example="runs/faces"),
