@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stylegan.images import to_float
 from stylegan.machine.text import printable
 from stylegan.sizes import Size
 
@@ -80,49 +81,60 @@ class Sheet:
         return size[0] * self.rows, size[1] * self.columns
 
     def frames(self, images: Tensor, weights: Tensor | None = None) -> Tensor:
-        """uint8 [n,count,C,H,W] → uint8 [n,C,rows·H,columns·W]. Args: weights: of no meaning here."""
+        """uint8, or float in -1..1, [n,count,C,H,W] → [n,C,rows·H,columns·W]. Args: weights: of no meaning here."""
         number, count, channels, height, width = images.shape
         if count == self.columns * self.rows == 1:
             return images[:, 0]
         spare = self.columns * self.rows - count
         colour = colour_of(self.fill, channels).to(images.device)[:, None, None]
+        colour = to_float(colour) if images.is_floating_point() else colour
         cells = torch.cat([images, colour.expand(number, spare, channels, height, width)], dim=1)
         cells = cells.reshape(number, self.rows, self.columns, channels, height, width)
         return cells.permute(0, 3, 1, 4, 2, 5).reshape(number, channels, *self.size((height, width)))
 
 
 class Blend:
-    """Several images in one: at each place a weighted mean of their pixels.
+    """Several latents in one image.
 
     Args:
-        shares: [count,H,W], at least 0; the weight of each image at each place.
-        columns, rows: where the images stand to each other, for waves over cells.
+        shares: [count,H,W], at least 0; the weight of each latent at each place.
+        columns, rows: where the latents stand to each other, for waves over cells.
+        in_features: whether the network's feature maps are blended, or the pixels of whole images.
     """
 
-    def __init__(self, shares: np.ndarray, columns: int | None = None, rows: int = 1):
+    def __init__(
+        self, shares: np.ndarray, columns: int | None = None, rows: int = 1, *, in_features: bool = False
+    ):
         self.shares = torch.from_numpy(np.ascontiguousarray(shares, dtype=np.float32))
         self.count = len(shares)
-        self.columns, self.rows = columns or self.count, rows
+        self.columns, self.rows, self.in_features = columns or self.count, rows, in_features
 
     def size(self, size: Size) -> Size:
         """(height, width) of a frame: that of an image."""
         return size
 
-    def frames(self, images: Tensor, weights: Tensor | None = None) -> Tensor:
-        """uint8 [n,count,C,H,W] → uint8 [n,C,H,W].
+    def weighted(self, number: int, weights: Tensor | None = None) -> Tensor:
+        """Shares [number,count,H,W] whose sum over latents is 1.
 
-        Args: weights: [n,count], at least 0, by which the shares are multiplied. Where nothing is left they do not
+        Args: weights: [number,count], at least 0, by which they are multiplied. Where nothing is left weights do not
             count.
         """
-        shares = self.shares.to(images.device)[None]
+        shares = self.shares.expand(number, -1, -1, -1)
         if weights is not None:
             weighted = shares * weights.to(shares)[:, :, None, None]
             shares = torch.where(weighted.sum(dim=1, keepdim=True) > 0, weighted, shares)
-        shares = shares / shares.sum(dim=1, keepdim=True)
+        return shares / shares.sum(dim=1, keepdim=True)
+
+    def frames(self, images: Tensor, weights: Tensor | None = None) -> Tensor:
+        """uint8, or float in -1..1, [n,count,C,H,W] → the mean of their pixels, [n,C,H,W].
+
+        Args: weights: as of `weighted`.
+        """
+        shares = self.weighted(len(images), weights).to(images.device)
         total = torch.zeros(images.shape[0], *images.shape[2:], device=images.device)
         for cell in range(self.count):
             total += shares[:, cell, None] * images[:, cell]
-        return total.round().clamp(0, 255).to(torch.uint8)
+        return total if images.is_floating_point() else total.round().clamp(0, 255).to(torch.uint8)
 
 
 def side_by_side(columns: int, rows: int, size: Size, softness: float = 0.0) -> np.ndarray:
@@ -149,6 +161,14 @@ def _bands(count: int, length: int, softness: float) -> np.ndarray:
         passed = (place >= borders).astype(np.float64)
     reached = np.concatenate([np.ones((1, length)), passed, np.zeros((1, length))])
     return reached[:-1] - reached[1:]
+
+
+def around(shares: Tensor, size: Size) -> Tensor:
+    """Shares [N,count,h,w] of the middle of an image → of the whole [N,count,H,W]: those at its border continue."""
+    height, width = size
+    top, left = (height - shares.shape[-2]) // 2, (width - shares.shape[-1]) // 2
+    bottom, right = height - shares.shape[-2] - top, width - shares.shape[-1] - left
+    return torch.nn.functional.pad(shares, (left, right, top, bottom), mode="replicate")
 
 
 def shares_of_masks(path: Path, size: Size) -> np.ndarray:

@@ -266,26 +266,35 @@ class Drawer:
         return cut_middle(drawn, self._size)
 
     def floats_of(
-        self, points: Sequence[Point], label: Tensor | None = None, ws: Tensor | None = None
+        self,
+        points: Sequence[Point],
+        label: Tensor | None = None,
+        ws: Tensor | None = None,
+        styles: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
         """The images of points, float [N,C,H,W], each with the noise maps of its file where it has them.
 
-        Args: label: as in `raw_ws`. ws: [N,L,W] of the points; None = `ws(points, label)`.
+        Args: label: as in `raw_ws`. ws: [N,L,W] of the points; None = `ws(points, label)`. styles: as in `images`.
         """
         ws = self.ws(points, label) if ws is None else ws
         own = [place for place, point in enumerate(points) if point.noise is not None]
         others = [place for place, point in enumerate(points) if point.noise is None]
         parts = []
-        if own:
-            maps = {
-                layer: torch.stack([points[place].noise[layer] for place in own])
-                for layer, _ in self.generator.synthesis.noise_layers
-            }
-            parts.append(self.floats(ws[own], noise=maps))
-        if others:
-            parts.append(self.floats(ws[others], noise_seeds=[points[place].noise_seed for place in others]))
+        for places in (own, others):
+            if places:
+                offsets = None if styles is None else {name: rows[places] for name, rows in styles.items()}
+                given = (
+                    {"noise": self._maps([points[place] for place in places])}
+                    if places is own
+                    else {"noise_seeds": [points[place].noise_seed for place in places]}
+                )
+                parts.append(self.floats(ws[places], styles=offsets, **given))
         order = torch.tensor([*own, *others]).argsort().to(self.device)
         return torch.cat(parts)[order]
+
+    def _maps(self, points: Sequence[Point]) -> dict[str, Tensor]:
+        layers = [layer for layer, _ in self.generator.synthesis.noise_layers]
+        return {layer: torch.stack([point.noise[layer] for point in points]) for layer in layers}
 
     def _sized(
         self, generator: nn.Module, canvas: str | None, mode: str, crop: str | None, layer: str | None

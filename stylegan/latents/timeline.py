@@ -32,6 +32,7 @@ _NAMED = {
     "styles": "a seed or a latent file, as in styles.85",
     "weight": "the number of a cell, from 0, as in weight.1",
 }
+BLENDS = ("features", "pixels")
 _KEY_FIELDS = ("time_sec", "value", "easing")
 _PULSE_FIELDS = ("low", "high", "period_sec", "times")
 
@@ -61,12 +62,14 @@ class FrameCells:
         columns, rows: regions side by side; 0 where a mask says where which latent is.
         softness: width over which a region passes into the next, as a part of a region.
         mask: picture, or folder of pictures.
+        blend: one of `BLENDS`: what is blended, the network's feature maps or the pixels of whole images.
     """
 
     columns: int = 0
     rows: int = 0
     softness: float = 0.0
     mask: Path | None = None
+    blend: str = "features"
 
 
 @dataclass(frozen=True)
@@ -276,20 +279,26 @@ def _value(reader: _Reader, track: str, kind: str, node: yaml.Node) -> float | s
 
 
 def _frame(reader: _Reader, node: yaml.Node, folder: Path) -> FrameCells:
-    fields: Mapping[str, yaml.Node] = dict(reader.pairs(node, "frame", ("cells", "softness", "mask")))
+    fields: Mapping[str, yaml.Node] = dict(
+        reader.pairs(node, "frame", ("cells", "softness", "mask", "blend"))
+    )
     if ("cells" in fields) == ("mask" in fields):
         raise reader.wrong(node, "frame needs cells, as in 3x1, or mask, a picture")
+    blend = reader.text(fields["blend"], "frame: blend") if "blend" in fields else BLENDS[0]
+    if blend not in BLENDS:
+        raise reader.wrong(
+            fields["blend"], f"frame: blend must be one of {', '.join(BLENDS)}, got {printable(blend[:40])}"
+        )
     if "mask" in fields:
         if "softness" in fields:
             raise reader.wrong(node, "frame: softness counts for cells; a mask is as soft as its picture")
-        return FrameCells(
-            mask=_checked(reader, fields["mask"], "frame: mask", lambda text: inside(folder, text), keep=True)
-        )
+        mask = _checked(reader, fields["mask"], "frame: mask", lambda text: inside(folder, text), keep=True)
+        return FrameCells(mask=mask, blend=blend)
     columns, rows = _checked(
         reader, fields["cells"], "frame", lambda text: parse_shape(text, key="cells"), keep=True
     )
     softness = reader.number(fields["softness"], "frame: softness", 0, 1) if "softness" in fields else 0.0
-    return FrameCells(columns, rows, softness)
+    return FrameCells(columns, rows, softness, blend=blend)
 
 
 def _checked(reader: _Reader, node: yaml.Node, what: str, check: Callable, *, keep: bool = False):

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stylegan.images import visible
+from stylegan.images import to_uint8, visible
 from stylegan.media.settings import MediaSettings
 from stylegan.sizes import Size
 
@@ -76,6 +76,8 @@ class Canvas:
         Args: frame: [C,H,W] on the CPU, uint8, or float in -1..1.
         """
         frame = visible(frame)
+        if self.bits == 8 and frame.is_floating_point():
+            frame = to_uint8(frame)
         if frame.dtype == torch.uint8 and self._is_plain:
             return frame.movedim(0, -1).contiguous().numpy()
         levels = self._levels(frame)
@@ -125,7 +127,8 @@ class Canvas:
             canvas = self._blurred(levels)
         top, left = ((whole - part) // 2 for whole, part in zip(self.asked, inner.shape[1:], strict=True))
         place = canvas[:, top : top + inner.shape[1], left : left + inner.shape[2]]
-        place.copy_(self._over(inner, place))
+        # Padding stands beside a frame, and the blurred copy behind it.
+        place.copy_(inner if fit == "pad" else self._over(inner, place))
         return canvas
 
     def _side_scale(self, choice) -> float:

@@ -1,6 +1,7 @@
 """Boundary: the direction from latents with low scores to those with high ones, by logistic regression."""
 
 import csv
+import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
@@ -9,9 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stylegan.latents.points import Point, parse_points
+from stylegan.latents.latent_files import SUFFIXES, LatentRow, read_latents
+from stylegan.latents.points import Point
+from stylegan.latents.seeds import seed_in
 from stylegan.machine.text import printable
 
+_LATENT = re.compile(
+    rf"(?P<file>.+(?:{'|'.join(map(re.escape, SUFFIXES))}))(?:\[(?P<number>\d{{1,9}})\])?",
+    re.ASCII | re.IGNORECASE,
+)
 # Of the latents at each end, those that are held out to count how many are told apart.
 HELD_OUT = 0.3
 # Where nothing is said: the share at each end, and the fewest latents that it may come to.
@@ -67,13 +74,15 @@ def read_scores(path: Path, *, key: str = "scores") -> Scored:
         raise ValueError(f"{key}={printable(str(path))}: this is no CSV of seed,score ({error})") from error
     if rows and _is_heading(rows[0][1]):
         rows = rows[1:]
-    points, scores = [], []
+    points: list[Point] = []
+    scores: list[float] = []
+    read: dict[str, list[LatentRow]] = {}
     for number, row in rows:
         where = f"{key}={printable(str(path))}, line {number}"
         if len(row) != 2 or (score := _number(row[1])) is None:
             shown = printable(",".join(row))[:60]
             raise ValueError(f"{where}: {shown}: a line is seed,score or latent file,score, as in 42,0.9")
-        points.append(_point(row[0].strip(), path.parent, where))
+        points.append(_point(row[0].strip(), path.parent, where, read))
         scores.append(score)
     return Scored(tuple(points), torch.tensor(scores, dtype=torch.float64))
 
@@ -81,7 +90,8 @@ def read_scores(path: Path, *, key: str = "scores") -> Scored:
 def ends_of(scores: Tensor, share: float | None = None) -> tuple[Tensor, Tensor, float]:
     """Which latents are labelled low and high, by scores [N]: the lowest and the highest share.
 
-    Of scores that have two values only, as 0 and 1, each value is an end.
+    Of scores that have two values only, as 0 and 1, each value is an end. Where both ends reach the same score, the
+    latents that have it belong to neither.
 
     Args: share: of all, up to 0.5; None = 0.02, or what gives 100 latents at each end.
     Returns: numbers of the low ones, of the high ones, and the share of the smaller end.
@@ -98,11 +108,10 @@ def ends_of(scores: Tensor, share: float | None = None) -> tuple[Tensor, Tensor,
         at_end = int(chosen * count)
         order = scores.argsort(stable=True)
         low, high = order[:at_end], order[count - at_end :]
-        # A run of equal scores must not be torn in two.
         if at_end and scores[low[-1]] == scores[high[0]]:
-            raise ValueError(
-                "scores: the lowest and the highest share meet in equal scores; set a smaller share"
-            )
+            # Equal scores, as of stars, are no two ends: those in the middle count for neither.
+            middle = scores[low[-1]]
+            low, high = (end[scores[end] != middle] for end in (low, high))
     fewest = min(len(low), len(high))
     if fewest < _LEAST:
         raise ValueError(
@@ -195,20 +204,30 @@ def logistic_regression(
     return theta[:-1], theta[-1]
 
 
-def _point(text: str, folder: Path, where: str) -> Point:
-    if not text.isdigit():
-        file = text.partition("[")[0]
-        if ".." in (PurePosixPath(file).parts + PureWindowsPath(file).parts) or _is_absolute(file):
-            raise ValueError(
-                f"{where}: {printable(text)[:60]}: latent files are in the folder of the CSV, or below it"
-            )
-        text = f"{folder.as_posix()}/{text}"
-    points: Sequence[Point] = parse_points(text, key=where)
-    if len(points) != 1:
+def _point(text: str, folder: Path, where: str, read: dict[str, list[LatentRow]]) -> Point:
+    """A seed, or a latent of a file. Args: read: files that were read before, by name."""
+    shown = f"{where}: {printable(text)[:60]}"
+    if text.isascii() and text.isdigit():
+        return Point(name=text, source=text, seed=seed_in(text, text=text, key=where))
+    match = _LATENT.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{shown}: neither a seed nor a file of latents ({', '.join(SUFFIXES)})")
+    name = match["file"]
+    if ".." in (PurePosixPath(name).parts + PureWindowsPath(name).parts) or _is_absolute(name):
+        raise ValueError(f"{shown}: latent files are in the folder of the CSV, or below it")
+    if name not in read:
+        if not (folder / name).is_file():
+            raise ValueError(f"{shown}: there is no such file in {printable(str(folder))}")
+        read[name] = read_latents(folder / name)
+    rows = read[name]
+    if match["number"] is None and len(rows) > 1:
         raise ValueError(
-            f"{where}: {printable(text)[:60]}: {len(points)} latents; one a line, as in walk.npz[3]"
+            f"{shown}: the file has {len(rows)} latents; write one a line, as in {printable(name)}[3]"
         )
-    return points[0]
+    if int(match["number"] or 0) >= len(rows):
+        raise ValueError(f"{shown}: the file has {len(rows)} latents, numbered 0 to {len(rows) - 1}")
+    row = rows[int(match["number"] or 0)]
+    return Point(name=text, source=text, z=row.z, w=row.w)
 
 
 def _is_absolute(text: str) -> bool:

@@ -15,6 +15,8 @@ from stylegan.machine.devices import full_precision
 
 # The image is looked at in so many cells along each side.
 _CELLS = 8
+# Images that are differentiated together: 8 of 128 px, one of 1024 px, whose features take much memory.
+_PX_AT_ONCE = 1024
 # Keeps the signs of the probes apart from all else that is ever drawn from a number.
 _PROBE_STREAM = 0x70726F62
 
@@ -35,7 +37,7 @@ class RankedChannel(NamedTuple):
 
 
 def style_sigmas(generator: nn.Module, moments: Moments) -> dict[str, Tensor]:
-    """Standard deviation of each style, {layer: float64 [C]}: styles are linear in w, so it follows from w's covariance."""
+    """Standard deviation of each style, {layer: float64 [C]}, by w's covariance: styles are linear in w."""
     return {
         name: moments.sigma(layer.matrix.to("cpu", torch.float64))
         * layer.matrix.to("cpu", torch.float64).norm(dim=1)
@@ -83,32 +85,38 @@ def rank_channels(
 def _energy_by_cell(generator: nn.Module, ws: Tensor, layers: frozenset[int]) -> dict[str, Tensor]:
     """Squared change of the image by a style, summed over the values of a cell: {layer: float64 [N, cells, C]}."""
     height, width = generator.size
-    rows, columns = min(_CELLS, height), min(_CELLS, width)
     names = [name for name, layer in style_layers(generator).items() if layer.ws in layers]
     parts: dict[str, list[Tensor]] = {name: [] for name in names}
-    for image, w in enumerate(ws):
-        signs = np.random.default_rng([_PROBE_STREAM, image]).integers(
-            0, 2, (generator.channels, height, width)
-        )
-        probe = torch.from_numpy(signs * 2 - 1).to(w.device, torch.float32)
-        with torch.enable_grad(), full_precision(w.device), _leaf_styles(generator, names) as styles:
-            drawn = generator.synthesis(w[None], noise_mode="const")[0] * probe
-            sums = [
-                cell.sum()
-                for band in drawn.tensor_split(rows, dim=1)
-                for cell in band.tensor_split(columns, dim=2)
-            ]
-            changes: dict[str, list[Tensor]] = {name: [] for name in names}
-            for cell in sums:
-                gradients = torch.autograd.grad(
-                    cell, [styles[name] for name in names], retain_graph=True, allow_unused=True
-                )
-                for name, gradient in zip(names, gradients, strict=True):
-                    own = torch.zeros_like(styles[name]) if gradient is None else gradient
-                    changes[name].append(own[0].detach().to("cpu", torch.float64).square())
-        for name in names:
-            parts[name].append(torch.stack(changes[name]))
-    return {name: torch.stack(images) for name, images in parts.items()}
+    at_once = max(1, min(len(ws), _PX_AT_ONCE // max(height, width)))
+    for first in range(0, len(ws), at_once):
+        some = ws[first : first + at_once]
+        signs = [
+            np.random.default_rng([_PROBE_STREAM, image]).integers(0, 2, (generator.channels, height, width))
+            for image in range(first, first + len(some))
+        ]
+        probe = torch.from_numpy(np.stack(signs) * 2 - 1).to(some)
+        with torch.enable_grad(), full_precision(ws.device), _leaf_styles(generator, names) as styles:
+            drawn = generator.synthesis(some, noise_mode="const") * probe
+            changes = _changes_of_cells(drawn, [styles[name] for name in names])
+        for name, change in zip(names, changes, strict=True):
+            parts[name].append(change)
+    return {name: torch.cat(found) for name, found in parts.items()}
+
+
+def _changes_of_cells(drawn: Tensor, styles: Sequence[Tensor]) -> list[Tensor]:
+    """(∂ sum of a cell / ∂s)² for drawn [N,C_img,H,W] and each of the styles [N,C]: float64 [N, cells, C]."""
+    height, width = drawn.shape[2:]
+    cells = [
+        cell.sum()  # of all images: each has styles of its own
+        for band in drawn.tensor_split(min(_CELLS, height), dim=2)
+        for cell in band.tensor_split(min(_CELLS, width), dim=3)
+    ]
+    found: list[list[Tensor]] = [[] for _ in styles]
+    for cell in cells:
+        gradients = torch.autograd.grad(cell, styles, retain_graph=True)
+        for changes, gradient in zip(found, gradients, strict=True):
+            changes.append(gradient.to("cpu", torch.float64).square())
+    return [torch.stack(changes, dim=1) for changes in found]
 
 
 @contextmanager

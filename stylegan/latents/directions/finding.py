@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from stylegan.latents.directions.boundary import find_boundary, read_scores
+from stylegan.latents.directions.boundary import Scored, find_boundary
 from stylegan.latents.directions.channels import rank_channels
 from stylegan.latents.directions.direction import Channel, Direction
 from stylegan.latents.directions.linear import closed_form_factors, principal_components, without
@@ -81,30 +80,29 @@ def find_boundary_of(
     drawer: Drawer,
     labels: Sequence[NamedLabel],
     *,
-    scores: Path,
+    scored: Scored,
     samples: int,
     share: float | None = None,
 ) -> Found:
-    """The direction from low scores to high ones, as in `find_boundary`, of latents and scores in a CSV.
+    """The direction from low scores to high ones, as in `find_boundary`.
 
-    Args: labels: of the seeds, which take them in turn by their number.
-    Raises: ValueError as `read_scores` and `find_boundary`.
+    Args: labels: of the seeds, which take them in turn by their number. scored: latents with scores, of `read_scores`.
+    Raises: ValueError as `find_boundary`, and for latents of another width.
     """
-    labelled = read_scores(scores)
-    points = labelled.points
+    points = scored.points
     numbers = [place if point.seed is None else point.seed for place, point in enumerate(points)]
     own = [labels[number % len(labels)][1] for number in numbers]
     label = None if own[0] is None else torch.stack([one for one in own if one is not None])
     # Layers of a w of its own may differ; the direction is one for all of them.
     ws = drawer.raw_ws(points, label).to("cpu", torch.float64).mean(dim=1)
-    found = find_boundary(ws, labelled.scores, share=share)
+    found = find_boundary(ws, scored.scores, share=share)
     line = (
         f"{found.accuracy:.1%} of {found.held_out} held-out latents are on their side; found with {found.trained},"
         f" {found.share:.1%} of {len(points):,} at each end"
     )
     if found.accuracy < 0.6:
         line += "; this is hardly better than chance: give more latents, or clearer scores"
-    return Found(found.normal[None], [scores.stem], [line], moments_of_w(drawer, labels, samples))
+    return Found(found.normal[None], ["boundary"], [line], moments_of_w(drawer, labels, samples))
 
 
 def find_class_means(
@@ -145,7 +143,7 @@ def find_channels(
     moments = moments_of_w(drawer, labels, samples)
     own = [labels[seed % len(labels)][1] for seed in range(_LOOKED_AT)]
     label = None if own[0] is None else torch.stack([one for one in own if one is not None])
-    ws = drawer.truncated(drawer.sampler.map(drawer.z(parse_points(f"0-{_LOOKED_AT - 1}")), label))
+    ws = drawer.raw_ws(parse_points(f"0-{_LOOKED_AT - 1}"), label)
     ranked = rank_channels(drawer.generator, ws, moments, layers, count)
     lines = [
         f"{one.channel.layer} channel {one.channel.number}: {one.effect * 127.5:.2f} grey levels for one sigma,"
@@ -228,7 +226,8 @@ def parse_classes(
         for side in written.split("-"):
             drawer.labels(side.strip())
     raise ValueError(
-        f"label={printable(written[:60]) or 'null'}: find=class_mean takes two classes, as in label=fox-dog, or label=all"
+        f"label={printable(written[:60]) or 'null'}: find=class_mean takes two classes, as in label=fox-dog, or"
+        " label=all"
     )
 
 

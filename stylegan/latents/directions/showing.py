@@ -1,16 +1,19 @@
 """Showing: what a direction does, as a sheet of strengths or as a video along it."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-from stylegan.images import tile, visible
+from stylegan.images import to_uint8, visible
+from stylegan.latents.cells import Sheet, best_shape, colour_of
 from stylegan.latents.directions.direction import Direction
 from stylegan.latents.directions.movement import LARGEST_STRENGTH, Movement, Part
 from stylegan.latents.drawer import Drawer
 from stylegan.latents.points import Point
+from stylegan.machine.progress import with_progress
+from stylegan.networks.synthesis import prepared
 from stylegan.sizes import Size
 
 
@@ -32,24 +35,41 @@ class Moved:
     """Images of some points, to be drawn at any strength of one direction.
 
     Args:
-        drawer: draws; directions that it is configured with are applied besides, where they have a strength.
+        drawer: draws.
         points: N of them.
         labels: [N,K]; None for a network without labels.
         direction: that they are moved along.
+        steady: strengths [D] of the directions that the drawer is configured with; None = as configured.
     Raises: ValueError where it does not fit the network.
     """
 
-    def __init__(self, drawer: Drawer, points: Sequence[Point], labels: Tensor | None, direction: Direction):
+    def __init__(
+        self,
+        drawer: Drawer,
+        points: Sequence[Point],
+        labels: Tensor | None,
+        direction: Direction,
+        *,
+        steady: Tensor | None = None,
+    ):
         self.drawer, self.points = drawer, points
         self.movement = Movement(
             [Part(direction.name, direction, None)], drawer.generator, network=drawer.name
         )
-        steady = torch.tensor([part.strength or 0.0 for part in drawer.movement.parts])
         self.base = drawer.ws(points, labels, strengths=steady)
-        self.styles = {name: row[0] for name, row in drawer.movement.style_offsets(steady[None]).items()}
+        offsets = drawer.movement.style_offsets(None if steady is None else steady[None])
+        self.styles = {name: row[0] for name, row in offsets.items()}
 
-    def images(self, places: Sequence[int], strengths: Sequence[float]) -> Tensor:
-        """Images of the points at `places`, each at its strength: uint8 [N,C,H,W], C = 1 to 4."""
+    def images(
+        self,
+        places: Sequence[int],
+        strengths: Sequence[float],
+        pixels: Callable[[Tensor], Tensor] = to_uint8,
+    ) -> Tensor:
+        """Images of the points at `places`, each at its strength: [N,C,H,W], C = 1 to 4.
+
+        Args: pixels: makes them of floats in [-1, 1].
+        """
         given = torch.tensor(strengths, dtype=torch.float32, device=self.base.device)[:, None]
         ws = self.base[list(places)] + self.movement.shift(given)
         offsets = self.movement.style_offsets(given)
@@ -57,22 +77,23 @@ class Moved:
             offsets[name] = (
                 row.to(given.device) + offsets[name] if name in offsets else row.expand(len(ws), -1)
             )
-        seeds = [self.points[place].seed or 0 for place in places]
-        return visible(self.drawer.images(ws, noise_seeds=seeds, noise=self._noise(places), styles=offsets))
-
-    def _noise(self, places: Sequence[int]) -> Mapping[str, Tensor] | None:
-        return None
+        points = [self.points[place] for place in places]
+        return visible(pixels(self.drawer.floats_of(points, ws=ws, styles=offsets)))
 
 
-def sheet(moved: Moved, strengths: Sequence[float]) -> Tensor:
-    """A row a point, a column a strength: uint8 [C, N·H, S·W] on the CPU."""
+def sheet_images(
+    moved: Moved, strengths: Sequence[float], pixels: Callable[[Tensor], Tensor] = to_uint8
+) -> Tensor:
+    """The images of a sheet, a row a point and a column a strength: [N·S,C,H,W] on the CPU, with progress.
+
+    Args: pixels: as in `Moved.images`.
+    """
     cells = [(place, strength) for place in range(len(moved.points)) for strength in strengths]
     chunk = moved.drawer.sampler.chunk
-    drawn = [
-        moved.images(*zip(*cells[first : first + chunk], strict=True)).cpu()
-        for first in range(0, len(cells), chunk)
-    ]
-    return tile(torch.cat(drawn), columns=len(strengths))
+    parts = (cells[first : first + chunk] for first in range(0, len(cells), chunk))
+    drawn = ((len(part), moved.images(*zip(*part, strict=True), pixels).cpu()) for part in parts)
+    with prepared(moved.drawer.sampler.synthesis):
+        return torch.cat(list(with_progress(drawn, total=len(cells))))
 
 
 class DirectionFrames:
@@ -85,9 +106,9 @@ class DirectionFrames:
         moved: the images, one a cell.
         lowest, highest: strengths.
         count: of frames.
-        columns, rows: of cells; spare ones are `fill`.
-        fill: uint8 [C] of spare cells; None = black.
-    Raises: ValueError for fewer cells than images.
+        shape: (columns, rows) of cells; None = the best one.
+        fill: colour of spare cells.
+    Raises: ValueError for fewer cells than images, or an unknown colour.
     """
 
     def __init__(
@@ -97,21 +118,21 @@ class DirectionFrames:
         lowest: float,
         highest: float,
         count: int,
-        columns: int | None = None,
-        rows: int | None = None,
-        fill: Tensor | None = None,
+        shape: tuple[int, int] | None = None,
+        fill: str = "black",
     ):
         cells = len(moved.points)
-        self.columns = math.ceil(math.sqrt(cells)) if columns is None else columns
-        self.rows = math.ceil(cells / self.columns) if rows is None else rows
-        if self.columns * self.rows < cells:
+        columns, rows = best_shape(cells) if shape is None else shape
+        if columns * rows < cells:
             raise ValueError(
-                f"grid={self.columns}x{self.rows} has {self.columns * self.rows} cells, and there are {cells} seeds"
+                f"grid={columns}x{rows}: these are {columns * rows} cells, and there are {cells} seeds"
             )
-        height, width = moved.drawer.size
-        self.moved, self.lowest, self.highest, self.count, self.fill = moved, lowest, highest, count, fill
-        self.size: Size = (self.rows * height, self.columns * width)
+        self.moved, self.lowest, self.highest, self.count = moved, lowest, highest, count
         self.channels = moved.drawer.channels if moved.drawer.channels <= 4 else 3
+        colour_of(fill, self.channels)
+        self.shape = (columns, rows)
+        self.sheet = Sheet(columns, rows, cells, fill)
+        self.size: Size = self.sheet.size(moved.drawer.size)
 
     def strength(self, frame: int) -> float:
         """The strength at a frame."""
@@ -122,18 +143,11 @@ class DirectionFrames:
         """Frames `first` to `last` - 1: uint8 [n,C,H,W], in chunks that fill the sampler's batches."""
         cells = len(self.moved.points)
         at_once = max(1, self.moved.drawer.sampler.chunk // cells)
-        for start in range(first, last, at_once):
-            frames = range(start, min(start + at_once, last))
-            images = self.moved.images(
-                [place for _ in frames for place in range(cells)],
-                [self.strength(frame) for frame in frames for _ in range(cells)],
-            )
-            yield torch.stack([self._laid_out(part) for part in images.split(cells)])
-
-    def _laid_out(self, images: Tensor) -> Tensor:
-        spare = self.columns * self.rows - len(images)
-        if spare:
-            fill = images.new_zeros(images.shape[1]) if self.fill is None else self.fill.to(images)
-            empty = fill[:, None, None].expand(spare, -1, *images.shape[2:])
-            images = torch.cat([images, empty])
-        return tile(images, columns=self.columns)
+        with prepared(self.moved.drawer.sampler.synthesis):
+            for start in range(first, last, at_once):
+                frames = range(start, min(start + at_once, last))
+                images = self.moved.images(
+                    [place for _ in frames for place in range(cells)],
+                    [self.strength(frame) for frame in frames for _ in range(cells)],
+                )
+                yield self.sheet.frames(images.unflatten(0, (len(frames), cells)))
