@@ -14,7 +14,9 @@ from stylegan.latents.seeds import noise_of
 from stylegan.latents.style_mixing import MixingFrames, Styles, crossed, drawn, mix, styles_of, with_heads
 from tests.latents.networks import make_generator
 
-GENERATOR = make_generator()
+# 16 px: enough layers to tell, and little to draw.
+GENERATOR = make_generator(resolution=16)
+PX = 16
 COUNT = GENERATOR.num_ws
 EVERY = tuple(range(COUNT))
 
@@ -83,7 +85,7 @@ def test_noise_goes_with_its_layer(noise_mode):
     """Against the synthesis network itself, with maps put together by hand."""
     drawer = make_drawer(noise_mode=noise_mode)
     row, column = latent(1, noise=True), parse_points("6")[0]
-    layers = (0, 2, 5, COUNT - 1)
+    layers = (0, 2, COUNT - 1)
     mixed = crossed(drawer, styles_of(drawer, [row]), styles_of(drawer, [column]), layers)
     names = layer_names(GENERATOR)
     sizes = dict(GENERATOR.synthesis.noise_layers)
@@ -100,7 +102,7 @@ def test_noise_goes_with_its_layer(noise_mode):
 
 def test_cells_do_not_depend_on_how_many_there_are():
     drawer = make_drawer()
-    rows, columns = parse_points("0-2"), parse_points("10-19")
+    rows, columns = parse_points("0-1"), parse_points("10-13")
     alone = [
         images(drawer, crossed(drawer, styles_of(drawer, [row]), styles_of(drawer, [column]), (0, 1)))
         for row in rows
@@ -159,7 +161,7 @@ def test_each_frame_is_the_sheet_of_its_moment(only_mix, seeds, noise_mode):
     found = torch.cat(list(frames.draw(0, 5)))
     assert found.shape == (5, 3, *frames.size)
     border = 0 if only_mix else 1
-    assert frames.size == ((len(rows) + border) * 32, (3 + border) * 32)
+    assert frames.size == ((len(rows) + border) * PX, (3 + border) * PX)
     for frame in range(5):
         noise = styles_of(drawer, row_points).noise
         points = [Point(name="", source="", z=z) for z in rows[:, frame]]
