@@ -64,9 +64,11 @@ def test_rows_and_columns_are_the_images_of_the_images_task_in_the_order_given(h
 
 
 @pytest.mark.long
-def test_all_layers_copy_the_rows(here):
-    assert mixing("rows=5,1", "cols=9,3", "layers=all") == 0
+def test_all_layers_copy_the_rows_which_may_be_pictures(here):
+    alone = pictures((5,), "truncation=0.7")
+    assert mixing("rows=of-net/seed0005.png,1", "cols=9,3", "layers=all") == 0
     sheet = cells(f"out/{SHEET}", 3, 3)
+    assert np.array_equal(sheet[1, 0], alone[5])
     for row in (1, 2):
         assert np.array_equal(sheet[row, 1], sheet[row, 0]) and np.array_equal(sheet[row, 2], sheet[row, 0])
 

@@ -188,3 +188,29 @@ def test_a_part_of_a_video_is_the_same_as_in_the_whole():
     whole = torch.cat(list(frames.draw(0, 23)))
     for first, last in ((0, 1), (7, 9), (6, 23)):
         assert torch.equal(torch.cat(list(frames.draw(first, last))), whole[first:last])
+
+
+@pytest.mark.parametrize(
+    ("options", "channels"),
+    [
+        (dict(channels=1), 1),
+        (dict(channels=2), 2),
+        (dict(channels=4, resolution=(24, 16)), 4),
+        (dict(channels=6), 3),
+    ],
+)
+def test_any_channels_and_sizes_have_sheets_and_frames(options, channels):
+    drawer = Drawer(make_generator(**({"resolution": 8} | options)), device="cpu", precision="fp32")
+    points, columns = parse_points("5"), styles_of(drawer, parse_points("20-21"))
+    frames = MixingFrames(
+        drawer, rows=walks([5], 2), row_points=points, columns=columns, layers=(0, 1), fill="#ff0000"
+    )
+    height, width = drawer.size
+    assert (frames.channels, frames.size) == (channels, (2 * height, 3 * width))
+    whole = torch.cat(list(frames.draw(0, 2)))
+    assert whole.shape == (2, channels, *frames.size) and whole.dtype == torch.uint8
+    corner = {1: [76], 2: [76, 255], 3: [255, 0, 0], 4: [255, 0, 0, 255]}[channels]
+    assert whole[0, :, 0, 0].tolist() == corner
+    assert torch.equal(
+        whole[:, :, :height, width : 2 * width], images(drawer, columns)[:1].expand(2, -1, -1, -1)
+    )
