@@ -21,7 +21,7 @@ from stylegan.machine.console import say, surviving_lost_output, warn
 from stylegan.machine.files import expanded
 from stylegan.machine.process import leaving_at_once, prepare_host
 from stylegan.runs.folder import RunFolder, images_of
-from stylegan.runs.network_files import find_network
+from stylegan.runs.network_files import find_network, kept_of_run
 from stylegan.version import __version__
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def generate(composition: Composition) -> Result:
     with from_input():
         from stylegan.latents.outputs import Output
 
-        network = find_network(config.network, runs_dir=config.runs_dir)
+        network = network_of(config)
         out = default_out(network) if config.out is None else expanded(config.out, key="out")
         out = place_of_job(out, composition.swept)
         say(f"network: {network}")
@@ -63,15 +63,31 @@ def generate(composition: Composition) -> Result:
     return Result(0)
 
 
+def network_of(config: DictConfig) -> Path:
+    """The file of the network that is drawn from, or, where a task has two, of the one of the low resolutions.
+
+    Raises: ValueError where there is none, or where both keys name one.
+    """
+    low = config.get("low")
+    if low is None:
+        return find_network(config.network, runs_dir=config.runs_dir)
+    if config.network is not None:
+        raise ValueError(f"low={low} and network={config.network} name the same network; set one of them")
+    return find_network(low, runs_dir=config.runs_dir, key="low")
+
+
 def open_drawer(network: Path, config: DictConfig) -> "Drawer":
     """The network with the settings that all tasks share; those that a task does not have keep their defaults."""
-    from stylegan.interop import load_generator
+    from stylegan.interop import load_generator, save_generator
     from stylegan.latents.drawer import Drawer
 
-    def open_other(name: str):
-        return load_generator(find_network(name, runs_dir=config.runs_dir))
+    def open_other(name: str, key: str):
+        return load_generator(find_network(name, runs_dir=config.runs_dir, key=key))
 
-    own = ("truncation", "truncation_cutoff", "center", "canvas", "canvas_mode", "layer", "crop")
+    own = (
+        *("truncation", "truncation_cutoff", "center", "directions"),
+        *("canvas", "canvas_mode", "layer", "crop"),
+    )
     return Drawer(
         load_generator(network),
         name=str(network),
@@ -80,6 +96,8 @@ def open_drawer(network: Path, config: DictConfig) -> "Drawer":
         noise_mode=config.noise_mode,
         provenance=provenance_of(network),
         open_other=open_other,
+        save_network=save_generator,
+        kept=lambda what: kept_of_run(network, what),
         **{key: config[key] for key in own if key in config},
     )
 

@@ -74,6 +74,10 @@ class Center:
             return torch.stack(rows)
         return torch.cat([nearest(centers, w[None]) for centers, w in zip(rows, ws, strict=True)])
 
+    def forget(self) -> None:
+        """Where the weights of the network change: the w of a seed is found again."""
+        self._found.clear()
+
     def _of_label(self, label: Tensor | None) -> Tensor:
         """The centers of the clusters [M,W] of a label, or the one point [L,W]."""
         key = _label_key(label)

@@ -1,6 +1,7 @@
 """Drawer: a trained generator with the settings of drawing, from points of latent space to pixels."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from stylegan.images import to_uint8
 from stylegan.latents.canvas import LayerImages, check_crop, cut_middle, on_canvas, width_and_height
 from stylegan.latents.centers import Center
+from stylegan.latents.directions.movement import parse_directions
 from stylegan.latents.labels import parse_label, parse_labels
 from stylegan.latents.points import Point
 from stylegan.latents.sampling import NOISE_MODES, Sampler
@@ -34,12 +36,17 @@ class Drawer:
         truncation_cutoff: only the first so many of the L entries are truncated; None = all.
         center: what truncation pulls to: "mean" (the network's w_avg), a seed, a latent file, or "clusters:64", of
             which each image takes the nearest.
+        directions: that every image is moved along, as in `parse_directions`; None = none.
         canvas: `1024x512`, width x height that is drawn in place of the network's size; see `on_canvas`.
         canvas_mode: "tile", "stretch" or "mirror".
         layer: `b32.conv1`: feature maps of one layer in place of the image; see `LayerImages`.
         crop: `512x384`, width x height that is cut out of the middle.
         provenance: text stored with every image besides weights and settings.
-        open_other: name → another generator, for tasks that need two; None = there is none.
+        open_other: (name, key of the configuration) → another generator, for tasks that need two; None = there is none.
+        save_network: writes a generator with text into a `.safetensors`, for tasks that make one; None = none can.
+        weights: digest of the generator's weights where it is known, or matters to no file; None = computed.
+        kept: "all" → the kept networks of the run that the generator belongs to, "snapshots" → its pictures, as
+            [(kimg, file), ...], oldest first; None = it belongs to none.
     Raises: ValueError that names the value and the way out.
     """
 
@@ -54,12 +61,16 @@ class Drawer:
         truncation: float = 1.0,
         truncation_cutoff: int | None = None,
         center: str | int = "mean",
+        directions: str | None = None,
         canvas: str | None = None,
         canvas_mode: str = "tile",
         layer: str | None = None,
         crop: str | None = None,
         provenance: Mapping[str, str] | None = None,
-        open_other: Callable[[str], nn.Module] | None = None,
+        open_other: Callable[[str, str], nn.Module] | None = None,
+        save_network: Callable[[Path, nn.Module, Mapping[str, str]], None] | None = None,
+        weights: str | None = None,
+        kept: Callable[[str], list[tuple[float, Path]]] | None = None,
     ):
         if noise_mode not in NOISE_MODES:
             raise ValueError(f"noise_mode must be one of {', '.join(NOISE_MODES)}, got {noise_mode!r}")
@@ -71,8 +82,22 @@ class Drawer:
         self.noise_mode = noise_mode
         self.truncation = psi_in(truncation)
         self.truncation_cutoff = cutoff_in(truncation_cutoff, generator.num_ws)
-        self.open_other = open_other
-        self.weights = weights_sha256(generator)
+        self.open_other, self.save_network, self.kept = open_other, save_network, kept
+        self._settings = dict(
+            device=device,
+            precision=precision,
+            noise_mode=noise_mode,
+            truncation=truncation,
+            truncation_cutoff=truncation_cutoff,
+            center=center,
+            directions=directions,
+            canvas=canvas,
+            canvas_mode=canvas_mode,
+            layer=layer,
+            crop=crop,
+            provenance=provenance,
+        )
+        self.weights = weights_sha256(generator) if weights is None else weights
         self.precision = set_compute_dtype(generator, chosen, precision)
         self.text = dict(provenance or {}) | {
             "weights": self.weights,
@@ -83,12 +108,20 @@ class Drawer:
         if self.truncation_cutoff is not None:
             self.text["truncation_cutoff"] = str(self.truncation_cutoff)
         self.generator = self._sized(generator, canvas, canvas_mode, crop, layer)
+        self.movement = parse_directions(directions, self.generator, network=name)
         self.center = Center(
             center, generator=self.generator, raw_ws=self.raw_ws, weights=self.weights, name=name
         )
         if self.center.point is not None:
             self.check([self.center.point])
-        self.text |= self.center.text
+        self.text |= self.center.text | self.movement.text
+
+    def with_generator(self, generator: nn.Module, *, name: str, weights: str | None = None) -> "Drawer":
+        """The same settings with another network.
+
+        Args: weights: its digest where it is known, or matters to no file; None = computed.
+        """
+        return Drawer(generator, name=name, weights=weights, **self._settings)
 
     @property
     def size(self) -> Size:
@@ -172,18 +205,31 @@ class Drawer:
             return pulled
         return torch.cat([pulled[:, : self.truncation_cutoff], ws[:, self.truncation_cutoff :]], dim=1)
 
-    def ws(
-        self, points: Sequence[Point], label: Tensor | None = None, psi: float | Tensor | None = None
-    ) -> Tensor:
-        """w [N,L,W] as drawn: seeds and z are truncated; a w of a file is drawn as it is.
+    def moved(self, ws: Tensor, strengths: Tensor | None = None) -> Tensor:
+        """ws [N,L,W] moved along `directions`, by strengths [D], or [N,D] of each image; None = as configured."""
+        if not len(self.movement):
+            return ws
+        if strengths is not None:
+            strengths = strengths.to(ws.device).expand(len(ws), -1)
+        return ws + self.movement.shift(strengths).to(ws)
 
-        Args: label, psi: as in `raw_ws` and `truncated`.
+    def ws(
+        self,
+        points: Sequence[Point],
+        label: Tensor | None = None,
+        psi: float | Tensor | None = None,
+        strengths: Tensor | None = None,
+    ) -> Tensor:
+        """w [N,L,W] as drawn: seeds and z are truncated, a w of a file is not; then all are moved along `directions`.
+
+        Args: label, psi, strengths: as in `raw_ws`, `truncated` and `moved`.
         """
         raw = self.raw_ws(points, label)
         kept = torch.tensor([point.w is not None for point in points], device=raw.device)
         if bool(kept.all()):
-            return raw
-        return torch.where(kept[:, None, None], raw, self.truncated(raw, psi, label))
+            return self.moved(raw, strengths)
+        pulled = self.truncated(raw, psi, label)
+        return self.moved(torch.where(kept[:, None, None], raw, pulled), strengths)
 
     def images(
         self,
@@ -191,14 +237,17 @@ class Drawer:
         *,
         noise_seeds: Sequence[int] | None = None,
         noise: Mapping[str, Tensor] | None = None,
+        styles: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
         """ws [N,L,W] → uint8 [N,C,H,W] on the device.
 
         Args:
             noise_seeds: N seeds, for `noise_mode="random"`; of points their `noise_seed`.
             noise: maps {layer: [N,1,H,W]} to draw with, whatever `noise_mode` says.
+            styles: what is added to the styles, {layer: [N,C]}, as of `movement.style_offsets`; None = what the style
+                channels among `directions` add as configured.
         """
-        return to_uint8(self.floats(ws, noise_seeds=noise_seeds, noise=noise))
+        return to_uint8(self.floats(ws, noise_seeds=noise_seeds, noise=noise, styles=styles))
 
     def floats(
         self,
@@ -206,33 +255,46 @@ class Drawer:
         *,
         noise_seeds: Sequence[int] | None = None,
         noise: Mapping[str, Tensor] | None = None,
+        styles: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
         """As `images`, before the numbers are rounded: float [N,C,H,W], nominally in [-1, 1]."""
         mode = self.noise_mode if noise is None else "random"
-        drawn = self.sampler.draw(ws, mode, noise_seeds=noise_seeds, noise=noise)
+        if styles is None:
+            # One row, which stands for all images.
+            styles = {name: row.expand(len(ws), -1) for name, row in self.movement.style_offsets().items()}
+        drawn = self.sampler.draw(ws, mode, noise_seeds=noise_seeds, noise=noise, styles=styles)
         return cut_middle(drawn, self._size)
 
     def floats_of(
-        self, points: Sequence[Point], label: Tensor | None = None, ws: Tensor | None = None
+        self,
+        points: Sequence[Point],
+        label: Tensor | None = None,
+        ws: Tensor | None = None,
+        styles: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
         """The images of points, float [N,C,H,W], each with the noise maps of its file where it has them.
 
-        Args: label: as in `raw_ws`. ws: [N,L,W] of the points; None = `ws(points, label)`.
+        Args: label: as in `raw_ws`. ws: [N,L,W] of the points; None = `ws(points, label)`. styles: as in `images`.
         """
         ws = self.ws(points, label) if ws is None else ws
         own = [place for place, point in enumerate(points) if point.noise is not None]
         others = [place for place, point in enumerate(points) if point.noise is None]
         parts = []
-        if own:
-            maps = {
-                layer: torch.stack([points[place].noise[layer] for place in own])
-                for layer, _ in self.generator.synthesis.noise_layers
-            }
-            parts.append(self.floats(ws[own], noise=maps))
-        if others:
-            parts.append(self.floats(ws[others], noise_seeds=[points[place].noise_seed for place in others]))
+        for places in (own, others):
+            if places:
+                offsets = None if styles is None else {name: rows[places] for name, rows in styles.items()}
+                given = (
+                    {"noise": self._maps([points[place] for place in places])}
+                    if places is own
+                    else {"noise_seeds": [points[place].noise_seed for place in places]}
+                )
+                parts.append(self.floats(ws[places], styles=offsets, **given))
         order = torch.tensor([*own, *others]).argsort().to(self.device)
         return torch.cat(parts)[order]
+
+    def _maps(self, points: Sequence[Point]) -> dict[str, Tensor]:
+        layers = [layer for layer, _ in self.generator.synthesis.noise_layers]
+        return {layer: torch.stack([point.noise[layer] for point in points]) for layer in layers}
 
     def _sized(
         self, generator: nn.Module, canvas: str | None, mode: str, crop: str | None, layer: str | None

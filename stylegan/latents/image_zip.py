@@ -14,9 +14,10 @@ from torch import Tensor
 from stylegan.latents.outputs import Output
 from stylegan.latents.point_images import Cell, PointImages
 from stylegan.latents.points import short_text
-from stylegan.latents.provenance import differing, read_sidecar, refuse, sidecar_of, write_sidecar
+from stylegan.latents.provenance import differing, refuse
 from stylegan.machine.console import say
 from stylegan.machine.progress import with_progress
+from stylegan.machine.sidecars import read_sidecar, sidecar_of, write_sidecar
 from stylegan.networks.synthesis import prepared
 from stylegan.sizes import size_text
 

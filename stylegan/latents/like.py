@@ -4,8 +4,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
-from stylegan.latents.provenance import is_image, read_sidecar, stored_in
+from stylegan.latents.provenance import is_image, stored_in
 from stylegan.machine.files import expanded
+from stylegan.machine.sidecars import read_sidecar
 from stylegan.machine.text import printable
 
 # As arguments of `Drawer`, which has the same names, but for the label.

@@ -13,13 +13,11 @@ from stylegan.latents.provenance import (
     differing,
     is_image,
     listed,
-    read_sidecar,
-    sidecar_of,
     stored_in,
-    write_sidecar,
 )
 from stylegan.machine.console import say
 from stylegan.machine.files import replacing
+from stylegan.machine.sidecars import read_sidecar, sidecar_of, write_sidecar
 from stylegan.machine.text import printable
 
 __all__ = ["ORIGIN", "ImageFormat", "Output", "read_sidecar", "sidecar_of", "write_sidecar"]

@@ -10,9 +10,10 @@ import numpy as np
 from torch import Tensor
 
 from stylegan.latents.latent_files import SUFFIXES, latents_of_image, read_latents
-from stylegan.latents.provenance import IMAGE_SUFFIXES, is_image, read_sidecar, stored_in
+from stylegan.latents.provenance import IMAGE_SUFFIXES, is_image, stored_in
 from stylegan.latents.seeds import MAX_SEEDS, seed_in
 from stylegan.machine.files import expanded
+from stylegan.machine.sidecars import read_sidecar
 from stylegan.machine.text import printable
 
 _NUMBER_OR_RANGE = re.compile(r"(\d+)(?:-(\d+))?", re.ASCII)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from stylegan.latents.seeds import latents_of, noise_of
+from stylegan.latents.style_layers import moved_styles
 from stylegan.machine.devices import full_precision
 from stylegan.networks.synthesis import prepared
 from stylegan.sizes import Size
@@ -69,12 +70,14 @@ class Sampler:
         noise_mode: str = "const",
         noise_seeds: Sequence[int] | None = None,
         noise: Mapping[str, Tensor] | None = None,
+        styles: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
         """ws [N,L,W] → images float32 [N,C,H,W] on the generator's device.
 
         Args:
             noise_seeds: N seeds, one for each image's noise, where `noise_mode` is "random".
             noise: in their place, the noise itself, {layer: [N,1,H,W]}.
+            styles: what is added to the styles of layers, {layer: [N,C]}; see `stylegan.latents.style_layers`.
         Raises: ValueError for random noise without seeds: it would be another one at every call.
         """
         if noise_mode == "random" and noise_seeds is None and noise is None:
@@ -92,7 +95,9 @@ class Sampler:
                         else noise_of(noise_seeds[rows], layers)
                     )
                     maps = {name: self._full(values) for name, values in some.items()}
-                images = self.synthesis(self._full(ws[rows]), noise_mode=noise_mode, noise=maps)
+                offsets = {name: self._full(values[rows]) for name, values in (styles or {}).items()}
+                with moved_styles(self.generator, offsets):
+                    images = self.synthesis(self._full(ws[rows]), noise_mode=noise_mode, noise=maps)
                 parts.append(images[: rows.stop - rows.start])
         return torch.cat(parts)
 

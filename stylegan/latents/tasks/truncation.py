@@ -84,6 +84,5 @@ class Truncation:
         ws = drawer.truncated(raw, torch.tensor(self.psis), label)
         # A psi of 1 changes nothing, and must not change the last bit.
         whole = torch.tensor([psi == 1 for psi in self.psis], device=ws.device)[:, None, None]
-        return images.format.pixels(
-            drawer.floats_of([point] * len(self.psis), ws=torch.where(whole, raw, ws))
-        ).cpu()
+        ws = drawer.moved(torch.where(whole, raw, ws))
+        return images.format.pixels(drawer.floats_of([point] * len(self.psis), ws=ws)).cpu()
