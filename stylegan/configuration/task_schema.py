@@ -31,7 +31,7 @@ PATH = Section("Path of an interpolation", "", keys=(
     Key("path",     str | None, "walk = a smooth random loop | through = from one image to the next | circle | noise = loops; null = walk for one seed, else through"),
     Key("space",    str, "interpolation: z | w, in which is interpolated; projection: w | w+ | tuned"),
     Key("curve",    str | None, "between key frames: linear | slerp | cubic; null = slerp in z, linear in w"),
-    Key("easing",   str, "speed between key frames: linear | in-out-quad | in-out-cubic | in-out-sine | in-out-circular | in-out-back | out-bounce | step"),
+    Key("easing",   str, "speed between key frames: linear | in-, out- or in-out- with quad, cubic, sine, circular or back, as in in-out-sine | out-bounce | step"),
     Key("leg_sec",  str | float, "from one key frame to the next; one number, or one for each leg", "seconds", free_text=True, example="2,2,5", alias=("seed_sec", "dlatent_sec")),
     Key("loop",     bool, "true = from the last key frame back to the first; a walk, circle or noise is a loop in any case"),
     Key("duration_sec",  float | None, "of a walk, circle or noise, and of style mixing; null = 30, of blend 10", "seconds"),

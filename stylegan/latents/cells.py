@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stylegan.images import to_float
 from stylegan.machine.text import printable
 from stylegan.sizes import Size
 
@@ -80,12 +81,13 @@ class Sheet:
         return size[0] * self.rows, size[1] * self.columns
 
     def frames(self, images: Tensor, weights: Tensor | None = None) -> Tensor:
-        """uint8 [n,count,C,H,W] → uint8 [n,C,rows·H,columns·W]. Args: weights: of no meaning here."""
+        """uint8, or float in -1..1, [n,count,C,H,W] → [n,C,rows·H,columns·W]. Args: weights: of no meaning here."""
         number, count, channels, height, width = images.shape
         if count == self.columns * self.rows == 1:
             return images[:, 0]
         spare = self.columns * self.rows - count
         colour = colour_of(self.fill, channels).to(images.device)[:, None, None]
+        colour = to_float(colour) if images.is_floating_point() else colour
         cells = torch.cat([images, colour.expand(number, spare, channels, height, width)], dim=1)
         cells = cells.reshape(number, self.rows, self.columns, channels, height, width)
         return cells.permute(0, 3, 1, 4, 2, 5).reshape(number, channels, *self.size((height, width)))
@@ -124,12 +126,15 @@ class Blend:
         return shares / shares.sum(dim=1, keepdim=True)
 
     def frames(self, images: Tensor, weights: Tensor | None = None) -> Tensor:
-        """uint8 [n,count,C,H,W] → the mean of their pixels uint8 [n,C,H,W].  Args: weights: as of `weighted`."""
+        """uint8, or float in -1..1, [n,count,C,H,W] → the mean of their pixels, [n,C,H,W].
+
+        Args: weights: as of `weighted`.
+        """
         shares = self.weighted(len(images), weights).to(images.device)
         total = torch.zeros(images.shape[0], *images.shape[2:], device=images.device)
         for cell in range(self.count):
             total += shares[:, cell, None] * images[:, cell]
-        return total.round().clamp(0, 255).to(torch.uint8)
+        return total if images.is_floating_point() else total.round().clamp(0, 255).to(torch.uint8)
 
 
 def side_by_side(columns: int, rows: int, size: Size, softness: float = 0.0) -> np.ndarray:
@@ -156,6 +161,14 @@ def _bands(count: int, length: int, softness: float) -> np.ndarray:
         passed = (place >= borders).astype(np.float64)
     reached = np.concatenate([np.ones((1, length)), passed, np.zeros((1, length))])
     return reached[:-1] - reached[1:]
+
+
+def around(shares: Tensor, size: Size) -> Tensor:
+    """Shares [N,count,h,w] of the middle of an image → of the whole [N,count,H,W]: those at its border continue."""
+    height, width = size
+    top, left = (height - shares.shape[-2]) // 2, (width - shares.shape[-1]) // 2
+    bottom, right = height - shares.shape[-2] - top, width - shares.shape[-1] - left
+    return torch.nn.functional.pad(shares, (left, right, top, bottom), mode="replicate")
 
 
 def shares_of_masks(path: Path, size: Size) -> np.ndarray:

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from stylegan.latents.cells import Blend, Sheet, best_shape, check_room, deal, shares_of_masks, side_by_side
 from stylegan.latents.drawer import Drawer
-from stylegan.latents.latent_video import KeyLatents, LatentVideo, LoopLatents
+from stylegan.latents.latent_video import LatentVideo
 from stylegan.latents.modulation import Modulation
+from stylegan.latents.path_latents import KeyLatents, LoopLatents, PathLatents
 from stylegan.latents.paths.loops import frames_of_loop, loop_of_seed
 from stylegan.latents.paths.through import Through
 from stylegan.latents.paths.timing import legs_of
@@ -36,6 +37,7 @@ class Scene:
         timeline: tracks, and several latents in one image.
         following: what follows a sound.
         sounds: number of frames → the sounds by name, each [frames] in 0..1.
+        floats: whether frames are float in -1..1, for files of more than 8 bits, or uint8.
     """
 
     rate: float | Fraction = 30
@@ -44,6 +46,7 @@ class Scene:
     timeline: Timeline = field(default_factory=Timeline)
     following: Sequence[AudioTrack] = ()
     sounds: Callable[[int], Mapping[str, np.ndarray]] = _silence
+    floats: bool = False
 
     def layout(self, drawer: Drawer, count: int, *, fills: bool) -> Sheet | Blend:
         """How cells make a frame.
@@ -71,9 +74,16 @@ class Scene:
             )
         return blend
 
-    def modulation(self, drawer: Drawer, layout: Sheet | Blend, count: int) -> Modulation:
-        """What changes over `count` frames."""
-        return Modulation(
+    def video(
+        self,
+        drawer: Drawer,
+        latents: PathLatents,
+        layout: Sheet | Blend,
+        count: int,
+        frames_of_path: tuple[int, int] = (1, 1),
+    ) -> LatentVideo:
+        """The video of paths.  Args: as of `LatentVideo`."""
+        modulation = Modulation(
             drawer,
             self.timeline,
             self.following,
@@ -81,6 +91,15 @@ class Scene:
             fps=float(self.rate),
             count=count,
             layout=layout,
+        )
+        return LatentVideo(
+            drawer,
+            latents,
+            count=count,
+            layout=layout,
+            modulation=modulation,
+            frames_of_path=frames_of_path,
+            floats=self.floats,
         )
 
 
@@ -136,10 +155,7 @@ def loops_of_seeds(
         loops = [of(seed)[0] for seed in seeds]
     each = [*labels] * (layout.count // len(labels))
     latents = LoopLatents(drawer, loops, seeds, None if each[0] is None else torch.stack(each))
-    modulation = scene.modulation(drawer, layout, count)
-    video = LatentVideo(
-        drawer, latents, count=count, layout=layout, modulation=modulation, frames_of_path=(length, count)
-    )
+    video = scene.video(drawer, latents, layout, count, (length, count))
     _say_whether_closed(video)
     return video
 
@@ -200,8 +216,7 @@ def through_points(
         None if each[0] is None else [torch.stack([label for _, label in some]) for some in keys],
         space,
     )
-    modulation = scene.modulation(drawer, layout, legs.frames)
-    video = LatentVideo(drawer, latents, count=legs.frames, layout=layout, modulation=modulation)
+    video = scene.video(drawer, latents, layout, legs.frames)
     if loop:
         _say_whether_closed(video)
     return video

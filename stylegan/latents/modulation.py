@@ -1,5 +1,6 @@
 """Modulation: what the tracks of a timeline and of a sound make of each frame and cell."""
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -146,6 +147,19 @@ class Modulation:
         return usual
 
     @property
+    def text(self) -> dict[str, str]:
+        """A digest of the latents, directions and masks that the timeline names; nothing without any."""
+        digest = hashlib.sha256()
+        named = [style.point.digest for style in self._styles]
+        named += [] if self._movement is None else self._movement.text.values()
+        digest.update("\n".join(named).encode())
+        if isinstance(self._layout, Blend):
+            digest.update(self._layout.shares.numpy().tobytes())
+        elif not named:
+            return {}
+        return {"timeline_files": digest.hexdigest()[:16]}
+
+    @property
     def sets_labels(self) -> bool:
         """Whether labels change over time."""
         return self._labels is not None or bool(self._mixed_in)
@@ -156,7 +170,7 @@ class Modulation:
             amounts = self.number("styles", rows, 0.0, style.track.what) or []
             other = self._drawer.raw_ws([style.point] * len(rows), labels)
             if style.point.w is None:
-                other = self._drawer.truncated(other, psi)
+                other = self._drawer.truncated(other, psi, labels)
             amount = torch.tensor(amounts).to(ws)[:, None, None] * style.mask.to(ws)[:, None]
             ws = torch.lerp(ws, other, amount)
         return ws

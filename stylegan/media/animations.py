@@ -125,7 +125,7 @@ def gif_frame(image: Image.Image, *, delay: int) -> bytes:
     palette = image.quantize(256, method=Image.Quantize.MEDIANCUT)
     indexed = image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
     still = io.BytesIO()
-    indexed.save(still, format="GIF", optimize=False)
+    indexed.save(still, format="GIF", optimize=False, interlace=False)
     return b"!\xf9\4" + struct.pack("<BHBB", 0, delay, 0, 0) + _image_of_gif(still.getvalue())
 
 

@@ -127,7 +127,8 @@ class Canvas:
             canvas = self._blurred(levels)
         top, left = ((whole - part) // 2 for whole, part in zip(self.asked, inner.shape[1:], strict=True))
         place = canvas[:, top : top + inner.shape[1], left : left + inner.shape[2]]
-        place.copy_(self._over(inner, place))
+        # Padding stands beside a frame, and the blurred copy behind it.
+        place.copy_(inner if fit == "pad" else self._over(inner, place))
         return canvas
 
     def _side_scale(self, choice) -> float:

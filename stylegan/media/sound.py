@@ -47,7 +47,7 @@ def samples(
     first = round(start_sec * rate)
     last = None if count is None else first + count
     place = 0
-    for block in _resampled(path, rate, "mono" if channels == 1 else "stereo"):
+    for block in _resampled(path, rate, channels):
         begin, place = place, place + block.shape[1]
         end = place if last is None else min(place, last)
         if end > max(begin, first):
@@ -82,22 +82,24 @@ def _opened(path: Path) -> Iterator[Any]:
             yield container
 
 
-def _resampled(path: Path, rate: int, layout: str) -> Iterator[np.ndarray]:
-    """float32 [channels, n] from the file's time 0 on."""
+def _resampled(path: Path, rate: int, channels: int) -> Iterator[np.ndarray]:
+    """float32 [channels, n] from the start of the file on."""
     with _opened(path) as container:
         import av
 
-        resampler = av.AudioResampler(format="fltp", layout=layout, rate=rate)
+        alone = container.streams.audio[0].codec_context.layout.nb_channels == 1
+        resampler = av.AudioResampler(format="fltp", layout="mono" if alone else "stereo", rate=rate)
         begun = False
         try:
             for frame in container.decode(audio=0):
                 if not begun:
                     begun = True
-                    yield from _silence_before(frame, rate, layout)
+                    yield from _silence_before(frame, container, rate, channels)
                 # Times of some formats are rounded; samples follow each other without a gap.
                 frame.pts = None
-                yield from (block.to_ndarray() for block in resampler.resample(frame))
-            yield from (block.to_ndarray() for block in resampler.resample(None) if begun)
+                yield from (_mixed(block.to_ndarray(), channels) for block in resampler.resample(frame))
+            if begun:
+                yield from (_mixed(block.to_ndarray(), channels) for block in resampler.resample(None))
         except av.FFmpegError as error:
             if not begun:
                 raise ValueError(
@@ -108,8 +110,16 @@ def _resampled(path: Path, rate: int, layout: str) -> Iterator[np.ndarray]:
             )
 
 
-def _silence_before(frame: Any, rate: int, layout: str) -> Iterator[np.ndarray]:
-    """The sound of a film may begin later than its picture."""
-    late = round(float(frame.time or 0) * rate)
+def _mixed(block: np.ndarray, channels: int) -> np.ndarray:
+    """[1 or 2, n] → [channels, n]; both sides count half, which FFmpeg would weight by 0.7."""
+    if len(block) == channels:
+        return block
+    return block.mean(axis=0, keepdims=True) if channels == 1 else block.repeat(channels, axis=0)
+
+
+def _silence_before(frame: Any, container: Any, rate: int, channels: int) -> Iterator[np.ndarray]:
+    """The sound of a film may begin later than its picture, and so later than the file."""
+    start_sec = (container.start_time or 0) / 1e6
+    late = round((float(frame.time or 0) - start_sec) * rate)
     if late > 0:
-        yield np.zeros((1 if layout == "mono" else 2, late), np.float32)
+        yield np.zeros((channels, late), np.float32)

@@ -41,7 +41,8 @@ class SoundTrack:
     def until(self, sec: Fraction | None) -> Iterator[Any]:
         """The packets of sound up to a time of the video; None = all that is left."""
         while True:
-            self._waiting = self._waiting or next(self._packets, None)
+            if self._waiting is None:
+                self._waiting = next(self._packets, None)
             packet = self._waiting
             if packet is None or sec is not None and (packet.pts or 0) * packet.time_base > sec:
                 return

@@ -6,6 +6,7 @@ and the joined file's bytes from the segments: an interrupted rendering ends in 
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -130,7 +131,8 @@ class Video:
     @property
     def _container_options(self) -> dict[str, str]:
         # The table of contents comes first, so that a browser begins to play before it has all.
-        return {"movflags": "+faststart"} if self.settings.format == "mp4" else {}
+        # And a webm has no random number as its name.
+        return {"movflags": "+faststart"} if self.settings.format == "mp4" else {"fflags": "+bitexact"}
 
     def _packets(self, parts: Parts) -> Iterator:
         """The packets of all segments, a frame each, with times counted through."""
@@ -172,15 +174,26 @@ class VideoSegment:
         )
         frame.pts, frame.time_base = self._count, self._stream.codec_context.time_base
         self._count += 1
-        self._container.mux(self._stream.encode(frame))
+        with as_oserror(self._av):
+            self._container.mux(self._stream.encode(frame))
 
     def close(self) -> None:
         if self._container is not None:
             container, self._container = self._container, None
-            try:
-                container.mux(self._stream.encode(None))
-            finally:
-                container.close()
+            with as_oserror(self._av):
+                try:
+                    container.mux(self._stream.encode(None))
+                finally:
+                    container.close()
+
+
+@contextmanager
+def as_oserror(av: Any) -> Iterator[None]:
+    """Inside, errors of FFmpeg's files are the system's, as that of a full disk."""
+    try:
+        yield
+    except av.FFmpegError as error:
+        raise OSError(error.errno, error.strerror) from error
 
 
 def _demuxer(form: str) -> str:

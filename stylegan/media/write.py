@@ -4,6 +4,7 @@ import os
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -26,11 +27,11 @@ class SegmentWriter(Protocol):
     """A file of a segment that is being written."""
 
     def add(self, pixels: np.ndarray) -> None:
-        """Appends a frame, uint8 or uint16 [H,W,C]."""
+        """Appends a frame, uint8 or uint16 [H,W,C]. Raises: OSError where the disk refuses."""
         ...
 
     def close(self) -> None:
-        """Ends the file. Harmless when repeated."""
+        """Ends the file. Harmless when repeated. Raises: OSError where the disk refuses."""
         ...
 
 
@@ -179,7 +180,8 @@ class _Segments:
     def close(self) -> None:
         """Gives up a segment that is not finished."""
         if self._writer is not None:
-            self._writer.close()
+            with suppress(OSError):  # of a full disk, which was told before
+                self._writer.close()
             self._writer = None
             self._partial.unlink(missing_ok=True)
 

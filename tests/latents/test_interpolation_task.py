@@ -68,7 +68,8 @@ def test_a_walk_is_a_video_that_says_how_it_was_made(here, capsys):
     assert generate(*words, "overwrite=true") == 0
 
 
-WRONG = {
+# Values that the task itself refuses, before a network is loaded.
+REFUSED = {
     "path=spin": "path must be one of walk, through, circle, noise",
     "space=x": "space must be one of z, w",
     "space=w path=walk": "space=w: it counts for path=through",
@@ -76,43 +77,60 @@ WRONG = {
     "seeds=0,1 curve=bezier": "curve must be one of linear, slerp, cubic",
     "seeds=0,1 easing=ease": "easing must be one of linear",
     "seeds=0,1 leg_sec=0": "leg_sec must be seconds above 0",
-    "seeds=0,1 leg_sec=1,2": "leg_sec has 2 numbers, and 2 key frames have 1 leg",
     "seeds=0,1 duration_sec=3": "duration_sec=3: path=through takes leg_sec",
-    "path=through": "seeds has one point, and path=through needs two",
-    "path=through seeds=0,1,2 grid=2x1": "grid=2x1 has 2 cells, and 3 points cannot be divided",
     "path=walk seeds=0-5 grid=2x2": "grid=2x2 has 4 cells, and there are 6 seeds",
-    "grid=3": "grid must be columns x rows",
+    "grid=3by2": "grid must be columns x rows",
     "slowdown=0.5": "slowdown must be a number from 1 to 1000",
     "duration_sec=0": "duration_sec must be a number",
-    "duration_sec=80000 fps=60": "duration_sec makes 4,800,000 frames",
+    "duration_sec=80000 slowdown=9": "duration_sec makes 21,600,000 frames",
     "smoothing_sec=-1": "smoothing_sec must be a number from 0",
     "path=circle diameter=0": "diameter must be a number",
-    "fill=rot": "fill must be a colour",
-    "label=fox": "was trained without labels",
     "seeds=0,none.npz": "there is no such file",
     "seeds=0--3": "seeds=0--3",
-    "truncation=much": "truncation",
     "timeline=none.yaml": "timeline=none.yaml: the file cannot be read",
     "timeline=bad.yaml": "bad.yaml, line 2: unknown track spin",
     "timeline=frame.yaml grid=2x1": "the timeline has frame",
+    "audio_tracks=bass>psi:1": "audio_tracks follows a sound: set audio=song.wav",
+}
+# Those that only the network, or the configuration, knows; all through the command line.
+WRONG = {
+    "timeline=bad.yaml": "bad.yaml, line 2: unknown track spin",
+    "seeds=0,1 leg_sec=1,2": "leg_sec has 2 numbers, and 2 key frames have 1 leg",
+    "path=through": "seeds has one point, and path=through needs two",
+    "path=through seeds=0,1,2 grid=2x1": "grid=2x1 has 2 cells, and 3 points cannot be divided",
+    "label=fox": "was trained without labels",
+    "truncation=much": "truncation",
     "timeline=mask.yaml": "there is no such file",
     "timeline=label.yaml": "it has a track label, and net.safetensors was trained without labels",
     "timeline=styles.yaml": "this network lacks layer 40",
-    "audio_tracks=bass>psi:1": "audio_tracks follows a sound: set audio=song.wav",
+    "timeline=direction.yaml": "there is no such file",
     "layers=fine": "layers",
 }
 
 
-@pytest.mark.parametrize("words", WRONG)
-def test_a_mistake_is_one_line(here, words, capsys):
+@pytest.fixture
+def timelines(here):
     for name, text in {
         "bad": "psi: 1\nspin: 2",
         "frame": "frame: {cells: 2x1}",
         "mask": "frame: {mask: none.png}",
         "label": "label: fox",
         "styles": "styles.3: {layers: 40, keys: 1}",
+        "direction": "direction.smile.npz: 1",
     }.items():
         Path(f"{name}.yaml").write_text(text)
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_a_wrong_value_is_refused_before_a_network_is_loaded(timelines, words):
+    values = {"seeds": 0} | dict(word.split("=", 1) for word in words.split())
+    with pytest.raises(ValueError) as caught:
+        Interpolation(**values)
+    assert REFUSED[words] in str(caught.value) and str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("words", WRONG)
+def test_a_mistake_is_one_line_of_the_command(timelines, words, capsys):
     assert generate("task=interpolation", "format=png", *words.split()) == 2
     error = capsys.readouterr().err
     assert WRONG[words] in error and "Traceback" not in error and len(error.splitlines()) == 1

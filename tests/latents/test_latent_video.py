@@ -354,7 +354,8 @@ def test_latents_blended_in_features_share_one_image(kind, tmp_path):
     whole = pixels(video)
     assert torch.equal(whole[3:6], pixels(video, 3, 6))
     assert video.size == drawer.size and not torch.equal(whole, alone)
-    assert not any(layer._forward_hooks for layer in drawer.generator.modules())
+    # Afterwards the network draws as before.
+    assert torch.equal(pixels(loops_of_seeds(drawer, [9], scene=Scene(rate=4), **options)), alone)
 
 
 def test_features_are_blended_after_each_layer():
@@ -377,6 +378,37 @@ def test_features_are_blended_after_each_layer():
     image = upsample2d(image, high.resample_filter) + mean(high.torgb(x, ws[:, 3]))
     expected = to_uint8(image)[:1]
     assert (pixels(video, 1, 2).int() - expected.int()).abs().max() <= 1
+
+
+def test_a_crop_cuts_the_regions_of_the_whole():
+    """The frame of the middle alone is the middle of one whose regions are those, continued to its borders."""
+    drawer = drawer_of()
+    cut = Drawer(drawer.generator, device="cpu", precision="fp32", truncation=0.7, crop="8x16")
+    options = dict(duration_sec=1, smoothing_sec=0.2)
+    scene = Scene(rate=2, timeline=parse_timeline("frame: {cells: 2x1}"))
+    whole = pixels(loops_of_seeds(drawer, [3, 4], scene=scene, **options))
+    middle = loops_of_seeds(cut, [3, 4], scene=scene, **options)
+    # The border between both halves is in the middle of either.
+    assert middle.size == (16, 8) and torch.equal(pixels(middle), whole[..., 4:12])
+
+
+def test_frames_of_more_than_eight_bits_round_to_the_others():
+    drawer = drawer_of()
+    for text in ("", "frame: {cells: 2x1, blend: pixels}", "frame: {cells: 2x1}"):
+        timeline = parse_timeline(text)
+        options = dict(duration_sec=1, smoothing_sec=0.2)
+        usual, deep = (
+            pixels(
+                loops_of_seeds(
+                    drawer, [3, 4], scene=Scene(rate=3, timeline=timeline, floats=floats), **options
+                )
+            )
+            for floats in (False, True)
+        )
+        assert deep.is_floating_point() and deep.abs().max() <= 1
+        assert (to_uint8(deep).int() - usual.int()).abs().max() <= 1
+        steps = (deep.double() * 32767.5).round()
+        assert len(steps.unique()) > 2 * 256
 
 
 def test_too_many_latents_for_the_features_of_a_large_network():

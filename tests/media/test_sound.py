@@ -1,7 +1,7 @@
 """Sound: read from any format, and beside a video at the right time."""
 
-import subprocess
 import sys
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -123,7 +123,7 @@ def test_samples_are_those_of_the_file(tmp_path):
 
 @pytest.mark.parametrize(
     ("ending", "codec"),
-    [("mp3", "libmp3lame"), ("flac", "flac"), ("ogg", "libvorbis"), ("m4a", "aac"), ("opus", "libopus")],
+    [("mp3", "libmp3lame"), ("flac", "flac"), ("m4a", "aac"), ("opus", "libopus")],
 )
 def test_clicks_of_other_formats_are_where_they_were(tmp_path, ending, codec):
     at = np.array([0.5, 1.25, 2.0])
@@ -134,7 +134,7 @@ def test_clicks_of_other_formats_are_where_they_were(tmp_path, ending, codec):
         stream.layout = "mono"
         resampler = av.AudioResampler(format=stream.codec_context.format, layout="mono", rate=48_000)
         frame = av.AudioFrame.from_ndarray(sound[None], format="fltp", layout="mono")
-        frame.sample_rate = 48_000
+        frame.sample_rate, frame.pts, frame.time_base = 48_000, 0, Fraction(1, 48_000)
         fifo = [*resampler.resample(frame), *resampler.resample(None)]
         for done in fifo:
             container.mux(stream.encode(done))
@@ -143,7 +143,6 @@ def test_clicks_of_other_formats_are_where_they_were(tmp_path, ending, codec):
     np.testing.assert_allclose(starts(found), at, atol=0.006)
 
 
-def test_the_missing_package_is_told(tmp_path):
-    program = "import sys; sys.modules['av'] = None\nfrom stylegan.media.settings import MediaSettings\ntry:\n    MediaSettings(audio='song.wav')\nexcept ValueError as error:\n    print(error)"
-    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert said.startswith("audio=song.wav needs PyAV: pip install 'stylegan-lightning[video]'")
+def test_the_missing_package_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert refused(audio="song.wav") == "audio=song.wav needs PyAV: pip install 'stylegan-lightning[video]'"

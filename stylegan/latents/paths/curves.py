@@ -9,8 +9,8 @@ CURVES = ("linear", "slerp", "cubic")
 
 # Below it two directions are one, or opposite, as far as float64 tells.
 _SMALLEST_SINE = 1e-9
-# By how much `in-out-back` overshoots: by a tenth at each end.
-_OVERSHOOT = 2.5949095
+# By how much `in-back` and `out-back` overshoot, and `in-out-back` in each half: by a tenth of the whole.
+_OVERSHOOT, _OVERSHOOT_OF_HALF = 1.70158, 2.5949095
 # Out-bounce: the centre and the half-width of each arc of the ball, in parts of which 2.75 are the whole.
 _BOUNCES = ((0.0, 1.0), (1.5, 0.5), (2.25, 0.25), (2.625, 0.125))
 _BOUNCE_PARTS = 2.75
@@ -20,7 +20,7 @@ def eased(name: str, fraction: float) -> float:
     """The part of a leg that is travelled when `fraction` of its time has passed; 0 → 0 and 1 → 1, exactly.
 
     Args:
-        name: one of `EASINGS`. In-out-back goes beyond 0 and 1 on the way.
+        name: one of `EASINGS`. Those that end in back go beyond 0 or 1 on the way.
         fraction: 0 to 1.
     """
     if fraction <= 0:
@@ -33,21 +33,37 @@ def _in_out(begin: Callable[[float], float]) -> Callable[[float], float]:
     return lambda t: begin(2 * t) / 2 if t < 0.5 else 1 - begin(2 - 2 * t) / 2
 
 
+def _out(begin: Callable[[float], float]) -> Callable[[float], float]:
+    """`begin` turned round."""
+    return lambda t: 1 - begin(1 - t)
+
+
+def _back(overshoot: float) -> Callable[[float], float]:
+    return lambda t: t**2 * ((overshoot + 1) * t - overshoot)
+
+
 def _out_bounce(t: float) -> float:
     x = t * _BOUNCE_PARTS
     centre, half = next(arc for arc in _BOUNCES if x <= arc[0] + arc[1])
     return 1 - half**2 + (x - centre) ** 2
 
 
+# How a movement begins, each of which also ends so, or both.
+_BEGINS: dict[str, Callable[[float], float]] = {
+    "quad": lambda t: t**2,
+    "cubic": lambda t: t**3,
+    "sine": lambda t: 1 - math.cos(math.pi * t / 2),
+    "circular": lambda t: 1 - math.sqrt(1 - t**2),
+    "back": _back(_OVERSHOOT),
+}
 # Robert Penner's names. Step keeps the first value until the leg is over.
 EASINGS: dict[str, Callable[[float], float]] = {
     "linear": lambda t: t,
-    "in-out-quad": _in_out(lambda t: t**2),
-    "in-out-cubic": _in_out(lambda t: t**3),
-    "in-out-sine": lambda t: (1 - math.cos(math.pi * t)) / 2,
-    "in-out-circular": _in_out(lambda t: 1 - math.sqrt(1 - t**2)),
+    **{f"in-{name}": begin for name, begin in _BEGINS.items()},
+    **{f"out-{name}": _out(begin) for name, begin in _BEGINS.items()},
+    **{f"in-out-{name}": _in_out(begin) for name, begin in _BEGINS.items()},
+    "in-out-back": _in_out(_back(_OVERSHOOT_OF_HALF)),
     "out-bounce": _out_bounce,
-    "in-out-back": _in_out(lambda t: t**2 * ((_OVERSHOOT + 1) * t - _OVERSHOOT)),
     "step": lambda t: 0.0,
 }
 
@@ -114,6 +130,8 @@ def cubic(
 ) -> np.ndarray:
     """Cubic Hermite curve from a to b in float64, whose slope at a key frame is that of the line past its neighbours.
 
+    Two key frames that are equal rest: at both the slope is 0.
+
     Args:
         before, after: the neighbours of a and b; None at the ends of an open path, which begin as a straight line.
         t: 0 to 1; a itself at 0, b at 1.
@@ -122,9 +140,14 @@ def cubic(
     """
     if t in (0, 1):
         return b if t else a
-    a, b = a.astype(np.float64), b.astype(np.float64)
     first, middle, last = spans
+    rests, rests_before, rests_after = (
+        x is not None and y is not None and np.array_equal(x, y) for x, y in ((a, b), (before, a), (b, after))
+    )
+    a, b = a.astype(np.float64), b.astype(np.float64)
     slope_a = b - a if before is None else (b - before) * (middle / (first + middle))
     slope_b = b - a if after is None else (after - a) * (middle / (middle + last))
+    slope_a = slope_a * (not (rests or rests_before))
+    slope_b = slope_b * (not (rests or rests_after))
     ease = t * t * (3 - 2 * t)
     return (1 - ease) * a + ease * b + t * (1 - t) ** 2 * slope_a - t * t * (1 - t) * slope_b

@@ -56,6 +56,6 @@ class Through:
         elif self.curve == "slerp":
             found = slerp(latent_of(a), latent_of(b), part, center)
         else:
-            outer = (None if key is None else latent_of(key).astype(np.float64) for key in (before, after))
+            outer = (None if key is None else latent_of(key) for key in (before, after))
             found = cubic(next(outer), latent_of(a), latent_of(b), next(outer), part, self.legs.spans(leg))
         return found.astype(np.float32)

@@ -119,7 +119,7 @@ class Interpolation:
         """Draw, write and say where.  Raises: ValueError for what does not fit the network; OSError of the disk."""
         text = drawer.text | self.text
         if self.high is None:
-            frames = self.video(drawer)
+            frames = video = self.video(drawer)
         else:
             other = open_relative(drawer, self.high, unrelated=self.unrelated)
             text |= text_of_relatives(drawer.generator, other)
@@ -127,6 +127,7 @@ class Interpolation:
             drawer = drawer_between(drawer, relatives)
             video = self.video(drawer)
             frames = BetweenNetworks(video, drawer, relatives, video.network_weight)
+        text |= video.text
         if output.claim(self.media.name_of(self.name), text | dict(self.media.text)):
             output.folder.mkdir(parents=True, exist_ok=True)
             write_media(frames, output.folder / self.name, self.media, text)
@@ -140,6 +141,7 @@ class Interpolation:
             timeline=self.timeline,
             following=self.following,
             sounds=self._sounds,
+            floats=self.media.format == "png16",
         )
         labels = self._labels(drawer)
         if self.is_through:
@@ -191,14 +193,14 @@ class Interpolation:
             text |= (
                 {"smoothing_sec": f"{self.smoothing_sec:g}"} if walks else {"diameter": f"{self.diameter:g}"}
             )
-        optional = {
-            "label": None if self.label is None else str(self.label),
-            "slowdown": None if self.slowdown == 1 else f"{self.slowdown:g}",
-            "grid": None if self.shape is None else f"{self.shape[0]}x{self.shape[1]}",
-            "timeline": self.timeline.text or None,
-            "audio_tracks": ",".join(following.text for following in self.following) or None,
+        # Said also where they are not set: a file of other settings must differ from one without.
+        text |= {
+            "slowdown": f"{self.slowdown:g}",
+            "grid": "best" if self.shape is None else f"{self.shape[0]}x{self.shape[1]}",
+            "timeline": self.timeline.text,
+            "audio_tracks": ",".join(following.text for following in self.following),
         }
-        return text | {key: value for key, value in optional.items() if value is not None}
+        return text | ({} if self.label is None else {"label": str(self.label)})
 
     def _check_network(self) -> None:
         moved = any(track.kind == "network" for track in (*self.timeline.tracks, *self.following))
@@ -233,7 +235,7 @@ class Interpolation:
         self.space = space
         if duration_sec is not None:
             raise ValueError(
-                f"duration_sec={duration_sec:g}: path=through takes leg_sec, the seconds from a key frame to the next"
+                f"duration_sec={duration_sec}: path=through takes leg_sec, the seconds from a key frame to the next"
             )
 
     def _labels(self, drawer: Drawer) -> Sequence[Tensor | None]:
