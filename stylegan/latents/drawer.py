@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -36,6 +37,8 @@ class Drawer:
         center: what truncation pulls to: "mean" (the network's w_avg), a seed, or a latent file.
         provenance: text stored with every image besides weights and settings.
         open_other: name → another generator, for tasks that need two; None = there is none.
+        decode_picture: decodes files as the data of training are decoded, for tasks that read pictures, as
+            `stylegan.latents.projection.pictures.Decode`; None = pictures cannot be read.
     Raises: ValueError that names the value and the way out.
     """
 
@@ -52,6 +55,7 @@ class Drawer:
         center: str = "mean",
         provenance: Mapping[str, str] | None = None,
         open_other: Callable[[str], nn.Module] | None = None,
+        decode_picture: Callable[..., np.ndarray] | None = None,
     ):
         if noise_mode not in NOISE_MODES:
             raise ValueError(f"noise_mode must be one of {', '.join(NOISE_MODES)}, got {noise_mode!r}")
@@ -64,6 +68,7 @@ class Drawer:
         self.truncation = psi_in(truncation)
         self.truncation_cutoff = truncation_cutoff
         self.open_other = open_other
+        self.decode_picture = decode_picture
         self.weights = weights_sha256(generator)
         self.precision = set_compute_dtype(generator, chosen, precision)
         self.sampler = Sampler(generator)
