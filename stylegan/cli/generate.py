@@ -19,7 +19,7 @@ from stylegan.machine.console import say, surviving_lost_output
 from stylegan.machine.files import expanded
 from stylegan.machine.process import leaving_at_once, prepare_host
 from stylegan.runs.folder import RunFolder, images_of
-from stylegan.runs.network_files import find_network
+from stylegan.runs.network_files import find_network, kept_of_run
 from stylegan.sizes import Size
 from stylegan.version import __version__
 
@@ -44,7 +44,7 @@ def generate(composition: Composition) -> Result:
     with from_input():
         from stylegan.latents.outputs import Output
 
-        network = find_network(config.network, runs_dir=config.runs_dir)
+        network = network_of(config)
         out = default_out(network) if config.out is None else expanded(config.out, key="out")
         out = out / folder_of_job(composition.swept)
         say(f"network: {network}")
@@ -54,17 +54,32 @@ def generate(composition: Composition) -> Result:
         try:
             task.run(drawer, Output(out, overwrite=config.overwrite))
         except OSError as error:
-            raise UserError(f"the result cannot be written: {error}; set out=... for another folder") from error
+            raise UserError(
+                f"the result cannot be written: {error}; set out=... for another folder"
+            ) from error
     return Result(0)
+
+
+def network_of(config: DictConfig) -> Path:
+    """The file of the network that is drawn from, or, where a task has two, of the one of the low resolutions.
+
+    Raises: ValueError where there is none, or where both keys name one.
+    """
+    low = config.get("low")
+    if low is None:
+        return find_network(config.network, runs_dir=config.runs_dir)
+    if config.network is not None:
+        raise ValueError(f"low={low} and network={config.network} name the same network; set one of them")
+    return find_network(low, runs_dir=config.runs_dir, key="low")
 
 
 def open_drawer(network: Path, config: DictConfig) -> "Drawer":
     """The network with the settings that all tasks share; those that a task does not have keep their defaults."""
-    from stylegan.interop import load_generator
+    from stylegan.interop import load_generator, save_generator
     from stylegan.latents.drawer import Drawer
 
-    def open_other(name: str):
-        return load_generator(find_network(name, runs_dir=config.runs_dir))
+    def open_other(name: str, key: str):
+        return load_generator(find_network(name, runs_dir=config.runs_dir, key=key))
 
     own = ("truncation", "truncation_cutoff", "center")
     generator = load_generator(network)
@@ -83,6 +98,8 @@ def open_drawer(network: Path, config: DictConfig) -> "Drawer":
         noise_mode=config.noise_mode,
         provenance=provenance,
         open_other=open_other,
+        save_network=save_generator,
+        kept=lambda what: kept_of_run(network, what),
         decode_picture=decode_picture,
         **{key: config[key] for key in own if key in config},
     )

@@ -40,8 +40,8 @@ PATH = Section("Path of an interpolation", "", keys=(
 ))
 VIDEO = Section("Video, picture and sound", "", keys=(
     Key("format",  str, "images: png | jpeg | webp | png16; videos: mp4 | webm | gif | webp | apng | png = frames | png16"),
-    Key("fps",     float, "frames of a second", "1/seconds"),
-    Key("quality", int, "of video, JPEG and WebP, 1 to 100"),
+    Key("fps",     float, "frames of a second; a GIF has the nearest rate that it can have", "1/seconds"),
+    Key("quality", int, "of mp4, webm, JPEG and WebP, 1 to 100"),
     Key("size",    str | None, "of the file, width x height; null = as drawn", "px", example="1080x1920"),
     Key("fit",     str, "how frames fill size: pad | crop | blur = on a blurred copy of themselves"),
     Key("scale",   int, "whole factor that pixels are repeated by"),
@@ -89,6 +89,9 @@ TWO_NETWORKS = Section("Two networks, and a run over time", "", keys=(
     Key("width", float, "octaves over which one passes into the other; 0 = at once"),
     Key("unrelated", bool, "true = also networks without a common ancestor"),
     Key("checkpoints", str, "all = the kept networks of the run | snapshots = its pictures"),
+    Key("hold_sec", float, "how long each of them is shown", "seconds"),
+    Key("fade_sec", float, "in which one passes into the next; 0 = at once", "seconds"),
+    Key("caption", bool, "true = a strip below says how long the network was trained"),
 ))
 # fmt: on
 TASKS = (DRAWN, PATH, VIDEO, CUSTOM, PROJECTION, DIRECTIONS, TWO_NETWORKS)

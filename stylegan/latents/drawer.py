@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -36,7 +37,11 @@ class Drawer:
         truncation_cutoff: only the first so many of the L entries are truncated; None = all.
         center: what truncation pulls to: "mean" (the network's w_avg), a seed, or a latent file.
         provenance: text stored with every image besides weights and settings.
-        open_other: name → another generator, for tasks that need two; None = there is none.
+        open_other: (name, key of the configuration) → another generator, for tasks that need two; None = there is none.
+        save_network: writes a generator with text into a `.safetensors`, for tasks that make one; None = none can.
+        weights: digest of the generator's weights where it is known, or matters to no file; None = computed.
+        kept: "all" → the kept networks of the run that the generator belongs to, "snapshots" → its pictures, as
+            [(kimg, file), ...], oldest first; None = it belongs to none.
         decode_picture: decodes files as the data of training are decoded, for tasks that read pictures, as
             `stylegan.latents.projection.pictures.Decode`; None = pictures cannot be read.
     Raises: ValueError that names the value and the way out.
@@ -54,7 +59,10 @@ class Drawer:
         truncation_cutoff: int | None = None,
         center: str = "mean",
         provenance: Mapping[str, str] | None = None,
-        open_other: Callable[[str], nn.Module] | None = None,
+        open_other: Callable[[str, str], nn.Module] | None = None,
+        save_network: Callable[[Path, nn.Module, Mapping[str, str]], None] | None = None,
+        weights: str | None = None,
+        kept: Callable[[str], list[tuple[float, Path]]] | None = None,
         decode_picture: Callable[..., np.ndarray] | None = None,
     ):
         if noise_mode not in NOISE_MODES:
@@ -67,7 +75,17 @@ class Drawer:
         self.noise_mode = noise_mode
         self.truncation = psi_in(truncation)
         self.truncation_cutoff = truncation_cutoff
-        self.open_other = open_other
+        self.open_other, self.save_network, self.kept = open_other, save_network, kept
+        self._settings = dict(
+            device=device,
+            precision=precision,
+            noise_mode=noise_mode,
+            truncation=truncation,
+            truncation_cutoff=truncation_cutoff,
+            center=center,
+            provenance=provenance,
+        )
+        self.weights = weights_sha256(generator) if weights is None else weights
         self.decode_picture = decode_picture
         self.weights = weights_sha256(generator)
         self.precision = set_compute_dtype(generator, chosen, precision)
@@ -79,6 +97,13 @@ class Drawer:
             "noise_mode": noise_mode,
             "precision": self.precision,
         }
+
+    def with_generator(self, generator: nn.Module, *, name: str, weights: str | None = None) -> "Drawer":
+        """The same settings with another network.
+
+        Args: weights: its digest where it is known, or matters to no file; None = computed.
+        """
+        return Drawer(generator, name=name, weights=weights, **self._settings)
 
     @property
     def size(self) -> Size:

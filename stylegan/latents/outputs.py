@@ -1,13 +1,14 @@
 """Output of a task: where its files go, what each says of its origin, and which are there already."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from stylegan.machine.console import say
-from stylegan.machine.files import replacing
+from stylegan.machine.sidecars import read_sidecar, sidecar_of, write_sidecar
 from stylegan.machine.text import printable
+
+__all__ = ["ORIGIN", "Output", "read_sidecar", "sidecar_of", "write_sidecar"]
 
 # What says where weights came from. The weights themselves decide: they may have several files, and a file others.
 ORIGIN = ("network", "run", "kimg", "version")
@@ -35,7 +36,11 @@ class Output:
         if not path.exists():
             return True
         there = read_sidecar(path)
-        other = None if there is None else [key for key in text if key not in ORIGIN and there.get(key) != text[key]]
+        other = (
+            None
+            if there is None
+            else [key for key in text if key not in ORIGIN and there.get(key) != text[key]]
+        )
         if other == []:
             say(f"{path} is there already, and stays as it is")
             return False
@@ -43,33 +48,14 @@ class Output:
             drawn = (
                 "and does not say how it was made"
                 if there is None
-                else "made with " + ", ".join(f"{key}={_short(there.get(key, '(not stored)'))}" for key in other or ())
+                else "made with "
+                + ", ".join(f"{key}={_short(there.get(key, '(not stored)'))}" for key in other or ())
             )
             raise ValueError(
                 f"{printable(str(path))} is there already, {drawn}; nothing was drawn: set out=... for another"
                 " folder, or overwrite=true to replace it"
             )
         return True
-
-
-def sidecar_of(path: Path) -> Path:
-    """The file next to `path` that says how it was made: `walk.mp4.json`."""
-    return path.with_name(f"{path.name}.json")
-
-
-def write_sidecar(path: Path, text: Mapping[str, object]) -> None:
-    """Says next to a file how it was made, as JSON. Raises: OSError where the folder cannot be written."""
-    with replacing(sidecar_of(path), durable=False) as file:
-        file.write((json.dumps(text, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace"))
-
-
-def read_sidecar(path: Path) -> dict[str, object] | None:
-    """What the file next to `path` says; None where there is none, or none of ours."""
-    try:
-        found = json.loads(sidecar_of(path).read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def _short(value: object) -> str:

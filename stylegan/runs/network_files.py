@@ -7,6 +7,9 @@ from pathlib import Path
 from stylegan.machine.files import expanded
 from stylegan.runs.folder import RunFolder, checkpoints_in, images_of, newest_run
 
+# Snapshots are called so, `fakes_kimg0000012.800.png`.
+_FAKES = "fakes_"
+
 
 def network_file(path: str | Path) -> Path:
     """The file that a path means: the newest checkpoint of a run folder, any other path itself.
@@ -37,29 +40,26 @@ def _run_at(path: Path) -> RunFolder:
     )
 
 
-def find_network(network: str | None, *, runs_dir: str) -> Path:
+def find_network(network: str | None, *, runs_dir: str, key: str = "network") -> Path:
     """The file that `network=` means.
 
     Args:
         network: a run folder or a file; None = the newest run in `runs_dir`.
+        key: of the configuration that names it, for messages.
     Raises: ValueError where there is none.
     """
-    path = (
-        newest_run(expanded(runs_dir, key="runs_dir"))
-        if network is None
-        else expanded(network, key="network")
-    )
+    path = newest_run(expanded(runs_dir, key="runs_dir")) if network is None else expanded(network, key=key)
     if path is None:
         raise ValueError(
             f"no run in {runs_dir} has a checkpoint yet: train first (python train.py), or set network=..."
         )
     run = expanded(runs_dir, key="runs_dir") / path
     if not path.exists() and run.is_dir():
-        raise ValueError(f"network={path}: there is no such file or folder; did you mean network={run}?")
+        raise ValueError(f"{key}={path}: there is no such file or folder; did you mean {key}={run}?")
     try:
         return network_file(path)
     except ValueError as error:
-        raise ValueError(f"network={error}") from error
+        raise ValueError(f"{key}={error}") from error
 
 
 def _why_none(path: Path) -> str:
@@ -151,3 +151,33 @@ def generators_of(folder: Path) -> list[Path]:
     for suffix in (".ckpt", ".safetensors"):
         found |= {images_of(path): path for path in checkpoints_in(folder, suffix)}
     return [found[images] for images in sorted(found)]
+
+
+def kept_of_run(network: Path, what: str) -> list[tuple[float, Path]]:
+    """What the run that a network belongs to has kept over its training, oldest first, as (kimg, file).
+
+    Args: what: "all" = its generators, "snapshots" = its pictures.
+    Raises: ValueError where there is nothing.
+    """
+    run = folder_of(network)
+    files = generators_of(network.parent) if what == "all" else snapshots_in(run.snapshots)
+    if not files:
+        lacks = "checkpoints" if what == "all" else "snapshots"
+        raise ValueError(f"checkpoints={what}: {run.path} has no {lacks} of a run; name a run by network=...")
+    return [(images_of(_of_checkpoint(path)) / 1000, path) for path in files]
+
+
+def snapshots_in(folder: Path) -> list[Path]:
+    """The pictures of fakes in a run's folder of snapshots, oldest first."""
+    found = {}
+    for path in folder.glob(f"{_FAKES}*.png"):
+        try:
+            found[images_of(_of_checkpoint(path))] = path
+        except ValueError:
+            pass  # a picture of the user's
+    return [found[images] for images in sorted(found)]
+
+
+def _of_checkpoint(path: Path) -> str:
+    """The name of the checkpoint that a picture, or a generator, belongs to."""
+    return path.stem.removeprefix(_FAKES) if path.suffix == ".png" else path.name

@@ -1,0 +1,192 @@
+"""Cells of a frame: several images in a grid, or several latents in one image, side by side or by a mask."""
+
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stylegan.machine.text import printable
+from stylegan.sizes import Size
+
+_SHAPE = re.compile(r"(\d{1,4})\s*[x×]\s*(\d{1,4})", re.ASCII | re.IGNORECASE)
+# More cells than anyone looks at, and few enough for a frame in memory.
+MOST_CELLS = 1024
+_PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+
+
+def parse_shape(text: str, *, key: str = "grid") -> tuple[int, int]:
+    """`3x2` → (columns, rows). Raises: ValueError that names the key, for another form or more than 1,024 cells."""
+    match = _SHAPE.fullmatch(str(text).strip())
+    columns, rows = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not columns or not rows:
+        raise ValueError(f"{key} must be columns x rows, as in 3x2, got {printable(str(text)[:40])!r}")
+    if columns * rows > MOST_CELLS:
+        raise ValueError(f"{key}={columns}x{rows}: these are {columns * rows:,} cells, and at most {MOST_CELLS:,} fit")
+    return columns, rows
+
+
+def best_shape(count: int) -> tuple[int, int]:
+    """(columns, rows) for so many cells: ceil(√count) columns, and as many rows as it takes."""
+    columns = math.isqrt(count - 1) + 1
+    return columns, (count - 1) // columns + 1
+
+
+def colour_of(name: str, channels: int, *, key: str = "fill") -> Tensor:
+    """A colour as Pillow names colours → uint8 [C], opaque where there is alpha.
+
+    Args: channels: 1 grey, 2 grey + alpha, 3 RGB, 4 RGBA.
+    Raises: ValueError for an unknown colour.
+    """
+    from PIL import ImageColor
+
+    try:
+        value = ImageColor.getcolor(str(name), {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels])
+    except ValueError as error:
+        raise ValueError(
+            f"{key} must be a colour, by name or as #rrggbb, got {printable(str(name)[:40])!r}"
+        ) from error
+    return torch.tensor(value if isinstance(value, tuple) else [value], dtype=torch.uint8)
+
+
+class Sheet:
+    """Images side by side, row by row.
+
+    Args:
+        columns, rows: of the sheet.
+        count: how many cells hold an image, from the upper left on; the rest are spare.
+        fill: colour of spare cells.
+    """
+
+    def __init__(self, columns: int, rows: int, count: int, fill: str = "black"):
+        self.columns, self.rows, self.count, self.fill = columns, rows, count, fill
+
+    def size(self, size: Size) -> Size:
+        """(height, width) of a frame whose images have `size`, in px."""
+        return size[0] * self.rows, size[1] * self.columns
+
+    def frames(self, images: Tensor, weights: Tensor | None = None) -> Tensor:
+        """uint8 [n,count,C,H,W] → uint8 [n,C,rows·H,columns·W]. Args: weights: of no meaning here."""
+        number, count, channels, height, width = images.shape
+        if count == self.columns * self.rows == 1:
+            return images[:, 0]
+        spare = self.columns * self.rows - count
+        colour = colour_of(self.fill, channels).to(images.device)[:, None, None]
+        cells = torch.cat([images, colour.expand(number, spare, channels, height, width)], dim=1)
+        cells = cells.reshape(number, self.rows, self.columns, channels, height, width)
+        return cells.permute(0, 3, 1, 4, 2, 5).reshape(number, channels, *self.size((height, width)))
+
+
+class Blend:
+    """Several images in one: at each place a weighted mean of their pixels.
+
+    Args:
+        shares: [count,H,W], at least 0; the weight of each image at each place.
+        columns, rows: where the images stand to each other, for waves over cells.
+    """
+
+    def __init__(self, shares: np.ndarray, columns: int | None = None, rows: int = 1):
+        self.shares = torch.from_numpy(np.ascontiguousarray(shares, dtype=np.float32))
+        self.count = len(shares)
+        self.columns, self.rows = columns or self.count, rows
+
+    def size(self, size: Size) -> Size:
+        """(height, width) of a frame: that of an image."""
+        return size
+
+    def frames(self, images: Tensor, weights: Tensor | None = None) -> Tensor:
+        """uint8 [n,count,C,H,W] → uint8 [n,C,H,W].
+
+        Args: weights: [n,count], at least 0, by which the shares are multiplied. Where nothing is left they do not
+            count.
+        """
+        shares = self.shares.to(images.device)[None]
+        if weights is not None:
+            weighted = shares * weights.to(shares)[:, :, None, None]
+            shares = torch.where(weighted.sum(dim=1, keepdim=True) > 0, weighted, shares)
+        shares = shares / shares.sum(dim=1, keepdim=True)
+        total = torch.zeros(images.shape[0], *images.shape[2:], device=images.device)
+        for cell in range(self.count):
+            total += shares[:, cell, None] * images[:, cell]
+        return total.round().clamp(0, 255).to(torch.uint8)
+
+
+def side_by_side(columns: int, rows: int, size: Size, softness: float = 0.0) -> np.ndarray:
+    """Shares of regions that divide an image evenly, float64 [rows·columns,H,W], which sum to 1.
+
+    Args: softness: width over which a region passes into the next, as a part of the narrower of the two, 0 to 1.
+    Raises: ValueError where a region would be thinner than a pixel.
+    """
+    height, width = size
+    if columns > width or rows > height:
+        raise ValueError(f"cells={columns}x{rows}: the image has {width}x{height} px, fewer than that")
+    across, down = _bands(columns, width, softness), _bands(rows, height, softness)
+    return (down[:, None, :, None] * across[None, :, None, :]).reshape(rows * columns, height, width)
+
+
+def _bands(count: int, length: int, softness: float) -> np.ndarray:
+    """Shares [count,length] of bands along a side: 1 within, and a straight line from one into the next."""
+    place = (np.arange(length) + 0.5) * count / length
+    borders = np.arange(1, count)[:, None]
+    # How far each border has been passed, 0 to 1.
+    if softness > 0:
+        passed = np.clip((place - borders) / softness + 0.5, 0, 1)
+    else:
+        passed = (place >= borders).astype(np.float64)
+    reached = np.concatenate([np.ones((1, length)), passed, np.zeros((1, length))])
+    return reached[:-1] - reached[1:]
+
+
+def shares_of_masks(path: Path, size: Size) -> np.ndarray:
+    """Shares from pictures, float64 [count,H,W], resized to `size`.
+
+    One black and white picture has two latents: the first where it is black, the second where it is white, and in
+    between a mixture. A folder has a latent for each of its pictures, by name, which is where its picture is white;
+    where all are black they have equal shares.
+
+    Raises: ValueError for a file that is no picture, or a folder with none.
+    """
+    if not path.is_dir():
+        white = _grey(path, size)
+        return np.stack([1 - white, white])
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() in _PICTURES)
+    if len(files) < 2:
+        raise ValueError(f"mask={printable(str(path))}: a folder of masks holds at least 2 pictures, a latent each")
+    if len(files) > MOST_CELLS:
+        raise ValueError(f"mask={printable(str(path))}: {len(files):,} pictures, and at most {MOST_CELLS:,} count")
+    masks = np.stack([_grey(file, size) for file in files])
+    total = masks.sum(axis=0, keepdims=True)
+    return np.where(total > 0, masks / np.where(total > 0, total, 1), 1 / len(files))
+
+
+def _grey(path: Path, size: Size) -> np.ndarray:
+    """A picture as float64 [H,W] in 0..1, upright."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as image:
+            grey = ImageOps.exif_transpose(image).convert("L")
+            if grey.size != size[::-1]:
+                grey = grey.resize(size[::-1], Image.Resampling.BOX)
+            return np.asarray(grey, dtype=np.float64) / 255
+    except FileNotFoundError as error:
+        raise ValueError(f"mask={printable(str(path))}: there is no such file") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"mask={printable(str(path))}: this is no picture that can be read") from error
+
+
+def deal(points: Sequence, count: int, shape: str) -> list[Sequence]:
+    """Divides points among cells: the first cell gets the first ones, and each as many.
+
+    Raises: ValueError that names the shape where they cannot be divided.
+    """
+    if len(points) % count:
+        raise ValueError(
+            f"{shape} has {count} cells, and {len(points)} points cannot be divided among them: each cell takes as"
+            f" many, so give {len(points) // count * count or count} or {(len(points) // count + 1) * count}"
+        )
+    each = len(points) // count
+    return [points[cell * each : (cell + 1) * each] for cell in range(count)]
