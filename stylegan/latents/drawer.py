@@ -87,7 +87,6 @@ class Drawer:
         )
         self.weights = weights_sha256(generator) if weights is None else weights
         self.decode_picture = decode_picture
-        self.weights = weights_sha256(generator)
         self.precision = set_compute_dtype(generator, chosen, precision)
         self.sampler = Sampler(generator)
         self.center = self._center(center)

@@ -101,10 +101,7 @@ def _tuned_drawer(job: Job, file: str) -> Drawer:
     """Draws with the generator as its file has it, so that the file and these pixels belong together."""
     generator = copy.deepcopy(job.drawer.generator)
     apply_difference(generator, job.output.folder / file, name=job.drawer.name)
-    drawer = job.drawer
-    return Drawer(
-        generator, device=str(drawer.device), precision=drawer.precision, noise_mode=drawer.noise_mode
-    )
+    return job.drawer.with_generator(generator, name=f"{job.drawer.name}, tuned", weights="")
 
 
 def _finish_one(job: Job, number: int, drawer: Drawer, rounds: int | None) -> Quality:

@@ -82,11 +82,13 @@ class Job:
 
     def missing(self) -> list[int]:
         """The numbers of the pictures that are still to be sought.  Raises: as `is_there`."""
-        return [
-            number
-            for number, (name, text) in enumerate(zip(self.names, self.texts, strict=True))
-            if not (self.is_there(name.latents, text) and read_found(self.output, name))
-        ]
+        missing = []
+        for number, (name, text) in enumerate(zip(self.names, self.texts, strict=True)):
+            if self.media is not None:
+                self.is_there(self.media.name_of(name.video), text)
+            if not (self.is_there(name.latents, text) and read_found(self.output, name)):
+                missing.append(number)
+        return missing
 
     def _pixels(self, picture: Picture) -> Tensor:
         size, channels, alignment = self.drawer.size, self.drawer.channels, self.alignment
@@ -108,44 +110,43 @@ def search_missing(job: Job, missing: Sequence[int]) -> None:
         say(
             f"{there:,} of {len(job.pictures):,} pictures were found before, and their latents stay as they are"
         )
-    total = job.settings.schedule.steps * len(missing)
-    for done in with_progress(
-        _groups(job, missing), total=total, what="steps of all pictures", doing="searching"
-    ):
-        if done is not None:
-            _write_group(job, *done)
-
-
-def _groups(job: Job, missing: Sequence[int]) -> Iterator[tuple[int, tuple[list[int], Found, Labels] | None]]:
-    """Steps, as pairs for progress; after those of a group, its numbers and what was found."""
     size = job.settings.group or group_size(job.drawer.size)
     for first in range(0, len(missing), size):
-        numbers = list(missing[first : first + size])
-        targets, masks = job.read(numbers)
-        labels = job.starts.labels(job.label, targets, masks)
-        starts = job.starts.first_ws(targets, [label for _, label in labels], masks, numbers)
-        spread = torch.tensor([job.starts.statistics(label).spread for _, label in labels])
-        found = yield from _steps(
-            searching(
-                job.drawer.generator,
-                targets,
-                starts,
-                spread,
-                loss=job.loss,
-                settings=job.settings,
-                masks=masks,
-            )
-        )
-        yield 0, (numbers, found, labels)
+        _search_group(job, list(missing[first : first + size]), before=first, of=len(missing))
 
 
-def _steps(search: Generator[int, None, Found]) -> Generator[tuple[int, None], None, Found]:
-    while True:
+def _search_group(job: Job, numbers: Sequence[int], *, before: int, of: int) -> None:
+    """Args: before, of: how many pictures there were before these, and how many there are."""
+    targets, masks = job.read(numbers)
+    labels = job.starts.labels(job.label, targets, masks)
+    starts = job.starts.first_ws(targets, [label for _, label in labels], masks, numbers)
+    spread = torch.tensor([job.starts.statistics(label).spread for _, label in labels])
+    search = searching(
+        job.drawer.generator, targets, starts, spread, loss=job.loss, settings=job.settings, masks=masks
+    )
+    steps = job.settings.schedule.steps
+    progress = with_progress(
+        _with_result(search),
+        total=of * steps,
+        what="steps of all pictures",
+        doing="searching",
+        done=before * steps,
+    )
+    # The last of them is the result; the bar has ended when it is written, and writing has one of its own.
+    found = list(progress)[-1]
+    assert found is not None
+    _write_group(job, numbers, found, labels)
+
+
+def _with_result(search: Generator[int, None, Found]) -> Iterator[tuple[int, Found | None]]:
+    """Steps as pairs for progress, and at last what was found."""
+    found = None
+    while found is None:
         try:
-            count = next(search)
+            yield next(search), None
         except StopIteration as end:
-            return end.value
-        yield count, None
+            found = end.value
+    yield 0, found
 
 
 def _write_group(job: Job, numbers: Sequence[int], found: Found, labels: Labels) -> None:
@@ -164,7 +165,8 @@ def _write_group(job: Job, numbers: Sequence[int], found: Found, labels: Labels)
             # Before the latents, which say that all is there.
             targets, _ = job.read([number])
             frames = SearchFrames(job.drawer, targets[0], found.path[:, row], noise)
-            write_media(frames, job.output.folder / name.video, job.media, text)
+            if not job.is_there(job.media.name_of(name.video), text):
+                write_media(frames, job.output.folder / name.video, job.media, text)
         write_found(job.output, name, latents, text)
         far = float(job.starts.statistics(label).distance(found.ws[row : row + 1]))
         say(

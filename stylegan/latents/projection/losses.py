@@ -66,13 +66,6 @@ class Target:
         with torch.no_grad():
             self.embedded = loss.embedding(images)
 
-    def only(self, rows: slice) -> "Target":
-        """Some of them, without embedding them again."""
-        part = object.__new__(Target)
-        part.images, part.embedded = self.images[rows], self.embedded[rows]
-        part.masks = None if self.masks is None else self.masks[rows]
-        return part
-
 
 class MultiScale:
     """Pixels and their differences over a Gaussian pyramid, without weights of any kind.
