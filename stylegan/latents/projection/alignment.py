@@ -87,7 +87,7 @@ def warp(image: Image.Image, quad: np.ndarray, side: int) -> Image.Image:
 
     What is beyond the picture's border is its mirror image, blurred and fading to the picture's median.
     """
-    length = 2 * np.hypot(*(quad[3] - quad[0])) / 2
+    length = float(np.hypot(*(quad[3] - quad[0])))
     image, quad, length = _shrunk(image, quad, length, side)
     image, quad = _cropped(image, quad, length)
     image, quad = _padded(image, quad, length)
