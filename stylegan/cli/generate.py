@@ -8,14 +8,16 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
 from stylegan.cli.command import Result, run_command
+from stylegan.configuration.command_line import quote, unescaped
 from stylegan.configuration.compose import Composition, keys_of
 from stylegan.configuration.hydra_errors import from_input, instantiate_part
 from stylegan.configuration.user_code import nonsense_in
 from stylegan.errors import UserError
-from stylegan.machine.console import say, surviving_lost_output
+from stylegan.machine.console import say, surviving_lost_output, warn
 from stylegan.machine.files import expanded
 from stylegan.machine.process import leaving_at_once, prepare_host
 from stylegan.runs.folder import RunFolder, images_of
@@ -33,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Draws as the command line says.  Returns: the exit code: 0 done, 2 user's mistake, 128 + signal."""
     prepare_host()
     with leaving_at_once(), surviving_lost_output():
-        return run_command("generate", generate, argv, program="stylegan-generate")
+        return run_command("generate", generate, argv, program="stylegan-generate", implied=words_like)
 
 
 def generate(composition: Composition) -> Result:
@@ -46,11 +48,15 @@ def generate(composition: Composition) -> Result:
 
         network = network_of(config)
         out = default_out(network) if config.out is None else expanded(config.out, key="out")
-        out = out / folder_of_job(composition.swept)
+        out = place_of_job(out, composition.swept)
         say(f"network: {network}")
+        if config.get("layer") == "list":
+            return list_layers(network)
         # First what is cheap to check: a slip in the seeds should not wait for a large file.
         task = instantiate_part(config, "task")
         drawer = open_drawer(network, config)
+        if config.get("like") is not None:
+            say_difference(config.like, drawer)
         try:
             task.run(drawer, Output(out, overwrite=config.overwrite))
         except OSError as error:
@@ -81,7 +87,10 @@ def open_drawer(network: Path, config: DictConfig) -> "Drawer":
     def open_other(name: str, key: str):
         return load_generator(find_network(name, runs_dir=config.runs_dir, key=key))
 
-    own = ("truncation", "truncation_cutoff", "center")
+    own = (
+        *("truncation", "truncation_cutoff", "center", "directions"),
+        *("canvas", "canvas_mode", "layer", "crop"),
+    )
     generator = load_generator(network)
     provenance = provenance_of(network)
     if config.tuned is not None:
@@ -120,6 +129,46 @@ def decode_picture(data: bytes, *, size: Size | None, channels: int) -> "np.ndar
         raise ValueError(reason_of(error)) from error
 
 
+def words_like(overrides: Sequence[str]) -> list[str]:
+    """The words that `like=seed0042.png` stands for: its point, its settings, and its network where it is found.
+
+    They come before those of the command line, so that what is typed counts.
+    """
+    words = OverridesParser.create().parse_overrides(list(overrides))
+    given = {word.key_or_group: word.value() for word in words if not word.is_sweep_override()}
+    if not isinstance(given.get("like"), str):
+        return []
+    # As it was typed, and not as OmegaConf is to read it.
+    image = unescaped(given["like"])
+    from stylegan.latents.like import likeness_of, network_of
+
+    with from_input():
+        like = likeness_of(image, given=given)
+        runs = expanded(str(given.get("runs_dir") or "runs"), key="runs_dir")
+        network = network_of(like.seeds, like.text, runs_dir=runs)
+    found = {"seeds": like.seeds, **like.settings, **({} if network is None else {"network": str(network)})}
+    return [f"{key}={quote(value)}" for key, value in found.items() if key not in given]
+
+
+def say_difference(image: str, drawer: "Drawer") -> None:
+    """One line where the image was drawn by another network than the one that draws it now."""
+    from stylegan.latents.like import likeness_of
+
+    given = ("center", "directions", "tuned")
+    if (line := likeness_of(image, given=given).difference(drawer.weights)) is not None:
+        warn(line)
+
+
+def list_layers(network: Path) -> Result:
+    """Prints the layers that can be drawn."""
+    from stylegan.interop import load_generator
+    from stylegan.latents.canvas import layer_lines
+
+    for line in layer_lines(load_generator(network)):
+        say(line)
+    return Result(0)
+
+
 def default_out(network: Path) -> Path:
     """`generated` in the run that a file belongs to, or next to a lone file."""
     # A relative path is kept where it leads through the run's folder: it is the shorter one to print.
@@ -127,6 +176,13 @@ def default_out(network: Path) -> Path:
     run = RunFolder(folder.parent)
     in_run = run.checkpoints == folder and (run.config.exists() or run.newest_checkpoint() is not None)
     return run.generated if in_run else network.parent / "generated"
+
+
+def place_of_job(out: Path, swept: Mapping[str, str]) -> Path:
+    """Where a job of a sweep writes: a folder of its own, or a zip of its own where `out` is one."""
+    job = folder_of_job(swept)
+    is_zip = out.suffix.lower() == ".zip" and not out.is_dir()
+    return out.with_name(f"{out.stem},{job}{out.suffix}") if job and is_zip else out / job
 
 
 def folder_of_job(swept: Mapping[str, str]) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from types import NoneType
 from typing import Any, get_args, get_origin
 
+from stylegan.configuration.artist_programs import OF_ARTISTS, SWITCHES_OF_ARTISTS, has_swapped_rows
 from stylegan.configuration.keys import Command, Key
 from stylegan.configuration.other_programs import (
     LENGTH,
@@ -21,7 +22,10 @@ from stylegan.configuration.other_programs import (
     truth,
 )
 from stylegan.configuration.schema import BY_THE_COMMAND
-from stylegan.configuration.suggestions import option_needed, options_of
+from stylegan.configuration.suggestions import option_needed, options_of, task_with
+
+_SPECIAL = {**SPECIAL, "generate": {**SPECIAL["generate"], **OF_ARTISTS}}
+_SWITCHES = (*SWITCHES, *SWITCHES_OF_ARTISTS)
 
 
 def in_words_of(name: str, value: str, command: Command, given: Mapping[str, str] | None = None) -> list[str]:
@@ -34,7 +38,7 @@ def in_words_of(name: str, value: str, command: Command, given: Mapping[str, str
         given: all options, for those that go together.
     Raises: NoCounterpartError; KeyError for a name that no program known here has.
     """
-    special = SPECIAL.get(command.name, {}).get(name)
+    special = _SPECIAL.get(command.name, {}).get(name)
     if special is not None:
         return special(value, given or {})
     if "total_kimg" in command.keys and name in LENGTHS:
@@ -73,8 +77,8 @@ def is_known(flag: str, command: Command) -> bool:
 def is_switch(name: str, command: Command) -> bool:
     """Whether an option of another program may stand without a value, which is then true."""
     keys = [command.keys.get(one) for one in _names_here(name, command)]
-    known = name in SPECIAL.get(command.name, {}) or name in WITHOUT_COUNTERPART
-    switch = name in SWITCHES and known or name in SWITCHES_OF.get(command.name, ())
+    known = name in _SPECIAL.get(command.name, {}) or name in WITHOUT_COUNTERPART
+    switch = name in _SWITCHES and known or name in SWITCHES_OF.get(command.name, ())
     return switch or any(key is not None and takes_truth(key) for key in keys)
 
 
@@ -163,13 +167,15 @@ def answer(words: Iterable[tuple[str, str, str]], command: Command) -> list[str]
             left_out.append((typed, str(error)))
         except KeyError:
             left_out.append((typed, f"nothing here is called so{_near(_plain(option), command)}"))
-    here = _with_data(_in_order(here), command)
+    here = _with_task(_with_data(_in_order(here), command), command)
     if not here and left_out:
         return [f"{typed}: {reason}" for typed, reason in left_out]
     none = f"{', '.join(flags)}: there {'are no such flags' if len(flags) > 1 else 'is no such flag'}"
     if not here:
         return [f"{none}; leave it out: that is so anyway"]
-    lines = [f"{none}; the whole command here: python {command.name}.py {shlex.join(here)}"]
+    swapped = command.name == "generate" and has_swapped_rows(given)
+    remark = " (rows give layers to columns here, so the two change places)" if swapped else ""
+    lines = [f"{none}; the whole command here{remark}: python {command.name}.py {shlex.join(here)}"]
     reasons = "; ".join(f"{typed} ({reason})" for typed, reason in left_out)
     return lines + ([f"left out there: {reasons}"] if reasons else [])
 
@@ -201,7 +207,7 @@ def unknown_word(word: str, command: Command) -> str | None:
 
 def option_called(group: str, option: str, command: Command) -> str:
     """`; here it is ada=none` for `ada=noaug`, a word of other programs for an option of a group; else ""."""
-    special = SPECIAL.get(command.name, {}).get(group)
+    special = _SPECIAL.get(command.name, {}).get(group)
     try:
         return f"; here it is {' '.join(special(option, {}))}" if special else ""
     except NoCounterpartError:
@@ -232,6 +238,17 @@ def _with_data(words: list[str], command: Command) -> list[str]:
         # There, networks draw the size that the images have.
         words = [*words, "resolution=null"]
     return words
+
+
+def _with_task(words: list[str], command: Command) -> list[str]:
+    """With the task that has the keys, where the command's own choice lacks one of them; first, as groups are read."""
+    if "task" not in _groups(command):
+        return words
+    task = next((word for word in words if word.startswith("task=")), None)
+    if task is None:
+        found = task_with([word.partition("=")[0] for word in words], command)
+        task = None if found is None else f"task={found}"
+    return words if task is None else [task, *(word for word in words if word != task)]
 
 
 def _in_order(words: list[str]) -> list[str]:

@@ -17,8 +17,6 @@ WITHOUT_COUNTERPART = {
     "cmethod": "of the TensorFlow version alone",
     "dcap": "of the TensorFlow version alone",
     "metricdata": "scores compare with the images of the training",
-    "projected_w": "projected latents cannot be drawn yet",
-    **dict.fromkeys(("rows", "cols", "styles"), "styles cannot be mixed yet"),
     "verbose": "the lines are the same always",
 }
 # Options that may stand without a value, besides those of keys that are true or false.

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from stylegan.configuration.keys import Command
 from stylegan.configuration.schema import COMMANDS
 
 MOST_LISTED = 16  # keys of a section
@@ -30,7 +31,10 @@ def nearest_key(key: str, keys: Iterable[str]) -> str:
         return f" here; it comes with {' or '.join(options)}"
     # Of the command that has tasks, and no other.
     if "task" in keys and (tasks := tasks_with(key)):
-        return f" here; it comes with {' or '.join(f'task={task}' for task in tasks)}"
+        # Another program may call a key so that there is.
+        meant = [known for known in COMMANDS["generate"].called(key) if known in keys]
+        hint = f"; did you mean {' or '.join(meant)}?" if meant else ""
+        return f" here; it comes with {' or '.join(f'task={task}' for task in tasks)}{hint}"
     if key in keys:
         return " among what was chosen"
     # Of the command whose keys these are; those of training last, since evaluate shares some.
@@ -74,12 +78,29 @@ def tasks_with(key: str) -> list[str]:
     return [task for task in options_of("task") if key in _root_keys("task", task)]
 
 
+def task_with(keys: Iterable[str], command: Command) -> str | None:
+    """The task that has most of some keys; None where the one that the command chooses has as many."""
+    tree = yaml.safe_load(
+        resources.files("conf").joinpath(f"{command.name}.yaml").read_text(encoding="utf-8")
+    )
+    usual = next(entry["task"] for entry in tree["defaults"] if isinstance(entry, dict) and "task" in entry)
+    wanted = {key for key in keys if key in command.keys and key not in tree}
+    # The first of several is the one that has fewest keys besides.
+    own = {task: _root_keys("task", task) for task in options_of("task")}
+    best = max(own, key=lambda task: (len(wanted & own[task]), task == usual, -len(own[task])))
+    return None if best == usual else best
+
+
 def _root_keys(group: str, option: str) -> set[str]:
     """The root keys that a file of ours sets, with those of the files that it begins from."""
     text = resources.files("conf").joinpath(group, f"{option}.yaml").read_text(encoding="utf-8")
     tree = yaml.safe_load(text) or {}
     below = [entry for entry in tree.get("defaults", ()) if entry != "_self_"]
-    own = {key for key in tree if key not in ("defaults", group)} if text.startswith("# @package _global_") else set()
+    own = (
+        {key for key in tree if key not in ("defaults", group)}
+        if text.startswith("# @package _global_")
+        else set()
+    )
     return own.union(*(_root_keys(group, entry) for entry in below if isinstance(entry, str)))
 
 

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from stylegan.images import to_uint8
 from stylegan.latents import Sampler, latents_of
-from stylegan.latents.drawer import LARGEST_PSI
 from stylegan.latents.sampling import NOISE_MODES
 from stylegan.latents.seeds import MAX_SEED
+from stylegan.latents.truncation import LARGEST_PSI
 
 # Keeps the choice of labels apart from other draws under the same seed.
 _LABEL_STREAM = int.from_bytes(b"eval", "big")

@@ -25,7 +25,9 @@ def parse_shape(text: str, *, key: str = "grid") -> tuple[int, int]:
     if not columns or not rows:
         raise ValueError(f"{key} must be columns x rows, as in 3x2, got {printable(str(text)[:40])!r}")
     if columns * rows > MOST_CELLS:
-        raise ValueError(f"{key}={columns}x{rows}: these are {columns * rows:,} cells, and at most {MOST_CELLS:,} fit")
+        raise ValueError(
+            f"{key}={columns}x{rows}: these are {columns * rows:,} cells, and at most {MOST_CELLS:,} fit"
+        )
     return columns, rows
 
 
@@ -33,6 +35,15 @@ def best_shape(count: int) -> tuple[int, int]:
     """(columns, rows) for so many cells: ceil(√count) columns, and as many rows as it takes."""
     columns = math.isqrt(count - 1) + 1
     return columns, (count - 1) // columns + 1
+
+
+def check_room(columns: int, rows: int, seeds: int) -> None:
+    """Raises: ValueError that names the shape where a grid has fewer cells than seeds."""
+    if columns * rows < seeds:
+        raise ValueError(
+            f"grid={columns}x{rows} has {columns * rows} cells, and there are {seeds} seeds: give a larger grid, fewer"
+            " seeds, or one seed that fills all cells"
+        )
 
 
 def colour_of(name: str, channels: int, *, key: str = "fill") -> Tensor:
@@ -81,33 +92,40 @@ class Sheet:
 
 
 class Blend:
-    """Several images in one: at each place a weighted mean of their pixels.
+    """Several latents in one image.
 
     Args:
-        shares: [count,H,W], at least 0; the weight of each image at each place.
-        columns, rows: where the images stand to each other, for waves over cells.
+        shares: [count,H,W], at least 0; the weight of each latent at each place.
+        columns, rows: where the latents stand to each other, for waves over cells.
+        in_features: whether the network's feature maps are blended, or the pixels of whole images.
     """
 
-    def __init__(self, shares: np.ndarray, columns: int | None = None, rows: int = 1):
+    def __init__(
+        self, shares: np.ndarray, columns: int | None = None, rows: int = 1, *, in_features: bool = False
+    ):
         self.shares = torch.from_numpy(np.ascontiguousarray(shares, dtype=np.float32))
         self.count = len(shares)
-        self.columns, self.rows = columns or self.count, rows
+        self.columns, self.rows, self.in_features = columns or self.count, rows, in_features
 
     def size(self, size: Size) -> Size:
         """(height, width) of a frame: that of an image."""
         return size
 
-    def frames(self, images: Tensor, weights: Tensor | None = None) -> Tensor:
-        """uint8 [n,count,C,H,W] → uint8 [n,C,H,W].
+    def weighted(self, number: int, weights: Tensor | None = None) -> Tensor:
+        """Shares [number,count,H,W] whose sum over latents is 1.
 
-        Args: weights: [n,count], at least 0, by which the shares are multiplied. Where nothing is left they do not
+        Args: weights: [number,count], at least 0, by which they are multiplied. Where nothing is left weights do not
             count.
         """
-        shares = self.shares.to(images.device)[None]
+        shares = self.shares.expand(number, -1, -1, -1)
         if weights is not None:
             weighted = shares * weights.to(shares)[:, :, None, None]
             shares = torch.where(weighted.sum(dim=1, keepdim=True) > 0, weighted, shares)
-        shares = shares / shares.sum(dim=1, keepdim=True)
+        return shares / shares.sum(dim=1, keepdim=True)
+
+    def frames(self, images: Tensor, weights: Tensor | None = None) -> Tensor:
+        """uint8 [n,count,C,H,W] → the mean of their pixels uint8 [n,C,H,W].  Args: weights: as of `weighted`."""
+        shares = self.weighted(len(images), weights).to(images.device)
         total = torch.zeros(images.shape[0], *images.shape[2:], device=images.device)
         for cell in range(self.count):
             total += shares[:, cell, None] * images[:, cell]
@@ -154,9 +172,13 @@ def shares_of_masks(path: Path, size: Size) -> np.ndarray:
         return np.stack([1 - white, white])
     files = sorted(file for file in path.iterdir() if file.suffix.lower() in _PICTURES)
     if len(files) < 2:
-        raise ValueError(f"mask={printable(str(path))}: a folder of masks holds at least 2 pictures, a latent each")
+        raise ValueError(
+            f"mask={printable(str(path))}: a folder of masks holds at least 2 pictures, a latent each"
+        )
     if len(files) > MOST_CELLS:
-        raise ValueError(f"mask={printable(str(path))}: {len(files):,} pictures, and at most {MOST_CELLS:,} count")
+        raise ValueError(
+            f"mask={printable(str(path))}: {len(files):,} pictures, and at most {MOST_CELLS:,} count"
+        )
     masks = np.stack([_grey(file, size) for file in files])
     total = masks.sum(axis=0, keepdims=True)
     return np.where(total > 0, masks / np.where(total > 0, total, 1), 1 / len(files))

@@ -1,4 +1,4 @@
-"""Label text: which class, by name or number, or the numbers of a label that is not a class."""
+"""Label text: which class, by name or number, a mixture of classes, or the numbers of a label that is none."""
 
 import difflib
 import math
@@ -26,7 +26,8 @@ def parse_label(
 
     A class is given by its name, or by its number, 0 to K-1; where names are numbers themselves, the name counts.
     Where K is 1, or numbers stand between commas, they are the label itself: `label=0.2,0.7`. So a single column
-    has 0 as well as 1, and its name stands for 1.
+    has 0 as well as 1, and its name stands for 1. `0.7*fox+0.3*dog` is a mixture: the weighted sum of the classes,
+    whose weights are taken as they are written.
 
     Args:
         network: what to call it in errors.
@@ -41,6 +42,8 @@ def parse_label(
     named = [_composed(str(name)).strip() for name in names]
     if text in named:
         return _class(named.index(text), width)
+    if "*" in text:
+        return _mixture(text, width, named, network)
     parts = [part.strip() for part in text.split(",")]
     classes = [part for part in parts if part in named and not part.isdigit()]
     if len(parts) > 1 and classes:
@@ -81,6 +84,45 @@ def _name(label: Tensor, names: Sequence[str]) -> str:
 
 def _class(number: int, width: int) -> Tensor:
     return one_hot(torch.tensor(number), width).to(torch.float32)
+
+
+def _mixture(text: str, width: int, names: Sequence[str], network: str) -> Tensor:
+    """`0.7*fox+0.3*dog` → float32 [K]; a class alone has the weight 1."""
+    mixed = torch.zeros(width)
+    words = text.split("+")
+    while words:
+        # Names, and numbers such as 1e+2, may hold a plus: the longest part that can be read counts.
+        for last in range(len(words), 0, -1):
+            if (term := _term("+".join(words[:last]).strip(), width, names)) is not None:
+                break
+        else:
+            wrong = words[0].strip()
+            raise ValueError(
+                f"label={_short(text)}: {_short(wrong) or 'nothing'} is no weight times a class, as in"
+                f" 0.7*{printable(names[0]) if names else 0}; {_choices(wrong, width, names, network)}"
+            )
+        weight, number = term
+        mixed[number] += weight
+        words = words[last:]
+    return mixed
+
+
+def _term(text: str, width: int, names: Sequence[str]) -> tuple[float, int] | None:
+    """`0.7*fox` or `fox` → (weight, number of the class); None where it is neither."""
+    weight, name = 1.0, text
+    if text not in names and "*" in text:
+        factor, name = (part.strip() for part in text.split("*", 1))
+        try:
+            weight = float(factor)
+        except ValueError:
+            return None
+    if name in names:
+        number = names.index(name)
+    elif name.isascii() and name.isdigit() and len(name) <= _LONGEST_NUMBER and int(name) < width:
+        number = int(name)
+    else:
+        return None
+    return (weight, number) if math.isfinite(weight) else None
 
 
 def _composed(text: str) -> str:

@@ -75,7 +75,7 @@ def parse_layers(text: str | int | None, generator: nn.Module, *, key: str = "la
 
 def layers_of_style(style: str, names: Sequence[str]) -> range:
     """The layers that `coarse`, `middle` or `fine` means in a network with these layers."""
-    levels = [_level(name) for name in names]
+    levels = [level_of(name) for name in names]
     if levels[-1] >= _FIRST_LEVEL_BY_BLOCK:
         lowest, highest = STYLES[style]
         found = [number for number, level in enumerate(levels) if lowest <= level <= highest]
@@ -96,6 +96,11 @@ def describe_layers(layers: Iterable[int], generator: nn.Module) -> str:
         by_block.setdefault(_block_of(names[number]), []).append(number)
     blocks = ", ".join(f"{block} ({_ranges(numbers)})" for block, numbers in by_block.items())
     return f"layers {_ranges(layers) or 'none'} of {len(names)}" + (f": {blocks}" if blocks else "")
+
+
+def level_of(name: str) -> int:
+    """The level in the name of a block, or of what is in it: `b64.conv1.weight` → 64."""
+    return int(_block_of(name).removeprefix("b"))
 
 
 def layer_mask(layers: Iterable[int], count: int) -> Tensor:
@@ -131,10 +136,6 @@ def _there_are(names: Sequence[str]) -> str:
 
 def _block_of(name: str) -> str:
     return name.partition(".")[0]
-
-
-def _level(name: str) -> int:
-    return int(_block_of(name).removeprefix("b"))
 
 
 def _ranges(numbers: Sequence[int]) -> str:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from stylegan.latents.seeds import latents_of, noise_of
+from stylegan.latents.style_layers import moved_styles
 from stylegan.machine.devices import full_precision
 from stylegan.networks.synthesis import prepared
 from stylegan.sizes import Size
@@ -31,10 +32,12 @@ class Sampler:
 
     Args:
         generator: a `Generator`, on the device that computes; its `w_avg` is left as it is.
+        synthesis: what draws; None = the generator's own.
     """
 
-    def __init__(self, generator: nn.Module):
+    def __init__(self, generator: nn.Module, synthesis: nn.Module | None = None):
         self.generator = generator
+        self.synthesis = generator.synthesis if synthesis is None else synthesis
         self.chunk = chunk_size(generator.size)
         self.device = next(generator.parameters()).device
 
@@ -67,26 +70,34 @@ class Sampler:
         noise_mode: str = "const",
         noise_seeds: Sequence[int] | None = None,
         noise: Mapping[str, Tensor] | None = None,
+        styles: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
         """ws [N,L,W] → images float32 [N,C,H,W] on the generator's device.
 
         Args:
             noise_seeds: N seeds, one for each image's noise, where `noise_mode` is "random".
             noise: in their place, the noise itself, {layer: [N,1,H,W]}.
+            styles: what is added to the styles of layers, {layer: [N,C]}; see `stylegan.latents.style_layers`.
         Raises: ValueError for random noise without seeds: it would be another one at every call.
         """
         if noise_mode == "random" and noise_seeds is None and noise is None:
             raise ValueError("noise_mode random needs noise_seeds, a seed for each picture's noise")
         parts = []
-        with prepared(self.generator.synthesis), full_precision(self.device):
+        with prepared(self.synthesis), full_precision(self.device):
             for rows in self._chunks(len(ws)):
                 maps = None
                 if noise_mode == "random":
-                    layers = self.generator.synthesis.noise_layers
+                    layers = self.synthesis.noise_layers
                     given = noise is not None
-                    some = {name: m[rows] for name, m in noise.items()} if given else noise_of(noise_seeds[rows], layers)
+                    some = (
+                        {name: m[rows] for name, m in noise.items()}
+                        if given
+                        else noise_of(noise_seeds[rows], layers)
+                    )
                     maps = {name: self._full(values) for name, values in some.items()}
-                images = self.generator.synthesis(self._full(ws[rows]), noise_mode=noise_mode, noise=maps)
+                offsets = {name: self._full(values[rows]) for name, values in (styles or {}).items()}
+                with moved_styles(self.generator, offsets):
+                    images = self.synthesis(self._full(ws[rows]), noise_mode=noise_mode, noise=maps)
                 parts.append(images[: rows.stop - rows.start])
         return torch.cat(parts)
 

@@ -24,6 +24,7 @@ RANGES: dict[str, tuple[float, float] | None] = {
     "direction": (-1000, 1000),
     "styles": (0, 1),
     "weight": (0, 1000),
+    "network": (0, 1),
 }
 # Those that are followed by what they move, after a dot.
 _NAMED = {
@@ -31,6 +32,7 @@ _NAMED = {
     "styles": "a seed or a latent file, as in styles.85",
     "weight": "the number of a cell, from 0, as in weight.1",
 }
+BLENDS = ("features", "pixels")
 _KEY_FIELDS = ("time_sec", "value", "easing")
 _PULSE_FIELDS = ("low", "high", "period_sec", "times")
 
@@ -60,12 +62,14 @@ class FrameCells:
         columns, rows: regions side by side; 0 where a mask says where which latent is.
         softness: width over which a region passes into the next, as a part of a region.
         mask: picture, or folder of pictures.
+        blend: one of `BLENDS`: what is blended, the network's feature maps or the pixels of whole images.
     """
 
     columns: int = 0
     rows: int = 0
     softness: float = 0.0
     mask: Path | None = None
+    blend: str = "features"
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,9 @@ def inside(folder: Path, text: str) -> Path:
     """A file that a timeline names, next to it or in a folder there. Raises: ValueError for one elsewhere."""
     path = Path(text)
     if path.is_absolute() or ".." in path.parts or text.startswith("~"):
-        raise ValueError(f"{printable(text)}: files of a timeline lie in its own folder, and are named from there")
+        raise ValueError(
+            f"{printable(text)}: files of a timeline lie in its own folder, and are named from there"
+        )
     return folder / path
 
 
@@ -144,7 +150,9 @@ class _Reader:
     def wrong(self, node: yaml.Node, what: str) -> ValueError:
         return ValueError(f"{self.name}, line {node.start_mark.line + 1}: {what}")
 
-    def pairs(self, node: yaml.Node, what: str, allowed: tuple[str, ...] = ()) -> Iterator[tuple[str, yaml.Node]]:
+    def pairs(
+        self, node: yaml.Node, what: str, allowed: tuple[str, ...] = ()
+    ) -> Iterator[tuple[str, yaml.Node]]:
         """(name, value) of a mapping; each name once, and one of `allowed` where that is given."""
         if not isinstance(node, yaml.MappingNode):
             raise self.wrong(node, f"{what} must be written as name: value")
@@ -170,15 +178,22 @@ class _Reader:
         except ValueError:
             number = math.nan
         if not low <= number <= high:
-            raise self.wrong(node, f"{what} must be a number from {low:g} to {high:g}, got {printable(text[:40])}")
+            raise self.wrong(
+                node, f"{what} must be a number from {low:g} to {high:g}, got {printable(text[:40])}"
+            )
         return number
 
 
 def _track(reader: _Reader, name: str, node: yaml.Node) -> Track:
     kind, _, what = name.partition(".")
     if kind not in RANGES:
-        known = [f"{kind}.<{'cell' if kind == 'weight' else 'name'}>" if kind in _NAMED else kind for kind in RANGES]
-        raise reader.wrong(node, f"unknown track {printable(name[:40])}; there are {', '.join(known)}, and frame")
+        known = [
+            f"{kind}.<{'cell' if kind == 'weight' else 'name'}>" if kind in _NAMED else kind
+            for kind in RANGES
+        ]
+        raise reader.wrong(
+            node, f"unknown track {printable(name[:40])}; there are {', '.join(known)}, and frame"
+        )
     if (kind in _NAMED) != bool(what):
         needs = f"{kind} needs {_NAMED[kind]}" if kind in _NAMED else f"{kind} has no part of its own"
         raise reader.wrong(node, f"track {printable(name[:40])}: {needs}")
@@ -205,6 +220,8 @@ def _shape(reader: _Reader, track: str, kind: str, form: str, node: yaml.Node) -
         return _keys(reader, track, kind, node)
     if RANGES[kind] is None:
         raise reader.wrong(node, f"{track}: a {kind} has keys, neither pulse nor wave")
+    if kind == "network" and form == "wave":
+        raise reader.wrong(node, f"{track}: one network draws all cells, so there is no wave over them")
     low, high = RANGES[kind]
     names = _PULSE_FIELDS if form == "pulse" else (*_PULSE_FIELDS, "along")
     fields = dict(reader.pairs(node, f"{track}: {form}", names))
@@ -220,7 +237,9 @@ def _shape(reader: _Reader, track: str, kind: str, form: str, node: yaml.Node) -
         return Pulse(**numbers)
     along = reader.text(fields["along"], f"{track}: along") if "along" in fields else "columns"
     if along not in ALONG:
-        raise reader.wrong(node, f"{track}: along must be one of {', '.join(ALONG)}, got {printable(along[:40])}")
+        raise reader.wrong(
+            node, f"{track}: along must be one of {', '.join(ALONG)}, got {printable(along[:40])}"
+        )
     return Wave(**numbers, along=along)
 
 
@@ -235,11 +254,14 @@ def _keys(reader: _Reader, track: str, kind: str, node: yaml.Node) -> Keys:
             raise reader.wrong(item, f"{track}: a key lacks {missing[0]}")
         time_sec = reader.number(fields["time_sec"], f"{track}: time_sec", 0, 1e6)
         if keys and time_sec <= keys[-1].time_sec:
-            raise reader.wrong(item, f"{track}: time_sec must ascend, and {time_sec:g} follows {keys[-1].time_sec:g}")
+            raise reader.wrong(
+                item, f"{track}: time_sec must ascend, and {time_sec:g} follows {keys[-1].time_sec:g}"
+            )
         easing = reader.text(fields["easing"], f"{track}: easing") if "easing" in fields else "linear"
         if easing not in EASINGS:
             raise reader.wrong(
-                fields["easing"], f"{track}: easing must be one of {', '.join(EASINGS)}, got {printable(easing[:40])}"
+                fields["easing"],
+                f"{track}: easing must be one of {', '.join(EASINGS)}, got {printable(easing[:40])}",
             )
         keys.append(TrackKey(time_sec, _value(reader, track, kind, fields["value"]), easing))
     if not keys:
@@ -249,24 +271,34 @@ def _keys(reader: _Reader, track: str, kind: str, node: yaml.Node) -> Keys:
 
 def _value(reader: _Reader, track: str, kind: str, node: yaml.Node) -> float | str:
     span = RANGES[kind]
-    return reader.text(node, f"{track}: value") if span is None else reader.number(node, f"{track}: value", *span)
+    return (
+        reader.text(node, f"{track}: value")
+        if span is None
+        else reader.number(node, f"{track}: value", *span)
+    )
 
 
 def _frame(reader: _Reader, node: yaml.Node, folder: Path) -> FrameCells:
-    fields: Mapping[str, yaml.Node] = dict(reader.pairs(node, "frame", ("cells", "softness", "mask")))
+    fields: Mapping[str, yaml.Node] = dict(
+        reader.pairs(node, "frame", ("cells", "softness", "mask", "blend"))
+    )
     if ("cells" in fields) == ("mask" in fields):
         raise reader.wrong(node, "frame needs cells, as in 3x1, or mask, a picture")
+    blend = reader.text(fields["blend"], "frame: blend") if "blend" in fields else BLENDS[0]
+    if blend not in BLENDS:
+        raise reader.wrong(
+            fields["blend"], f"frame: blend must be one of {', '.join(BLENDS)}, got {printable(blend[:40])}"
+        )
     if "mask" in fields:
         if "softness" in fields:
             raise reader.wrong(node, "frame: softness counts for cells; a mask is as soft as its picture")
-        return FrameCells(
-            mask=_checked(reader, fields["mask"], "frame: mask", lambda text: inside(folder, text), keep=True)
-        )
+        mask = _checked(reader, fields["mask"], "frame: mask", lambda text: inside(folder, text), keep=True)
+        return FrameCells(mask=mask, blend=blend)
     columns, rows = _checked(
         reader, fields["cells"], "frame", lambda text: parse_shape(text, key="cells"), keep=True
     )
     softness = reader.number(fields["softness"], "frame: softness", 0, 1) if "softness" in fields else 0.0
-    return FrameCells(columns, rows, softness)
+    return FrameCells(columns, rows, softness, blend=blend)
 
 
 def _checked(reader: _Reader, node: yaml.Node, what: str, check: Callable, *, keep: bool = False):

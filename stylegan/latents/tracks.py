@@ -6,9 +6,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from stylegan.latents.paths.curves import eased
+from stylegan.machine.text import printable
 
 # Which way a wave runs over the cells.
 ALONG = ("columns", "rows", "diagonal")
+# What can be heard in a sound, each a number from 0 to 1 over time.
+SOUNDS = ("rms", "bass", "mid", "high", "onset", "percussive", "harmonic")
+_FOLLOWING = ("psi", "speed", "noise", "direction", "label", "network")
+LARGEST_AMOUNT = 1000
 
 
 class Moment(NamedTuple):
@@ -118,3 +123,60 @@ class Wave(Pulse):
         if self.along in ("rows", "diagonal"):
             delay += moment.row / moment.rows
         return self._value(self._rounds(moment) - delay)
+
+
+@dataclass(frozen=True)
+class AudioTrack:
+    """What follows a sound: `amount` times the sound, which is 0 to 1, is added to a setting.
+
+    Args:
+        sound: one of `SOUNDS`.
+        kind, what: of the setting, as of a track of the timeline: `psi`, or `direction` and `smile.npz`. Of a label,
+            `what` is the label that is mixed in.
+    """
+
+    sound: str
+    kind: str
+    what: str
+    amount: float
+
+    @property
+    def text(self) -> str:
+        """As it is written."""
+        return f"{self.sound}>{self.kind}{'.' * bool(self.what)}{self.what}:{self.amount:g}"
+
+
+def parse_audio_tracks(text: str | None) -> tuple[AudioTrack, ...]:
+    """`bass>psi:0.4,onset>speed:2,high>direction.smile.npz:3,mid>label.fox:1` → the tracks, in order.
+
+    Raises: ValueError that names the part that is wrong and the right form.
+    """
+    tracks = []
+    for part in ("" if text is None else str(text)).split(","):
+        if not (part := part.strip()):
+            continue
+        shown = printable(part[:60])
+        sound, arrow, rest = part.partition(">")
+        target, colon, number = rest.rpartition(":")
+        if not arrow or not colon:
+            raise ValueError(
+                f"audio_tracks={shown}: write sound>setting:amount, as in bass>psi:0.4,onset>speed:2"
+            )
+        sound = sound.strip().removeprefix("audio.")
+        if sound not in SOUNDS:
+            raise ValueError(f"audio_tracks={shown}: there is no such sound; there are {', '.join(SOUNDS)}")
+        kind, _, what = target.strip().partition(".")
+        if kind not in _FOLLOWING or (kind in ("direction", "label")) != bool(what):
+            raise ValueError(
+                f"audio_tracks={shown}: a sound moves psi, speed, noise, network, direction.<name> or label.<label>"
+            )
+        try:
+            amount = float(number)
+        except ValueError:
+            amount = math.nan
+        if not abs(amount) <= LARGEST_AMOUNT:
+            raise ValueError(
+                f"audio_tracks={shown}: the amount must be a number from -{LARGEST_AMOUNT} to {LARGEST_AMOUNT}"
+            )
+        tracks.append(AudioTrack(sound, kind, what, amount))
+    return tuple(tracks)

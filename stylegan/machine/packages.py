@@ -8,7 +8,7 @@ OLDEST = (3, 11)
 # As they are imported; pyproject.toml has their names there and their versions.
 NEEDED = (
     *("torch", "torchvision", "pytorch_lightning", "hydra", "omegaconf", "PIL", "numpy", "safetensors"),
-    *("tensorboard", "rich", "filelock", "platformdirs", "psutil", "jinja2", "tifffile"),
+    *("tensorboard", "rich", "filelock", "platformdirs", "psutil", "jinja2", "tifffile", "scipy"),
 )
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stylegan.images import visible
+from stylegan.images import to_uint8, visible
 from stylegan.media.settings import MediaSettings
 from stylegan.sizes import Size
 
@@ -76,6 +76,8 @@ class Canvas:
         Args: frame: [C,H,W] on the CPU, uint8, or float in -1..1.
         """
         frame = visible(frame)
+        if self.bits == 8 and frame.is_floating_point():
+            frame = to_uint8(frame)
         if frame.dtype == torch.uint8 and self._is_plain:
             return frame.movedim(0, -1).contiguous().numpy()
         levels = self._levels(frame)

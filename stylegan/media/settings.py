@@ -119,6 +119,21 @@ class MediaSettings:
         return None if self.audio is None else expanded(str(self.audio), key="audio")
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know, a line each."""
+        asked = rate_of(self.fps)
+        slower = f"format=gif counts 1/100 s: {float(self.rate):.4g} frames a second in place of fps={float(asked):.4g}"
+        silent = f"format={self.format} holds no sound: audio is followed, and not stored"
+        return tuple(
+            note
+            for note, counts in (
+                (slower, self.rate != asked),
+                (silent, self.audio is not None and self.format not in WITH_SOUND),
+            )
+            if counts
+        )
+
+    @property
     def text(self) -> Mapping[str, str]:
         """What a file says of these settings: those that change what is seen or heard."""
         found = {

@@ -35,7 +35,7 @@ class Video:
     """
 
     def __init__(self, drawn: Size, channels: int, settings: MediaSettings, text: Mapping[str, str]):
-        self.av = pyav(f"format={settings.format}")
+        self.av = pyav(f"format={settings.format}", "format=gif, webp, apng and png do without it")
         self.settings, self.text = settings, text
         self.ending = settings.format
         self.segment_name = f"{{}}.{settings.format}"

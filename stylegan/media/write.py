@@ -78,7 +78,7 @@ def write_media(frames: Frames, path: Path, settings: MediaSettings, text: Mappi
     target = path.with_name(settings.name_of(path.name))
     text = dict(text) | dict(settings.text)
     form = _format_of(frames, settings, text)
-    for note in form.canvas.notes:
+    for note in (*settings.notes, *form.canvas.notes):
         say(note)
     record = {
         "text": text,

@@ -12,7 +12,12 @@ from PIL import Image
 
 from stylegan.cli.generate import default_out, main
 from stylegan.images import read_png_text
+from stylegan.interop import load_generator
 from stylegan.interop.checkpoint import save_generator
+from stylegan.latents.drawer import Drawer
+from stylegan.latents.latent_files import write_latents
+from stylegan.latents.outputs import Output
+from stylegan.latents.tasks.images import Images
 from stylegan.networks import Generator
 from stylegan.networks.digest import weights_sha256
 from stylegan.version import __version__
@@ -42,7 +47,10 @@ def make_run(folder, seed=0, images=12800):
 
 
 def names(folder):
-    return sorted(path.name for path in folder.iterdir())
+    """All that is there, but for the JSON next to each image."""
+    paths = {*folder.iterdir()}
+    beside = {path for path in paths if path.suffix == ".json" and path.with_suffix("") in paths}
+    return sorted(path.name for path in paths - beside)
 
 
 def pixels(path):
@@ -172,7 +180,7 @@ def test_another_class_replaces_nothing_unasked(here, capsys):
     assert main([*words, "label=0"]) == 0  # the same class by its number
     assert {path.name: path.read_bytes() for path in Path("generated").iterdir()} == before
     assert main([*words, "label=dog", "overwrite=true"]) == 0
-    assert {read_png_text(path)["label"] for path in Path("generated").iterdir()} == {"dog"}
+    assert {read_png_text(path)["label"] for path in Path("generated").glob("*.png")} == {"dog"}
     assert main([*words, "label=all", "out=all"]) == 0
     assert names(here / "all") == [
         "grid.png",
@@ -188,6 +196,78 @@ def test_a_later_checkpoint_of_a_run_replaces_nothing_unasked(here, capsys):
     assert "drawn with network=kimg0000012.800.ckpt, kimg=12.800 (and 1 more file)" in capsys.readouterr().err
 
 
+def test_the_same_pixels_from_python_and_from_the_command_line(here):
+    path = make_run(here / "runs" / "a")
+    words = ["truncation=0.6", "noise_mode=random", "precision=fp32", "device=cpu"]
+    assert main(["seeds=0-8", "out=command", *words]) == 0
+    drawer = Drawer(load_generator(path), truncation=0.6, noise_mode="random", precision="fp32", device="cpu")
+    Images(seeds="8").run(drawer, Output(here / "python"))
+    np.testing.assert_array_equal(
+        pixels(here / "python" / "seed0008.png"), pixels(here / "command" / "seed0008.png")
+    )
+    assert main(["task=grid", "seeds=8,0", "out=sheet", *words]) == 0
+    np.testing.assert_array_equal(
+        pixels(here / "sheet" / "grid.png")[:8, :8], pixels(here / "python" / "seed0008.png")
+    )
+
+
+def test_like_draws_the_same_again_with_the_network_of_the_image(here, capsys):
+    make_run(here / "runs" / "foxes", seed=1)
+    assert main(["seeds=3", "truncation=0.6", "truncation_cutoff=2", "noise_mode=random", "center=4"]) == 0
+    make_run(here / "runs" / "owls", seed=2)  # the newest
+    os.utime(here / "runs" / "foxes" / "config.yaml", (0, 0))
+    image = "runs/foxes/generated/seed0003.png"
+    before = pixels(here / image)
+    capsys.readouterr()
+    assert main([f"like={image}", "out=again, 1"]) == 0
+    assert (printed := capsys.readouterr()).out.startswith(
+        "network:"
+    ) and "another network" not in printed.out
+    np.testing.assert_array_equal(pixels(here / "again, 1" / "seed0003.png"), before)
+    assert read_png_text(here / "again, 1" / "seed0003.png") == read_png_text(here / image)
+    # From a picture that was moved, by the name of its run.
+    (here / "moved").mkdir()
+    (here / image).rename(here / "moved" / "a, b.png")
+    assert main(["like=moved/a, b.png", "out=moved-again"]) == 0
+    np.testing.assert_array_equal(pixels(here / "moved-again" / "seed0003.png"), before)
+    # What is typed counts.
+    assert main(["like=moved/a, b.png", "out=other", "truncation=1"]) == 0
+    text = read_png_text(here / "other" / "seed0003.png")
+    assert (text["truncation"], text["truncation_cutoff"], text["noise_mode"]) == ("1", "2", "random")
+    capsys.readouterr()
+    assert main(["like=moved/a, b.png", "network=runs/owls", "out=owls"]) == 0
+    assert "was drawn by another network" in capsys.readouterr().out
+    assert (pixels(here / "owls" / "seed0003.png") != before).any()
+
+
+def test_layers_are_listed(here, capsys):
+    make_run(here / "runs" / "a")
+    assert main(["layer=list"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == [
+        *("b4.conv1", "b4.torgb", "b8.conv0", "b8.conv1", "b8.torgb")
+    ]
+    assert main(["layer=b8.conv1", "seeds=0"]) == 0
+    assert read_png_text(Path("runs/a/generated/seed0000.png"))["layer"] == "b8.conv1"
+
+
+def test_a_zip_and_a_zip_for_each_job_of_a_sweep(here):
+    make_run(here / "runs" / "a")
+    assert main(["seeds=0-2", "out=fakes.zip"]) == 0
+    assert main(["-m", "seeds=0-2", "out=fakes.zip", "truncation=0.5,1"]) == 0
+    found = [name for name in names(here) if name.endswith(".zip")]
+    assert found == ["fakes,truncation=0.5.zip", "fakes,truncation=1.zip", "fakes.zip"]
+    assert main(["task=grid", "out=sheet.zip"]) == 2
+
+
+def test_sheets_have_the_keys_of_their_own(here):
+    save_generator("cond.safetensors", make_generator(c_dim=2, label_names=["cat", "dog"]))
+    words = ["network=cond.safetensors", "seeds=0-1"]
+    assert main([*words, "task=truncation", "psis=0, 0.5,1", "label=0.5*cat+0.5*dog"]) == 0
+    assert pixels(here / "generated" / "truncation.png").shape == (16, 24, 3)
+    assert main([*words, "task=grid", "label=all", "format=webp", "quality=100"]) == 0
+    assert pixels(here / "generated" / "grid.webp").shape == (16, 16, 3)
+
+
 @pytest.fixture
 def files(here):
     make_run(here / "runs" / "a")
@@ -196,6 +276,8 @@ def files(here):
     Path("begun").mkdir()
     Path("begun/config.yaml").touch()
     Path("text.txt").touch()
+    Image.new("RGB", (8, 8)).save("mine.png")
+    write_latents(Path("wide.npz"), w=torch.zeros(1, 18, 512))
     Path("broken.ckpt").write_bytes(b"PK")
     torch.save({"format_version": 99}, "later.ckpt")
 
@@ -221,9 +303,39 @@ def files(here):
         ("network=broken.ckpt", "broken.ckpt cannot be read"),
         ("network=later.ckpt", "later.ckpt has format_version 99"),
         ("runs_dir=nowhere", "no run in nowhere has a checkpoint yet: train first"),
-        ("seeds=5-1", "seeds=5-1: 5-1 runs backwards"),
-        ("seeds=${a}", "seeds=${a}: '${a}' is neither a number nor a range"),
-        ("seeds=null", "seeds=None: 'None' is neither a number nor a range"),
+        ("seeds=5-x", "seeds=5-x: neither a seed, nor a range as in 0-15, nor a file of latents"),
+        ("seeds=${a}", "seeds=${a}: neither a seed, nor a range"),
+        ("seeds=null", "seeds=None: neither a seed, nor a range"),
+        ("seeds=fox.npz", "seeds=fox.npz: there is no such file"),
+        (
+            "seeds=text.txt",
+            "text.txt: this is no file of latents (latents are in .npz, .npy, .safetensors, .pt)",
+        ),
+        (
+            "seeds=wide.npz",
+            "wide.npz: w has the shape [18, 512], and runs/a/checkpoints/kimg0000012.800.ckpt takes [4, 4]",
+        ),
+        ("seeds=mine.png", "mine.png: this picture does not say which seed or latent it was drawn from"),
+        ("truncation_cutoff=9", "truncation_cutoff must be from 0 to the network's 4 layers, got 9"),
+        ("center=somewhere", "center=somewhere: neither a seed"),
+        ("center=clusters:0", "the number of clusters is from 1 to 1,024"),
+        ("format=tiff", "format must be one of png, jpeg, webp, png16, got 'tiff'"),
+        ("quality=101", "quality must be from 1 to 100, got 101"),
+        ("grid=4", "grid must be columns x rows, as in 6x4, got 4"),
+        ("grid=2x2", "grid=2x2 has 4 cells, and there are 16 images; grid=4x4 holds them"),
+        ("task=grid grid=2x2", "grid=2x2 has 4 cells, and there are 16 images; grid=4x4 holds them"),
+        ("task=truncation psis=0,much", "psis must be a number, as in 0.7, got 'much'"),
+        ("task=grid psis=0,1", "there is no key psis here; it comes with task=truncation"),
+        ("canvas=large", "canvas must be width x height in px, as in 1024x512, got large"),
+        ("canvas_mode=fold canvas=32x32", "canvas_mode must be one of tile, stretch, mirror, got 'fold'"),
+        (
+            "layer=b64.conv1",
+            "layer=b64.conv1: this network has b4.conv1, b4.torgb, ... b8.torgb; layer=list shows all",
+        ),
+        ("crop=64x64", "crop=64x64: the images are 8x8 px"),
+        ("like=nothing.png", "like=nothing.png: there is no such file"),
+        ("like=mine.png", "like=mine.png: neither this file nor mine.png.json says how it was drawn"),
+        ("save_latents=maybe", "save_latents must be true or false, got maybe"),
         ("truncation=much", "truncation must be a number, got 'much'"),
         ("truncation=null", "truncation must be a number, got null"),
         ("noise_mode=some", "noise_mode must be one of const, random, none, got 'some'"),

@@ -88,6 +88,45 @@ OF_GENERATE = [
         "--projected-w=w.npz",
         "--fp32",
     ),
+    *(
+        "--rows=85,100",
+        "--row-seeds 85-87",
+        "--cols=55,821",
+        "--styles=0-6",
+        "--col-styles 0-3",
+        "--target=a.png",
+    ),
+    *("--num-steps=500", "--save-video=true", "--save-video", "--seed=303", "--grid=4x2", "--w-frames=120"),
+    *("--shuffle-seed=7", "--num-keyframes=4", "--output=lerp.mp4", "--output=out/lerp.mp4", "--output=out"),
+    *("--grid-w=3", "--duration-sec=10", "--fps=30", "--slowdown=2", "--new-center=5", "--trunc-start=0.5"),
+    *(
+        "--row-seed=3",
+        "--only-stylemix",
+        "--seed-sec=3",
+        "--interp-type=spherical",
+        "--interp-in-z",
+        "--smooth",
+    ),
+    *("--compress", "--available-layers", "--layer=b8.conv0", "--save-grid", "--save-dlatents", "--flesh"),
+    *("--project-in-wplus", "--start-wavg", "--projection-seed=3", "--num-clusters=32", "--loss-paper=clip"),
+    *(
+        "--process=interpolation",
+        "--process=truncation",
+        "--interpolation=noiseloop",
+        "--easing=easeInOutQuad",
+    ),
+    *("--space=w", "--frames=240", "--frames=200-25", "--diameter=1", "--random_seed=3", "--start=0.5"),
+    *("--size=1024-512", "--size=512x512", "--scale-type=symm", "--scale-type=pad", "--cubic", "--gauss"),
+    *(
+        "--nXY=3-1",
+        "--splitfine",
+        "--latmask=a.png",
+        "--save_lat",
+        "--labels=2",
+        "--fstep=25",
+        "--dlatents=w.npz",
+    ),
+    *("--degree=5", "--num-semantics=3", "--vector-dir=age.npz", "--increment=0.5", "--process=other"),
 ]
 OF_EVALUATE = [
     *("--network=a.ckpt", "--network=ffhq.pkl", "--metrics=fid50k_full", "--metrics=fid50k_full,eqr50k"),
@@ -172,6 +211,88 @@ def test_what_is_suggested_for_many_options_of_a_score_can_be_typed(options):
     words, lines = answered(EVALUATE, *options)
     assert words or lines
     accepted(EVALUATE, [word.replace("=...", "=x") for word in words])
+
+
+HABITS = {
+    # NVIDIA: generate.py, style_mixing.py, projector.py, gen_video.py
+    "--outdir=out --trunc 0.7 --seeds=0-99 --network=x.safetensors": (
+        "out=out truncation=0.7 seeds=0-99 network=x.safetensors"
+    ),
+    "--outdir=out --projected-w=w.npz --network x.safetensors": "out=out seeds=w.npz network=x.safetensors",
+    "--rows=85,100,75 --cols=55,821 --styles=0-6 --trunc=1 --network=x.safetensors": (
+        "task=style_mixing cols=85,100,75 rows=55,821 layers=0-6 truncation=1 network=x.safetensors"
+    ),
+    "--target=fox.png --num-steps=500 --seed=303 --save-video=false --outdir=out": (
+        "task=projection target=fox.png steps=500 seed=303 video=false out=out"
+    ),
+    "--seed=5 --trunc=1": "seeds=5 truncation=1",
+    "--output=lerp.mp4 --trunc=1 --seeds=0-31 --grid=4x2 --w-frames=90": (
+        "task=interpolation path=through space=w curve=cubic loop=true format=mp4 truncation=1 seeds=0-31 grid=4x2"
+        " leg_sec=1.5 fps=60"
+    ),
+    # PDillis
+    "--seeds=1,2,5 --seed-sec=3 --interp-type=linear --interp-in-z=false --smooth": (
+        "task=interpolation seeds=1,2,5 leg_sec=3 curve=linear space=w easing=in-out-sine"
+    ),
+    "--seeds=7 -gw=3 -gh=2 --duration-sec=10 --slowdown=2": (
+        "task=interpolation seeds=7 grid=3x2 duration_sec=10 slowdown=2"
+    ),
+    "--row-seed=85 --col-seeds=55,821 --col-styles=coarse --only-stylemix": (
+        "task=style_mixing rows=85 format=mp4 cols=55,821 layers=coarse only_mix=true"
+    ),
+    # dvschultz
+    "--process=interpolation --seeds=1-5 --frames=48 --interpolation=slerp --easing=easeInOutQuad --space=w": (
+        "task=interpolation seeds=1-5 leg_sec=2 fps=24 curve=slerp easing=in-out-quad space=w"
+    ),
+    "--process=interpolation --interpolation=circularloop --random_seed=3 --frames=240": (
+        "task=interpolation path=circle seeds=3 duration_sec=10 fps=24"
+    ),
+    "--process=truncation --start=0 --stop=1 --increment=0.25 --seeds=4": (
+        "task=truncation psis=0,0.25,0.5,0.75,1 seeds=4"
+    ),
+    # eps696
+    "--model=x.safetensors --frames=200-25 --cubic": (
+        "task=interpolation network=x.safetensors path=through seeds=0-7 leg_sec=1 fps=25 loop=true curve=cubic"
+    ),
+}
+
+
+@pytest.mark.parametrize("options", HABITS)
+def test_a_whole_command_of_another_program_is_answered_with_the_same_here(options):
+    words, lines = answered(
+        GENERATE, *options.replace(" ", "\n").replace("\n--", "\0").replace("\n-", "\0-").split("\0")
+    )
+    assert lines[0].partition("generate.py ")[2] == HABITS[options] and len(lines) == 1
+    accepted(GENERATE, words)
+
+
+def test_rows_and_columns_that_change_places_are_remarked():
+    _, (line,) = answered(GENERATE, "--rows=1", "--cols=2")
+    assert "rows give layers to columns here, so the two change places" in line
+    _, (line,) = answered(GENERATE, "--row-seed=1", "--col-seeds=2")
+    assert "change places" not in line
+
+
+@pytest.mark.parametrize(
+    ("word", "here"),
+    [
+        ("projected_w=w.npz", "seeds=w.npz"),
+        ("frames=48", "task=interpolation leg_sec=2 fps=24"),
+        ("interp_in_z=1", "task=interpolation space=z"),
+        ("random_seed=4", "seeds=4"),
+    ],
+)
+def test_a_key_of_the_artists_programs_is_typed_here_with_its_value(word, here):
+    assert unknown_word(word, GENERATE).partition("; here it is ")[2] == here
+
+
+def test_what_has_no_counterpart_says_what_there_is():
+    words, lines = answered(
+        GENERATE, "--seeds=0-3", "--shuffle-seed=1", "--latmask=a.png", "--scale-type=pad"
+    )
+    assert words == ["seeds=0-3"]
+    assert "--shuffle-seed=1 (seeds come in the order" in lines[1] and "frame of a timeline" in lines[1]
+    assert "here there are canvas_mode=mirror, canvas_mode=tile" in lines[1]
 
 
 def test_snapshots_are_counted_in_ticks_there_and_in_kimg_here():

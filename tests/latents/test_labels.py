@@ -123,3 +123,62 @@ def test_a_label_has_one_name_however_it_is_written(value, width, names, labels)
 def test_all_needs_classes(width, message):
     with pytest.raises(ValueError, match=message):
         parse_labels("all", width=width)
+
+
+MIXED = ("corgi", "fox", "a+b", "c*d")
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("0.7*fox+0.3*corgi", [0.3, 0.7, 0, 0]),
+        ("0.7 * fox + 0.3 * corgi", [0.3, 0.7, 0, 0]),
+        ("0.5*1+0.25*0", [0.25, 0.5, 0, 0]),
+        ("2*fox+corgi", [1, 2, 0, 0]),
+        ("-0.5*fox+1.5*corgi", [1.5, -0.5, 0, 0]),
+        ("0.5*fox+0.5*fox", [0, 1, 0, 0]),
+        ("1e-1*fox+1e+0*corgi", [1, 0.1, 0, 0]),
+        ("0.5*a+b+0.5*c*d", [0, 0, 0.5, 0.5]),
+        ("c*d", [0, 0, 0, 1]),
+        ("1*c*d+a+b", [0, 0, 1, 1]),
+    ],
+)
+def test_a_mixture_is_the_weighted_sum_of_its_classes(text, label):
+    torch.testing.assert_close(
+        parse_label(text, width=4, names=MIXED), torch.tensor(label, dtype=torch.float32)
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("0.7*fux+0.3*corgi", "0.7.fux"),
+        ("0.7*fox+0.3*4", "0.3.4"),
+        ("much*fox", "much.fox"),
+        ("0.7*fox+", "nothing"),
+        ("*", "[*]"),
+        ("nan*fox", "nan.fox"),
+        ("inf*fox", "inf.fox"),
+        ("0.5**fox", "0.5..fox"),
+    ],
+)
+def test_a_mixture_of_what_is_no_class_names_the_term_and_the_classes(text, wrong):
+    with pytest.raises(
+        ValueError, match=f"^label=.*: {wrong} is no weight times a class, as in 0.7.corgi;.*0 corgi, 1 fox"
+    ):
+        parse_label(text, width=4, names=MIXED)
+
+
+@given(st.lists(st.tuples(st.floats(-10, 10, width=16), st.integers(0, 3)), min_size=1, max_size=6))
+def test_any_mixture_by_numbers_or_names_is_the_sum(terms):
+    expected = torch.zeros(4)
+    for weight, number in terms:
+        expected[number] += weight
+    for names in ((), ("corgi", "fox", "owl", "cat")):
+        text = "+".join(f"{weight!r}*{names[number] if names else number}" for weight, number in terms)
+        torch.testing.assert_close(parse_label(text, width=4, names=names), expected)
+
+
+def test_a_mixture_is_stored_as_the_numbers_that_give_it_again():
+    ((name, label),) = parse_labels("0.7*fox+0.3*corgi", width=4, names=MIXED)
+    assert torch.equal(parse_label(name, width=4, names=MIXED), label)

@@ -96,7 +96,7 @@ def slerp(a: np.ndarray, b: np.ndarray, t: float, center: np.ndarray | float = 0
 
 
 def _perpendicular(unit: np.ndarray) -> np.ndarray:
-    """A unit vector at a right angle to each of `unit` [...,W]: the axis on which it is smallest, made perpendicular."""
+    """Unit vectors at a right angle to `unit` [...,W]: of each the axis on which it is smallest, turned."""
     axis = np.zeros_like(unit)
     np.put_along_axis(axis, np.abs(unit).argmin(axis=-1, keepdims=True), 1, axis=-1)
     axis = axis - (axis * unit).sum(axis=-1, keepdims=True) * unit

@@ -129,7 +129,14 @@ def noise_spectrum(diameter: float) -> np.ndarray:
 
 
 def loop_of_seed(
-    kind: str, seed: int, cells: int | None, z_dim: int, *, length: int, smoothing_frames: float, diameter: float
+    kind: str,
+    seed: int,
+    cells: int | None,
+    z_dim: int,
+    *,
+    length: int,
+    smoothing_frames: float,
+    diameter: float,
 ) -> list[Loop]:
     """The loops of one seed, one for each cell.
 

@@ -1,116 +1,134 @@
-"""The task `images` of the generate command: one PNG a seed, or one a seed and class, and all of them in a grid."""
+"""The task `images` of the generate command: one file a point, or one a point and class, and all of them in a grid."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
-import torch
 from torch import Tensor
 
-from stylegan.images import read_png, save_png, tile, to_uint8, visible
+from stylegan.images import read_png
+from stylegan.latents import sheets
 from stylegan.latents.drawer import Drawer
-from stylegan.latents.existing import differences, names_in, refuse
-from stylegan.latents.outputs import Output
-from stylegan.latents.seeds import MAX_SEEDS, parse_seeds
+from stylegan.latents.image_zip import draw_zip
+from stylegan.latents.latent_files import latents_of_image, read_latents, write_latents, write_many_w
+from stylegan.latents.outputs import ImageFormat, Output, write_sidecar
+from stylegan.latents.point_images import Cell, PointImages
+from stylegan.latents.points import Point, parse_points, short_text, without_repeats
+from stylegan.latents.provenance import differences, listed, names_in, refuse
+from stylegan.latents.sheets import cells_of, parse_grid, save_sheet, shape_of
 from stylegan.machine.console import say
-from stylegan.machine.files import replacing
 from stylegan.machine.progress import with_progress
 from stylegan.networks.synthesis import prepared
 from stylegan.sizes import size_text
 
-# The grid shows the first images that fit in: 1,024 of 256 px, 64 of 1024 px. Few viewers open more.
-MAX_GRID_PX = 64 * 2**20
-
-# Images whose labels are made at a time; a multiple of every chunk.
-_AT_ONCE = 1024
-
-
-class Cell(NamedTuple):
-    """One image: the number of its label, and its seed."""
-
-    row: int
-    seed: int
-
 
 class Images:
-    """Draws seeds into a folder: `seed0000.png`, numbered by seed, and `grid.png`.
+    """Draws points into a folder: `seed0000.png`, numbered by seed, `fox.png` of `fox.npz`, and `grid.png`.
 
-    With label "all" each class is drawn with each seed: `seed0000-class2.png`, and a row a class in the grid.
-    More than 4 channels go into `seed0000.npy`, uint8 [H,W,C], and the PNG shows the first three.
+    With label "all" each class is drawn with each point: `seed0000-class2.png`, and a row a class in the grid. More
+    than 4 channels go into `seed0000.npy` [H,W,C], and the image shows the first three. What says how a file was made
+    is in the file and in a JSON next to it. Of a point that is no seed the latent is there, too: `fox.png.npz`.
 
-    An image that is there already with the same weights, seed and settings stays as it is, so that what was interrupted
-    continues. One of other settings is refused before anything is drawn, unless the output says overwrite. The grid
-    alone is replaced where only its seeds differ, and a line reports it: its images are still there one by one.
+    Where the output is called `....zip`, all go into one stored zip, see `draw_zip`.
+
+    An image that is there already with the same weights, point and settings stays as it is, so that what was
+    interrupted continues. One of other settings is refused before anything is drawn, unless the output says overwrite.
+    The grid alone is replaced where only its points or its shape differ, and a line reports it: its images are still
+    there one by one.
 
     Args:
-        seeds: as in `parse_seeds`.
+        seeds: as in `parse_points`; a repeated point is drawn once.
         label: as in `parse_labels`; None for a network without labels.
+        grid: columns x rows of the grid, as in 6x4; None = the best shape.
+        format, quality: as of `ImageFormat`.
+        save_latents: also w of all images as drawn, [N,L,W] in their order, in `latents.npz`.
     Raises: ValueError that names the value and the way out.
     """
 
-    def __init__(self, *, seeds: str | int, label: str | float | None = None):
-        self.seeds = parse_seeds(seeds)
-        self.label = label
+    def __init__(
+        self,
+        *,
+        seeds: str | int,
+        label: str | float | None = None,
+        grid: str | None = None,
+        format: str = "png",
+        quality: int = 90,
+        save_latents: bool = False,
+    ):
+        self.points = without_repeats(parse_points(seeds))
+        self.label, self.grid, self.save_latents = label, parse_grid(grid), save_latents
+        self.format = ImageFormat(format=format, quality=quality)
+        if self.grid is not None:
+            shape_of(len(self.points), self.grid)
+        for name in ("grid", "latents"):
+            if any(point.name == name for point in self.points):
+                raise ValueError(
+                    f"seeds: a latent called {name} would take the place of {name}.*; rename its file"
+                )
 
     def run(self, drawer: Drawer, output: Output) -> None:
         """Draw, write and say where.
 
         Raises: ValueError that names the file in the way; OSError where a file cannot be written.
         """
-        self.drawer, self.out = drawer, output.folder
-        self.labels = drawer.labels(self.label)
-        if len(self.seeds) * len(self.labels) > MAX_SEEDS:
+        images = PointImages(self.points, self.label, drawer=drawer, file_format=self.format)
+        if output.folder.suffix.lower() == ".zip" and not output.folder.is_dir():
+            latents = output.folder.with_name(f"{output.folder.name}.npz")
+            draw_zip(images, output)
+            if self.save_latents:
+                self._save_latents(images, Output(output.folder.parent, output.overwrite), latents.name)
+            return
+        if self.grid is not None and len(images.labels) > 1:
             raise ValueError(
-                f"{len(self.seeds):,} seeds of {len(self.labels):,} classes are more than"
-                f" {MAX_SEEDS:,} images, the most at once; draw fewer seeds, or one class"
+                f"grid={self.grid[0]}x{self.grid[1]}: with several labels each is a row; leave grid out"
             )
-        if self.out.exists() and not self.out.is_dir():
-            raise ValueError(f"out must be a folder for the images, got {self.out}, which is a file")
-        self.sampler, self.text = drawer.sampler, drawer.text
-        self.truncation, self.noise_mode = drawer.truncation, drawer.noise_mode
-        self.kept, self.replaced = self._images_there(output.overwrite)
-        self._draw_all()
+        output.check_folder()
+        _Folder(images, output, self.grid).draw()
+        if self.save_latents:
+            self._save_latents(images, output, "latents.npz")
 
-    def _draw_all(self) -> None:
+    def _save_latents(self, images: PointImages, output: Output, name: str) -> None:
+        text = images.text_of_all | {"seeds": short_text(self.points)}
+        if not output.claim(name, text):
+            return
+        cells = [*images.cells()]
+        shape = (len(cells), images.drawer.generator.num_ws, images.drawer.generator.w_dim)
+        path = output.folder / name
+        write_many_w(path, (images.ws(some) for some in images.chunks(cells)), shape=shape, text=text)
+        write_sidecar(path, text)
+        say(f"the {len(cells):,} w are in {path}")
+
+
+class _Folder:
+    """A folder of images and their grid: what is there, what is missing, and how it is written."""
+
+    def __init__(self, images: PointImages, output: Output, grid: tuple[int, int] | None):
+        self.images, self.out, self.grid = images, output.folder, grid
+        # The ending of the format alone would let two sheets be there.
+        self.grid_path = self.out / f"grid.{images.format.ending}"
+        self.kept, self.replaced = self._images_there(output.overwrite)
+
+    def draw(self) -> None:
         self.out.mkdir(parents=True, exist_ok=True)
-        cells = [Cell(row, seed) for row in range(len(self.labels)) for seed in self.seeds]
-        rows, columns = self._shape_of_grid()
-        in_grid = [Cell(row, seed) for row in range(rows) for seed in self.seeds[:columns]]
-        missing = [cell for cell in cells if cell not in self.kept]
+        images, total = self.images, len(self.images)
         if self.kept:
-            say(f"{len(self.kept):,} of {len(cells):,} images are there already, and stay as they are")
+            say(f"{len(self.kept):,} of {total:,} images are there already, and stay as they are")
         if self.replaced:
             say(
-                f"{self.replaced:,} of {len(cells):,} images replace those of other settings, as overwrite=true says"
+                f"{self.replaced:,} of {total:,} images replace those of other settings, as overwrite=true says"
             )
-        shown: dict[Cell, Tensor] = dict.fromkeys(in_grid)
-        with prepared(self.sampler.generator.synthesis):
-            chunks = ((len(some), (some, images)) for some, images in self._draw(missing))
-            for some, images in with_progress(chunks, total=len(missing)):
-                pixels = to_uint8(images).cpu()
+        shown: dict[Cell, Tensor | None] = dict.fromkeys(self._cells_of_grid())
+        missing = [cell for cell in images.cells() if cell not in self.kept]
+        with prepared(images.drawer.sampler.synthesis):
+            chunks = ((len(some), (some, pixels)) for some, pixels in images.draw(missing))
+            for some, pixels in with_progress(chunks, total=len(missing)):
                 for cell, image in zip(some, pixels, strict=True):
                     self._save(cell, image)
                     if cell in shown:
-                        shown[cell] = visible(image)
-        self._save_grid(shown, columns=columns if len(self.labels) > 1 else math.ceil(math.sqrt(columns)))
-        self._say_where(len(cells), len(in_grid))
-
-    def _draw(self, cells: Sequence[Cell]) -> Iterator[tuple[Sequence[Cell], Tensor]]:
-        """A chunk at a time: (n cells, their images float32 [n,C,H,W])."""
-        for first in range(0, len(cells), _AT_ONCE):
-            some = cells[first : first + _AT_ONCE]
-            labels = [self.labels[cell.row][1] for cell in some]
-            place = 0
-            for seeds, images in self.sampler.of_seeds(
-                [cell.seed for cell in some],
-                label=None if labels[0] is None else torch.stack(labels),
-                truncation=self.truncation,
-                noise_mode=self.noise_mode,
-            ):
-                yield some[place : place + len(seeds)], images
-                place += len(seeds)
+                        shown[cell] = image
+            self._save_grid(shown)
+        self._say_where(total, len(shown))
 
     def _images_there(self, overwrite: bool) -> tuple[set[Cell], int]:
         """The images that are there already, and how many are replaced.
@@ -119,76 +137,103 @@ class Images:
         """
         there = names_in(self.out)
         kept, in_the_way = set(), []
-        for row in range(len(self.labels)):
-            for seed in self.seeds:
-                cell = Cell(row, seed)
-                png, npy = (self._path(cell, ending) for ending in ("png", "npy"))
-                if png.name in there:
-                    found = differences(png, self._text(cell))
-                    if found == [] and (self._is_visible or npy.name in there):
-                        kept.add(cell)
-                    elif found != []:
-                        in_the_way.append((png, found))
-                elif not self._is_visible and npy.name in there:
-                    in_the_way.append((npy, None))
+        for cell in self.images.cells():
+            path = self._path(cell)
+            npy = path.with_suffix(".npy")
+            if path.name in there:
+                found = differences(path, self.images.text(cell))
+                if (
+                    found == []
+                    and (self.images.is_visible or npy.name in there)
+                    and self._has_latent(cell, there)
+                ):
+                    kept.add(cell)
+                elif found != []:
+                    in_the_way.append((path, found))
+            elif not self.images.is_visible and npy.name in there:
+                in_the_way.append((npy, None))
+            elif latents_of_image(path).name in there and not self._is_latent_of(cell):
+                in_the_way.append((latents_of_image(path), None))
         replaced = len(in_the_way)
-        grid = self.out / "grid.png"
-        if grid.name in there:
-            found = differences(grid, self._text_of_grid())
-            if found is None or any(not text.startswith("seeds=") for text in found):
-                in_the_way.append((grid, found))
+        if self.grid_path.name in there:
+            found = differences(self.grid_path, self._text_of_grid())
+            if found is None or any(not text.startswith(("seeds=", "grid=")) for text in found):
+                in_the_way.append((self.grid_path, found))
         if not overwrite:
             refuse(in_the_way)
         return kept, replaced
 
-    @property
-    def _is_visible(self) -> bool:
-        """Whether a PNG holds all channels."""
-        return self.sampler.generator.channels <= 4
+    def _path(self, cell: Cell) -> Path:
+        return self.out / self.images.name(cell)
 
-    def _path(self, cell: Cell, ending: str) -> Path:
-        number = f"-class{cell.row}" if len(self.labels) > 1 else ""
-        return self.out / f"seed{cell.seed:04d}{number}.{ending}"
+    def _point(self, cell: Cell) -> Point:
+        return self.images.points[cell.place]
 
-    def _text(self, cell: Cell) -> dict[str, str]:
-        name, label = self.labels[cell.row]
-        return self.text | ({} if label is None else {"label": name}) | {"seed": str(cell.seed)}
+    def _has_latent(self, cell: Cell, there: frozenset[str]) -> bool:
+        return self._point(cell).seed is not None or latents_of_image(self._path(cell)).name in there
 
-    def _text_of_grid(self) -> dict[str, str]:
-        _, columns = self._shape_of_grid()
-        name, label = self.labels[0] if len(self.labels) == 1 else ("all", True)
-        seeds = ",".join(map(str, self.seeds[:columns]))
-        return self.text | ({} if label is None else {"label": name}) | {"seeds": seeds}
-
-    def _shape_of_grid(self) -> tuple[int, int]:
-        """How many labels and seeds it shows: as many as fit."""
-        most = max(1, MAX_GRID_PX // math.prod(self.sampler.generator.size))
-        rows = min(len(self.labels), most)
-        return rows, min(len(self.seeds), most // rows)
+    def _is_latent_of(self, cell: Cell) -> bool:
+        """Whether the latent that is there is that of the image, as where a kill came between the two."""
+        point = self._point(cell)
+        try:
+            rows = read_latents(latents_of_image(self._path(cell)))
+        except (ValueError, OSError):
+            return False
+        digests = [replace(point, z=row.z, w=row.w, noise=row.noise).digest for row in rows]
+        return point.seed is None and digests == [point.digest]
 
     def _save(self, cell: Cell, image: Tensor) -> None:
-        save_png(self._path(cell, "png"), visible(image), self._text(cell))
-        if not self._is_visible:
-            # No image format holds so many; the PNG shows the first three.
-            with replacing(self._path(cell, "npy"), durable=False) as file:
-                np.save(file, image.movedim(0, -1).numpy())
+        """What belongs to the image first: where it is there, so is all the rest."""
+        point, path, text = self._point(cell), self._path(cell), self.images.text(cell)
+        if point.seed is None:
+            noise = {layer: map_[None] for layer, map_ in (point.noise or {}).items()}
+            z, w = (None if values is None else values[None] for values in (point.z, point.w))
+            write_latents(latents_of_image(path), w=w, z=z, noise=noise, text=text)
+        self.images.format.save(path, image, text)
 
-    def _save_grid(self, shown: Mapping[Cell, Tensor | None], *, columns: int) -> None:
-        """Args: shown: None = to be read from its file."""
-        path, text = self.out / "grid.png", self._text_of_grid()
+    def _shape(self) -> tuple[int, int]:
+        """How many labels and points the grid shows: as many as fit."""
+        most = max(1, sheets.MAX_GRID_PX // math.prod(self.images.drawer.size))
+        rows = min(len(self.images.labels), most)
+        return rows, min(len(self.images.points), most // rows)
+
+    def _cells_of_grid(self) -> list[Cell]:
+        rows, columns = self._shape()
+        return [Cell(row, place) for row in range(rows) for place in range(columns)]
+
+    def _text_of_grid(self) -> dict[str, str]:
+        _, columns = self._shape()
+        seeds = ",".join(point.short for point in self.images.points[:columns])
+        shape = {} if self.grid is None else {"grid": f"{self.grid[0]}x{self.grid[1]}"}
+        return self.images.text_of_all | {"seeds": seeds} | shape
+
+    def _save_grid(self, shown: Mapping[Cell, Tensor | None]) -> None:
+        """Args: shown: None = to be read from its file, or drawn again where that has not the same pixels."""
+        path, text = self.grid_path, self._text_of_grid()
         if path.exists():
             found = differences(path, text)
             if found == []:
                 return
-            say(f"{path} is replaced" + (f" (it was of {', '.join(found)[:80]})" if found else ""))
-        images = [
-            read_png(self._path(cell, "png")) if image is None else image for cell, image in shown.items()
-        ]
-        save_png(path, tile(torch.stack(images), columns=columns), text)
+            say(f"{path} is replaced" + (f" (it was of {listed(found)[:80]})" if found else ""))
+        absent = [cell for cell, image in shown.items() if image is None]
+        if self.images.format.keeps_pixels:
+            read = {cell: read_png(self._path(cell)) for cell in absent}
+        else:
+            read = {
+                cell: image
+                for some, pixels in self.images.draw(absent)
+                for cell, image in zip(some, pixels, strict=True)
+            }
+        pixels = [read[cell] if image is None else image for cell, image in shown.items()]
+        rows, columns = self._shape()
+        shape = (columns, rows) if len(self.images.labels) > 1 else shape_of(columns, self.grid)
+        cells = cells_of(self.images, [*shown], shape[0])
+        save_sheet(path, pixels, text, shape=shape, cells=cells, file_format=self.images.format)
 
     def _say_where(self, total: int, in_grid: int) -> None:
         images = f"{total:,} image" + "s" * (total > 1)
-        size = size_text(self.sampler.generator.size)
+        size = size_text(self.images.drawer.size)
         part = f", the first {in_grid:,} together in" if in_grid < total else ", together in"
-        rows = f", a row for each of {len(self.labels)} classes" if len(self.labels) > 1 else ""
-        say(f"{images} of {size} px in {self.out}{part} {self.out / 'grid.png'}{rows}")
+        labels = len(self.images.labels)
+        rows = f", a row for each of {labels} classes" if labels > 1 else ""
+        say(f"{images} of {size} px in {self.out}{part} {self.grid_path}{rows}")

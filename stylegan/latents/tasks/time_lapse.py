@@ -112,7 +112,7 @@ class TimeLapseVideo:
                     f"network={path}: it draws {size_text(generator.size)} px, and the newest of the run"
                     f" {size_text(drawer.size)}, or they differ in channels or labels; a video needs equal ones"
                 )
-            other = drawer.with_generator(generator, name=str(path), weights="")
+            other = drawer.with_generator(generator, name=str(path))
             seeds = [point.seed or 0 for point in self.points]
             images = visible(other.images(other.ws(self.points, label), noise_seeds=seeds))
             return sheet.frames(images[None])[0].cpu()

@@ -1,0 +1,96 @@
+"""Sheets: several images in one file, with a list of what is in each cell."""
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from stylegan.images import tile, visible
+from stylegan.latents.outputs import ImageFormat
+from stylegan.latents.point_images import Cell, PointImages
+from stylegan.sizes import Size
+
+# The most that a sheet holds: 1,024 images of 256 px, 64 of 1024 px. Few viewers open more.
+MAX_GRID_PX = 64 * 2**20
+LARGEST_SIDE_PX = {"jpeg": 65_500, "webp": 16_383}
+
+Shape = tuple[int, int]  # columns, rows
+
+
+def parse_grid(text: str | None, *, key: str = "grid") -> Shape | None:
+    """`6x4` → (6, 4), columns and rows. Raises: ValueError for another text."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,5})\s*[x×]\s*(\d{1,5})", str(text).strip(), re.ASCII | re.IGNORECASE)
+    columns, rows = (int(match[1]), int(match[2])) if match else (0, 0)
+    if columns < 1 or rows < 1:
+        raise ValueError(f"{key} must be columns x rows, as in 6x4, got {text}")
+    return columns, rows
+
+
+def shape_of(count: int, grid: Shape | None, *, key: str = "grid") -> Shape:
+    """Columns and rows of `count` cells: as given, else ⌈√count⌉ columns.
+
+    Raises: ValueError that names the shape where its cells are too few.
+    """
+    if grid is None:
+        columns = math.ceil(math.sqrt(count))
+        return columns, math.ceil(count / columns)
+    columns, rows = grid
+    if columns * rows < count:
+        best = shape_of(count, None)
+        raise ValueError(
+            f"{key}={columns}x{rows} has {columns * rows:,} cells, and there are {count:,} images;"
+            f" {key}={best[0]}x{best[1]} holds them"
+        )
+    return grid
+
+
+def check_size(shape: Shape, size: Size, file_format: ImageFormat) -> None:
+    """Raises: ValueError where a sheet would be larger than files and viewers can be."""
+    width, height = shape[0] * size[1], shape[1] * size[0]
+    longest = LARGEST_SIDE_PX.get(file_format.format, width + height)
+    if width * height > MAX_GRID_PX or max(width, height) > longest:
+        most = f"{MAX_GRID_PX:,} px" + (f" and {longest:,} px a side" if longest < width + height else "")
+        raise ValueError(
+            f"the sheet would be {width:,}x{height:,} px, and at most {most} can be; take fewer images"
+        )
+
+
+def cells_of(images: PointImages, cells: Sequence[Cell], columns: int) -> list[dict[str, object]]:
+    """What is in each cell of a sheet, in the order in which they are laid out."""
+    found = []
+    for number, cell in enumerate(cells):
+        name, label = images.labels[cell.row]
+        labelled = {} if label is None else {"label": name}
+        place = {"column": number % columns, "row": number // columns}
+        found.append(place | images.points[cell.place].text | labelled)
+    return found
+
+
+def save_sheet(
+    path: Path,
+    pixels: Sequence[Tensor],
+    text: Mapping[str, str],
+    *,
+    shape: Shape,
+    cells: Sequence[Mapping[str, object]],
+    file_format: ImageFormat,
+) -> None:
+    """Lays images [C,H,W] out row by row, spare cells white, and writes them with the list of cells.
+
+    The list goes into the file as JSON under `cells`, and into the JSON next to it.
+    """
+    columns, rows = shape
+    laid_out = tile(torch.stack([visible(image) for image in pixels]), columns=columns)
+    missing = rows * pixels[0].shape[1] - laid_out.shape[1]
+    if missing > 0:
+        white = laid_out.new_zeros(()) + torch.iinfo(laid_out.dtype).max
+        spare = white.expand(laid_out.shape[0], missing, laid_out.shape[2])
+        laid_out = torch.cat([laid_out, spare], dim=1)
+    whole = {**text, "cells": json.dumps(list(cells), separators=(",", ":"))}
+    file_format.save(path, laid_out, whole, cells=cells)

@@ -1,0 +1,148 @@
+"""Blending of two networks from the command line."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from stylegan import load_generator
+from stylegan.cli.generate import main
+from stylegan.interop import save_generator
+from stylegan.latents.blending import blend
+from stylegan.networks.digest import weights_sha256
+from tests.cli.test_style_mixing import cells, picture
+from tests.latents.networks import fine_tuned, make_generator
+
+LOW = make_generator(channel_base=1024, channel_max=32)
+HIGH = fine_tuned(LOW)
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_generator("net.safetensors", LOW)
+    save_generator("high.safetensors", HIGH)
+    return tmp_path
+
+
+def blending(*words):
+    return main(
+        ["task=blend", "low=net.safetensors", "high=high.safetensors", "out=out", "device=cpu", *words]
+    )
+
+
+def test_a_split_is_a_network_file_like_any_other(here, capsys):
+    assert blending("at=16", "width=1", "seeds=3,1") == 0
+    assert "cosine of the weights: 0.9" in capsys.readouterr().out
+    path = here / "out" / "blend-at16-width1.safetensors"
+    expected = blend(LOW, HIGH, at=16, width=1)
+    assert weights_sha256(load_generator(path)) == weights_sha256(expected)
+    sidecar = json.loads(path.with_name(f"{path.name}.json").read_text())
+    assert (sidecar["low"], sidecar["high"]) == (weights_sha256(LOW), weights_sha256(HIGH))
+    assert (sidecar["at"], sidecar["width"], sidecar["mapping"]) == ("16", "1", "low")
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as archive:
+        assert sidecar.items() <= archive.metadata().items()
+    assert main([f"network={path}", "seeds=3,1", "out=of-blend", "device=cpu"]) == 0
+    sheet = cells(here / "out" / "blend-at16-width1.png", 2, 3)
+    for row, seed in enumerate((3, 1)):
+        assert np.array_equal(sheet[row, 1], np.asarray(Image.open(f"of-blend/seed{seed:04d}.png")))
+        assert np.array_equal(sheet[row, 0], picture(seed))
+        assert (
+            main(["network=high.safetensors", f"seeds={seed}", "out=of-high", "overwrite=true", "device=cpu"])
+            == 0
+        )
+        assert np.array_equal(sheet[row, 2], np.asarray(Image.open(f"of-high/seed{seed:04d}.png")))
+
+
+def test_without_a_split_all_of_them_are_columns(here, capsys):
+    assert blending("seeds=3") == 0
+    assert "columns: low, at=32, at=16, at=8, at=4, high" in capsys.readouterr().out
+    sheet = cells(here / "out" / "blends.png", 1, 6)[0]
+    assert (
+        main(["task=blend", "network=net.safetensors", "high=high.safetensors", "at=8", "seeds=3", "out=one"])
+        == 0
+    )
+    one = cells(here / "one" / "blend-at8.png", 1, 3)[0]
+    assert (
+        np.array_equal(sheet[0], one[0])
+        and np.array_equal(sheet[3], one[1])
+        and np.array_equal(sheet[5], one[2])
+    )
+    assert json.loads((here / "out" / "blends.png.json").read_text())["cells"][1] == {
+        "network": "at=32",
+        "seed": "3",
+    }
+    assert [path.name for path in (here / "out").glob("*.safetensors")] == []
+
+
+def test_the_mapping_of_high_with_the_lowest_split_is_high(here):
+    assert blending("at=4", "mapping=high", "seeds=3") == 0
+    assert weights_sha256(load_generator("out/blend-at4-mapping-high.safetensors")) == weights_sha256(HIGH)
+
+
+def test_what_is_there_stays(here, capsys):
+    assert blending("at=8", "seeds=3") == 0
+    before = {path.name: path.stat().st_mtime_ns for path in (here / "out").iterdir()}
+    assert blending("at=8", "seeds=3") == 0
+    assert {path.name: path.stat().st_mtime_ns for path in (here / "out").iterdir()} == before
+    save_generator("high.safetensors", fine_tuned(LOW, seed=8))
+    capsys.readouterr()
+    assert blending("at=8", "seeds=3") == 2
+    assert "blend-at8.safetensors is there already" in capsys.readouterr().err
+
+
+def test_relatives_in_half_precision_files_and_on_a_run_folder_are_found(here):
+    (here / "runs" / "faces" / "checkpoints").mkdir(parents=True)
+    content = {
+        "format_version": 1,
+        "generator": HIGH.options,
+        "state_dict": {f"generator_ema.{name}": value for name, value in HIGH.state_dict().items()},
+    }
+    torch.save(content, here / "runs" / "faces" / "checkpoints" / "kimg0000012.800.ckpt")
+    assert blending("high=runs/faces", "at=8", "seeds=3") == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["high=null"], "high is missing: name the network of the high resolutions, as in high=runs/foxes"),
+        (["high=gone"], "high=gone: there is no such file"),
+        (["low=gone"], "low=gone: there is no such file"),
+        (["network=net.safetensors"], "name the same network; set one of them"),
+        (["at=12"], "at must be the resolution of a block, one of 4, 8, 16, 32, got 12"),
+        (["at=half"], "at"),
+        (["width=-1"], "width must be 0 octaves or more, got -1"),
+        (["mapping=both"], "mapping must be low or high, got 'both'"),
+        (["seeds=fox"], "seeds=fox: neither a seed"),
+        (["format=bmp"], "format must be one of"),
+        (["format=gif", "duration_sec=0"], "duration_sec must be above 0, got 0"),
+        (["rows=1"], "there is no key rows"),
+    ],
+)
+def test_a_slip_is_one_line_and_writes_nothing(here, capsys, words, line):
+    assert blending(*words) == 2
+    error = capsys.readouterr().err.strip()
+    assert line in error and "\n" not in error
+    assert not (here / "out").exists()
+
+
+def test_strangers_and_other_shapes_are_refused_in_one_line(here, capsys):
+    save_generator("stranger.safetensors", make_generator(9, channel_base=1024, channel_max=32))
+    assert blending("high=stranger.safetensors", "at=16") == 2
+    error = capsys.readouterr().err.strip()
+    assert "no common ancestor: the cosine of their weights is " in error and "unrelated=true" in error
+    assert blending("high=stranger.safetensors", "at=16", "unrelated=true", "seeds=0") == 0
+    save_generator(
+        "smaller.safetensors", make_generator(channel_base=1024, channel_max=32, resolution=16, w_dim=4)
+    )
+    capsys.readouterr()
+    assert blending("high=smaller.safetensors", "at=16", "out=other") == 2
+    assert capsys.readouterr().err.strip() == (
+        "these networks have different shapes: resolution 32 and 16; w_dim 8 and 4; only networks of one shape can be"
+        " blended"
+    )
+    assert not (here / "other").exists()

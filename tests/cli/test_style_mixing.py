@@ -1,0 +1,144 @@
+"""Style mixing from the command line."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stylegan.cli.generate import main
+from stylegan.interop import save_generator
+from tests.latents.networks import make_generator
+
+SHEET = "style-mixing.png"
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_generator("net.safetensors", make_generator())
+    return tmp_path
+
+
+def mixing(*words):
+    return main(["task=style_mixing", "network=net.safetensors", "out=out", "device=cpu", *words])
+
+
+def cells(path, rows, columns):
+    """[rows, columns, H, W, C] of a sheet."""
+    pixels = np.asarray(Image.open(path))
+    height, width = pixels.shape[0] // rows, pixels.shape[1] // columns
+    return pixels.reshape(rows, height, columns, width, -1).swapaxes(1, 2)
+
+
+def picture(seed, *words):
+    assert main(["network=net.safetensors", f"seeds={seed}", f"out=seed{seed}", "device=cpu", *words]) == 0
+    return np.asarray(Image.open(f"seed{seed}/seed{seed:04d}.png"))
+
+
+def test_rows_and_columns_are_the_images_of_the_images_task_in_the_order_given(here, capsys):
+    assert mixing("rows=5,1", "cols=9,3,9", "layers=0-2") == 0
+    assert "layers 0-2 of 8: b4 (0), b8 (1-2)" in capsys.readouterr().out
+    sheet = cells(f"out/{SHEET}", 3, 4)
+    assert sheet.shape == (3, 4, 32, 32, 3)
+    assert (sheet[0, 0] == 255).all()
+    for place, seed in enumerate((9, 3, 9), start=1):
+        assert np.array_equal(sheet[0, place], picture(seed, "truncation=0.7", "overwrite=true"))
+    for place, seed in enumerate((5, 1), start=1):
+        assert np.array_equal(sheet[place, 0], picture(seed, "truncation=0.7"))
+    assert np.array_equal(sheet[1, 1], sheet[1, 3]) and not np.array_equal(sheet[1, 1], sheet[2, 1])
+
+
+def test_all_layers_copy_the_rows(here):
+    assert mixing("rows=5,1", "cols=9,3", "layers=all") == 0
+    sheet = cells(f"out/{SHEET}", 3, 3)
+    for row in (1, 2):
+        assert np.array_equal(sheet[row, 1], sheet[row, 0]) and np.array_equal(sheet[row, 2], sheet[row, 0])
+
+
+def test_only_mix_leaves_the_mixed_cells_as_they_were(here):
+    assert mixing("rows=5,1", "cols=9,3,4") == 0
+    assert mixing("rows=5,1", "cols=9,3,4", "only_mix=true", "out=alone") == 0
+    assert np.array_equal(cells(f"alone/{SHEET}", 2, 3), cells(f"out/{SHEET}", 3, 4)[1:, 1:])
+
+
+def test_what_is_in_each_cell_is_next_to_the_sheet(here):
+    assert mixing("rows=5,1", "cols=9", "latents=true") == 0
+    sidecar = json.loads((here / "out" / f"{SHEET}.json").read_text())
+    assert sidecar["layers"] == "0,1,2,3,4,5" and sidecar["truncation"] == "0.7"
+    assert sidecar["cells"] == [
+        {},
+        {"column": {"seed": "9"}},
+        {"row": {"seed": "5"}},
+        {"row": {"seed": "5"}, "column": {"seed": "9"}},
+        {"row": {"seed": "1"}},
+        {"row": {"seed": "1"}, "column": {"seed": "9"}},
+    ]
+
+
+def test_saved_latents_draw_the_mixed_cells_again(here):
+    assert mixing("rows=5,1", "cols=9,3", "latents=true") == 0
+    mixed = cells(f"out/{SHEET}", 3, 3)[1:, 1:].reshape(4, 32, 32, 3)
+    assert main(["network=net.safetensors", "seeds=out/style-mixing.npz", "out=again", "device=cpu"]) == 0
+    for number in range(4):
+        assert np.array_equal(mixed[number], np.asarray(Image.open(f"again/style-mixing-{number:03d}.png")))
+
+
+def test_a_sheet_that_is_there_stays_and_another_is_refused(here, capsys):
+    assert mixing("rows=5", "cols=9") == 0
+    before = (here / "out" / SHEET).read_bytes()
+    assert mixing("rows=5", "cols=9") == 0
+    assert "is there already, and stays as it is" in capsys.readouterr().out
+    assert mixing("rows=5", "cols=9", "layers=fine") == 2
+    assert "layers=0,1,2,3,4,5" in capsys.readouterr().err
+    assert (here / "out" / SHEET).read_bytes() == before
+    assert mixing("rows=5", "cols=9", "layers=fine", "overwrite=true") == 0
+    assert (here / "out" / SHEET).read_bytes() != before
+
+
+@pytest.mark.parametrize("name", ["jpeg", "webp", "png16"])
+def test_other_formats_of_images(here, name):
+    assert mixing("rows=5", "cols=9", f"format={name}") == 0
+    ending = {"jpeg": "jpg", "webp": "webp", "png16": "png"}[name]
+    with Image.open(here / "out" / f"style-mixing.{ending}") as image:
+        assert image.size == (64, 64)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["layers=6-4"], "layers=6-4: this range is empty; write 4-6"),
+        (
+            ["layers=3,9"],
+            "layers=9: this network lacks layer 9; it has 8, numbered 0 to 7, in blocks b4 to b32",
+        ),
+        (["layers=low"], "layers=low: these are no layers"),
+        (["rows="], "rows"),
+        (["cols=fox"], "cols=fox: neither a seed"),
+        (["rows=gone.npz"], "rows=gone.npz: there is no such file"),
+        (
+            ["format=bmp"],
+            "format must be one of png, jpeg, webp, png16 for a sheet, or mp4, webm, gif, apng for a video",
+        ),
+        (["format=mp4", "fps=0"], "fps must be"),
+        (["format=mp4", "duration_sec=-1"], "duration_sec must be above 0, got -1"),
+        (["format=mp4", "smoothing_sec=-1"], "smoothing_sec must be 0 or more, got -1"),
+        (["fill=whitish"], "fill must be a colour"),
+        (["rows=0-999", "cols=0-999"], "1001 rows and 1001 columns of 32x32 px are a sheet of"),
+        (["quality=0"], "quality must be"),
+        (["label=1"], "label=1"),
+        (["truncation=much"], "truncation"),
+        (["seeds=1"], "there is no key seeds"),
+    ],
+)
+def test_a_slip_is_one_line_and_writes_nothing(here, capsys, words, line):
+    assert mixing(*words) == 2
+    error = capsys.readouterr().err.strip()
+    assert line in error and "\n" not in error
+    assert not (here / "out").exists()
+
+
+def test_the_rows_of_a_video_are_seeds(here, capsys):
+    assert mixing("rows=1", "cols=9", "latents=true") == 0
+    assert mixing("rows=out/style-mixing.npz", "cols=9", "format=mp4") == 2
+    assert "only seeds" in capsys.readouterr().err

@@ -1,0 +1,165 @@
+"""Time-lapse: pictures held and faded, captions, and a run's networks drawn as one by one."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from stylegan.images import read_png, save_png
+from stylegan.latents.drawer import Drawer
+from stylegan.latents.outputs import Output, read_sidecar
+from stylegan.latents.points import parse_points
+from stylegan.latents.tasks.time_lapse import TimeLapseVideo
+from stylegan.latents.time_lapse import TimeLapse, strip_height, with_caption
+from stylegan.media.settings import MediaSettings
+from stylegan.networks import Generator
+
+
+def flat(level):
+    return torch.full((3, 4, 6), level, dtype=torch.uint8)
+
+
+def lapse(number=3, **values):
+    asked = []
+
+    def picture(place):
+        asked.append(place)
+        return flat(100 * place)
+
+    made = TimeLapse(
+        picture, number, size=(4, 6), channels=3, **(dict(hold_frames=2, fade_frames=3) | values)
+    )
+    return made, asked
+
+
+def levels(frames, first, last):
+    return [int(frame[0, 0, 0]) for chunk in frames.draw(first, last) for frame in chunk]
+
+
+def test_held_and_faded():
+    frames, asked = lapse()
+    assert frames.count == 3 * 2 + 2 * 3
+    assert levels(frames, 0, 12) == [0, 0, 25, 50, 75, 100, 100, 125, 150, 175, 200, 200]
+    assert asked == [0, 1, 2]
+
+
+def test_any_part_is_the_same():
+    whole = levels(lapse()[0], 0, 12)
+    assert [levels(lapse()[0], number, number + 1)[0] for number in range(12)] == whole
+
+
+def test_without_a_fade_and_alone():
+    assert levels(lapse(fade_frames=0)[0], 0, 6) == [0, 0, 100, 100, 200, 200]
+    frames, _ = lapse(number=1)
+    assert frames.count == 2 and levels(frames, 0, 2) == [0, 0]
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_a_caption_leaves_the_picture_and_is_legible(channels):
+    picture = torch.full((channels, 96, 96), 40, dtype=torch.uint8)
+    found = with_caption(picture, "12,800 kimg")
+    assert found.shape == (channels, 96 + strip_height((96, 96)), 96)
+    assert (found[:, :96] == picture).all()
+    strip = found[0, 96:]
+    assert strip.max() > 200 and strip.min() == 0 and 0.02 < (strip > 127).float().mean() < 0.4
+    if channels in (2, 4):
+        assert (found[-1, 96:] == 255).all()
+    assert (strip[:, 0] == 0).all() and (strip[:, -1] == 0).all(), "it fits in"
+
+
+def make_generator(seed, **options):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        small = dict(resolution=16, z_dim=8, w_dim=8, mapping_layers=1, channel_base=128, channel_max=8)
+        return Generator(**small, **options).eval().requires_grad_(False)
+
+
+def drawer_of(kept, **others):
+    """Args: kept: [(kimg, file)]; others: file → generator."""
+    return Drawer(
+        make_generator(2),
+        device="cpu",
+        truncation=0.7,
+        open_other=lambda name, key: others[name],
+        kept=lambda what: kept,
+    )
+
+
+def task(**values):
+    media = MediaSettings(**({"format": "png", "fps": 10} | values.pop("media", {})))
+    return TimeLapseVideo(
+        **(dict(seeds="3,1-2", hold_sec=0.1, fade_sec=0.2, caption=False, media=media) | values)
+    )
+
+
+def test_frames_are_what_each_network_draws(tmp_path, capfd):
+    networks = {f"kimg{number}": make_generator(number) for number in range(3)}
+    drawer = drawer_of([(1.6 * number, name) for number, name in enumerate(networks)], **networks)
+    task().run(drawer, Output(tmp_path))
+    assert "3 networks, of 0 to 3.2 kimg" in capfd.readouterr().out
+    folder = tmp_path / "time_lapse"
+    assert len(list(folder.iterdir())) == 7
+    points = parse_points("3,1-2")
+    for number, generator in enumerate(networks.values()):
+        one = Drawer(generator, device="cpu", truncation=0.7)
+        images = one.images(one.ws(points))
+        frame = read_png(folder / f"frame{3 * number:06d}.png")
+        assert frame.shape == (3, 32, 32)
+        assert (frame[:, :16, :16] == images[0]).all() and (frame[:, :16, 16:] == images[1]).all()
+        assert (frame[:, 16:, :16] == images[2]).all() and (frame[:, 16:, 16:] == 0).all()
+    said = read_sidecar(folder)
+    assert said["kimgs"] == "0,1.6,3.2" and said["seeds"] == "3,1,2" and said["truncation"] == "0.7"
+    task().run(drawer, Output(tmp_path))
+    assert "is there already, and stays as it is" in capfd.readouterr().out
+
+
+def test_the_video_has_a_caption(tmp_path):
+    networks = {f"kimg{number}": make_generator(number) for number in range(3)}
+    drawer = drawer_of([(number, name) for number, name in enumerate(networks)], **networks)
+    task(caption=True, media=dict(format="mp4")).run(drawer, Output(tmp_path))
+    video = cv2.VideoCapture(str(tmp_path / "time_lapse.mp4"))
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 7
+    assert video.read()[1].shape == (32 + strip_height((32, 32)), 32, 3)
+
+
+def test_snapshots_of_the_newest_size_in_order(tmp_path, capfd):
+    kept = []
+    for number, side in enumerate((8, 16, 16, 16)):
+        path = tmp_path / f"fakes_{number}.png"
+        save_png(path, torch.full((3, side, side), 60 * number, dtype=torch.uint8))
+        kept.append((float(number), path))
+    task(checkpoints="snapshots", fade_sec=0).run(drawer_of(kept), Output(tmp_path))
+    assert "1 snapshots have another size than the newest, 16x16 px" in capfd.readouterr().out
+    found = [read_png(path)[0, 0, 0] for path in sorted((tmp_path / "snapshots").iterdir())]
+    np.testing.assert_array_equal(found, [60, 120, 180])
+
+
+def test_a_network_of_another_size_is_named(tmp_path):
+    small = make_generator(0)
+    large = Generator(
+        resolution=32, z_dim=8, w_dim=8, mapping_layers=1, channel_base=128, channel_max=8
+    ).eval()
+    drawer = drawer_of([(0, "old"), (1, "new")], old=large, new=small)
+    with pytest.raises(ValueError, match="network=old: it draws 32x32 px, and the newest of the run 16x16"):
+        task().run(drawer, Output(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        (dict(checkpoints="newest"), "checkpoints must be one of all, snapshots, got 'newest'"),
+        (dict(hold_sec=-1), "hold_sec must be 0 to 3,600 seconds, got -1"),
+        (dict(fade_sec=float("nan")), "fade_sec must be 0 to 3,600 seconds, got nan"),
+        (dict(grid="1x2"), "grid=1x2: it has fewer cells than there are seeds, 3"),
+    ],
+)
+def test_mistakes_are_one_line(values, line):
+    with pytest.raises(ValueError) as error:
+        task(**values)
+    assert str(error.value) == line
+
+
+def test_a_lone_file_has_no_run(tmp_path):
+    drawer = Drawer(make_generator(0), name="net.safetensors", device="cpu")
+    with pytest.raises(ValueError, match="checkpoints=all: net.safetensors does not belong to a run"):
+        task().run(drawer, Output(tmp_path))
