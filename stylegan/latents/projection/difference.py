@@ -42,12 +42,13 @@ def write_difference(
         if not torch.equal(before[name], after[name])
     }
     header = {
-        "kind": _KIND,
         "format_version": FORMAT_VERSION,
         "base_weights": weights_sha256(base),
-        "provenance": json.dumps(dict(text or {}), sort_keys=True),
+        "provenance": dict(text or {}),
     }
-    content = save({name: delta.cpu().contiguous() for name, delta in changed.items()}, metadata=header)
+    # As one entry: several would stand in another order each time.
+    metadata = {_KIND: json.dumps(header, sort_keys=True)}
+    content = save({name: delta.cpu().contiguous() for name, delta in changed.items()}, metadata=metadata)
     with replacing(path, durable=False) as file:
         file.write(content)
 

@@ -116,7 +116,7 @@ def _finish_one(job: Job, number: int, drawer: Drawer, rounds: int | None) -> Qu
         target = Target(job.loss, to_float(targets.to(place)), None if masks is None else masks.to(place))
         off = float(distance(job.loss, to_float(result.to(place)), target))
     return Quality(
-        name=job.pictures[number].name,
+        name=job.pictures[number].path.name,
         psnr=psnr(mse),
         mse=mse,
         loss=off,

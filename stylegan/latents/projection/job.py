@@ -17,6 +17,7 @@ from stylegan.latents.projection.search import Found, SearchSettings, group_size
 from stylegan.latents.projection.starts import Starts
 from stylegan.machine.console import say
 from stylegan.machine.progress import with_progress
+from stylegan.machine.text import printable
 from stylegan.media.settings import MediaSettings
 from stylegan.media.write import write_media
 
@@ -170,6 +171,6 @@ def _write_group(job: Job, numbers: Sequence[int], found: Found, labels: Labels)
         write_found(job.output, name, latents, text)
         far = float(job.starts.statistics(label).distance(found.ws[row : row + 1]))
         say(
-            f"{job.pictures[number].name}: {job.loss.name} {latents.loss:.4f} at step {latents.best_step},"
+            f"{printable(job.pictures[number].path.name)}: {job.loss.name} {latents.loss:.4f} at step {latents.best_step},"
             f" {far:.2f} from the mean (a seed is near 1)" + (f", label {label_name}" if label_name else "")
         )

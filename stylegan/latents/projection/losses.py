@@ -21,6 +21,8 @@ from stylegan.sizes import Size
 LOSSES = ("auto", "lpips", "stlpips", "multiscale")
 # Networks trained on photographs of 224 px see nothing of what a small picture shows.
 _SMALLEST_FOR_NETWORKS_PX = 64
+# Below it the networks see nothing at all.
+_SMALLEST_PX = 32
 # As published: larger pictures are averaged down to it.
 _LARGEST_PX = 256
 _SMALLEST_LEVEL_PX = 4
@@ -141,9 +143,9 @@ def open_loss(
         name = _best_there(size)
     if name == "multiscale":
         return MultiScale()
-    if min(size) < 16:
+    if min(size) < _SMALLEST_PX:
         raise ValueError(
-            f"loss={name} needs pictures of at least 16 px, got {min(size)}: set loss=multiscale"
+            f"loss={name} needs pictures of at least {_SMALLEST_PX} px, got {min(size)}: set loss=multiscale"
         )
     if name == "lpips":
         detector = open_detector("lpips-vgg16", path=path, device=device)
@@ -183,7 +185,11 @@ def _shrunk(images: Tensor) -> Tensor:
     if max(height, width) <= _LARGEST_PX:
         return images
     scale = _LARGEST_PX / max(height, width)
-    return F.interpolate(images, (max(16, round(height * scale)), max(16, round(width * scale))), mode="area")
+    return F.interpolate(
+        images,
+        (max(_SMALLEST_PX, round(height * scale)), max(_SMALLEST_PX, round(width * scale))),
+        mode="area",
+    )
 
 
 def _on_white(images: Tensor) -> Tensor:

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from stylegan.images import save_png, tile, visible
 from stylegan.latents.drawer import Drawer
-from stylegan.latents.existing import differences, refuse
 from stylegan.latents.latent_files import LatentRow, read_latents, write_latents
 from stylegan.latents.outputs import Output, read_sidecar, sidecar_of, write_sidecar
 from stylegan.latents.projection.pictures import Picture
+from stylegan.latents.provenance import differences, refuse
 from stylegan.latents.sampling import chunk_size
 
 TABLES = ("projection.csv", "projection.json")

@@ -159,7 +159,8 @@ class Projection:
                 "target_loss": self.tuning.target_loss,
                 "locality": f"{self.tuning.locality:g}",
             }
-        shared |= {key: str(value) for key, value in optional.items() if value is not None}
+        # Also those that are not set: a file of other settings has to differ from this one.
+        shared |= {key: "null" if value is None else str(value) for key, value in optional.items()}
         digests = [content_digest(picture) for picture in self.pictures]
         if self.together:
             # The weights that draw each picture depend on all of them.

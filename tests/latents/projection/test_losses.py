@@ -92,7 +92,7 @@ def test_auto_takes_what_is_there(monkeypatch, tmp_path):
     [
         ({"name": "vgg"}, "loss must be one of"),
         ({"name": "multiscale", "path": "x.pth"}, "loss_path is given"),
-        ({"name": "lpips", "size": (8, 8)}, "at least 16 px"),
+        ({"name": "lpips", "size": (8, 8)}, "at least 32 px"),
         ({"name": "stlpips", "path": "nothing.pth"}, "there is no file nothing.pth"),
     ],
 )
