@@ -6,7 +6,7 @@ too. Source: Pinkney and Adler 2020 ("Resolution dependent GAN interpolation"), 
 
 import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,7 @@ _SAME = (
     "resample_taps",
     "use_noise",
 )
+_WIDTHS = ("channel_base", "channel_max", "mapping_features", "embed_features")
 
 
 def share_of_high(level: int, *, at: int, width: float = 0.0) -> float:
@@ -191,19 +192,22 @@ def differences(low: nn.Module, high: nn.Module) -> list[str]:
 
     The limit of activations (conv_clamp) may differ: a blend has `low`'s.
     """
-    found = []
-    for name in _SAME:
-        ours, theirs = low.options[name], high.options[name]
-        if ours != theirs:
-            found.append(f"{name} {_written(ours)} and {_written(theirs)}")
-    if found:
+    if found := _options_apart(low, high, _SAME):
         return found
     shapes, others = _shapes(low), _shapes(high)
-    for name in sorted(shapes.keys() | others.keys()):
-        if shapes.get(name) != others.get(name):
-            # The channels and the widths of the mapping follow from options that may be written in several ways.
-            return [f"{name} {_written(shapes.get(name))} and {_written(others.get(name))}"]
-    return []
+    apart = [name for name in sorted(shapes.keys() | others.keys()) if shapes.get(name) != others.get(name)]
+    if not apart:
+        return []
+    first = f"{apart[0]} {_written(shapes.get(apart[0]))} and {_written(others.get(apart[0]))}"
+    # Of options with which networks may still be of one shape, as where the most channels are cut off.
+    return [*_options_apart(low, high, _WIDTHS), first]
+
+
+def _options_apart(low: nn.Module, high: nn.Module, names: Iterable[str]) -> list[str]:
+    pairs = ((name, low.options[name], high.options[name]) for name in names)
+    return [
+        f"{name} {_written(ours)} and {_written(theirs)}" for name, ours, theirs in pairs if ours != theirs
+    ]
 
 
 def mean_cosine(low: nn.Module, high: nn.Module) -> float:

@@ -11,6 +11,7 @@ from stylegan.latents.drawer import Drawer
 from stylegan.latents.points import Point
 from stylegan.latents.style_mixing import drawn, styles_of
 from stylegan.machine.console import say
+from stylegan.machine.text import printable
 from stylegan.media.frames import Frames
 from stylegan.networks.digest import weights_sha256
 from stylegan.sizes import Size
@@ -27,7 +28,10 @@ def open_relative(drawer: Drawer, high: str, *, unrelated: bool = False) -> nn.M
     if drawer.open_other is None:
         raise ValueError(f"high={high}: this drawer opens no other networks")
     other = drawer.open_other(high, "high").to(drawer.device)
-    cosine = check_relatives(drawer.generator, other, unrelated=unrelated)
+    try:
+        cosine = check_relatives(drawer.generator, other, unrelated=unrelated)
+    except ValueError as error:
+        raise ValueError(f"high={printable(high)}: {error}") from error
     say(f"cosine of the weights: {cosine:.3f} (1 = the same network, 0 = no common ancestor)")
     return other
 

@@ -5,12 +5,13 @@ import json
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from stylegan import load_generator
 from stylegan.cli.generate import main
 from stylegan.interop import save_generator
 from stylegan.latents.blending import blend
+from stylegan.latents.tasks.blend import Blend
 from stylegan.networks.digest import weights_sha256
 from tests.cli.test_style_mixing import cells, picture
 from tests.latents.networks import fine_tuned, make_generator
@@ -95,7 +96,8 @@ def test_what_is_there_stays(here, capsys):
     assert "blend-at8.safetensors is there already" in capsys.readouterr().err
 
 
-def test_relatives_in_half_precision_files_and_on_a_run_folder_are_found(here):
+@pytest.mark.long
+def test_high_may_be_a_run(here):
     (here / "runs" / "faces" / "checkpoints").mkdir(parents=True)
     content = {
         "format_version": 1,
@@ -109,18 +111,10 @@ def test_relatives_in_half_precision_files_and_on_a_run_folder_are_found(here):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["high=null"], "high is missing: name the network of the high resolutions, as in high=runs/foxes"),
         (["high=gone"], "high=gone: there is no such file"),
         (["low=gone"], "low=gone: there is no such file"),
         (["network=net.safetensors"], "name the same network; set one of them"),
         (["at=12"], "at must be the resolution of a block, one of 4, 8, 16, 32, got 12"),
-        (["at=half"], "at"),
-        (["width=-1"], "width must be 0 octaves or more, got -1"),
-        (["mapping=both"], "mapping must be low or high, got 'both'"),
-        (["seeds=fox"], "seeds=fox: neither a seed"),
-        (["format=bmp"], "format must be one of"),
-        (["format=gif", "duration_sec=0"], "duration_sec must be above 0, got 0"),
-        (["rows=1"], "there is no key rows"),
     ],
 )
 def test_a_slip_is_one_line_and_writes_nothing(here, capsys, words, line):
@@ -130,11 +124,30 @@ def test_a_slip_is_one_line_and_writes_nothing(here, capsys, words, line):
     assert not (here / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (dict(high=None), "high is missing: name the network of the high resolutions, as in high=runs/foxes"),
+        (dict(width=-1.0), "width must be 0 octaves or more, got -1.0"),
+        (dict(mapping="both"), "mapping must be low or high, got 'both'"),
+        (dict(seeds="fox"), "seeds=fox: neither a seed"),
+        (dict(format="bmp"), "format must be one of"),
+        (dict(format="gif", duration_sec=0.0), "duration_sec must be above 0, got 0.0"),
+        (dict(fill="whitish"), "fill must be a colour"),
+    ],
+)
+def test_what_is_wrong_with_any_network_is_found_without_one(options, line):
+    with pytest.raises(ValueError) as caught:
+        Blend(**({"high": "high.safetensors"} | options))
+    assert str(caught.value).startswith(line)
+
+
 def test_strangers_and_other_shapes_are_refused_in_one_line(here, capsys):
     save_generator("stranger.safetensors", make_generator(9, channel_base=1024, channel_max=32))
     assert blending("high=stranger.safetensors", "at=16") == 2
     error = capsys.readouterr().err.strip()
-    assert "no common ancestor: the cosine of their weights is " in error and "unrelated=true" in error
+    assert "high=stranger.safetensors: these networks have no common ancestor: the cosine of their" in error
+    assert not (here / "out").exists()
     assert blending("high=stranger.safetensors", "at=16", "unrelated=true", "seeds=0") == 0
     save_generator(
         "smaller.safetensors", make_generator(channel_base=1024, channel_max=32, resolution=16, w_dim=4)
@@ -142,7 +155,22 @@ def test_strangers_and_other_shapes_are_refused_in_one_line(here, capsys):
     capsys.readouterr()
     assert blending("high=smaller.safetensors", "at=16", "out=other") == 2
     assert capsys.readouterr().err.strip() == (
-        "these networks have different shapes: resolution 32 and 16; w_dim 8 and 4; only networks of one shape can be"
-        " blended"
+        "stylegan-generate: high=smaller.safetensors: these networks have different shapes: resolution 32 and 16;"
+        " w_dim 8 and 4; only networks of one shape can be blended"
     )
     assert not (here / "other").exists()
+
+
+def test_a_video_passes_from_low_to_high_and_back(here):
+    assert blending("seeds=3,1", "format=apng", "duration_sec=0.5", "fps=8") == 0
+    with Image.open(here / "out" / "blend.png") as video:
+        assert (video.n_frames, video.size) == (4, (64, 32))
+        frames = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(video)]
+    for number, network in ((0, "net"), (2, "high")):
+        words = [f"network={network}.safetensors", "seeds=3,1", f"out=of-{network}", "grid=2x1", "device=cpu"]
+        assert main(["task=grid", *words]) == 0
+        assert np.array_equal(frames[number], np.asarray(Image.open(f"of-{network}/grid.png")))
+    assert not np.array_equal(frames[1], frames[0]) and not np.array_equal(frames[1], frames[2])
+    assert np.array_equal(frames[1], frames[3])
+    sidecar = json.loads((here / "out" / "blend.png.json").read_text())
+    assert (sidecar["weights"], sidecar["high"]) == (weights_sha256(LOW), weights_sha256(HIGH))

@@ -192,7 +192,7 @@ def test_networks_without_a_common_ancestor_are_refused_unless_told():
         (dict(c_dim=3), "c_dim 0 and 3"),
         (dict(mapping_layers=3), "mapping_layers 2 and 3"),
         (dict(architecture="resnet"), "architecture skip and resnet"),
-        (dict(channel_base=128), "synthesis.b32.conv0.affine.bias"),
+        (dict(channel_base=128), "channel_base 256 and 128; synthesis.b32.conv0.bias [8] and [4]"),
         (dict(mapping_lr_multiplier=0.1), "mapping_lr_multiplier 0.01 and 0.1"),
     ],
 )

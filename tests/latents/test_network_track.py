@@ -26,8 +26,8 @@ HIGH = fine_tuned(LOW)
 TIMELINE = "network:\n- {time_sec: 0, value: 0}\n- {time_sec: 1, value: 1}\n"
 
 
-def drawer_of(network):
-    return Drawer(network, device="cpu", precision="fp32", truncation=0.7, open_other=lambda name, key: HIGH)
+def drawer_of(network, **options):
+    return Drawer(network, **({"device": "cpu", "precision": "fp32", "truncation": 0.7} | options))
 
 
 def walk(drawer, timeline=None):
@@ -70,7 +70,7 @@ def test_it_says_which_two_networks_it_is_of(capsys):
 def test_a_stranger_is_refused_unless_told():
     stranger = make_generator(9, channel_base=1024, channel_max=32)
     drawer = drawer_of(LOW, open_other=lambda name, key: stranger)
-    with pytest.raises(ValueError, match="no common ancestor"):
+    with pytest.raises(ValueError, match="^high=stranger: these networks have no common ancestor"):
         open_relative(drawer, "stranger")
     assert open_relative(drawer, "stranger", unrelated=True) is stranger
 

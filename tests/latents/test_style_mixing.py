@@ -95,7 +95,7 @@ def test_noise_goes_with_its_layer(noise_mode):
     noise = {name: row.noise[name][None] if names.index(name) in layers else by_mode[name] for name in sizes}
     expected = drawer.sampler.draw(mixed.ws, "random", noise=noise)
     assert torch.equal(images(drawer, mixed), to_uint8(expected))
-    assert not torch.equal(images(drawer, mixed), images(drawer, Styles(mixed.ws, [None])))
+    assert not torch.equal(images(drawer, mixed), images(drawer, Styles(mixed.ws, [row.noise])))
 
 
 def test_cells_do_not_depend_on_how_many_there_are():
