@@ -5,6 +5,7 @@ What is made is named by a `_target_` in `conf/task/`.
 
 import re
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,9 +23,12 @@ from stylegan.machine.files import expanded
 from stylegan.machine.process import leaving_at_once, prepare_host
 from stylegan.runs.folder import RunFolder, images_of
 from stylegan.runs.network_files import find_network, kept_of_run
+from stylegan.sizes import Size
 from stylegan.version import __version__
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from stylegan.latents.drawer import Drawer
 
 
@@ -88,18 +92,42 @@ def open_drawer(network: Path, config: DictConfig) -> "Drawer":
         *("truncation", "truncation_cutoff", "center", "directions"),
         *("canvas", "canvas_mode", "layer", "crop"),
     )
+    generator = load_generator(network)
+    provenance = provenance_of(network)
+    if config.tuned is not None:
+        from stylegan.latents.projection import apply_difference
+
+        path = expanded(config.tuned, key="tuned")
+        apply_difference(generator, path, name=str(network))
+        provenance["tuned"] = path.name
     return Drawer(
-        load_generator(network),
+        generator,
         name=str(network),
         device=config.device,
         precision=config.precision,
         noise_mode=config.noise_mode,
-        provenance=provenance_of(network),
+        provenance=provenance,
         open_other=open_other,
         save_network=save_generator,
         kept=lambda what: kept_of_run(network, what),
+        decode_picture=decode_picture,
         **{key: config[key] for key in own if key in config},
     )
+
+
+def decode_picture(data: bytes, *, size: Size | None, channels: int) -> "np.ndarray":
+    """An encoded image as the data of training are decoded.
+
+    Args: size: (height, width) in px; None = the image's own, upright.
+    Returns: uint8 [channels, *size].  Raises: ValueError in a few words where the data are damaged.
+    """
+    from datamodules.datasets.decoding import UNREADABLE, decode_image, measure_image, reason_of
+
+    try:
+        size = size or measure_image(BytesIO(data), channels=channels, whole=False)
+        return decode_image(data, size=size, channels=channels)
+    except UNREADABLE as error:
+        raise ValueError(reason_of(error)) from error
 
 
 def words_like(overrides: Sequence[str]) -> list[str]:

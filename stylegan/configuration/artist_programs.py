@@ -28,7 +28,8 @@ _WITHOUT = {
     **dict.fromkeys(("trunc_start", "trunc_end", "global_pulse", "wave_pulse", "frequency"), _TIMELINE),
     **dict.fromkeys(("style_dlat", "new_w_avg"), _TIMELINE),
     **dict.fromkeys(
-        ("nxy", "splitfine", "splitmax", "latmask"), "several latents in one image are frame of a timeline"
+        ("nXY", "nxy", "splitfine", "splitmax", "latmask"),
+        "several latents in one image are frame of a timeline",
     ),
     "flesh": "noise on the learned constant is not drawn here",
     "compress": "a video is compressed always, as quality= says",
@@ -178,6 +179,18 @@ def _frames_of_leg(value: str, given: Mapping[str, str]) -> list[str]:
     return ["task=interpolation", "path=through", f"leg_sec={_divided(value, fps)}", f"fps={fps:g}"]
 
 
+def _easing(value: str, given: Mapping[str, str]) -> list[str]:
+    """`easeInOutQuad`, `bounceEaseOut`, and the words here as they are."""
+    known = {
+        "easeInOutQuad": "in-out-quad",
+        "bounceEaseOut": "out-bounce",
+        "circularEaseOut": "out-circular",
+        "circularEaseOut2": "out-circular",
+        "backEaseOut": "out-back",
+    }
+    return [f"easing={known.get(value, value) or '...'}"]
+
+
 def _size(value: str, given: Mapping[str, str]) -> list[str]:
     """`1024-512` is what is drawn; `1024x512` the file here as well."""
     width, dash, height = value.partition("-")
@@ -267,17 +280,7 @@ OF_ARTISTS: dict[str, Special] = {
             "circularloop": ("task=interpolation", "path=circle"),
         }
     ),
-    "easing": _choice(
-        {
-            "linear": "easing=linear",
-            "easeInOutQuad": "easing=in-out-quad",
-            "bounceEaseOut": "easing=out-bounce",
-            "circularEaseOut": "easing=in-out-circular",
-            "circularEaseOut2": "easing=in-out-circular",
-            "backEaseOut": "easing=in-out-back",
-            **{name: f"easing={name}" for name in ("in-out-cubic", "in-out-sine", "step")},
-        }
-    ),
+    "easing": _easing,
     **dict.fromkeys(("start", "stop", "increment"), _psis),
     "size": _size,
     "scale_type": _choice(

@@ -85,9 +85,12 @@ def task_with(keys: Iterable[str], command: Command) -> str | None:
     )
     usual = next(entry["task"] for entry in tree["defaults"] if isinstance(entry, dict) and "task" in entry)
     wanted = {key for key in keys if key in command.keys and key not in tree}
-    # The first of several is the one that has fewest keys besides.
     own = {task: _root_keys("task", task) for task in options_of("task")}
-    best = max(own, key=lambda task: (len(wanted & own[task]), task == usual, -len(own[task])))
+    # Of several that have as many, the usual one, then the usual video, then the one with fewest keys besides.
+    best = max(
+        own,
+        key=lambda task: (len(wanted & own[task]), task == usual, task == "interpolation", -len(own[task])),
+    )
     return None if best == usual else best
 
 

@@ -60,20 +60,20 @@ CUSTOM = Section("Other sizes and layers", "", keys=(
     Key("crop",        str | None, "width x height cut out of the middle, as of car networks with black bars", "px", free_text=True, example="512x384"),
 ))
 PROJECTION = Section("Projection", "", keys=(
-    Key("target",   str, "picture, or folder of pictures, that is found in the network", free_text=True),
-    Key("steps",    int, "of the optimisation", "steps", alias=("num_steps",)),
+    Key("target",   str | None, "picture, or folder of pictures, that is found in the network", free_text=True),
+    Key("steps",    int | None, "of the search for latents; null = 1000, of the pivots of a tuning 450", "steps", alias=("num_steps",)),
     Key("masks",    str | None, "grey pictures named as the targets, or one for all: black counts nothing; null = none", free_text=True),
-    Key("loss",     str, "distance of pictures: auto | stlpips | lpips | multiscale"),
+    Key("loss",     str, "distance of pictures that is made small: lpips | stlpips | multiscale; auto = the first whose weights are here"),
     Key("loss_path", str | None, "file of its weights; null = where they usually are", free_text=True),
-    Key("start",    str | None, "where it starts: mean | best of 64 | a seed | a latent file", free_text=True),
-    Key("batch",    int, "pictures at a time; changes no result", "images"),
-    Key("seed",     int, "of the noise of the optimisation"),
+    Key("start",    str | None, "where it starts: mean | best of 64 | a seed | a latent file", free_text=True, example="best of 64"),
+    Key("batch",    int | None, "pictures at a time; null = as many as take about as long as one", "images"),
+    Key("seed",     int, "of the random numbers of the search"),
     Key("align",    str | None, "ffhq:landmarks.json or ffhq:detector.onnx = faces are cut out as in FFHQ; null = as the data are cut", free_text=True),
-    Key("target_loss", float, "tuned: perceptual loss at which tuning ends"),
+    Key("target_loss", float | None, "tuned: distance at which tuning ends; null = 0.06, of multiscale 0.001"),
     Key("tuning_steps", int, "tuned: most steps of the generator's tuning", "steps"),
     Key("together", bool, "tuned: true = one generator for all pictures | false = one each"),
     Key("locality", float, "tuned: weight of the term that keeps the rest of latent space as it was; 0 = none"),
-    Key("resolution", int | str | None, "internal to the decoding of targets; null = the network's", "px"),
+    Key("video",    bool, "true = the search as a video, target at the left"),
 ))
 DIRECTIONS = Section("Directions", "", keys=(
     Key("find",      str | None, "sefa = where styles change most | pca = how w spreads | boundary = from scores | class_mean = from class to class | channels = single styles; null = show the saved ones that directions names without a strength"),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -47,6 +48,8 @@ class Drawer:
         weights: digest of the generator's weights where it is known, or matters to no file; None = computed.
         kept: "all" → the kept networks of the run that the generator belongs to, "snapshots" → its pictures, as
             [(kimg, file), ...], oldest first; None = it belongs to none.
+        decode_picture: decodes files as the data of training are decoded, for tasks that read pictures, as
+            `stylegan.latents.projection.pictures.Decode`; None = pictures cannot be read.
     Raises: ValueError that names the value and the way out.
     """
 
@@ -71,6 +74,7 @@ class Drawer:
         save_network: Callable[[Path, nn.Module, Mapping[str, str]], None] | None = None,
         weights: str | None = None,
         kept: Callable[[str], list[tuple[float, Path]]] | None = None,
+        decode_picture: Callable[..., np.ndarray] | None = None,
     ):
         if noise_mode not in NOISE_MODES:
             raise ValueError(f"noise_mode must be one of {', '.join(NOISE_MODES)}, got {noise_mode!r}")
@@ -98,6 +102,7 @@ class Drawer:
             provenance=provenance,
         )
         self.weights = weights_sha256(generator) if weights is None else weights
+        self.decode_picture = decode_picture
         self.precision = set_compute_dtype(generator, chosen, precision)
         self.text = dict(provenance or {}) | {
             "weights": self.weights,
