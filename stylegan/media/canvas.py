@@ -9,6 +9,8 @@ from stylegan.images import to_uint8, visible
 from stylegan.media.settings import MediaSettings
 from stylegan.sizes import Size
 
+# WebP and h264 hold no more.
+MOST_SIDE_PX = 16_383
 # Of the shorter side: how many pixels are left of the background that is blurred.
 _BLURRED_PX = 24
 
@@ -28,6 +30,7 @@ class Canvas:
         size: (height, width) of the file in px.
         channels: 1 grey, 2 grey + alpha, 3 RGB, 4 RGBA.
         notes: what a user should know, a line each.
+    Raises: ValueError where `scale` makes frames that no format holds.
     """
 
     def __init__(
@@ -48,6 +51,11 @@ class Canvas:
         self.scaled = (drawn[0] * settings.scale, drawn[1] * settings.scale)
         self.asked = settings.output_size or self.scaled
         self.size = tuple(side + side % 2 for side in self.asked) if even else self.asked
+        if max(self.scaled) > MOST_SIDE_PX:
+            raise ValueError(
+                f"scale={settings.scale} makes frames of {self.scaled[1]:,} x {self.scaled[0]:,} px, and a side has"
+                f" {MOST_SIDE_PX:,} px at most"
+            )
         self.alpha = self._has_alpha and alpha
         fill = settings.fill_rgba
         colorless = (

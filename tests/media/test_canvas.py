@@ -50,6 +50,13 @@ def test_scale_repeats_pixels():
     )
 
 
+def test_frames_that_no_format_holds_are_refused():
+    with pytest.raises(
+        ValueError, match="^scale=64 makes frames of 32,768 x 16,384 px, and a side has 16,383 px"
+    ):
+        canvas((256, 512), scale=64)
+
+
 def test_odd_sides_are_repeated_where_the_format_needs_even_ones():
     image = noise(3, (7, 11))
     made = canvas((7, 11), even=True)
