@@ -122,7 +122,9 @@ def encoded(image: Tensor, text: Mapping[str, str], *, format: str = "png", qual
     else:
         exif = Image.Exif()
         exif[_IMAGE_DESCRIPTION] = _as_json(text)
-        _pillow(image).save(file, format="WEBP", quality=quality, lossless=quality == 100, exif=exif)
+        _pillow(image).save(
+            file, format="WEBP", quality=quality, lossless=quality == 100, exact=True, exif=exif
+        )
     return file.getvalue()
 
 
@@ -203,6 +205,6 @@ def read_image_text(file: str | os.PathLike | BinaryIO, *, ending: str) -> dict[
         image.load()
     try:
         text = json.loads(found or "{}")
-    except (ValueError, RecursionError):
+    except (ValueError, TypeError, RecursionError):  # TypeError: a number, or several
         return {}
     return {key: str(value) for key, value in text.items()} if isinstance(text, dict) else {}

@@ -3,6 +3,7 @@
 What is made is named by a `_target_` in `conf/task/`.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -147,7 +148,17 @@ def words_like(overrides: Sequence[str]) -> list[str]:
         runs = expanded(str(given.get("runs_dir") or "runs"), key="runs_dir")
         network = network_of(like.seeds, like.text, runs_dir=runs)
     found = {"seeds": like.seeds, **like.settings, **({} if network is None else {"network": str(network)})}
-    return [f"{key}={quote(value)}" for key, value in found.items() if key not in given]
+    # A number stays one, and all else is text, whatever it looks like.
+    numbers = ("truncation", "truncation_cutoff")
+    return [
+        f"{key}={value if key in numbers and _is_number(value) else quote(value)}"
+        for key, value in found.items()
+        if key not in given
+    ]
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"-?\d{1,20}(\.\d{1,20})?(e-?\d{1,3})?", text, re.ASCII) is not None
 
 
 def say_difference(image: str, drawer: "Drawer") -> None:

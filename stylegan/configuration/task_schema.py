@@ -11,15 +11,15 @@ from stylegan.configuration.keys import Key, Section
 TRUNCATION = Key("truncation", float, "psi: 1 = all the variety that was learned, 0.7 = less, and cleaner, 0 = the average image", alias=("trunc", "psi", "truncation_psi"))
 
 DRAWN = Section("What is drawn", "", keys=(
-    Key("seeds",  str | int, "numbers, ranges, latent files, images of ours; a seed is one image, always the same", free_text=True, example="0-15,20,fox.npz", alias=("seed",)),
-    Key("label",  str | int | None, "class by name or number, numbers of the label, a mixture as in 0.7*fox+0.3*dog, or (images) all = each class, a row each in the grid; null for a network without labels; (interpolation) also one for each key frame or cell, as in fox;dog", free_text=True, alias=("class",)),
+    Key("seeds",  str | int, "numbers, ranges, latent files, images of ours; a seed is one image, always the same", free_text=True, example="0-15,20,fox.npz"),
+    Key("label",  str | int | None, "class by name or number, numbers of the label, a mixture as in '0.7*fox+0.3*dog', or (images) all = each class, a row each in the grid; null for a network without labels; (interpolation) also one for each key frame or cell, as in fox;dog", free_text=True, alias=("class",)),
     TRUNCATION,
     Key("truncation_cutoff", int | None, "only the first so many of the network's layers are truncated; null = all"),
     Key("center", str | int, "what truncation pulls to: mean | a seed | a latent file | clusters:64, of which each image takes the nearest", free_text=True, alias=("new_center",)),
     Key("directions", str | None, "directions that every image is moved along, each with its strength; @ its layers; null = none", free_text=True, example="smile.npz:2,age.npz[1]@middle:-1"),
     Key("like",   str | None, "image of this program that is made again: its seed or latent, label and settings, but for those that are typed", free_text=True, example="seed0042.png"),
     Key("save_latents", bool, "true = also w of all images as drawn, in latents.npz"),
-    Key("grid",   str | None, "columns x rows of a sheet or of the cells of a video; null = the best shape", example="3x2"),
+    Key("grid",   str | None, "columns x rows of a sheet or of the cells of a video; null = the best shape", free_text=True, example="3x2"),
     Key("psis",   str | float, "the psi of each column", free_text=True, example="0,0.25,0.5,0.75,1"),
     Key("rows",   str | int, "style mixing: seeds, latent files or pictures of the rows", free_text=True, example="85,100,75", alias=("row_seeds",)),
     Key("cols",   str | int, "style mixing: of the columns", free_text=True, example="55,821,1789", alias=("col_seeds",)),
@@ -54,10 +54,10 @@ VIDEO = Section("Video, picture and sound", "", keys=(
     Key("segment_frames", int, "frames of a part of the file, after which an interrupted rendering continues", "frames"),
 ))
 CUSTOM = Section("Other sizes and layers", "", keys=(
-    Key("canvas",      str | None, "width x height that is drawn in place of the network's size; null = the network's", "px", example="1024x512"),
+    Key("canvas",      str | None, "width x height that is drawn in place of the network's size; null = the network's", "px", free_text=True, example="1024x512"),
     Key("canvas_mode", str, "how the learned constant and the noise fill it: tile | stretch | mirror"),
     Key("layer",       str | None, "feature maps of one layer in place of the image: its first three channels, or those named; list prints the layers", free_text=True, example="b32.conv1:0,5,9"),
-    Key("crop",        str | None, "width x height cut out of the middle, as of car networks with black bars", "px", example="512x384"),
+    Key("crop",        str | None, "width x height cut out of the middle, as of car networks with black bars", "px", free_text=True, example="512x384"),
 ))
 PROJECTION = Section("Projection", "", keys=(
     Key("target",   str | None, "picture, or folder of pictures, that is found in the network", free_text=True),

@@ -16,6 +16,7 @@ from stylegan.machine.files import cache_folder, replacing
 CLUSTER_SAMPLES = 60_000
 MOST_CLUSTERS = 1024
 _ITERATIONS = 50
+_BLOCK = 8192  # points that are doubled in precision at a time
 # Keeps these draws apart from all else that is drawn from a seed.
 _CLUSTER_STREAM = 0x636C7573
 
@@ -168,33 +169,39 @@ def k_means(points: Tensor, count: int, *, iterations: int = _ITERATIONS) -> Ten
     if not 1 <= count <= len(points):
         raise ValueError(f"count must be from 1 to the number of points, {len(points)}, got {count}")
     random = np.random.default_rng([_CLUSTER_STREAM, count])
-    exact = points.to(torch.float64)
     chosen = [int(random.integers(len(points)))]
-    squared = (exact - exact[chosen[0]]).square().sum(dim=1)
+    squared = _squared_distances(points, points[chosen[0]])
     for _ in range(count - 1):
         # Farther points are likelier, in proportion to their squared distance.
         total = squared.cumsum(0)
-        place = torch.searchsorted(
-            total, torch.tensor([random.random() * float(total[-1])], dtype=torch.float64), right=True
-        )
+        place = torch.searchsorted(total, random.random() * total[-1:], right=True)
         chosen.append(min(int(place), len(points) - 1))
-        squared = torch.minimum(squared, (exact - exact[chosen[-1]]).square().sum(dim=1))
-    centers = exact[chosen]
+        squared = torch.minimum(squared, _squared_distances(points, points[chosen[-1]]))
+    centers = points[chosen].to(torch.float64)
     before = None
     for _ in range(iterations):
         cluster = _nearest_rows(points, centers.to(torch.float32))
         if before is not None and torch.equal(cluster, before):
             break
-        sums = torch.zeros_like(centers).index_add_(0, cluster, exact)
+        sums = torch.zeros_like(centers)
+        for block, of_block in zip(points.split(_BLOCK), cluster.split(_BLOCK), strict=True):
+            sums.index_add_(0, of_block, block.to(torch.float64))
         sizes = torch.bincount(cluster, minlength=count)[:, None]
         centers = torch.where(sizes > 0, sums / sizes.clamp(min=1), centers)
         before = cluster
     return centers.to(torch.float32)
 
 
+def _squared_distances(points: Tensor, center: Tensor) -> Tensor:
+    """|p − center|² of each point, float64 [N]."""
+    center = center.to(torch.float64)
+    return torch.cat([(block - center).square().sum(dim=1) for block in points.split(_BLOCK)])
+
+
 def _nearest_rows(points: Tensor, centers: Tensor) -> Tensor:
     """The number of the nearest center of each point. |p|² is the same for all centers, and left out."""
-    return (centers.square().sum(dim=1) - 2 * points @ centers.T).argmin(dim=1)
+    squared = centers.square().sum(dim=1)
+    return torch.cat([(squared - 2 * block @ centers.T).argmin(dim=1) for block in points.split(_BLOCK)])
 
 
 def clusters_in(text: str) -> int | None:

@@ -43,7 +43,7 @@ def read_latents(path: Path) -> list[LatentRow]:
     try:
         held = _arrays(path)
     except OSError as error:
-        if error.errno is None:  # of a reader, about the bytes
+        if error.errno is None and not isinstance(error, FileNotFoundError):  # of a reader, about the bytes
             raise ValueError(f"{shown}: this is no file of latents ({_in_one_line(error)})") from error
         raise
     except Exception as error:
@@ -186,10 +186,11 @@ def _read_array(file: BinaryIO, size: int) -> Tensor:
 
 def _read_torch(path: Path) -> dict[str, Tensor | None]:
     # The format of before 2020 takes memory as it is told, before it reads.
-    if not zipfile.is_zipfile(path):
-        raise ValueError("it is not in the format of today's torch.save")
-    with zipfile.ZipFile(path) as archive:
-        _check_ratios(archive)
+    with open(path, "rb") as file:
+        if not zipfile.is_zipfile(file):
+            raise ValueError("it is not in the format of today's torch.save")
+        with zipfile.ZipFile(file) as archive:
+            _check_ratios(archive)
     loaded = torch.load(path, map_location="cpu", weights_only=True)
     loaded = {"w": loaded} if isinstance(loaded, Tensor) else loaded
     if not isinstance(loaded, Mapping):

@@ -86,12 +86,12 @@ def parse_points(text: str | int, *, key: str = "seeds") -> tuple[Point, ...]:
     Args: key: of the configuration, for messages.
     Raises: ValueError that names the key, the part that is wrong and the right form.
     """
-    points: list[Point] = []
-    for part in _parts(str(text).strip()):
-        for point in _points_of(part, key):
-            points.append(point)
-            if len(points) > MAX_SEEDS:
-                raise ValueError(f"{key}={_short(text)}: these are more than {MAX_SEEDS:,}, the most at once")
+    parts = [*_parts(str(text).strip())]
+    # Counted before they are made, and again with those of files.
+    too_many = sum(_length(part) for part in parts) > MAX_SEEDS
+    points = [] if too_many else [point for part in parts for point in _points_of(part, key)]
+    if too_many or len(points) > MAX_SEEDS:
+        raise ValueError(f"{key}={_short(text)}: these are more than {MAX_SEEDS:,}, the most at once")
     if not points:
         raise ValueError(f"{key} is empty: write seeds, ranges or latent files, as in {key}=0-5,fox.npz")
     return tuple(points)
@@ -154,12 +154,18 @@ def _parts(text: str) -> Iterator[str]:
             yield part
 
 
+def _length(part: str) -> int:
+    """How many seeds a part stands for; 1 for a file, and for a seed that is too large to be read."""
+    match = _NUMBER_OR_RANGE.fullmatch(part)
+    if match is None or match[2] is None or max(len(match[1]), len(match[2])) > 20:
+        return 1
+    return abs(int(match[2]) - int(match[1])) + 1
+
+
 def _points_of(part: str, key: str) -> Iterator[Point]:
     if match := _NUMBER_OR_RANGE.fullmatch(part):
         first = seed_in(match[1], key=key, text=part)
         last = first if match[2] is None else seed_in(match[2], key=key, text=part)
-        if abs(last - first) >= MAX_SEEDS:
-            raise ValueError(f"{key}={part}: these are more than {MAX_SEEDS:,}, the most at once")
         step = 1 if last >= first else -1
         for seed in range(first, last + step, step):
             yield _of_seed(seed)

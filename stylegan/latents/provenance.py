@@ -2,6 +2,8 @@
 
 import json
 import os
+import struct
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -22,6 +24,18 @@ OF_DRAWERS = (
     *("directions", "tuned"),
 )
 OF_IMAGES = ("seed", "seeds", "latent", "label", "format", "quality", "grid", "psis")
+# What Pillow raises of damaged images, and of what it reads in EXIF.
+_UNREADABLE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    KeyError,
+    IndexError,
+    TypeError,
+    OverflowError,
+    struct.error,
+)
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
@@ -30,8 +44,9 @@ def stored_in(path: Path) -> dict[str, object] | None:
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         return read_sidecar(path)
     try:
-        return dict(read_image_text(path, ending=path.suffix.lower()[1:])) or None
-    except (OSError, SyntaxError, ValueError, DecompressionBombError):
+        with warnings.catch_warnings(action="ignore"):  # of Pillow, about damaged EXIF
+            return dict(read_image_text(path, ending=path.suffix.lower()[1:])) or None
+    except (*_UNREADABLE, DecompressionBombError):
         return None
 
 

@@ -16,6 +16,7 @@ from stylegan.sizes import Size
 
 # The most that a sheet holds: 1,024 images of 256 px, 64 of 1024 px. Few viewers open more.
 MAX_GRID_PX = 64 * 2**20
+_LONGEST_LIST = 2**22  # characters; readers of images limit their text
 LARGEST_SIDE_PX = {"jpeg": 65_500, "webp": 16_383}
 
 Shape = tuple[int, int]  # columns, rows
@@ -83,7 +84,7 @@ def save_sheet(
 ) -> None:
     """Lays images [C,H,W] out row by row, spare cells white, and writes them with the list of cells.
 
-    The list goes into the file as JSON under `cells`, and into the JSON next to it.
+    The list goes into the JSON next to the file, and into the file under `cells` unless it has millions of characters.
     """
     columns, rows = shape
     laid_out = tile(torch.stack([visible(image) for image in pixels]), columns=columns)
@@ -92,5 +93,6 @@ def save_sheet(
         white = laid_out.new_zeros(()) + torch.iinfo(laid_out.dtype).max
         spare = white.expand(laid_out.shape[0], missing, laid_out.shape[2])
         laid_out = torch.cat([laid_out, spare], dim=1)
-    whole = {**text, "cells": json.dumps(list(cells), separators=(",", ":"))}
+    in_file = json.dumps(list(cells), separators=(",", ":"))
+    whole = {**text, "cells": in_file} if len(in_file) <= _LONGEST_LIST else text
     file_format.save(path, laid_out, whole, cells=cells)

@@ -14,7 +14,8 @@ def psi_in(value: object, name: str = "truncation") -> float:
     except (TypeError, ValueError):
         number = math.nan
     if not math.isfinite(number):
-        raise ValueError(f"{name} must be a number, as in 0.7, got {value!r}")
+        got = "null" if value is None else repr(value)
+        raise ValueError(f"{name} must be a number, as in 0.7, got {got}")
     if abs(number) > LARGEST_PSI:
         raise ValueError(f"{name} must be between -{LARGEST_PSI} and {LARGEST_PSI}, got {value}")
     return number

@@ -1,5 +1,8 @@
 """The pixel convention, grids, and PNG files that carry text."""
 
+import io
+
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -7,7 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from stylegan.images import on_white, read_png_text, save_png, tile, to_float, to_uint8, visible
+from stylegan.images import (
+    encoded,
+    on_white,
+    read_image_text,
+    read_png_text,
+    save_png,
+    tile,
+    to_float,
+    to_uint8,
+    to_uint16,
+    visible,
+)
 
 
 def test_pixels_survive_the_round_trip():
@@ -168,3 +182,63 @@ def test_transparency_shows_white():
 def test_a_batch_is_put_on_white_image_by_image(channels):
     images = torch.randint(0, 256, (3, channels, 4, 5), dtype=torch.uint8)
     assert torch.equal(on_white(images), torch.stack([on_white(image) for image in images]))
+
+
+def test_16_bits_are_rounded_to_the_nearest_step_and_clamped():
+    steps = torch.arange(65536, dtype=torch.float64)
+    assert torch.equal(to_uint16((steps / 32767.5 - 1).float()).to(torch.int32), steps.to(torch.int32))
+    values = torch.linspace(-1.2, 1.2, 10_001, dtype=torch.float64).float()
+    nearest = torch.floor(values.double() * 32767.5 + 32767.5 + 0.5).clamp(0, 65535)
+    assert (to_uint16(values).to(torch.float64) - nearest).abs().max() <= 1
+    with pytest.raises(ValueError, match="to_uint16 takes floats"):
+        to_uint16(torch.zeros(1, dtype=torch.uint8))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@settings(max_examples=15)
+@given(height=st.integers(1, 9), width=st.integers(1, 9), seed=st.integers(0, 2**31))
+def test_a_png_of_16_bits_is_read_by_others_as_it_was(channels, height, width, seed):
+    pixels = np.random.RandomState(seed).randint(0, 65536, (channels, height, width)).astype(np.uint16)
+    data = encoded(torch.from_numpy(pixels), {"seed": "1", "name": "fücks"}, format="png16")
+    read = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED).reshape(height, width, -1)
+    order = {1: [0], 2: [0, 0, 0, 1], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[channels]
+    np.testing.assert_array_equal(read, pixels.transpose(1, 2, 0)[:, :, order])
+    assert read_image_text(io.BytesIO(data), ending="png") == {"seed": "1", "name": "fücks"}
+    with Image.open(io.BytesIO(data)) as image:
+        image.load()  # checks the sums of all parts
+
+
+@pytest.mark.parametrize(
+    ("name", "ending"), [("png", "png"), ("png16", "png"), ("jpeg", "jpg"), ("webp", "webp")]
+)
+@settings(max_examples=15)
+@given(text=st.dictionaries(st.sampled_from(["seed", "network", "label"]), st.text(max_size=40)))
+def test_any_text_is_read_again(name, ending, text):
+    text = {key: value.replace("\0", "") for key, value in text.items()}
+    pixels = torch.zeros(3, 4, 4, dtype=torch.uint16 if name == "png16" else torch.uint8)
+    stored = {key: value.encode("utf-8", "backslashreplace").decode() for key, value in text.items()}
+    read = read_image_text(io.BytesIO(encoded(pixels, text, format=name)), ending=ending)
+    if name == "png16" or all(value.isascii() for value in stored.values()):
+        assert {key: read.get(key, "") for key in stored} == stored
+    else:
+        assert read.keys() == stored.keys()
+
+
+def test_a_text_that_is_too_long_for_a_jpeg_loses_its_longest_values():
+    text = {"seed": "1", "cells": "x" * 70_000, "weights": "0" * 64}
+    data = encoded(torch.zeros(3, 4, 4, dtype=torch.uint8), text, format="jpeg")
+    assert read_image_text(io.BytesIO(data), ending="jpg") == {"seed": "1", "weights": "0" * 64}
+    data = encoded(torch.zeros(3, 4, 4, dtype=torch.uint8), text, format="webp")
+    assert read_image_text(io.BytesIO(data), ending="webp") == text
+
+
+def test_another_programs_comment_is_no_text_of_ours():
+    for comment in (b"made by hand", b"[1, 2]", b"{"):
+        file = io.BytesIO()
+        Image.new("RGB", (4, 4)).save(file, format="JPEG", comment=comment)
+        assert read_image_text(file, ending="jpg") == {}
+
+
+def test_tiles_of_16_bits_have_white_spare_cells():
+    images = torch.arange(3, dtype=torch.int32).to(torch.uint16)[:, None, None, None].expand(3, 1, 1, 1)
+    assert tile(images, columns=2).to(torch.int32).tolist() == [[[0, 1], [2, 65535]]]

@@ -2,7 +2,6 @@
 
 import io
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -38,7 +37,7 @@ def test_the_images_are_those_of_the_folder_in_order_and_stored(tmp_path):
             assert entry.compress_type == zipfile.ZIP_STORED
             assert archive.read(entry) == (tmp_path / "folder" / entry.filename).read_bytes()
     sidecar = read_sidecar(path)
-    assert (sidecar["seeds"], sidecar["images"], sidecar["truncation"]) == ("0-40", "41", "0.7")
+    assert (sidecar["seeds"], sidecar["truncation"]) == ("0-40", "0.7")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["fakes.zip", "fakes.zip.json", "folder"]
 
 
@@ -98,8 +97,7 @@ def test_a_tail_that_is_cut_anywhere_is_drawn_again(tmp_path, monkeypatch):
     for place in [0, 1, 29, 30, 31, *random.randint(0, len(whole), 12), len(whole)]:
         for damage in (b"", b"\0" * 50):
             partial.write_bytes(whole[:place] + damage)
-            # It is without what is known at the end alone.
-            beside.write_bytes(re.sub(rb',\n "images": "\d+"', b"", sidecar))
+            beside.write_bytes(sidecar)
             assert draw(tmp_path, generator, seeds="0-5").read_bytes() == whole
             (tmp_path / "fakes.zip").unlink()
             (tmp_path / "fakes.zip.json").unlink()
@@ -153,7 +151,7 @@ def test_in_another_format(tmp_path):
 def test_a_killed_command_continues_to_the_same_bytes(tmp_path):
     """kill -9 at several moments, the process itself and not a function of it."""
     save_generator(tmp_path / "a.safetensors", make_generator(resolution=32))
-    words = ["network=a.safetensors", "seeds=0-1499", "device=cpu", "precision=fp32"]
+    words = ["network=a.safetensors", "seeds=0-599", "device=cpu", "precision=fp32"]
     command = [sys.executable, os.path.join(ROOT, "generate.py"), *words]
     environment = {**os.environ, "PYTHONPATH": ROOT}
     subprocess.run(
