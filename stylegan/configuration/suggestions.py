@@ -32,7 +32,7 @@ def nearest_key(key: str, keys: Iterable[str]) -> str:
     # Of the command that has tasks, and no other.
     if "task" in keys and (tasks := tasks_with(key)):
         # A key that there is may have been meant, as seeds by seed.
-        hint = nearest(key, keys)
+        hint = f"; did you mean {key}s?" if f"{key}s" in keys else ""
         return f" here; it comes with {' or '.join(f'task={task}' for task in tasks)}{hint}"
     if key in keys:
         return " among what was chosen"

@@ -13,7 +13,7 @@ from stylegan.interop import save_generator
 from stylegan.latents.blending import blend
 from stylegan.latents.tasks.blend import Blend
 from stylegan.networks.digest import weights_sha256
-from tests.cli.test_style_mixing import cells, picture
+from tests.cli.test_style_mixing import cells, pictures
 from tests.latents.networks import fine_tuned, make_generator
 
 LOW = make_generator(channel_base=1024, channel_max=32)
@@ -48,15 +48,12 @@ def test_a_split_is_a_network_file_like_any_other(here, capsys):
     with safe_open(path, framework="pt") as archive:
         assert sidecar.items() <= archive.metadata().items()
     assert main([f"network={path}", "seeds=3,1", "out=of-blend", "device=cpu"]) == 0
+    of_low, of_high = pictures((3, 1)), pictures((3, 1), network="high")
     sheet = cells(here / "out" / "blend-at16-width1.png", 2, 3)
     for row, seed in enumerate((3, 1)):
+        assert np.array_equal(sheet[row, 0], of_low[seed])
         assert np.array_equal(sheet[row, 1], np.asarray(Image.open(f"of-blend/seed{seed:04d}.png")))
-        assert np.array_equal(sheet[row, 0], picture(seed))
-        assert (
-            main(["network=high.safetensors", f"seeds={seed}", "out=of-high", "overwrite=true", "device=cpu"])
-            == 0
-        )
-        assert np.array_equal(sheet[row, 2], np.asarray(Image.open(f"of-high/seed{seed:04d}.png")))
+        assert np.array_equal(sheet[row, 2], of_high[seed])
 
 
 def test_without_a_split_all_of_them_are_columns(here, capsys):
@@ -85,6 +82,7 @@ def test_the_mapping_of_high_with_the_lowest_split_is_high(here):
     assert weights_sha256(load_generator("out/blend-at4-mapping-high.safetensors")) == weights_sha256(HIGH)
 
 
+@pytest.mark.long
 def test_what_is_there_stays(here, capsys):
     assert blending("at=8", "seeds=3") == 0
     before = {path.name: path.stat().st_mtime_ns for path in (here / "out").iterdir()}
@@ -111,7 +109,7 @@ def test_high_may_be_a_run(here):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["high=gone"], "high=gone: there is no such file"),
+        pytest.param(["high=gone"], "high=gone: there is no such file", marks=pytest.mark.long),
         (["low=gone"], "low=gone: there is no such file"),
         (["network=net.safetensors"], "name the same network; set one of them"),
         (["at=12"], "at must be the resolution of a block, one of 4, 8, 16, 32, got 12"),

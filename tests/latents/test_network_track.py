@@ -20,7 +20,7 @@ from stylegan.latents.timeline import read_timeline
 from stylegan.networks.digest import weights_sha256
 from tests.latents.networks import fine_tuned, make_generator
 
-LOW = make_generator(channel_base=1024, channel_max=32)
+LOW = make_generator(resolution=16, channel_base=512, channel_max=32)
 HIGH = fine_tuned(LOW)
 # From one network to the other in 4 frames, and there it stays.
 TIMELINE = "network:\n- {time_sec: 0, value: 0}\n- {time_sec: 1, value: 1}\n"
@@ -68,14 +68,14 @@ def test_it_says_which_two_networks_it_is_of(capsys):
 
 
 def test_a_stranger_is_refused_unless_told():
-    stranger = make_generator(9, channel_base=1024, channel_max=32)
+    stranger = make_generator(9, resolution=16, channel_base=512, channel_max=32)
     drawer = drawer_of(LOW, open_other=lambda name, key: stranger)
     with pytest.raises(ValueError, match="^high=stranger: these networks have no common ancestor"):
         open_relative(drawer, "stranger")
     assert open_relative(drawer, "stranger", unrelated=True) is stranger
 
 
-@pytest.mark.parametrize("options", [{"center": "clusters:2"}, {"canvas": "64x32"}, {"layer": "b8.conv1"}])
+@pytest.mark.parametrize("options", [{"center": "clusters:2"}, {"canvas": "32x16"}, {"layer": "b8.conv1"}])
 def test_what_belongs_to_the_weights_of_one_network_is_refused(options):
     (key,) = options
     with pytest.raises(ValueError, match=f"^{key}={options[key]}: "):
@@ -108,11 +108,11 @@ def images(drawer, seeds="4,2,4"):
 @pytest.mark.parametrize("options", [{}, {"noise_mode": "random"}, {"center": "5"}])
 def test_it_begins_as_the_one_network_and_is_the_other_half_way(options):
     frames = there_and_back_again(drawer_of(LOW, **options))
-    assert (frames.count, frames.size) == (8, (64, 64))
+    assert (frames.count, frames.size) == (8, (32, 32))
     for frame, network in ((0, LOW), (4, HIGH)):
         (found,) = frames.draw(frame, frame + 1)
         expected = images(drawer_of(network, **options))
-        cells = found[0].reshape(3, 2, 32, 2, 32).permute(1, 3, 0, 2, 4).flatten(0, 1)
+        cells = found[0].reshape(3, 2, 16, 2, 16).permute(1, 3, 0, 2, 4).flatten(0, 1)
         assert torch.equal(cells[:3], expected)
         assert (cells[3] == torch.tensor([255, 0, 0])[:, None, None]).all()
 
