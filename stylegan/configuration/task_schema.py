@@ -44,7 +44,7 @@ VIDEO = Section("Video, picture and sound", "", keys=(
     Key("format",  str, "images: png | jpeg | webp | png16; videos: mp4 | webm | gif | webp | apng | png = frames | png16; style mixing and blend: a sheet in a format of images, or a video in mp4 | webm | gif | apng"),
     Key("fps",     float, "frames of a second; a GIF has the nearest rate that it can have", "1/seconds"),
     Key("quality", int, "of mp4, webm, JPEG and WebP, 1 to 100; a WebP image of 100 is lossless"),
-    Key("size",    str | None, "of the file, width x height; null = as drawn", "px", example="1080x1920"),
+    Key("size",    str | int | None, "of the file, width x height; null = as drawn", "px", example="1080x1920"),
     Key("fit",     str, "how frames fill size: pad | crop | blur = on a blurred copy of themselves"),
     Key("scale",   int, "whole factor that pixels are repeated by"),
     Key("fill",    str, "colour of spare cells and of padding", example="black", free_text=True),

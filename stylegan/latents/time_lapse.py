@@ -22,6 +22,7 @@ class TimeLapse:
         channels: of a picture.
         hold_frames: how long each is shown alone, at least 1.
         fade_frames: between two; 0 = from one to the next at once.
+        caption_px: lines at the bottom that do not fade: two captions in one place cannot be read.
     Attributes: count: of frames, number·hold_frames + (number − 1)·fade_frames.
     """
 
@@ -34,9 +35,11 @@ class TimeLapse:
         channels: int,
         hold_frames: int,
         fade_frames: int,
+        caption_px: int = 0,
     ):
         self.size, self.channels = size, channels
         self.hold_frames, self.fade_frames = hold_frames, fade_frames
+        self._caption_px = caption_px
         self.count = number * hold_frames + (number - 1) * fade_frames
         self._picture = picture
         # The two that a fade needs.
@@ -52,11 +55,12 @@ class TimeLapse:
         if place < self.hold_frames:
             return self._get(picture)
         share = (place - self.hold_frames + 1) / (self.fade_frames + 1)
-        return (
-            torch.lerp(self._get(picture).float(), self._get(picture + 1).float(), share)
-            .round()
-            .to(torch.uint8)
-        )
+        last, following = self._get(picture), self._get(picture + 1)
+        faded = torch.lerp(last.float(), following.float(), share).round().to(torch.uint8)
+        if self._caption_px:
+            nearer = last if share < 0.5 else following
+            faded[:, -self._caption_px :] = nearer[:, -self._caption_px :]
+        return faded
 
     def _get(self, number: int) -> Tensor:
         if number not in self._held:

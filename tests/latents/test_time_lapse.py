@@ -54,6 +54,12 @@ def test_without_a_fade_and_alone():
     assert frames.count == 2 and levels(frames, 0, 2) == [0, 0]
 
 
+def test_captions_do_not_fade():
+    frames, _ = lapse(number=2, caption_px=1)
+    found = [(int(frame[0, 0, 0]), int(frame[0, -1, 0])) for chunk in frames.draw(2, 5) for frame in chunk]
+    assert found == [(25, 0), (50, 100), (75, 100)]
+
+
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_a_caption_leaves_the_picture_and_is_legible(channels):
     picture = torch.full((channels, 96, 96), 40, dtype=torch.uint8)

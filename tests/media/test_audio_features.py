@@ -92,12 +92,11 @@ def test_a_click_is_in_its_frame(song, kind, fps):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("rate", [44_100, 48_000])
-@pytest.mark.parametrize("fps", [23.976, 30, 60])
+@pytest.mark.parametrize(("fps", "rate"), [(23.976, 48_000), (30, 44_100), (60, 44_100)])
 @pytest.mark.parametrize("kind", ["onset", "percussive", "rms"])
 def test_clicks_of_ten_minutes_are_within_half_a_frame(song, kind, fps, rate):
     exact = float(audio_features.rate_of(fps))
-    at = np.arange(1.0, 599, 1.37)
+    at = np.arange(1.0, 599) + np.random.RandomState(0).uniform(0, 0.3, 598)
     path = song(clicks(at, 600, rate, click_sec=0.002), rate)
     found = track(path, kind, fps, 0.0, round(600 * exact))
     for sec in at:

@@ -74,9 +74,10 @@ class TimeLapseVideo:
             kept, size, channels = _of_equal_size(kept)
             picture = _snapshots(kept)
         kimgs = [kimg for kimg, _ in kept]
+        strip = strip_height(size) if self.caption else 0
         if self.caption:
             picture = _captioned(picture, kimgs)
-            size = (size[0] + strip_height(size), size[1])
+            size = (size[0] + strip, size[1])
         text = self._text(drawer, kimgs)
         name = "time_lapse" if self.checkpoints == "all" else "snapshots"
         if not output.claim(self.media.name_of(name), text):
@@ -90,6 +91,7 @@ class TimeLapseVideo:
             channels=channels,
             hold_frames=self.hold_frames,
             fade_frames=self.fade_frames,
+            caption_px=strip,
         )
         write_media(frames, output.folder / name, self.media, text)
 
