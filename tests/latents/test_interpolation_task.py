@@ -1,15 +1,22 @@
 """task=interpolation: its values, its files, and the one line of each mistake, through the command line."""
 
 import json
+import wave
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from stylegan import load_generator
 from stylegan.cli.generate import main
 from stylegan.interop.checkpoint import save_generator
+from stylegan.latents.drawer import Drawer
 from stylegan.latents.tasks.interpolation import Interpolation
+from stylegan.latents.tracks import SOUNDS
+from stylegan.media.audio_features import KINDS
+from stylegan.media.settings import MediaSettings
 from tests.latents.test_sampling import fresh_generator
 
 TINY = dict(resolution=8, z_dim=4, w_dim=4, mapping_layers=1, channel_base=32, channel_max=4)
@@ -40,6 +47,12 @@ def test_key_frames_are_the_files_of_task_images(here):
     assert len(frames) == 13
     for frame, seed in zip(frames[::4], (2, 1, 0, 2), strict=True):
         np.testing.assert_array_equal(pixels(frame), pixels(here / "out" / f"seed{seed:04d}.png"))
+    # And all of them are those that Python draws.
+    media = MediaSettings(format="png", fps=4)
+    drawer = Drawer(load_generator("net.safetensors"), device="cpu", precision="fp32", truncation=0.6)
+    video = Interpolation(seeds="2-0,2", leg_sec=1, media=media).video(drawer)
+    drawn = torch.cat(list(video.draw(0, video.count))).movedim(1, -1)
+    np.testing.assert_array_equal(drawn.numpy(), np.stack([pixels(frame) for frame in frames]))
 
 
 def test_a_walk_is_a_video_that_says_how_it_was_made(here, capsys):
@@ -162,3 +175,25 @@ def test_label_all_shows_a_walk_in_every_class(here, capsys):
     assert pixels(next(Path("out/walk-seed0000").glob("*.png"))).shape == (16, 16, 3)
     assert generate(*options, "seeds=0,1", "path=walk", "out=b") == 2
     assert "label=all shows one seed in every class" in capsys.readouterr().err
+    assert generate(*(word for word in options if "duration" not in word), "seeds=0,1", "out=b") == 2
+    assert "label=all: path=through takes one label" in capsys.readouterr().err
+
+
+def test_settings_follow_a_sound(here):
+    """A click at 1.5 s, of the video 1.25 s, moves psi in the frame that is shown then, and in no other."""
+    assert SOUNDS == KINDS
+    rate = 22_050
+    sound = np.zeros(3 * rate)
+    sound[int(1.5 * rate) : int(1.5 * rate) + 300] = np.sin(np.arange(300))
+    with wave.open("click.wav", "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes((sound * 30_000).astype("<i2").tobytes())
+    media = MediaSettings(fps=10, audio="click.wav", start_sec=0.25)
+    task = Interpolation(seeds=1, duration_sec=2, audio_tracks="onset>psi:0.5,rms>speed:1", media=media)
+    video = task.video(Drawer(load_generator("net.safetensors"), device="cpu", truncation=0.4))
+    psi = [float(video._modulation.psi(video._rows([frame]))) for frame in range(20)]
+    assert psi[12] == pytest.approx(0.9)
+    assert [psi[frame] for frame in range(20) if frame != 12] == pytest.approx([0.4] * 19, abs=0.02)
+    assert [video.position(frame, 0) for frame in (0, 12, 13)] == pytest.approx([0, 12, 14], abs=0.01)

@@ -3,7 +3,7 @@
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stylegan.latents.paths.timing import Legs, exact, legs_of, seconds_of_legs, whole
@@ -58,6 +58,7 @@ def test_nothing_drifts():
     assert television.knots[-1] == 17982
 
 
+@settings(max_examples=40)
 @given(
     st.lists(st.fractions(Fraction(1, 10), 10, max_denominator=1000), min_size=1, max_size=40),
     st.sampled_from([10, 24, 29.97, 30, 60]),

@@ -36,6 +36,10 @@ def walk_latents(
     Args: smoothing_frames: standard deviation of the Gaussian; 0 = none, so each frame is an image of its own.
     Raises: ValueError for more numbers than memory should hold.
     """
+    return _smoothed(_noise(seed, frames, z_dim, cells), smoothing_frames)
+
+
+def _noise(seed: int, frames: int, z_dim: int, cells: int | None) -> np.ndarray:
     numbers = frames * (cells or 1) * z_dim
     if numbers > _MOST_NUMBERS:
         raise ValueError(
@@ -43,7 +47,11 @@ def walk_latents(
             f" numbers, and at most {_MOST_NUMBERS:,} are held at once; take a shorter one, or slowdown="
         )
     shape = (frames, z_dim) if cells is None else (frames, cells, z_dim)
-    noise = np.random.RandomState(seed).randn(*shape)
+    return np.random.RandomState(seed).randn(*shape)
+
+
+def _smoothed(noise: np.ndarray, smoothing_frames: float) -> np.ndarray:
+    """`noise` filtered along its first axis."""
     if smoothing_frames == 0:
         return noise
     from scipy.ndimage import gaussian_filter1d
@@ -152,8 +160,9 @@ def loop_of_seed(
     """
     count = 1 if cells is None else cells
     if kind == "walk":
-        z = walk_latents(seed, length, z_dim, smoothing_frames=smoothing_frames, cells=count)
-        return [Walk(z[:, cell]) for cell in range(count)]
+        noise = _noise(seed, length, z_dim, count)
+        # One cell at a time: twice as many numbers as the noise has need not be in memory.
+        return [Walk(_smoothed(noise[:, cell], smoothing_frames)) for cell in range(count)]
     if kind == "circle":
         a, b = np.random.RandomState(seed).randn(2, count, z_dim)
         return [Circle(a[cell], b[cell], diameter=diameter, length=length) for cell in range(count)]

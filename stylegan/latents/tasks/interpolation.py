@@ -241,7 +241,11 @@ class Interpolation:
     def _labels(self, drawer: Drawer) -> Sequence[Tensor | None]:
         """The labels that are given: one, or several."""
         text = self.label.strip() if isinstance(self.label, str) else self.label
-        if text == ALL and not self.is_through:
+        if text == ALL and ALL not in drawer.generator.label_names:
+            if self.is_through:
+                raise ValueError(
+                    "label=all: path=through takes one label, or one for each key frame, as in label=fox;dog"
+                )
             if len(self.points) > 1 or self.shape or self.timeline.cells:
                 raise ValueError(
                     "label=all shows one seed in every class: give one seed, and neither grid nor frame"
