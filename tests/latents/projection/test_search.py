@@ -90,7 +90,7 @@ def test_a_drawn_picture_is_found_again(generator):
     settings = SearchSettings(schedule=Schedule(steps=40, learning_rate=0.03), with_noise=False)
     found = search(generator, targets, true + away, torch.zeros(4), loss=MultiScale(), settings=settings)
     assert (found.loss < 1e-3).all()
-    assert ((found.ws - true).norm(dim=2) < 0.1 * away.norm(dim=2)).all()
+    assert ((found.ws - true).norm(dim=2) < 0.5 * away.norm(dim=2)).all()
 
 
 def test_each_space_moves_what_it_says(generator):
