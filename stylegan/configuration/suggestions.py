@@ -31,9 +31,8 @@ def nearest_key(key: str, keys: Iterable[str]) -> str:
         return f" here; it comes with {' or '.join(options)}"
     # Of the command that has tasks, and no other.
     if "task" in keys and (tasks := tasks_with(key)):
-        # Another program may call a key so that there is.
-        meant = [known for known in COMMANDS["generate"].called(key) if known in keys]
-        hint = f"; did you mean {' or '.join(meant)}?" if meant else ""
+        # A key that there is may have been meant, as seeds by seed.
+        hint = f"; did you mean {key}s?" if f"{key}s" in keys else ""
         return f" here; it comes with {' or '.join(f'task={task}' for task in tasks)}{hint}"
     if key in keys:
         return " among what was chosen"

@@ -12,7 +12,7 @@ TRUNCATION = Key("truncation", float, "psi: 1 = all the variety that was learned
 
 DRAWN = Section("What is drawn", "", keys=(
     Key("seeds",  str | int, "numbers, ranges, latent files, images of ours; a seed is one image, always the same", free_text=True, example="0-15,20,fox.npz"),
-    Key("label",  str | int | None, "class by name or number, numbers of the label, a mixture as in '0.7*fox+0.3*dog', or (images) all = each class, a row each in the grid; null for a network without labels; (interpolation) also one for each key frame or cell, as in 'fox;dog'", free_text=True, alias=("class",)),
+    Key("label",  str | int | None, "class by name or number, numbers of the label, a mixture as in '0.7*fox+0.3*dog', or (images) all = each class, a row each in the grid; null for a network without labels; (interpolation) also one for each key frame or cell, as in 'fox;dog'; (find=class_mean) a pair, as in fox-dog", free_text=True, alias=("class",)),
     TRUNCATION,
     Key("truncation_cutoff", int | None, "only the first so many of the network's layers are truncated; null = all"),
     Key("center", str | int, "what truncation pulls to: mean | a seed | a latent file | clusters:64, of which each image takes the nearest", free_text=True, alias=("new_center",)),

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import resource
 import signal
 import sys
 from pathlib import Path

@@ -63,10 +63,6 @@ def apply_difference(generator: nn.Module, path: Path, *, name: str = "the netwo
     """
     shown = printable(str(path))
     deltas, header = _read(path, shown)
-    if header.get("kind") != _KIND:
-        raise ValueError(
-            f"tuned={shown}: this is no tuned difference, as task=projection space=tuned writes it"
-        )
     if header.get("format_version") != FORMAT_VERSION:
         version = printable(str(header.get("format_version")))
         raise ValueError(f"tuned={shown}: format_version {version} is not known here, only {FORMAT_VERSION}")
@@ -86,25 +82,29 @@ def apply_difference(generator: nn.Module, path: Path, *, name: str = "the netwo
     with torch.no_grad():
         for key, delta in deltas.items():
             state[key] += delta.to(state[key])
-    return _provenance(header)
+    provenance = header.get("provenance")
+    return {str(key): str(value) for key, value in provenance.items()} if isinstance(provenance, dict) else {}
 
 
-def _read(path: Path, shown: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _read(path: Path, shown: str) -> tuple[dict[str, Tensor], dict[str, object]]:
+    """The differences, and what the file says of itself."""
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
         raise ValueError(f"tuned={shown}: there is no such file")
     try:
         with safe_open(path, framework="pt") as archive:
-            return {name: archive.get_tensor(name) for name in archive.keys()}, archive.metadata() or {}
+            stored = (archive.metadata() or {}).get(_KIND)
+            tensors = {name: archive.get_tensor(name) for name in archive.keys()} if stored else {}
     except (OSError, SafetensorError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"tuned={shown}: this file cannot be read ({reason})") from error
-
-
-def _provenance(header: Mapping[str, str]) -> dict[str, str]:
     try:
-        found = json.loads(header.get("provenance", "{}"))
-    except ValueError:
-        return {}
-    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
+        header = json.loads(stored or "")
+    except (ValueError, RecursionError):
+        header = None
+    if not isinstance(header, dict):
+        raise ValueError(
+            f"tuned={shown}: this is no tuned difference, as task=projection space=tuned writes it"
+        )
+    return tensors, header

@@ -170,7 +170,8 @@ def _write_group(job: Job, numbers: Sequence[int], found: Found, labels: Labels)
                 write_media(frames, job.output.folder / name.video, job.media, text)
         write_found(job.output, name, latents, text)
         far = float(job.starts.statistics(label).distance(found.ws[row : row + 1]))
+        file = printable(job.pictures[number].path.name)
         say(
-            f"{printable(job.pictures[number].path.name)}: {job.loss.name} {latents.loss:.4f} at step {latents.best_step},"
+            f"{file}: {job.loss.name} {latents.loss:.4f} at step {latents.best_step},"
             f" {far:.2f} from the mean (a seed is near 1)" + (f", label {label_name}" if label_name else "")
         )

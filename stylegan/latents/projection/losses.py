@@ -46,13 +46,8 @@ class PictureLoss(Protocol):
 
 
 def distance(loss: PictureLoss, images: Tensor, target: "Target") -> Tensor:
-    """How far images [N,C,H,W] are from their targets → [N].
-
-    What a mask leaves out is taken from the target, so it counts nothing and has no gradient.
-    """
-    if target.masks is not None:
-        images = target.images + target.masks * (images - target.images)
-    return (loss.embedding(images) - target.embedded).square().sum(1)
+    """How far images [N,C,H,W] are from their targets → [N], as they are seen."""
+    return (loss.embedding(target.as_seen(images)) - target.embedded).square().sum(1)
 
 
 class Target:
@@ -67,6 +62,14 @@ class Target:
         self.images, self.masks = images, masks
         with torch.no_grad():
             self.embedded = loss.embedding(images)
+
+    def as_seen(self, images: Tensor) -> Tensor:
+        """Images with what counts nothing taken from the target, so that it has no gradient either: what the masks
+        leave out, and colours beyond white or black where the target is white or black, since a file has no others."""
+        wanted = self.images
+        beyond = ((images > 1) & (wanted >= 1)) | ((images < -1) & (wanted <= -1))
+        images = torch.where(beyond, wanted, images)
+        return images if self.masks is None else wanted + self.masks * (images - wanted)
 
 
 class MultiScale:

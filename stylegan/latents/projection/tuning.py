@@ -120,7 +120,7 @@ class Tuner:
                 images = self._draw(rows)
                 off = distance(self.loss, images, target)
                 weight = 1.0 if target.masks is None else target.masks
-                pixels = (weight * (images - target.images).square()).mean((1, 2, 3))
+                pixels = (weight * (target.as_seen(images) - target.images).square()).mean((1, 2, 3))
                 total = (self.settings.perceptual_weight * off + self.settings.pixel_weight * pixels).mean()
                 if self.settings.locality:
                     total = total + self.settings.locality * self._change_nearby(rows, number)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
@@ -142,6 +142,7 @@ def test_a_wrong_line_is_named(tmp_path, text, message):
         read_scores(tmp_path / "smile.csv")
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_a_table_or_one_line(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("scores") / "a.csv"

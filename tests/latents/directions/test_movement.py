@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stylegan.latents.directions.direction import Channel, Direction, write_directions
@@ -114,6 +114,7 @@ def test_a_wrong_part_is_named_in_one_line(files, text, message):
     assert len(str(caught.value).splitlines()) == 1 and str(caught.value).startswith("directions")
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.text(alphabet="smile.npz[]@:0123-+,ae \n", max_size=30))
 def test_any_text_is_directions_or_one_line(text):
     try:

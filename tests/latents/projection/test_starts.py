@@ -71,14 +71,14 @@ def test_a_given_label_is_that_of_every_picture(conditional):
 def test_labels_are_tried_and_the_right_one_is_taken(conditional):
     classes = [2, 0, 1]
     targets = torch.cat([pictures_of(conditional, [4], torch.eye(3)[number]) for number in classes])
-    found = starts(conditional, "best of 8", steps=50).labels("all", targets, None)
+    found = starts(conditional, "best of 8", steps=30).labels("all", targets, None)
     assert [name for name, _ in found] == ["cat", "fox", "dog"]
 
 
 def test_a_mixture_is_found_on_the_simplex(conditional):
     mixture = torch.tensor([0.7, 0.0, 0.3])
     target = pictures_of(conditional, [2], mixture)
-    ((name, label),) = starts(conditional, steps=800).labels("find", target, None)
+    ((name, label),) = starts(conditional, steps=240).labels("find", target, None)
     assert float(label.sum()) == pytest.approx(1, abs=1e-5) and float(label.min()) >= 0
     assert int(label.argmax()) == 0 and "fox" in name.split("+")[0]
 

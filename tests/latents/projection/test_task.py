@@ -20,7 +20,7 @@ from stylegan.latents.projection.results import SearchFrames
 from stylegan.latents.tasks.projection import Projection
 from tests.latents.projection.small import make_generator, pictures_of
 
-SETTINGS = dict(steps=6, loss="multiscale")
+SETTINGS = dict(steps=3, loss="multiscale")
 
 
 @pytest.fixture(autouse=True)
@@ -140,7 +140,7 @@ def test_other_settings_replace_nothing_unasked(pictures, tmp_path):
     out = tmp_path / "out"
     project(pictures / "a.png", out)
     before = content(out)
-    with pytest.raises(ValueError, match=r"is there already.*steps=6.*overwrite=true"):
+    with pytest.raises(ValueError, match=r"is there already.*steps=3.*overwrite=true"):
         project(pictures / "a.png", out, steps=7)
     assert content(out) == before
     project(pictures / "a.png", out, steps=7, overwrite=True)
@@ -150,7 +150,7 @@ def test_other_settings_replace_nothing_unasked(pictures, tmp_path):
 
 def test_one_tuned_generator_for_all(pictures, tmp_path):
     out = tmp_path / "out"
-    project(pictures, out, space="tuned", together=True, tuning_steps=30, target_loss=0)
+    project(pictures, out, space="tuned", together=True, tuning_steps=4, target_loss=0)
     generator = make_generator()
     apply_difference(generator, out / "tuned.safetensors")
     own = Drawer(generator, device="cpu", precision="fp32")
@@ -161,19 +161,20 @@ def test_one_tuned_generator_for_all(pictures, tmp_path):
             own.images(own.ws([point]), noise=noise)[0], read_png(out / f"{name}-projected.png")
         )
     rows = list(csv.DictReader((out / "projection.csv").open()))
-    assert {row["tuned_rounds"] for row in rows} == {"30"}
+    assert {row["tuned_rounds"] for row in rows} == {"4"}
     whole = content(out)
     # As after a kill during the tuning.
     for name in ("tuned.safetensors", "tuned.safetensors.json", "a-projected.png"):
         (out / name).unlink()
-    project(pictures, out, space="tuned", together=True, tuning_steps=30, target_loss=0)
+    project(pictures, out, space="tuned", together=True, tuning_steps=4, target_loss=0)
     assert content(out) == whole
 
 
+@pytest.mark.long
 def test_each_space_is_nearer_than_the_one_before(pictures, tmp_path):
     psnr = {}
     for space in ("w", "w+", "tuned"):
-        project(pictures / "a.png", tmp_path / space, space=space, steps=60, tuning_steps=60)
+        project(pictures / "a.png", tmp_path / space, space=space, steps=100, tuning_steps=100)
         (row,) = json.loads((tmp_path / space / "projection.json").read_text())
         psnr[space] = row["psnr"]
     assert psnr["w"] < psnr["w+"] and psnr["w"] + 1 < psnr["tuned"]

@@ -22,18 +22,18 @@ def tuner(settings, seeds=(1, 2), labels=None, **options):
         ws = generator.mapping(z, labels, track_average=False)
     targets = pictures_of(make_generator(seed=9, **options), seeds, None if labels is None else labels[0])
     spread = torch.full((len(seeds),), 2.0)
-    settings = Tuning(**{"learning_rate": 3e-3, **settings})
+    settings = Tuning(**{"learning_rate": 5e-3, **settings})
     return Tuner(
         generator, targets, ws, {}, loss=MultiScale(), settings=settings, spread=spread, labels=labels
     )
 
 
 def test_pictures_come_nearer_and_the_base_stays():
-    run = tuner({"steps": 40})
+    run = tuner({"steps": 12})
     before = weights_sha256(run.base)
     rounds = list(run.rounds())
-    assert [each.number for each in rounds] == list(range(1, 41))
-    assert (rounds[-1].losses < 0.5 * rounds[0].losses).all()
+    assert [each.number for each in rounds] == list(range(1, 13))
+    assert (rounds[-1].losses < 0.8 * rounds[0].losses).all()
     assert weights_sha256(run.base) == before != weights_sha256(run.generator)
     assert not any(value.requires_grad for value in run.generator.parameters())
     # The latents of everything else stay those of the base.
@@ -44,9 +44,9 @@ def test_pictures_come_nearer_and_the_base_stays():
 
 
 def test_it_ends_at_the_target_loss():
-    losses = [float(each.losses.max()) for each in tuner({"steps": 40}).rounds()]
-    goal = losses[10]
-    rounds = list(tuner({"steps": 40, "target_loss": goal}).rounds())
+    losses = [float(each.losses.max()) for each in tuner({"steps": 12}).rounds()]
+    goal = losses[6]
+    rounds = list(tuner({"steps": 12, "target_loss": goal}).rounds())
     assert len(rounds) == 1 + next(place for place, loss in enumerate(losses) if loss <= goal)
 
 
@@ -69,13 +69,13 @@ def test_the_first_step_is_that_of_the_losses_it_names():
     for name in ("b8.conv1.weight", "b4.const", "b8.torgb.bias"):
         large = gradient[name].abs() > 1e-4
         step = (moved[name] - parameters[name].detach())[large]
-        torch.testing.assert_close(step, -3e-3 * gradient[name][large].sign(), rtol=2e-2, atol=0)
+        torch.testing.assert_close(step, -5e-3 * gradient[name][large].sign(), rtol=2e-2, atol=0)
 
 
 def test_locality_keeps_other_seeds_nearer():
     changes = {}
     for locality in (0, 10):
-        run = tuner({"steps": 40, "locality": locality})
+        run = tuner({"steps": 15, "locality": locality})
         list(run.rounds())
         seeds = range(100, 116)
         before, after = (to_float(pictures_of(each, seeds)) for each in (run.base, run.generator))
@@ -150,7 +150,7 @@ def test_another_network_refuses_it_and_stays_as_it_is(tuned):
 
 def test_what_is_no_difference_is_one_line(tuned, tmp_path):
     base, _, path = tuned
-    header = {"kind": "tuned difference", "format_version": "1", "base_weights": weights_sha256(base)}
+    header = {"format_version": "1", "base_weights": weights_sha256(base)}
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes(path.read_bytes()[:-7])
     files = {
@@ -160,16 +160,17 @@ def test_what_is_no_difference_is_one_line(tuned, tmp_path):
     }
     (tmp_path / "text.safetensors").write_text("hello")
     bad = {
-        "network": ({"a": torch.zeros(1)}, {"config": "{}"}, "no tuned difference"),
+        "network": ({"a": torch.zeros(1)}, None, "no tuned difference"),
         "newer": ({"a": torch.zeros(1)}, {**header, "format_version": "9"}, "format_version 9"),
         "name": ({"a": torch.zeros(1)}, header, "a does not fit"),
         "shape": ({"synthesis.b4.const": torch.zeros(3)}, header, "does not fit"),
         "nan": ({"synthesis.b4.const": torch.full((8, 4, 4), torch.nan)}, header, "no finite numbers"),
-        "provenance": ({}, {**header, "provenance": "[1"}, None),
+        "provenance": ({}, {**header, "provenance": [1]}, None),
     }
     for name, (tensors, metadata, words) in bad.items():
         files[name] = (tmp_path / f"{name}.safetensors", words)
-        save_file(tensors, files[name][0], metadata=metadata)
+        stored = {"config": "{}"} if metadata is None else {"tuned difference": json.dumps(metadata)}
+        save_file(tensors, files[name][0], metadata=stored)
     before = weights_sha256(base)
     for file, words in files.values():
         if words is None:
@@ -187,7 +188,6 @@ def test_provenance_is_text(tmp_path):
     write_difference(path, generator, generator, text={"target": "schön.png"})
     assert load_file(path) == {}
     assert apply_difference(generator, path) == {"target": "schön.png"}
-    assert json.dumps(path.stat().st_size)
 
 
 def test_networks_of_other_sizes_have_no_difference(tmp_path):
