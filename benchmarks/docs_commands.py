@@ -1,6 +1,6 @@
 """Commands of the docs: each is run as it stands there, with a tiny network in place of a trained one.
 
-    python -m benchmarks.docs_commands                         # all pages
+    python -m benchmarks.docs_commands                          # all pages
     python -m benchmarks.docs_commands docs/interpolation.md
 
 A page is read from top to bottom, in a folder of its own. What a command names and no command before it has made (a run,
@@ -24,7 +24,15 @@ import torch
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("generating", "interpolation", "video", "mixing", "projection", "directions", "from_photographs_to_a_loop")
+PAGES = (
+    "generating",
+    "interpolation",
+    "video",
+    "mixing",
+    "projection",
+    "directions",
+    "from_photographs_to_a_loop",
+)
 SIDE_PX = 32
 CLASSES = ("fox", "dog", "cat")
 # What a training of the docs is here: long enough to save a network, and no longer.
@@ -59,7 +67,10 @@ def run_page(page: Path, folder: Path) -> int:
         for command in commands_of(text):
             began = time.monotonic()
             code = run(command)
-            print(f"{page.name}: {shlex.join(command)}: code {code}, {time.monotonic() - began:.1f} s", flush=True)
+            print(
+                f"{page.name}: {shlex.join(command)}: code {code}, {time.monotonic() - began:.1f} s",
+                flush=True,
+            )
             failed += code != 0
     finally:
         os.chdir(before)
@@ -67,7 +78,7 @@ def run_page(page: Path, folder: Path) -> int:
 
 
 def commands_of(text: str) -> Iterator[list[str]]:
-    """The words of each `python train.py ...` and the like in the blocks of a page; lines may be continued by a backslash."""
+    """The words of each `python train.py ...` and the like in the blocks of a page, as a shell has them."""
     for block in _BLOCK.finditer(text):
         if block["kind"] in ("", "bash", "sh"):
             for line in block["text"].replace("\\\n", " ").splitlines():
@@ -103,7 +114,11 @@ def run(command: list[str]) -> int:
     if name == "generate":
         task = given.get("task", "images")
         own = {"projection": ("steps", "tuning_steps"), "directions": ("samples",)}.get(task, ())
-        short = {key: value for key, value in short.items() if key in own and (key != "tuning_steps" or "tuned" in words)}
+        short = {
+            key: value
+            for key, value in short.items()
+            if key in own and (key != "tuning_steps" or "tuned" in words)
+        }
     words = [word for word in words if word.partition("=")[0] not in short]
     return mains[name]([*words, *(f"{key}={value}" for key, value in short.items())])
 
@@ -156,7 +171,9 @@ def make_run(path: Path, seed: int) -> None:
             {
                 "format_version": 1,
                 "generator": generator.options,
-                "state_dict": {f"generator_ema.{name}": value for name, value in generator.state_dict().items()},
+                "state_dict": {
+                    f"generator_ema.{name}": value for name, value in generator.state_dict().items()
+                },
             },
             file.with_suffix(".ckpt"),
         )

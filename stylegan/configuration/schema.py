@@ -298,7 +298,6 @@ GENERATE = Command(
         "network=runs/flowers32 seeds=0-15",
         "network=portraits.ckpt seeds=7 truncation=0.7 out=chosen",
         "task=interpolation seeds=3,14,15 loop=true",
-        "task=projection --help",
     ),
     (Group("task", "what is made; each task has keys of its own, see task=NAME --help"),),
     _GENERATE,

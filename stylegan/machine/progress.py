@@ -12,7 +12,12 @@ T = TypeVar("T")
 
 
 def with_progress(
-    chunks: Iterable[tuple[int, T]], *, total: int, what: str = "images", doing: str = "drawing", done: int = 0
+    chunks: Iterable[tuple[int, T]],
+    *,
+    total: int,
+    what: str = "images",
+    doing: str = "drawing",
+    done: int = 0,
 ) -> Iterator[T]:
     """What `chunks` gives, as it comes.
 

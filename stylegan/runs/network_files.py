@@ -55,9 +55,7 @@ def find_network(network: str | None, *, runs_dir: str, key: str = "network") ->
         )
     runs = expanded(runs_dir, key="runs_dir")
     if not path.exists() and (runs / path).is_dir():
-        raise ValueError(
-            f"{key}={path}: there is no such file or folder; did you mean {key}={runs / path}?"
-        )
+        raise ValueError(f"{key}={path}: there is no such file or folder; did you mean {key}={runs / path}?")
     try:
         return network_file(path)
     except ValueError as error:

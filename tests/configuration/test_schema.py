@@ -34,13 +34,19 @@ def leaves(tree: typing.Any, prefix: str = "") -> Iterator[tuple[str, typing.Any
         yield from leaves(value, f"{prefix}.{name}" if prefix else str(name))
 
 
+def _parts_of(group: str) -> list[str]:
+    return [f"parts/{path.name}" for path in sorted((CONF / group / "parts").glob("*.yaml"))]
+
+
 def values_in_conf(command: Command) -> dict[str, typing.Any]:
     """The values that the files of a command set, whichever options are chosen; wiring is left out."""
     tree = yaml.safe_load((CONF / f"{command.name}.yaml").read_text())
     found = {key: value for key, value in leaves(tree) if not key.startswith(("defaults", "hydra"))}
     for group in command.groups:
-        for option in options_of(group.name):
-            text = (CONF / group.name / f"{option}.yaml").read_text()
+        # Its parts are files that several options begin with.
+        files = [*(f"{option}.yaml" for option in options_of(group.name)), *_parts_of(group.name)]
+        for file in files:
+            text = (CONF / group.name / file).read_text()
             of_root = text.startswith("# @package _global_")
             of_file = leaves(yaml.safe_load(text) or {}, "" if of_root else group.name)
             found |= {key: value for key, value in of_file if "defaults" not in key.split(".")}

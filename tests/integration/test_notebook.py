@@ -39,8 +39,17 @@ def test_the_notebook_makes_a_video_of_a_folder_of_pictures(tmp_path):
     for number in range(12):
         pixels = np.random.default_rng(number).integers(0, 256, (5, 5, 3), dtype=np.uint8)
         Image.fromarray(pixels).resize((40, 48)).save(pictures / f"{number}.jpg")
-    small = {"PROJECT": str(ROOT), "PICTURES": str(pictures), "RUNS": str(tmp_path / "runs"), "RESOLUTION": 32}
-    small |= {"TOTAL_KIMG": 0.016, "EXTRA": "preset=tiny batch_size=8 metrics=none trainer=cpu", "LEG_SEC": 0.2}
+    small = {
+        "PROJECT": str(ROOT),
+        "PICTURES": str(pictures),
+        "RUNS": str(tmp_path / "runs"),
+        "RESOLUTION": 32,
+    }
+    small |= {
+        "TOTAL_KIMG": 0.016,
+        "EXTRA": "preset=tiny batch_size=8 metrics=none trainer=cpu",
+        "LEG_SEC": 0.2,
+    }
     names = {}
     for source in cells():
         run_cell(source, names)
@@ -54,4 +63,6 @@ def test_the_notebook_holds_no_outputs_and_names_only_what_it_sets():
     assert all(not cell.get("outputs") for cell in json.loads(text)["cells"])
     code = list(cells())
     for key in ("PICTURES", "RUNS", "RESOLUTION", "TOTAL_KIMG", "EXTRA", "PROJECT"):
-        assert f"{key} = " in code[0] and sum(f"{{{key}}}" in cell for cell in code) + sum(key in c for c in code[1:])
+        assert f"{key} = " in code[0] and sum(f"{{{key}}}" in cell for cell in code) + sum(
+            key in c for c in code[1:]
+        )
