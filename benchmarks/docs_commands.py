@@ -4,8 +4,8 @@
     python -m benchmarks.docs_commands docs/interpolation.md
 
 A page is read from top to bottom, in a folder of its own. What a command names and no command before it has made (a
-run, a photograph, a song, latents) is made small: networks of 32 px, pictures of 40 px, a song of three seconds. A block of
-YAML or CSV becomes the file that was named last before it.
+run, a photograph, a song, latents) is made small: networks of 32 px, pictures of 40 px, a song of three seconds. A
+block of YAML or CSV becomes the file that was named last before it.
 """
 
 import argparse

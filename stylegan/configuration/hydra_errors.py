@@ -178,7 +178,11 @@ def _about_sign(word: str, place: int) -> str:
         return f"no key has {printable(strange[0]) if strange else sign} in its name"
     # Of quotes, the other kind.
     mark = "'" if sign == '"' else '"'
-    example = shlex.quote(f"{key}={mark}{value}{mark}")
+    quoted = f"{mark}{value}{mark}"
+    if re.fullmatch(r"\[[^][{}'\"]+\]", value):
+        # A list stays one: each of its items is quoted.
+        quoted = f"[{','.join(f'{mark}{item.strip()}{mark}' for item in value[1:-1].split(','))}]"
+    example = shlex.quote(f"{key}={quoted}")
     if sign in "'\"":
         return f"the quote that {sign} begins must be closed; a value with that sign is written {example}"
     return f"{sign} cannot be read here; a value with such a sign needs quotes, as in {example}"

@@ -182,6 +182,10 @@ def lines_of(capsys, *words: str, config_name: str = "train") -> list[str]:
             "data.labels=é",
             """é cannot be read here; a value with such a sign needs quotes, as in 'data.labels="é"'""",
         ),
+        (
+            "data.include=[été,b]",
+            """é cannot be read here; a value with such a sign needs quotes, as in 'data.include=["été","b"]'""",
+        ),
         ("data.labels='a", """the quote that ' begins must be closed; a value with that sign is written """),
         ("data.é=1", "data.é=1: no key has é in its name"),
         ("resolution = 64", "resolution = 64: write it without blanks around =: resolution=64"),
