@@ -67,7 +67,7 @@ PROJECTION = Section("Projection", "", keys=(
     Key("loss_path", str | None, "file of its weights; null = where they usually are", free_text=True),
     Key("start",    str | None, "where it starts: mean | best of 64 | a seed | a latent file", free_text=True, example="best of 64"),
     Key("batch",    int | None, "pictures at a time; null = as many as take about as long as one", "images"),
-    Key("seed",     int, "of the random numbers of the search"),
+    Key("search_seed", int, "of the random numbers of the search"),
     Key("align",    str | None, "ffhq:landmarks.json or ffhq:detector.onnx = faces are cut out as in FFHQ; null = as the data are cut", free_text=True),
     Key("target_loss", float | None, "tuned: distance at which tuning ends; null = 0.06, of multiscale 0.001"),
     Key("tuning_steps", int, "tuned: most steps of the generator's tuning", "steps"),
