@@ -16,7 +16,7 @@ from stylegan.cli.command import Result, run_command
 from stylegan.configuration.command_line import quote, unescaped
 from stylegan.configuration.compose import Composition, keys_of
 from stylegan.configuration.hydra_errors import from_input, instantiate_part
-from stylegan.configuration.user_code import nonsense_in
+from stylegan.configuration.user_code import mistyped_keys, nonsense_in
 from stylegan.errors import UserError
 from stylegan.machine.console import say, surviving_lost_output, warn
 from stylegan.machine.files import expanded
@@ -32,6 +32,13 @@ if TYPE_CHECKING:
     from stylegan.latents.drawer import Drawer
 
 
+# What a task may have, and the drawer takes.
+_OF_DRAWER = (
+    *("truncation", "truncation_cutoff", "center", "directions"),
+    *("canvas", "canvas_mode", "layer", "crop"),
+)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Draws as the command line says.  Returns: the exit code: 0 done, 2 user's mistake, 128 + signal."""
     prepare_host()
@@ -42,7 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def generate(composition: Composition) -> Result:
     """Runs the chosen task on one network.  Raises: UserError."""
     config = composition.config
-    if faults := list(nonsense_in(config, keys_of("generate", [f"task={composition.choices['task']}"]))):
+    faults = list(nonsense_in(config, keys_of("generate", [f"task={composition.choices['task']}"])))
+    if faults := faults + list(mistyped_keys(config, "generate", _OF_DRAWER)):
         raise UserError("\n".join(faults))
     with from_input():
         from stylegan.latents.outputs import Output
@@ -88,10 +96,6 @@ def open_drawer(network: Path, config: DictConfig) -> "Drawer":
     def open_other(name: str, key: str):
         return load_generator(find_network(name, runs_dir=config.runs_dir, key=key))
 
-    own = (
-        *("truncation", "truncation_cutoff", "center", "directions"),
-        *("canvas", "canvas_mode", "layer", "crop"),
-    )
     generator = load_generator(network)
     provenance = provenance_of(network)
     if config.tuned is not None:
@@ -111,7 +115,7 @@ def open_drawer(network: Path, config: DictConfig) -> "Drawer":
         save_network=save_generator,
         kept=lambda what: kept_of_run(network, what),
         decode_picture=decode_picture,
-        **{key: config[key] for key in own if key in config},
+        **{key: config[key] for key in _OF_DRAWER if key in config},
     )
 
 

@@ -115,7 +115,7 @@ def _renamed(key: str) -> Special:
 def _seed(value: str, given: Mapping[str, str]) -> list[str]:
     """Of a projection the seed of its noise; everywhere else that of an image."""
     projects = {"target", "target_fname", "target_image", "num_steps", "save_video"} & given.keys()
-    return [f"{'seed' if projects else 'seeds'}={value or '...'}"]
+    return [f"{'search_seed' if projects else 'seeds'}={value or '...'}"]
 
 
 def _rows(value: str, given: Mapping[str, str]) -> list[str]:

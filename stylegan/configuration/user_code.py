@@ -289,6 +289,17 @@ def _each_in_words(hint: Any) -> Iterator[str]:
         yield getattr(kind, "__name__", str(kind))
 
 
+def mistyped_keys(config: DictConfig, command: str, names: Collection[str]) -> Iterator[str]:
+    """One line for each of a command's root keys whose value has another type than its line in the schema says.
+
+    For keys that no part of the configuration takes; those of parts are reported by `mistyped`.
+    """
+    for name in names:
+        key = COMMANDS[command].keys[name]
+        if name in config and not _fits(config[name], key.type):
+            yield f"{name} must be {in_words(key.type)}, got {shown(config[name])}"
+
+
 def nonsense_in(config: DictConfig, keys: Collection[str], *, later: Collection[str] = ()) -> Iterator[str]:
     """The faults in the values of a command that takes `network` and `runs_dir`, one line each.
 

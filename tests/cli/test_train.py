@@ -125,7 +125,8 @@ def test_a_run_continues_as_if_it_had_not_stopped(here, run, capfd):
 def test_what_was_trained_can_be_drawn(here, run, tmp_path):
     """From training to pictures through the two commands."""
     assert generate([f"network={run}", "seeds=3,5", f"out={tmp_path}"]) == 0
-    assert {path.name for path in tmp_path.iterdir()} == {"seed0003.png", "seed0005.png", "grid.png"}
+    images = ("seed0003.png", "seed0005.png", "grid.png")
+    assert {path.name for path in tmp_path.iterdir()} == {*images, *(f"{name}.json" for name in images)}
     # The grid of the run's end shows the same seeds: cell 3 is row 1, column 1 of 2 x 2 cells of 8 px.
     snapshot = np.asarray(Image.open(run / "snapshots" / "fakes_kimg0000000.016.png"))
     assert (snapshot[8:, 8:] == np.asarray(Image.open(tmp_path / "seed0003.png"))).all()

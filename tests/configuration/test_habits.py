@@ -2,6 +2,7 @@
 
 Composing takes its time, so suggestions that choose the same groups and set other keys are composed together."""
 
+import re
 import shlex
 from collections.abc import Iterable
 
@@ -247,7 +248,7 @@ HABITS = {
         "task=style_mixing cols=85,100,75 rows=55,821 layers=0-6 truncation=1 network=x.safetensors"
     ),
     "--target=fox.png --num-steps=500 --seed=303 --save-video=false --outdir=out": (
-        "task=projection target=fox.png steps=500 seed=303 video=false out=out"
+        "task=projection target=fox.png steps=500 search_seed=303 video=false out=out"
     ),
     "--seed=5 --trunc=1": "seeds=5 truncation=1",
     "--output=lerp.mp4 --trunc=1 --seeds=0-31 --grid=4x2 --w-frames=90": (
@@ -283,9 +284,7 @@ HABITS = {
 
 @pytest.mark.parametrize("options", HABITS)
 def test_a_whole_command_of_another_program_is_answered_with_the_same_here(options):
-    words, lines = answered(
-        GENERATE, *options.replace(" ", "\n").replace("\n--", "\0").replace("\n-", "\0-").split("\0")
-    )
+    words, lines = answered(GENERATE, *re.split(" (?=-)", options))
     assert lines[0].partition("generate.py ")[2] == HABITS[options] and len(lines) == 1
     accepted(GENERATE, words)
 
@@ -315,7 +314,7 @@ def test_what_has_no_counterpart_says_what_there_is():
         GENERATE, "--seeds=0-3", "--shuffle-seed=1", "--latmask=a.png", "--scale-type=pad"
     )
     assert words == ["seeds=0-3"]
-    assert "--shuffle-seed=1 (seeds come in the order" in lines[1] and "frame of a timeline" in lines[1]
+    assert "--shuffle-seed 1 (seeds come in the order" in lines[1] and "frame of a timeline" in lines[1]
     assert "here there are canvas_mode=mirror, canvas_mode=tile" in lines[1]
 
 

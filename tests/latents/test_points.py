@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from stylegan.images import save_png
 from stylegan.latents.latent_files import write_latents
 from stylegan.latents.points import Point, parse_points, seeds_of, short_text, without_repeats
-from stylegan.latents.provenance import write_sidecar
 from stylegan.latents.seeds import MAX_SEED, parse_seeds
+from stylegan.machine.sidecars import write_sidecar
 
 
 @pytest.mark.parametrize(
