@@ -112,7 +112,6 @@ MISTAKES = (
     Mistake("train.py resume=ffhq.pkl name=other"),
     # Drawing
     Mistake("generate.py network=cut.ckpt"),
-    Mistake("generate.py network=runs/done seeds=15-0"),
     Mistake("generate.py network=runs/done label=2"),
     Mistake("generate.py network=runs/done device=cuda:99"),
 )

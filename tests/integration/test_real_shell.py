@@ -48,7 +48,8 @@ def test_names_with_blanks_and_any_script_come_through_a_shell(tmp_path):
     drawn = in_shell(f"{hint.removeprefix('next').strip()} 'out=neue Bilder/ä, b=c'", tmp_path)
     assert drawn.returncode == 0, drawn.stderr
     out = tmp_path / "neue Bilder" / "ä, b=c"
-    assert {path.name for path in out.iterdir()} == {"grid.png", *(f"seed{i:04d}.png" for i in range(16))}
+    images = {"grid.png", *(f"seed{i:04d}.png" for i in range(16))}
+    assert {path.name for path in out.iterdir()} == images | {f"{name}.json" for name in images}
     assert {path.name for path in tmp_path.iterdir()} == {"meine Bilder, ß", "alle Läufe", "neue Bilder"}
 
 
