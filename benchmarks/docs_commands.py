@@ -167,6 +167,9 @@ def make_run(path: Path, seed: int) -> None:
     save_generator(file, generator)
     if not path.suffix:
         (path / "config.yaml").touch()
+        (path / "snapshots").mkdir()
+        for kimg in ("0000000.500", "0000001.000"):
+            make_picture(path / f"snapshots/fakes_kimg{kimg}.png")
         torch.save(
             {
                 "format_version": 1,
@@ -180,6 +183,17 @@ def make_run(path: Path, seed: int) -> None:
 
 
 def make_picture(path: Path, seed: int = 0) -> None:
+    """A smooth picture; one that is named as a seed is drawn by the network of its run, or of `foxes`."""
+    if (named := re.fullmatch(r"seed(\d{4})", path.stem)) is not None:
+        from stylegan.cli.generate import main as generate
+
+        run = path.parent.parent if path.parent.name == "generated" else Path("runs/foxes")
+        make_run(run, seed=1)
+        aside = path.parent / f"of-{path.stem}"
+        generate([f"network={run}", f"seeds={int(named[1])}", f"out={aside}"])
+        for file in (path.name, f"{path.name}.json"):
+            (aside / file).replace(path.parent / file)
+        return
     pixels = np.random.default_rng(seed).integers(0, 256, (5, 5, 3), dtype=np.uint8)
     Image.fromarray(pixels).resize((40, 40), Image.Resampling.BICUBIC).save(path)
 
@@ -209,7 +223,7 @@ def make_latents(path: Path) -> None:
         vector = random.standard_normal((2, 1, 32)).astype(np.float32)
         np.savez(path, direction=vector / np.linalg.norm(vector, axis=-1, keepdims=True))
         return
-    count = 4 if "walk" in path.name else 1
+    count = 5 if "walk" in path.name else 1
     np.savez(path, w=random.standard_normal((count, 1, 32)).astype(np.float32))
 
 
