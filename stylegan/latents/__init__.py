@@ -1,7 +1,8 @@
 """From seeds and latents to images, videos, projections and directions; `tasks/` is what the generate command makes.
 
 The parts to begin with in a notebook: `drawer.Drawer` draws, `points.parse_points` reads `0-5,fox.npz`,
-`interpolation.loops_of_seeds` and `through_points` make videos, `projection.search` finds pictures, `directions` moves them.
+`interpolation.loops_of_seeds` and `through_points` make videos, `projection.search` finds pictures, and `directions`
+moves them.
 """
 
 from stylegan.latents.sampling import Sampler

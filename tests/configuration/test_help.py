@@ -45,7 +45,9 @@ def test_every_key_of_the_command_is_printed_once_and_no_other(command):
 
 
 @commands
-@pytest.mark.parametrize("width", [60, 80, 100, 200])
+@pytest.mark.parametrize(
+    "width", [80, *(pytest.param(width, marks=pytest.mark.long) for width in (60, 100, 200))]
+)
 def test_lines_are_no_wider_than_the_terminal(command, width):
     texts = [line for line in lines_of(command, width=width) if re.match(r" {34}", line)]
     assert texts and max(map(len, texts)) <= min(width, 120)
