@@ -185,7 +185,7 @@ def _read_array(file: BinaryIO, size: int) -> Tensor:
 
 
 def _read_torch(path: Path) -> dict[str, Tensor | None]:
-    # The format of before 2020 takes memory as it is told, before it reads.
+    # The format of before 2020 takes as much memory as the file asks for, before it reads.
     with open(path, "rb") as file:
         if not zipfile.is_zipfile(file):
             raise ValueError("it is not in the format of today's torch.save")

@@ -1,6 +1,5 @@
 """Path latents: w and noise of each image of a video, from loops and from key frames."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Protocol
@@ -14,6 +13,7 @@ from stylegan.latents.modulation import Modulation, Row
 from stylegan.latents.paths.loops import Loop
 from stylegan.latents.paths.through import Through
 from stylegan.latents.points import Point
+from stylegan.latents.projection.noise_maps import interpolate_noise
 from stylegan.latents.seeds import noise_of
 
 NoiseMaps = Mapping[str, Tensor]
@@ -113,7 +113,7 @@ class KeyLatents:
         if first is last:
             return first
         usual = usual_noise(self._drawer)
-        return _mixed(first or usual, last or usual, part)
+        return interpolate_noise(first or usual, last or usual, part)
 
     def _own_noise(self, point: Point) -> NoiseMaps | None:
         if point.noise is not None:
@@ -176,12 +176,3 @@ def usual_noise(drawer: Drawer) -> NoiseMaps:
     return (
         own if drawer.noise_mode != "none" else {name: torch.zeros_like(maps) for name, maps in own.items()}
     )
-
-
-def _mixed(a: NoiseMaps, b: NoiseMaps, part: float) -> NoiseMaps:
-    """Between two noise maps, divided so that the variance of independent ones stays; what both share stays itself."""
-    length = math.hypot(1 - part, part)
-    return {
-        layer: maps if torch.equal(maps, b[layer]) else ((1 - part) * maps + part * b[layer]) / length
-        for layer, maps in a.items()
-    }

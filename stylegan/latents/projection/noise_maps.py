@@ -75,6 +75,8 @@ def _turned(first: Tensor, second: Tensor, t: float, name: str) -> Tensor:
         raise ValueError(f"noise of {name} has the shapes {list(first.shape)} and {list(second.shape)}")
     if t in (0, 1):
         return second if t else first
+    if torch.equal(first, second):
+        return first
     a, b = first.double(), second.double()
     axes = (-2, -1)
     long_a, long_b = (x.square().sum(axes, keepdim=True).sqrt() for x in (a, b))
