@@ -111,7 +111,11 @@ def test_a_key_or_alias_with_dashes_before_it_is_answered_with_what_is_accepted(
         if f"--{spelled}" not in FLAGS
         and (spelled != key.leaf or not {*command.called(spelled)} - {key.name})
     ]
-    compose_all(command, (answered(command, option)[0] for option in dict.fromkeys(options)))
+    found = {option: answered(command, option) for option in dict.fromkeys(options)}
+    for option, (words, lines) in found.items():
+        # A command, or the reason why there is none, which names the option.
+        assert words or option.partition("=")[0] in lines[0], (option, lines)
+    compose_all(command, (words for words, _ in found.values()))
 
 
 def _good(key: Key, defaults: list[DictConfig]) -> str:
