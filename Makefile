@@ -24,7 +24,7 @@ test: .venv/installed-dev
 	$(TESTS)
 
 test-long: .venv/installed-dev
-	$(BIN)/python -m pytest -m long
+	$(BIN)/python -m pytest -m "long or hypothesis" --hypothesis-profile=many
 
 check: .venv/installed-dev
 	$(BIN)/ruff format .

@@ -11,8 +11,10 @@ import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
 # The same examples every time: a change is measured by what it changes. A busy machine is no failure.
-settings.register_profile("project", deadline=None, derandomize=True)
-settings.load_profile("project")
+# Few of them, so that make test stays short; make test-long tries these tests again with --hypothesis-profile=many.
+settings.register_profile("few", deadline=None, derandomize=True, max_examples=25)
+settings.register_profile("many", deadline=None, derandomize=True, max_examples=200)
+settings.load_profile("few")
 
 
 @pytest.fixture(scope="session", autouse=True)
