@@ -11,12 +11,12 @@ _UNSEEN = frozenset(("Cc", "Zl", "Zp", "Cs"))
 # What word processors, phones and web pages put in the place of a keyboard's signs.
 _LOOKALIKES = str.maketrans(
     {
-        **dict.fromkeys("×✕", "x"),
+        **dict.fromkeys("×✕✖⨯хХ", "x"),  # the last two are Cyrillic
         **dict.fromkeys("‐‑‒–—―−", "-"),
         **dict.fromkeys("“”„«»", '"'),
         **dict.fromkeys("‘’‚", "'"),
         **dict.fromkeys("\u00a0\u202f\u2009", " "),
-        **{"＝": "=", "，": ",", "：": ":", "…": "..."},
+        **{"＝": "=", "，": ",", "；": ";", "：": ":", "．": ".", "·": ".", "…": "..."},
     }
 )
 
