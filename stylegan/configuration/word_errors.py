@@ -19,6 +19,8 @@ from stylegan.machine.text import plain_signs, printable
 _SPACED = re.compile(r"\s*(?P<key>[+~]*[\w./@:]+)(?:\s+=|\s*=\s*=)[\s=]*(?P<value>.*?)\s*", re.DOTALL)
 # In a list, these need no quotes.
 _PLAIN_ITEM = re.compile(r"[\w.*?/$%:@+|-]+(?: [\w.*?/$%:@+|-]+)*", re.ASCII)
+# Of those that look like a keyboard's.
+_IN_NAMES = "×✕✖⨯‐‑‒–—―−·…’"
 _PAIRS = ("[]", "()", "{}")
 
 
@@ -27,11 +29,14 @@ def explain_word(error: OverrideParseException) -> str:
     word = error.override
     key, _, value = word.partition("=")
     place = _unreadable_at(error)
-    if place is not None and plain_signs(word[place]) != word[place]:
-        typed = plain_signs(word)
+    typed = plain_signs(word)
+    if place is not None and word[place] not in typed:
         # In the place of the two dashes that options of other programs begin with.
         typed = f"--{typed.lstrip('-')}" if typed.startswith("-") else typed
-        return f"{word}: {word[place]} cannot be read here; write {shlex.quote(typed)}"
+        line = f"{word}: {word[place]} cannot be read here; write {shlex.quote(typed)}"
+        # A name may well have such a sign: `8×10`.
+        meant = _takes_names(key) and word[place] in _IN_NAMES
+        return f"{line}; where {word[place]} is meant, {_as_typed(key, value, place)}" if meant else line
     if spaced := _SPACED.fullmatch(word):
         typed = shlex.quote(f"{spaced['key']}={spaced['value']}")
         how = "with one =" if "==" in word else "without blanks around ="
@@ -141,6 +146,13 @@ def _looks_listed(value: str) -> bool:
 def _takes_text(key: Key) -> bool:
     kinds = kinds_of(key)
     return key.free_text or any(text in (kind, *get_args(kind)) for kind in kinds for text in (str, Any))
+
+
+def _takes_names(name: str) -> bool:
+    """Whether a key takes text and no numbers."""
+    key = key_called(name)
+    kinds = () if key is None else {inner for kind in kinds_of(key) for inner in (kind, *get_args(kind))}
+    return str in kinds and not {int, float} & {*kinds}
 
 
 def _lists(value: str) -> Iterator[str]:

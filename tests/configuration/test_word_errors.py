@@ -66,6 +66,13 @@ def test_a_list_is_answered_as_it_is_typed(word, value):
         ("wei rd=3", "no key has a space in its name"),
         ("resolution=64х64", "х cannot be read here; write resolution=64x64"),
         ("loss.r1_gamma=0·5", "· cannot be read here; write loss.r1_gamma=0.5"),
+        # A name may have what looks like a keyboard's sign.
+        ("data.include=[хлеб]", "х cannot be read here; a list is written 'data.include=[\"хлеб\"]'"),
+        (
+            "data.include=[8×10]",
+            "× cannot be read here; write 'data.include=[8x10]'; where × is meant, a list is written"
+            " 'data.include=[\"8×10\"]'",
+        ),
         # Quotes do not make a number of a text.
         ("loss.r1_gamma=½", "½ cannot be read here; loss.r1_gamma must be a number or null"),
         ("seed=1'000", "the quote that ' begins must be closed; seed must be a whole number"),
