@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import numpy as np
 import PIL
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from datamodules.datasets.opening import open_upright, size_upright
 from stylegan.sizes import Size
@@ -57,12 +57,12 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     words = " ".join(str(error).replace("\0", " ").split())
-    if isinstance(error, UnidentifiedImageError):
-        return words
     if isinstance(error, Image.DecompressionBombError):
         return words.split(", could be")[0]
-    # Numpy's and our own say what is wrong; the names of other kinds are half of what they say.
-    return words if type(error) is ValueError and words else f"{type(error).__name__}: {words}".rstrip(": ")
+    # Pillow's, numpy's and our own say what is wrong; of other kinds, as a KeyError, the words alone say little.
+    if words and (isinstance(error, OSError | SyntaxError | EOFError) or type(error) is ValueError):
+        return words
+    return f"it cannot be decoded ({words})" if words else "it cannot be decoded"
 
 
 def readers() -> list[str]:

@@ -117,7 +117,7 @@ def _refuse_uncounted(value: str) -> None:
 
 def _written(value: str, key: Key) -> str:
     """A value of another program as it is typed here: `0,0.99` of a list is `[0,0.99]`, and none is null."""
-    kinds = _kinds(key)
+    kinds = kinds_of(key)
     if value.lower() == "none" and NoneType in kinds and not {str, Any} & {*kinds}:
         return "null"
     if not takes_list(key) or value == "null":
@@ -128,13 +128,14 @@ def _written(value: str, key: Key) -> str:
     return f"[{','.join(items)}]" if listed or not alone else items[0]
 
 
-def _kinds(key: Key) -> tuple[Any, ...]:
+def kinds_of(key: Key) -> tuple[Any, ...]:
+    """The types of which a key's value is one; NoneType for null."""
     return (key.type,) if get_origin(key.type) is list else get_args(key.type) or (key.type,)
 
 
 def takes_list(key: Key) -> bool:
     """Whether a key is a list, alone or beside other values."""
-    return not key.free_text and any(get_origin(kind) is list for kind in _kinds(key))
+    return not key.free_text and any(get_origin(kind) is list for kind in kinds_of(key))
 
 
 def takes_numbers(flag: str, command: Command) -> bool:

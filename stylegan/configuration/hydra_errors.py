@@ -26,9 +26,9 @@ from stylegan.configuration.keys import followed
 from stylegan.configuration.schema import TRAIN
 from stylegan.configuration.suggestions import nearest, nearest_key
 from stylegan.configuration.user_code import arguments_of, in_words
+from stylegan.configuration.word_errors import explain_several, explain_word, key_called, without_kinds
 from stylegan.errors import BadImageError, UserError
 from stylegan.machine.files import refusal
-from stylegan.machine.text import plain_signs, printable
 
 
 @contextmanager
@@ -63,7 +63,7 @@ def explain(error: Exception, keys: Callable[[], Iterable[str]] = tuple) -> str 
     if isinstance(error, MissingConfigException) and error.options is not None:
         return _explain_option(error)
     if isinstance(error, OverrideParseException):
-        return _explain_word(error)
+        return explain_word(error)
     if isinstance(error, yaml.MarkedYAMLError):
         return _explain_yaml(error)
     if isinstance(error, HydraException | OmegaConfBaseException):
@@ -91,21 +91,18 @@ def _explain_composition(error: Exception, keys: Callable[[], Iterable[str]]) ->
             )
         return _where(text) + f"there is no key {key}" + nearest_key(key or "", keys())
     if several := re.search(r"Ambiguous value for argument '((\w[^=]*)=(.*))'", text):
-        whole, name, values = several.groups()
-        point = f"; a fraction has a point, as in {name}={values.replace(',', '.')}"
-        fraction = point if re.fullmatch(r"-?\d+,\d+", values) else ""
-        lists = f"--multirun takes them one by one, '{name}=[{values}]' is a list"
-        return f"{whole}: these are several values; {lists}{fraction}"
+        return explain_several(*several.groups())
     if "No match in the defaults list" in text and key:
         return _where(text) + f"there is no group {key}" + nearest(key, keys())
     message = re.sub(r"(full_key: |object_type=|reference_type=).*", "", str(cause))
-    message = _without_kinds(_in_one_line(re.sub(r"In '[^']+': (?=\w+ raised while)", "", message)))
+    message = without_kinds(_in_one_line(re.sub(r"In '[^']+': (?=\w+ raised while)", "", message)))
     wrong = re.fullmatch(r"Value (.*?)(?: of type '.*')? could not be converted to (\w+)", message)
     if key and wrong and wrong[2] in _TYPES:
         return _where(text) + f"{key} must be {in_words(_TYPES[wrong[2]])}, got {wrong[1]}"
     if key and "is not a ListConfig, list or tuple" in message:
-        example = shlex.quote(f"{key}={TRAIN.keys[key].example}")
-        return _where(text) + f"{key} must be a list, as in {example}"
+        known = key_called(key)
+        example = f", as in {shlex.quote(f'{key}={known.example}')}" if known and known.example else ""
+        return _where(text) + f"{key} must be a list{example}"
     if key and (given := re.search(r"Invalid type assigned: .* value: (.*)", message)):
         return (
             _where(text)
@@ -135,63 +132,6 @@ def _explain_option(error: MissingConfigException) -> str:
         return f"data={option} is not a kind of data; for images of your own: data=folder data.path={option}"
     hint = nearest(option, error.options or ()) or option_called(group, option, TRAIN)
     return f"{group}={option}: there is no such file; there are {options}{hint}"
-
-
-def _explain_word(error: OverrideParseException) -> str:
-    """A word of the command line that Hydra's grammar does not know."""
-    word = error.override
-    if (place := _unreadable_at(error)) is not None and plain_signs(word[place]) != word[place]:
-        typed = plain_signs(word)
-        # In the place of the two dashes that options of other programs begin with.
-        typed = f"--{typed.lstrip('-')}" if typed.startswith("-") else typed
-        return f"{word}: {word[place]} cannot be read here; write {shlex.quote(typed)}"
-    if "=" not in word and not word.startswith("~"):
-        return (
-            f"{word}: every word is key=value, as in seed=1; a value with spaces needs quotes,"
-            " as in 'name=two words'"
-        )
-    if place is not None:
-        return f"{word}: {_about_sign(word, place)}"
-    lines = str(error).splitlines()
-    reason = lines[1] if lines[0].startswith("Error parsing override") and len(lines) > 1 else lines[0]
-    return (
-        f"{word}: the value cannot be read ({_without_kinds(reason)}); brackets must be closed, and special"
-        " characters quoted"
-    )
-
-
-def _unreadable_at(error: OverrideParseException) -> int | None:
-    """Where in a word a character is that Hydra's lexer knows no use of; None where the fault is another one.
-
-    It says so by a caret below the word, which follows the name of an exception.
-    """
-    caret = re.search(r"\n( *)\^\n", str(error))
-    place = -1 if caret is None else len(caret[1]) - len("LexerNoViableAltException: ")
-    return place if 0 <= place < len(error.override) else None
-
-
-def _about_sign(word: str, place: int) -> str:
-    """What is to be done about a character that cannot be read."""
-    sign, (key, _, value) = printable(word[place]), word.partition("=")
-    if place < len(key):
-        strange = re.search(r"[^\w.$/@:+~-]", key[place:], re.ASCII)
-        return f"no key has {printable(strange[0]) if strange else sign} in its name"
-    # Of quotes, the other kind.
-    mark = "'" if sign == '"' else '"'
-    quoted = f"{mark}{value}{mark}"
-    if re.fullmatch(r"\[[^][{}'\"]+\]", value):
-        # A list stays one: each of its items is quoted.
-        quoted = f"[{','.join(f'{mark}{item.strip()}{mark}' for item in value[1:-1].split(','))}]"
-    example = shlex.quote(f"{key}={quoted}")
-    if sign in "'\"":
-        return f"the quote that {sign} begins must be closed; a value with that sign is written {example}"
-    return f"{sign} cannot be read here; a value with such a sign needs quotes, as in {example}"
-
-
-def _without_kinds(text: str) -> str:
-    """A message of Hydra's or OmegaConf's without the names of exceptions, which are Python's and not the user's."""
-    text = re.sub(r"\w+ raised while [\w ]+: ?", "", text)
-    return re.sub(r"^\w*(?:Error|Exception)(?: while evaluating '.*')?: ", "", text)
 
 
 def _explain_yaml(error: yaml.MarkedYAMLError) -> str:

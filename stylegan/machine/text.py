@@ -1,6 +1,7 @@
 """Text of lines for a terminal: names of files and classes from outside, words typed a little wrong, counted things."""
 
 import difflib
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
@@ -11,12 +12,12 @@ _UNSEEN = frozenset(("Cc", "Zl", "Zp", "Cs"))
 # What word processors, phones and web pages put in the place of a keyboard's signs.
 _LOOKALIKES = str.maketrans(
     {
-        **dict.fromkeys("×✕", "x"),
+        **dict.fromkeys("×✕✖⨯", "x"),
         **dict.fromkeys("‐‑‒–—―−", "-"),
         **dict.fromkeys("“”„«»", '"'),
         **dict.fromkeys("‘’‚", "'"),
         **dict.fromkeys("\u00a0\u202f\u2009", " "),
-        **{"＝": "=", "，": ",", "：": ":", "…": "..."},
+        **{"＝": "=", "，": ",", "；": ";", "：": ":", "．": ".", "·": ".", "…": "..."},
     }
 )
 
@@ -39,7 +40,8 @@ def some(words: Sequence[str], most: int = 5) -> str:
 
 def plain_signs(text: str) -> str:
     """The text with a keyboard's signs in place of those that look like them: `48×32` → `48x32`, `0–15` → `0-15`."""
-    return text.translate(_LOOKALIKES)
+    # Between numbers, Cyrillic letters are no part of a word.
+    return re.sub(r"(?<=\d)[хХ](?=\d)", "x", text).translate(_LOOKALIKES)
 
 
 def nearest_word(word: str, words: Iterable[str]) -> str | None:

@@ -11,7 +11,13 @@ from stylegan.report.copies import FEWEST_REALS, LEVEL, Copies
 from stylegan.report.evidence import Evidence, ReportImages
 from stylegan.report.findings import Finding, ImageGrid, Value, Verdict, percent
 from stylegan.report.provenance import is_known, note_on, ways_out_of
-from stylegan.similarity.duplicates import are_twins, closest_pairs, groups_of_equals, nearest_others
+from stylegan.similarity.duplicates import (
+    are_twins,
+    closest_pairs,
+    groups_of_equals,
+    groups_of_twins,
+    nearest_others,
+)
 from stylegan.similarity.neighbours import Neighbours
 
 _TITLE = "Does it copy your pictures?"
@@ -182,8 +188,8 @@ def neighbours_finding(evidence: Evidence, copies: Copies | None) -> Finding | N
         key="neighbours",
         title="Which of your pictures are nearest to the fakes?",
         verdict=verdict,
-        result=f"Nearest ÷ next-nearest distance: {of_fakes:.2f} for fakes, {of_reference:.2f} for pictures that "
-        "cannot be copies.",
+        result=f"The nearest picture is {of_fakes:.0%} as far from a fake as the five after it. From a picture that "
+        f"cannot be a copy it is {of_reference:.0%}.".replace("%", " %"),
         values={
             "nearest over next, fakes": round(of_fakes, 4),
             "nearest over next, known": round(of_reference, 4),
@@ -258,7 +264,7 @@ def own_set_finding(before: Evidence, evidence: Evidence) -> Finding:
         what_to_try=() if verdict == "fine" else _ways_out_of_repeats(exact, bool(files), bool(pairs)),
         grids=_twins_of_set(different, pairs) if verdict != "fine" else (),
         files=files,
-        twins=_named(different, pairs),
+        twins=_named(different, groups_of_twins(near, rows) if near is not None else []),
     )
 
 

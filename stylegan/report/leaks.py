@@ -111,6 +111,8 @@ def _not_asked(question: _Question, p: float) -> Finding:
         "Training did not augment (p was 0)"
         if p == 0
         else f"Training hardly augmented (p was {p:.2g} at most)"
+        if p >= 0.0001
+        else "Training hardly augmented (p was below 0.0001)"
     )
     return Finding(
         key=question.key,

@@ -138,17 +138,33 @@ def newest_run(runs_dir: str | Path) -> Path | None:
 def run_meant(path: Path, runs_dir: Path) -> Path | None:
     """The run that a path which leads to none may mean, or a file of it; None where no name is near.
 
-    That is the run of its name in `runs_dir`, the newest within a folder of runs, or one of a similar name. A folder of
-    pictures may well be called as the run that learns from them.
+    That is the run that the path leads into, the run of its name in `runs_dir`, the newest within a folder of runs, or
+    one of a similar name. A folder of pictures may well be called as the run that learns from them.
     """
+    within_runs = Path(os.path.normpath(runs_dir / path))
     with suppress(OSError):  # what cannot be read is not proposed
-        if _leads_to_run(runs_dir / path):
-            return runs_dir / path
+        if _leads_to_run(within_runs):
+            return within_runs
         return (
-            newest_run(path)
+            _run_around(path)
+            or _run_around(within_runs)
+            or newest_run(path)
             or nearest_place(path, fits=_leads_to_run)
-            or nearest_place(runs_dir / path, fits=_leads_to_run)
+            or nearest_place(within_runs, fits=_leads_to_run)
         )
+    return None
+
+
+def _run_around(path: Path) -> Path | None:
+    """The run that a path without a network leads into, as to a checkpoint that was deleted since, or that is written
+    without its folder or ending: that checkpoint where it is there, else the run.  None where no run is around it."""
+    for place in path.parents:
+        run = RunFolder(place)
+        if place.name in ("", "..") or run.newest_checkpoint() is None:
+            continue
+        stem = path.name.removesuffix(".ckpt")
+        named = [run.checkpoints / f"{stem}{ending}" for ending in (".ckpt", ".000.ckpt")]
+        return next((file for file in named if file.exists()), place)
     return None
 
 

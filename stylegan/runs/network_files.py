@@ -1,6 +1,7 @@
 """Network files: which file `network=` means, and which run a file belongs to."""
 
 import glob
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -55,7 +56,8 @@ def find_network(network: str | None, *, runs_dir: str, key: str = "network") ->
         )
     runs = expanded(runs_dir, key="runs_dir")
     if not path.exists() and (runs / path).is_dir():
-        raise ValueError(f"{key}={path}: there is no such file or folder; did you mean {key}={runs / path}?")
+        meant = os.path.normpath(runs / path)
+        raise ValueError(f"{key}={path}: there is no such file or folder; did you mean {key}={meant}?")
     try:
         return network_file(path)
     except ValueError as error:

@@ -109,6 +109,11 @@ def _named_checkpoint(resume: str, folder: RunFolder, newest: Path | None) -> tu
             " set another name= to branch off"
         )
     damage = damage_of(found)
+    if damage is not None and found.suffix != ".ckpt":
+        raise ValueError(
+            f"resume={resume}: this is no checkpoint ({damage}); resume= takes a run folder or a .ckpt of one"
+            f"{_way_out(resume, path, folder)}"
+        )
     if damage is not None:
         raise ValueError(
             f"resume={resume}: {found.name} cannot be continued from: {damage}; name an older one"

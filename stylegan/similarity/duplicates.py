@@ -59,6 +59,20 @@ def are_twins(near: Neighbours) -> Tensor:
     return near.distances[:, 0] < TWIN_DISTANCE
 
 
+def groups_of_twins(near: Neighbours, rows: Tensor | None = None) -> list[list[int]]:
+    """Images that are connected by twins, each in one group, in their order.
+
+    Args: near, rows: as of `closest_pairs`.
+    """
+    group_of: dict[int, list[int]] = {}
+    for place in are_twins(near).nonzero()[:, 0].tolist():
+        one = place if rows is None else int(rows[place])
+        other = int(near.indices[place, 0])
+        joined = sorted({one, other, *group_of.get(one, ()), *group_of.get(other, ())})
+        group_of.update(dict.fromkeys(joined, joined))
+    return sorted({id(group): group for group in group_of.values()}.values())
+
+
 def closest_pairs(near: Neighbours, rows: Tensor | None = None, *, most: int) -> list[tuple[int, int]]:
     """The pairs that are nearest to each other, nearest first; each image is in one of them at most.
 

@@ -88,6 +88,17 @@ def test_duplicates_are_named_by_file_in_page_and_json(tmp_path):
     )
 
 
+def test_all_twins_of_an_image_are_named():
+    """Pairs show each image once; the lists leave none out that is counted."""
+    reals = torch.cat([REALS, recoloured(REALS[7:8]), (REALS[7:8] * 0.8).byte(), recoloured(REALS[9:10])])
+    given = Evidence(
+        real=report_images(reals, names=[str(index) for index in range(103)]), fake=report_images(FAKES)
+    )
+    finding = own_set_finding(given, given.without_repeats())
+    assert finding.twins == [["7", "100", "101"], ["9", "102"]]
+    assert "Of the 103 different ones 5 have a twin" in finding.result
+
+
 def test_a_set_without_names_has_its_duplicates_counted():
     given = Evidence(real=report_images(torch.cat([REALS, REALS])), fake=report_images(FAKES))
     assert own_set_finding(given, given.without_repeats()).files == []

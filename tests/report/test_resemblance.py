@@ -145,6 +145,7 @@ def test_few_pictures_or_those_of_another_training_say_nothing():
         (0.0, "Training did not augment (p was 0)"),
         (0.003, "Training hardly augmented (p was 0.003 at most)"),
         (0.0002000123, "Training hardly augmented (p was 0.0002 at most)"),
+        (6.4e-05, "Training hardly augmented (p was below 0.0001)"),
     ],
 )
 def test_where_p_was_about_0_leaks_are_not_asked_about(p, words):

@@ -8,12 +8,23 @@ from stylegan.runs.folder import RunFolder, run_meant
 from stylegan.runs.network_files import find_network
 from stylegan.runs.resume import find_checkpoint
 
+WRITTEN = (
+    "kimg0000001.000.ckpt",
+    "checkpoints/kimg0000001.000",
+    "checkpoints/kimg0000001.ckpt",
+    "kimg0000001",
+)
 NEAR = [
     ("messy", "runs/messy"),  # there is a folder of pictures of that name, too
     ("mesy", "runs/messy"),
     ("runs/mesy", "runs/messy"),
     ("Runs/messy", "runs/messy"),
     ("runs/mesy/checkpoints/kimg0000001.000.ckpt", "runs/messy/checkpoints/kimg0000001.000.ckpt"),
+    # What was deleted since, or is written without its folder or its ending.
+    ("runs/messy/checkpoints/kimg0000009.000.ckpt", "runs/messy"),
+    ("runs/messy/nowhere", "runs/messy"),
+    ("messy/kimg0000009.000.ckpt", "runs/messy"),
+    *((f"runs/messy/{name}", "runs/messy/checkpoints/kimg0000001.000.ckpt") for name in WRITTEN),
 ]
 
 
@@ -35,7 +46,8 @@ def place(tmp_path, monkeypatch) -> Path:
         *NEAR,
         ("runs", "runs/messy"),
         ("runs/messy-empt", "runs/messy"),  # the other one is nearer, and has no checkpoint
-        *((far, None) for far in ("zebras", "runs/messy/nowhere")),
+        ("zebras", None),
+        ("../kimg0000001.000.ckpt", None),
     ],
 )
 def test_a_run_that_is_meant_has_a_checkpoint(place, typed, meant):
@@ -66,3 +78,16 @@ def test_a_run_and_a_folder_of_runs_are_no_wrong_names(network):
 def test_words_for_the_newest_checkpoint_are_what_is_so_by_default(word):
     said = refused(find_checkpoint, word, RunFolder("runs/new"))
     assert said.startswith(f"resume={word}: ") and "; resume=auto, the default, does it" in said
+
+
+def test_a_path_is_proposed_without_detours():
+    said = refused(find_network, "../runs/messy", runs_dir="runs")
+    assert said.endswith("; did you mean network=runs/messy?")
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "report.html"])
+def test_a_file_of_a_run_that_is_no_checkpoint_is_said_to_be_none(name):
+    Path("runs/messy", name).write_text("seed: 0")
+    said = refused(find_checkpoint, f"runs/messy/{name}", RunFolder("runs/new"))
+    assert said.startswith(f"resume=runs/messy/{name}: this is no checkpoint (")
+    assert said.endswith("; resume= takes a run folder or a .ckpt of one; did you mean resume=runs/messy?")

@@ -64,11 +64,12 @@ class Target:
             self.embedded = loss.embedding(images)
 
     def as_seen(self, images: Tensor) -> Tensor:
-        """Images with what counts nothing taken from the target, so that it has no gradient either: what the masks
-        leave out, and colours beyond white or black where the target is white or black, since a file has no others."""
+        """Images as a file shows them, which has no colours beyond white and black, with what the masks leave out taken
+        from the target. Colours beyond keep a gradient that leads back, unless they are seen as the target's."""
         wanted = self.images
-        beyond = ((images > 1) & (wanted >= 1)) | ((images < -1) & (wanted <= -1))
-        images = torch.where(beyond, wanted, images)
+        seen = images.clamp(-1, 1)
+        # `clamp` alone would leave colours beyond without a gradient.
+        images = torch.where(seen == wanted, seen, images + (seen - images).detach())
         return images if self.masks is None else wanted + self.masks * (images - wanted)
 
 
