@@ -3,7 +3,7 @@
 import hashlib
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -139,6 +139,18 @@ def parse_directions(
     """
     parts = [] if text is None else [_part(part, generator, key) for part in _split(str(text), key)]
     return Movement(parts, generator, network=network)
+
+
+def with_files(text: str, find: Callable[[str], str | None]) -> str | None:
+    """Directions as written, each with the path that `find` gives for its own; None where it gives none for one."""
+    parts = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        match = _PART.fullmatch(part)
+        place = None if match is None else find(match["path"])
+        if match is None or place is None or "," in place:
+            return None
+        parts.append(place + part[match.end("path") :])
+    return ",".join(parts) or None
 
 
 def _split(text: str, key: str) -> Iterator[str]:
