@@ -57,10 +57,11 @@ class Movement:
         self.names = tuple(part.direction.name for part in parts)
         for part in self.parts:
             part.direction.check(generator, source=part.source, network=network)
-            if self.names.count(part.direction.name) > 1:
-                raise ValueError(
-                    f"directions: {part.direction.name} stands there more than once; add the strengths up"
-                )
+            called = [other for other in self.parts if other.direction.name == part.direction.name]
+            if len(called) > 1:
+                same = len({other.source for other in called}) == 1
+                way_out = "add the strengths up" if same else "rename one of the files"
+                raise ValueError(f"directions: {part.direction.name} stands there more than once; {way_out}")
         written = [1.0 if part.strength is None else part.strength for part in parts]
         self.strengths = torch.tensor(written, dtype=torch.float32)
         self._in_w = {

@@ -87,6 +87,7 @@ class StyleMixing:
 
     def run(self, drawer: Drawer, output: Output) -> None:
         """Draw, write and say where. Raises: ValueError that names the value or the file in the way; OSError."""
+        output.check_folder("sheets and videos")
         self.drawer, self.output = drawer, output
         self.chosen = parse_layers(self.layers, drawer.generator)
         label = drawer.label(self.label)

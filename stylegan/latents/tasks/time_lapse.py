@@ -66,6 +66,7 @@ class TimeLapseVideo:
         Raises: ValueError where there are no networks or snapshots, or one cannot be read; OSError where the file
           cannot be written.
         """
+        output.check_folder("the video")
         if drawer.kept is None or drawer.open_other is None:
             raise ValueError(f"checkpoints={self.checkpoints}: {drawer.name} does not belong to a run")
         kept = drawer.kept(self.checkpoints)

@@ -9,10 +9,18 @@ from PIL import Image
 
 from stylegan.images import read_image_text, read_png_text
 from stylegan.latents import sheets
+from stylegan.latents.drawer import Drawer
+from stylegan.latents.outputs import Output
 from stylegan.latents.provenance import read_sidecar
+from stylegan.latents.tasks.blend import Blend
+from stylegan.latents.tasks.directions import Directions
 from stylegan.latents.tasks.grid import Grid
 from stylegan.latents.tasks.images import Images
-from tests.latents.tasks.drawing import images_in, job, make_generator, pixels
+from stylegan.latents.tasks.style_mixing import StyleMixing
+from stylegan.latents.tasks.time_lapse import TimeLapseVideo
+from stylegan.latents.tasks.truncation import Truncation
+from stylegan.media.settings import MediaSettings
+from tests.latents.tasks.drawing import images_in, job, make_drawer, make_generator, pixels
 
 
 def cell(sheet, column, row, side=16):
@@ -99,9 +107,32 @@ def test_a_mistake_is_one_line(tmp_path, monkeypatch, values, message):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_zip_holds_no_sheet(tmp_path):
-    with pytest.raises(ValueError, match="fakes.zip: a zip holds what task=images draws; name a folder"):
-        job(tmp_path, kind=Grid, out=tmp_path / "fakes.zip").run()
+TASKS = [
+    (Grid, {}),
+    (Truncation, {}),
+    (StyleMixing, {"seeds": None, "rows": "0", "cols": "1", "layers": None}),
+    (Blend, {"high": "other"}),
+    (Directions, {"find": "sefa"}),
+    (TimeLapseVideo, {"media": MediaSettings(format="png")}),
+]
+
+
+@pytest.mark.parametrize(("kind", "values"), TASKS)
+@pytest.mark.parametrize("name", ["fakes.zip", "mine.txt"])
+def test_a_zip_holds_no_sheet_and_a_file_is_no_folder(tmp_path, monkeypatch, kind, values, name):
+    """Said before anything is drawn."""
+    monkeypatch.setattr(Drawer, "ws", None)
+    if name == "mine.txt":
+        (tmp_path / name).touch()
+    values = {"seeds": "0", **values}
+    task = kind(**{key: value for key, value in values.items() if (key, value) != ("seeds", None)})
+    line = (
+        "fakes.zip: a zip holds what task=images draws"
+        if name == "fakes.zip"
+        else "mine.txt, which is a file"
+    )
+    with pytest.raises(ValueError, match=line):
+        task.run(make_drawer(), Output(tmp_path / name))
 
 
 @pytest.mark.parametrize("kind", [Grid, Images])
