@@ -231,3 +231,19 @@ def test_a_part_of_another_format_is_not_continued(tmp_path):
     (tmp_path / "fakes.zip.json").rename(tmp_path / "fakes.zip.partial.json")
     with pytest.raises(ValueError, match="fakes.zip.partial is there already, drawn with format=png16"):
         draw(tmp_path, seeds="0-2")
+
+
+def test_more_files_and_bytes_than_the_old_format_counts_continue_to_the_same_bytes(tmp_path, monkeypatch):
+    """As of 65,535 files or 4 GB: here of 10 files or 5,000 bytes."""
+    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 10)
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 5000)
+    path = draw(tmp_path, seeds="0-20")
+    whole = path.read_bytes()
+    assert b"PK\x06\x06" in whole, "the end record of zip64"
+    os.replace(tmp_path / "fakes.zip.json", tmp_path / "fakes.zip.partial.json")
+    (tmp_path / "fakes.zip.partial").write_bytes(whole[:15_000])
+    path.unlink()
+    assert draw(tmp_path, seeds="0-20").read_bytes() == whole
+    monkeypatch.undo()
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None and len(archive.namelist()) == 21
