@@ -103,7 +103,8 @@ def open_drawer(network: Path, config: DictConfig) -> "Drawer":
 
         path = expanded(config.tuned, key="tuned")
         apply_difference(generator, path, name=str(network))
-        provenance["tuned"] = path.name
+        # Its name for the reader; the digest of the weights counts.
+        provenance |= {"tuned": path.name, "tuned_file": str(config.tuned)}
     return Drawer(
         generator,
         name=str(network),
@@ -135,7 +136,7 @@ def decode_picture(data: bytes, *, size: Size | None, channels: int) -> "np.ndar
 
 
 def words_like(overrides: Sequence[str]) -> list[str]:
-    """The words that `like=seed0042.png` stands for: its point, its settings, and its network where it is found.
+    """The words that `like=seed0042.png` stands for: its point, its settings, its files and its network where found.
 
     They come before those of the command line, so that what is typed counts.
     """
@@ -153,7 +154,7 @@ def words_like(overrides: Sequence[str]) -> list[str]:
         network = network_of(like.seeds, like.text, runs_dir=runs)
     found = {"seeds": like.seeds, **like.settings, **({} if network is None else {"network": str(network)})}
     # A number stays one, and all else is text, whatever it looks like.
-    numbers = ("truncation", "truncation_cutoff")
+    numbers = ("truncation", "truncation_cutoff", "quality")
     return [
         f"{key}={value if key in numbers and _is_number(value) else quote(value)}"
         for key, value in found.items()
@@ -166,11 +167,11 @@ def _is_number(text: str) -> bool:
 
 
 def say_difference(image: str, drawer: "Drawer") -> None:
-    """One line where the image was drawn by another network than the one that draws it now."""
+    """One line where what draws the image now, the network or a file that it names, is not what drew it."""
     from stylegan.latents.like import likeness_of
 
     given = ("center", "directions", "tuned")
-    if (line := likeness_of(image, given=given).difference(drawer.weights)) is not None:
+    if (line := likeness_of(image, given=given).difference(drawer.weights, drawer.text)) is not None:
         warn(line)
 
 

@@ -185,7 +185,7 @@ def _easing(value: str, given: Mapping[str, str]) -> list[str]:
         "easeInOutQuad": "in-out-quad",
         "bounceEaseOut": "out-bounce",
         "circularEaseOut": "out-circular",
-        "circularEaseOut2": "out-circular",
+        "circularEaseOut2": "in-out-circular",
         "backEaseOut": "out-back",
     }
     return [f"easing={known.get(value, value) or '...'}"]
@@ -241,6 +241,15 @@ def has_swapped_rows(given: Mapping[str, str]) -> bool:
     )
 
 
+# Of the forks' commands the first word, which says what is made.
+PROGRAMS_OF_ARTISTS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("images", "generate-images"), ("task=images",)),
+    **dict.fromkeys(("lerp-video", "random-video"), ("task=interpolation", "path=walk")),
+    "circular-video": ("task=interpolation", "path=circle"),
+    "sightseeding": ("task=interpolation", "path=through"),
+    "style-mixing": ("task=style_mixing",),
+    "style-mixing-video": ("task=style_mixing", "format=mp4"),
+}
 OF_ARTISTS: dict[str, Special] = {
     **{name: _missing(reason) for name, reason in _WITHOUT.items()},
     **{name: _renamed(key) for name, key in _RENAMED.items()},

@@ -10,7 +10,12 @@ from collections.abc import Iterable, Mapping
 from types import NoneType
 from typing import Any, get_args, get_origin
 
-from stylegan.configuration.artist_programs import OF_ARTISTS, SWITCHES_OF_ARTISTS, has_swapped_rows
+from stylegan.configuration.artist_programs import (
+    OF_ARTISTS,
+    PROGRAMS_OF_ARTISTS,
+    SWITCHES_OF_ARTISTS,
+    has_swapped_rows,
+)
 from stylegan.configuration.keys import Command, Key
 from stylegan.configuration.other_programs import (
     LENGTH,
@@ -150,8 +155,11 @@ def takes_truth(key: Key) -> bool:
 
 
 def _alone(word: str, command: Command) -> list[str]:
-    """What a path alone stands for, as `key=value` words: a network, a run or pictures; none for any other word."""
+    """What a word alone stands for, as `key=value` words: a network, a run, pictures, or the first word of a fork's
+    command; none for any other word."""
     is_there = os.path.exists(word)
+    if command.name == "generate" and not is_there and word in PROGRAMS_OF_ARTISTS:
+        return list(PROGRAMS_OF_ARTISTS[word])
     if "network" in command.keys:
         return [f"network={word}"] if is_there or os.sep in word else []
     if word.endswith(".ckpt") and is_there or os.path.isfile(os.path.join(word, "config.yaml")):
@@ -162,7 +170,7 @@ def _alone(word: str, command: Command) -> list[str]:
 
 
 def word_alone(word: str, command: Command) -> str | None:
-    """The answer to a path alone, and to `help`; None for all other words, which are answered where they are read."""
+    """The answer to a path alone, to a fork's command, and to `help`; None for all other words."""
     if word.lower() in _FOR_HELP:
         return f"{word}: python {command.name}.py --help shows all that can be set"
     here = _alone(word, command)

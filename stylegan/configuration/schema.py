@@ -234,7 +234,7 @@ _DEVICE = Section("Device", "", keys=(
 _GENERATE = (
     Section("Network and place", "", keys=(
         *_NETWORK,
-        Key("out",    str | None, "folder for the images; null = generated/ in the run, or next to the file", free_text=True, alias=("outdir", "output", "output_dir")),
+        Key("out",    str | None, "folder for the images; null = generated/ in the run, or next to the file", free_text=True, alias=("outdir", "output", "output_dir", "out_dir")),
         Key("tuned",  str | None, "difference that projection with space=tuned saved, put onto the network; null = none", free_text=True),
         Key("overwrite", bool,    "true = replace images that are there with other settings; those of the same settings always stay"),
     )),

@@ -64,6 +64,12 @@ def colour_of(name: str, channels: int, *, key: str = "fill") -> Tensor:
     return torch.tensor(value if isinstance(value, tuple) else [value], dtype=torch.uint8)
 
 
+def cell_of_colour(name: str, image: Tensor) -> Tensor:
+    """A cell [1,C,H,W] of one colour, as an image [C,H,W] is stored: uint8, or uint16 in 257 times as many steps."""
+    colour = colour_of(name, image.shape[0]).to(torch.int32) * (torch.iinfo(image.dtype).max // 255)
+    return colour.to(image.dtype)[None, :, None, None].expand(1, *image.shape)
+
+
 class Sheet:
     """Images side by side, row by row.
 

@@ -56,7 +56,8 @@ class Center:
                 )
             point = self.point = points[0]
             self.text = {"center": point.source if point.seed is not None else point.name}
-            self.text |= {} if point.seed is not None else {"center_latent": point.digest}
+            if point.seed is None:
+                self.text |= {"center_latent": point.digest, "center_file": point.source}
         self._found: dict[str, Tensor] = {}
 
     def of(self, ws: Tensor, label: Tensor | None = None) -> Tensor:

@@ -6,11 +6,13 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from torch import Tensor
 
+from stylegan.latents.latent_files import latents_of_image
 from stylegan.latents.outputs import Output
 from stylegan.latents.point_images import Cell, PointImages
 from stylegan.latents.points import short_text
@@ -18,6 +20,7 @@ from stylegan.latents.provenance import differing, refuse
 from stylegan.machine.console import say
 from stylegan.machine.progress import with_progress
 from stylegan.machine.sidecars import read_sidecar, sidecar_of, write_sidecar
+from stylegan.machine.text import printable
 from stylegan.networks.synthesis import prepared
 from stylegan.sizes import size_text
 
@@ -32,11 +35,13 @@ _UNIX, _READABLE = 3, 0o644 << 16
 def draw_zip(images: PointImages, output: Output) -> None:
     """Draws all images into one stored zip, `output.folder`, with its provenance in a JSON next to it.
 
-    Of more than 4 channels the image shows three, and an `.npy` [H,W,C] after it holds all. What is written so far is
-    in `fakes.zip.partial`; the same command continues there after its last whole image, and ends in the same bytes as
-    without an interruption. Memory holds a few images, and the list of the names.
+    Of more than 4 channels the image shows three, and an `.npy` [H,W,C] after it holds all; after the image of a
+    latent comes the latent, `fox.png.npz`. What is written so far is in `fakes.zip.partial`; the same command continues
+    there after its last whole image, and ends in the same bytes as without an interruption. Memory holds a few images,
+    and the list of the names.
 
-    Raises: ValueError where a zip of other settings is in the way, unless the output says overwrite; OSError.
+    Raises: ValueError where a zip of other settings is in the way, unless the output says overwrite, or another process
+        writes it; OSError.
     """
     path = output.folder
     text = images.text_of_all | {"seeds": short_text(images.points)}
@@ -44,23 +49,53 @@ def draw_zip(images: PointImages, output: Output) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
-    if partial.exists() and (other := differing(read_sidecar(partial), text)) != []:
-        if not output.overwrite:
-            refuse([(partial, other)])
-        partial.unlink()
     cells = [*images.cells()]
-    write_sidecar(partial, text)
-    with open(partial, "r+b" if partial.exists() else "w+b") as file:
+    with _opened_alone(partial) as file:
+        if os.fstat(file.fileno()).st_size and (other := differing(read_sidecar(partial), text)) != []:
+            if not output.overwrite:
+                refuse([(partial, other)])
+            file.truncate(0)
+        write_sidecar(partial, text)
         entries, done = _whole_entries(file, images, cells)
         if done:
             say(f"continuing from image {done:,} of {len(cells):,} in {partial}")
         _write(file, entries, images, cells[done:], done)
         file.flush()
         os.fsync(file.fileno())
-    write_sidecar(path, text)
-    os.replace(partial, path)
+        write_sidecar(path, text)
+        # While it is locked, where the system allows it: then no other process begins with what is whole.
+        if os.name == "posix":
+            os.replace(partial, path)
+    if os.name != "posix":
+        os.replace(partial, path)
     sidecar_of(partial).unlink(missing_ok=True)
     say(f"{len(cells):,} image{'s' * (len(cells) > 1)} of {size_text(images.drawer.size)} px in {path}")
+
+
+def _opened_alone(partial: Path) -> BinaryIO:
+    """A file to read and write, new or with what is in it, that no other process writes.
+
+    Raises: ValueError where one does.
+    """
+    # Here, not above: commands that lock nothing start faster without it.
+    from filelock import has_fcntl, lock_descriptor
+
+    descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+    file = os.fdopen(descriptor, "r+b")
+    try:
+        is_ours = not has_fcntl or lock_descriptor(descriptor, blocking=False)
+        # Between being opened and being locked it may have become another process's whole zip.
+        is_ours = is_ours and os.path.samestat(os.fstat(descriptor), os.stat(partial))
+    except FileNotFoundError:
+        is_ours = False
+    except OSError:
+        is_ours = True  # a mount that locks nothing
+    if not is_ours:
+        file.close()
+        raise ValueError(
+            f"{printable(str(partial))}: another process writes this zip; wait for it, or set out=... for another one"
+        )
+    return file
 
 
 def _write(
@@ -83,6 +118,8 @@ def _write(
 
 def _files(images: PointImages, cell: Cell, image: Tensor) -> Iterator[tuple[str, bytes]]:
     yield images.name(cell), images.format.encode(image, images.text(cell))
+    if (latent := images.latent_file(cell)) is not None:
+        yield latents_of_image(Path(images.name(cell))).name, latent
     if not images.is_visible:
         content = io.BytesIO()
         np.save(content, image.movedim(0, -1).numpy())
@@ -90,7 +127,9 @@ def _files(images: PointImages, cell: Cell, image: Tensor) -> Iterator[tuple[str
 
 
 def _names(images: PointImages, cell: Cell) -> list[str]:
-    return [images.name(cell), *([] if images.is_visible else [f"{images.stem(cell)}.npy"])]
+    name = images.name(cell)
+    latent = [] if images.points[cell.place].seed is not None else [latents_of_image(Path(name)).name]
+    return [name, *latent, *([] if images.is_visible else [f"{images.stem(cell)}.npy"])]
 
 
 def _entry(name: str) -> zipfile.ZipInfo:

@@ -1,7 +1,6 @@
 """Label text: which class, by name or number, a mixture of classes, or the numbers of a label that is none."""
 
 import difflib
-import math
 import unicodedata
 from collections.abc import Sequence
 
@@ -20,7 +19,12 @@ _LONGEST_NUMBER = 9
 
 
 def parse_label(
-    value: str | float | None, *, width: int, names: Sequence[str] = (), network: str = "the network"
+    value: str | float | None,
+    *,
+    width: int,
+    names: Sequence[str] = (),
+    network: str = "the network",
+    takes_all: bool = False,
 ) -> Tensor | None:
     """`label` → float32 [K], K = `width`; None for a network without labels.
 
@@ -31,6 +35,7 @@ def parse_label(
 
     Args:
         network: what to call it in errors.
+        takes_all: whether errors name `all` among the choices.
     Raises: ValueError that names the value and the choices.
     """
     if width == 0:
@@ -43,19 +48,21 @@ def parse_label(
     if text in named:
         return _class(named.index(text), width)
     if "*" in text:
-        return _mixture(text, width, named, network)
+        return _mixture(text, width, named, network, takes_all)
     parts = [part.strip() for part in text.split(",")]
     classes = [part for part in parts if part in named and not part.isdigit()]
     if len(parts) > 1 and classes:
         raise ValueError(
-            f"label={_short(text)}: one class at a time, as in label={classes[0]}, or label=all for each"
+            f"label={_short(text)}: one class at a time, as in label={classes[0]}"
+            + (f", or label={ALL} for each" if takes_all else "")
         )
     if width == 1 or "," in text:
         return _vector(text, width, named, network)
     number = int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER else width
     if number >= width:
         problem = "label is missing" if value is None else f"label={_short(text)}"
-        raise ValueError(f"{problem}: {_choices(text, width, names, network)}")
+        problem += ": one class is drawn here" if text == ALL and not takes_all else ""
+        raise ValueError(f"{problem}: {_choices(text, width, names, network, takes_all)}")
     return _class(number, width)
 
 
@@ -71,7 +78,7 @@ def parse_labels(
         # A single column has two: without, and with what its name says.
         labels = list(torch.eye(width)) if width > 1 else [torch.zeros(1), torch.ones(1)]
     else:
-        labels = [parse_label(value, width=width, names=names, network=network)]
+        labels = [parse_label(value, width=width, names=names, network=network, takes_all=True)]
     return [("" if label is None else _name(label, names), label) for label in labels]
 
 
@@ -86,7 +93,7 @@ def _class(number: int, width: int) -> Tensor:
     return one_hot(torch.tensor(number), width).to(torch.float32)
 
 
-def _mixture(text: str, width: int, names: Sequence[str], network: str) -> Tensor:
+def _mixture(text: str, width: int, names: Sequence[str], network: str, takes_all: bool) -> Tensor:
     """`0.7*fox+0.3*dog` → float32 [K]; a class alone has the weight 1."""
     mixed = torch.zeros(width)
     words = text.split("+")
@@ -99,11 +106,13 @@ def _mixture(text: str, width: int, names: Sequence[str], network: str) -> Tenso
             wrong = words[0].strip()
             raise ValueError(
                 f"label={_short(text)}: {_short(wrong) or 'nothing'} is no weight times a class, as in"
-                f" 0.7*{printable(names[0]) if names else 0}; {_choices(wrong, width, names, network)}"
+                f" 0.7*{printable(names[0]) if names else 0}; {_choices(wrong, width, names, network, takes_all)}"
             )
         weight, number = term
         mixed[number] += weight
         words = words[last:]
+    if not bool(mixed.isfinite().all()):
+        raise ValueError(f"label={_short(text)}: the sum of these weights is no finite number")
     return mixed
 
 
@@ -122,7 +131,12 @@ def _term(text: str, width: int, names: Sequence[str]) -> tuple[float, int] | No
         number = int(name)
     else:
         return None
-    return (weight, number) if math.isfinite(weight) else None
+    return (weight, number) if _is_float32(weight) else None
+
+
+def _is_float32(number: float) -> bool:
+    """Whether float32 holds it: beyond that it would be infinite, and the image no image."""
+    return abs(number) <= torch.finfo(torch.float32).max
 
 
 def _composed(text: str) -> str:
@@ -134,7 +148,7 @@ def _vector(text: str, width: int, names: Sequence[str], network: str) -> Tensor
         numbers = [float(part) for part in text.split(",")]
     except ValueError:
         numbers = []
-    if len(numbers) != width or not all(map(math.isfinite, numbers)):
+    if len(numbers) != width or not all(map(_is_float32, numbers)):
         example = ",".join(["0.5"] * min(width, 3)) + (",..." if width > 3 else "")
         if width == 1 and names:
             example = f"0 or label=1, which is {printable(names[0])}"
@@ -145,17 +159,16 @@ def _vector(text: str, width: int, names: Sequence[str], network: str) -> Tensor
     return torch.tensor(numbers, dtype=torch.float32)
 
 
-def _choices(text: str, width: int, names: Sequence[str], network: str) -> str:
+def _choices(text: str, width: int, names: Sequence[str], network: str, takes_all: bool) -> str:
+    every = f", or label={ALL}" if takes_all else ""
     if not names:
-        return f"{network} draws {width} classes; say which, label=0 to label={width - 1}, or label={ALL}"
+        return f"{network} draws {width} classes; say which, label=0 to label={width - 1}{every}"
     shown = ", ".join(f"{number} {printable(name)}" for number, name in enumerate(names[:12]))
     rest = f" and {width - 12} more" if width > 12 else ""
     by_key = {name.casefold(): printable(name) for name in names}
     close = difflib.get_close_matches(text.casefold(), by_key, n=3)
     hint = f"; did you mean {' or '.join(f'label={by_key[key]}' for key in close)}?" if close else ""
-    return (
-        f"{network} draws {width} classes; say which by name or number, or label={ALL}: {shown}{rest}{hint}"
-    )
+    return f"{network} draws {width} classes; say which by name or number{every}: {shown}{rest}{hint}"
 
 
 def _short(text: str) -> str:

@@ -95,8 +95,21 @@ def write_latents(
     Args: w: [N,L,W]. z: [N,Z]; one of both may be missing. noise: {layer: [N,1,H,W]}.
         text: goes in as JSON under `provenance`.
     """
+    with replacing(path, durable=False) as file:
+        write_latents_to(file, w=w, z=z, noise=noise, text=text)
+
+
+def write_latents_to(
+    file: BinaryIO,
+    *,
+    w: Tensor | None = None,
+    z: Tensor | None = None,
+    noise: Mapping[str, Tensor] | None = None,
+    text: Mapping[str, str] | None = None,
+) -> None:
+    """As `write_latents`, into a file that is open."""
     arrays = {"w": w, "z": z} | {_NOISE + layer: maps for layer, maps in (noise or {}).items()}
-    with replacing(path, durable=False) as file, zipfile.ZipFile(file, "w") as archive:
+    with zipfile.ZipFile(file, "w") as archive:
         for name, values in arrays.items():
             if values is not None:
                 _write_array(archive, name, list(values.shape), [values])
@@ -137,7 +150,7 @@ def _arrays(path: Path) -> dict[str, Tensor | None]:
     suffix = path.suffix.lower()
     if suffix == ".npz":
         with zipfile.ZipFile(path) as archive:
-            _check_ratios(archive)
+            check_ratios(archive)
             return {
                 entry.filename.removesuffix(".npy"): _read_entry(archive, entry)
                 for entry in archive.infolist()
@@ -190,7 +203,7 @@ def _read_torch(path: Path) -> dict[str, Tensor | None]:
         if not zipfile.is_zipfile(file):
             raise ValueError("it is not in the format of today's torch.save")
         with zipfile.ZipFile(file) as archive:
-            _check_ratios(archive)
+            check_ratios(archive)
     loaded = torch.load(path, map_location="cpu", weights_only=True)
     loaded = {"w": loaded} if isinstance(loaded, Tensor) else loaded
     if not isinstance(loaded, Mapping):
@@ -218,7 +231,8 @@ def _plain(values: Tensor) -> Tensor:
     return values.detach().to(torch.float32).contiguous() if values.is_floating_point() else values
 
 
-def _check_ratios(archive: zipfile.ZipFile) -> None:
+def check_ratios(archive: zipfile.ZipFile) -> None:
+    """Raises: ValueError where a few bytes of an archive stand for a full memory."""
     for entry in archive.infolist():
         if entry.file_size > max(_SMALL, _LARGEST_RATIO * entry.compress_size):
             raise ValueError(

@@ -1,5 +1,6 @@
 """Images of points: every point with every label, each with its name, its text and its pixels."""
 
+import io
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor
 
 from stylegan.latents.drawer import Drawer
+from stylegan.latents.latent_files import write_latents_to
 from stylegan.latents.outputs import ImageFormat
 from stylegan.latents.points import Point
 from stylegan.latents.seeds import MAX_SEEDS
@@ -56,6 +58,17 @@ class PointImages:
     def name(self, cell: Cell) -> str:
         """Of its file: `seed0042.png`."""
         return f"{self.stem(cell)}.{self.format.ending}"
+
+    def latent_file(self, cell: Cell) -> bytes | None:
+        """The `.npz` that lies next to the image of a latent, from which it is drawn again; None of a seed."""
+        point = self.points[cell.place]
+        if point.seed is not None:
+            return None
+        noise = {layer: map_[None] for layer, map_ in (point.noise or {}).items()}
+        z, w = (None if values is None else values[None] for values in (point.z, point.w))
+        content = io.BytesIO()
+        write_latents_to(content, w=w, z=z, noise=noise, text=self.text(cell))
+        return content.getvalue()
 
     @property
     def is_visible(self) -> bool:

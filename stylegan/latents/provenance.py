@@ -15,15 +15,15 @@ from stylegan.machine.text import printable
 
 # What says where weights came from. The weights themselves decide: they may have several files, and a file others.
 ORIGIN = ("network", "run", "kimg", "version")
-# Said for the reader; it follows from the settings.
-_FOLLOWS = ("source", "cells")
+# Said for the reader, or to find a file again; what counts of it is in the settings, or in a digest.
+_FOLLOWS = ("source", "cells", "center_file", "tuned_file")
 # Settings of a drawer that are said only where they are not the usual ones: a file that says one more than is wanted
 # is another. So are those of an image.
 OF_DRAWERS = (
     *("truncation_cutoff", "center", "center_latent", "canvas", "canvas_mode", "layer", "crop"),
     *("directions", "tuned"),
 )
-OF_IMAGES = ("seed", "seeds", "latent", "label", "format", "quality", "grid", "psis")
+OF_IMAGES = ("seed", "seeds", "latent", "label", "format", "quality", "grid", "fill", "psis")
 # What Pillow raises of damaged images, and of what it reads in EXIF.
 _UNREADABLE = (
     OSError,
@@ -55,18 +55,16 @@ def differences(path: Path, text: Mapping[str, object]) -> list[str] | None:
 
     Returns: None where it does not say how it was made, as any other program's, or cannot be read.
     """
-    return differing(stored_in(path), text, also=(*OF_DRAWERS, *OF_IMAGES))
+    return differing(stored_in(path), text)
 
 
-def differing(
-    there: Mapping[str, object] | None, text: Mapping[str, object], *, also: Sequence[str] = OF_DRAWERS
-) -> list[str] | None:
-    """As `differences`, of what a file says.  Args: also: settings that count where the file alone has them."""
+def differing(there: Mapping[str, object] | None, text: Mapping[str, object]) -> list[str] | None:
+    """As `differences`, of what a file says."""
     if there is None or not there.keys() & text.keys():
         return None
     wanted = {key: _as_stored(value) for key, value in text.items()}
     found = {key: _as_stored(value) for key, value in there.items()}
-    keys = (*wanted, *(key for key in also if key not in wanted))
+    keys = (*wanted, *(key for key in (*OF_DRAWERS, *OF_IMAGES) if key not in wanted))
     other = [key for key in keys if found.get(key) != wanted.get(key)]
     settings = [key for key in other if key not in (*ORIGIN, *_FOLLOWS)]
     if "weights" in settings and (origin := [key for key in other if key in ORIGIN[:-1] and key in found]):

@@ -75,10 +75,16 @@ def seed_in(digits: str, *, text: str | int, key: str = "seeds") -> int:
     digits = digits.lstrip("0") or "0"
     # By length first: Python refuses to read numbers of thousands of digits.
     if len(digits) > len(str(MAX_SEED)) or int(digits) > MAX_SEED:
-        raise _wrong(text, f"{digits[:12]}{'...' if len(digits) > 12 else ''} is above {MAX_SEED}", key)
+        shown = f"{digits[:12]}{'...' if len(digits) > 12 else ''}"
+        raise ValueError(
+            f"{key}={_short(text)}: {shown} is above {MAX_SEED}; write numbers and ranges, as in 0-15,20"
+        )
     return int(digits)
 
 
-def _wrong(text: str | int, what: str, key: str = "seeds") -> ValueError:
-    shown = str(text) if len(str(text)) <= 60 else str(text)[:57] + "..."
-    return ValueError(f"{key}={shown}: {what}; {_RIGHT_FORM}")
+def _wrong(text: str | int, what: str) -> ValueError:
+    return ValueError(f"seeds={_short(text)}: {what}; {_RIGHT_FORM}")
+
+
+def _short(text: str | int) -> str:
+    return str(text) if len(str(text)) <= 60 else str(text)[:57] + "..."

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from stylegan.images import tile, visible
+from stylegan.latents.cells import cell_of_colour, colour_of
 from stylegan.latents.outputs import ImageFormat
 from stylegan.latents.point_images import Cell, PointImages
 from stylegan.sizes import Size
@@ -58,8 +59,18 @@ def check_size(shape: Shape, size: Size, file_format: ImageFormat) -> None:
     if width * height > MAX_GRID_PX or max(width, height) > longest:
         most = f"{MAX_GRID_PX:,} px" + (f" and {longest:,} px a side" if longest < width + height else "")
         raise ValueError(
-            f"the sheet would be {width:,}x{height:,} px, and at most {most} can be; take fewer images"
+            f"the sheet would be {width:,}x{height:,} px, and at most {most} can be; take fewer images,"
+            " or fewer cells"
         )
+
+
+def fill_text(fill: str, shape: Shape, count: int) -> dict[str, str]:
+    """What a sheet of `count` images says of its spare cells: nothing without any, or of the usual white.
+
+    Raises: ValueError for an unknown colour.
+    """
+    colour_of(fill, 3)
+    return {"fill": fill} if fill != "white" and math.prod(shape) > count else {}
 
 
 def cells_of(images: PointImages, cells: Sequence[Cell], columns: int) -> list[dict[str, object]]:
@@ -81,18 +92,18 @@ def save_sheet(
     shape: Shape,
     cells: Sequence[Mapping[str, object]],
     file_format: ImageFormat,
+    fill: str = "white",
 ) -> None:
-    """Lays images [C,H,W] out row by row, spare cells white, and writes them with the list of cells.
+    """Lays images [C,H,W] out row by row, spare cells in the colour `fill`, and writes them with the list of cells.
 
     The list goes into the JSON next to the file, and into the file under `cells` unless it has millions of characters.
     """
     columns, rows = shape
-    laid_out = tile(torch.stack([visible(image) for image in pixels]), columns=columns)
-    missing = rows * pixels[0].shape[1] - laid_out.shape[1]
-    if missing > 0:
-        white = laid_out.new_zeros(()) + torch.iinfo(laid_out.dtype).max
-        spare = white.expand(laid_out.shape[0], missing, laid_out.shape[2])
-        laid_out = torch.cat([laid_out, spare], dim=1)
+    images = torch.stack([visible(image) for image in pixels])
+    if spare := columns * rows - len(images):
+        colour = cell_of_colour(fill, images[0]).expand(spare, *images.shape[1:])
+        images = torch.cat([images, colour])
+    laid_out = tile(images, columns=columns)
     in_file = json.dumps(list(cells), separators=(",", ":"))
     whole = {**text, "cells": in_file} if len(in_file) <= _LONGEST_LIST else text
     file_format.save(path, laid_out, whole, cells=cells)

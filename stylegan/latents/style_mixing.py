@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from stylegan.images import tile, to_uint8, visible
-from stylegan.latents.cells import colour_of
+from stylegan.latents.cells import cell_of_colour
 from stylegan.latents.drawer import Drawer
 from stylegan.latents.layers import layer_mask, layer_names
 from stylegan.latents.points import Point
@@ -98,12 +98,21 @@ def with_heads(mixed: Tensor, rows: Tensor, columns: Tensor, *, fill: str = "whi
         fill: colour of the corner, as Pillow names colours.
     Returns: [(R+1)·(C+1),C_img,H,W].
     """
-    colour = colour_of(fill, mixed.shape[1]).to(torch.int32) * (torch.iinfo(mixed.dtype).max // 255)
-    corner = colour.to(mixed.dtype)[None, :, None, None].expand(1, *mixed.shape[1:])
-    lines = [corner, columns]
+    lines = [cell_of_colour(fill, mixed[0]), columns]
     for row, cells in zip(rows, mixed.split(len(columns)), strict=True):
         lines += [row[None], cells]
     return torch.cat(lines)
+
+
+def noise_of_all(drawer: Drawer, noise: Sequence[Maps | None]) -> dict[str, Tensor] | None:
+    """Maps of images for a file of latents, {layer: [N,1,H,W]}; None where no image brings its own."""
+    if all(maps is None for maps in noise):
+        return None
+    shared = _shared_noise(drawer)
+    layers = [layer for layer, _ in drawer.generator.synthesis.noise_layers]
+    return {
+        layer: torch.stack([(shared if maps is None else maps)[layer] for maps in noise]) for layer in layers
+    }
 
 
 class MixingFrames:

@@ -14,9 +14,11 @@ from stylegan.cli.generate import default_out, main
 from stylegan.images import read_png_text
 from stylegan.interop import load_generator
 from stylegan.interop.checkpoint import save_generator
+from stylegan.latents.directions.direction import Direction, write_directions
 from stylegan.latents.drawer import Drawer
 from stylegan.latents.latent_files import write_latents
 from stylegan.latents.outputs import Output
+from stylegan.latents.projection.difference import write_difference
 from stylegan.latents.tasks.images import Images
 from stylegan.networks import Generator
 from stylegan.networks.digest import weights_sha256
@@ -238,6 +240,21 @@ def test_like_draws_the_same_again_with_the_network_of_the_image(here, capsys):
     assert main(["like=moved/a, b.png", "network=runs/owls", "out=owls"]) == 0
     assert "was drawn by another network" in capsys.readouterr().out
     assert (pixels(here / "owls" / "seed0003.png") != before).any()
+
+
+def test_like_finds_a_lone_network_its_difference_and_its_directions(here, capsys):
+    generator, tuned = make_generator(1), make_generator(2)
+    save_generator(here / "fox.safetensors", generator)
+    write_difference(here / "tuned.safetensors", generator, tuned)
+    write_directions(here / "age.npz", [Direction(vector=torch.ones(1, 4), name="age")], {})
+    words = ("network=fox.safetensors", "tuned=tuned.safetensors", "directions=age.npz:2", "out=first")
+    assert main(["seeds=3", "format=jpeg", "quality=50", *words]) == 0
+    assert main(["like=first/seed0003.jpg", "out=again"]) == 0
+    assert (here / "first" / "seed0003.jpg").read_bytes() == (here / "again" / "seed0003.jpg").read_bytes()
+    assert "was drawn" not in capsys.readouterr().out
+    (here / "tuned.safetensors").unlink()
+    assert main(["like=first/seed0003.jpg", "out=third"]) == 2
+    assert "it was drawn with tuned=tuned.safetensors; name the file once more" in capsys.readouterr().err
 
 
 def test_layers_are_listed(here, capsys):

@@ -265,7 +265,21 @@ HABITS = {
     "--row-seed=85 --col-seeds=55,821 --col-styles=coarse --only-stylemix": (
         "task=style_mixing rows=85 format=mp4 cols=55,821 layers=coarse only_mix=true"
     ),
+    "random-video --seeds=0-5 --grid-w=3 --grid-h=2 --fps=60": (
+        "task=interpolation path=walk seeds=0-5 grid=3x2 fps=60"
+    ),
+    "circular-video --seeds=0 -gw=3 -gh=2 --new-center=5": (
+        "task=interpolation path=circle seeds=0 grid=3x2 center=5"
+    ),
+    "sightseeding --seeds=1,5,1 --seed-sec=4": "task=interpolation path=through seeds=1,5,1 leg_sec=4",
+    "style-mixing-video --row-seed=85 --col-seeds=55,821": (
+        "task=style_mixing format=mp4 rows=85 cols=55,821"
+    ),
+    "generate-images --seeds=3 --truncation-psi=0.5": "task=images seeds=3 truncation=0.5",
     # dvschultz
+    "--process=interpolation --interpolation=linear --easing=circularEaseOut2 --seeds=1,2": (
+        "task=interpolation curve=linear easing=in-out-circular seeds=1,2"
+    ),
     "--process=interpolation --seeds=1-5 --frames=48 --interpolation=slerp --easing=easeInOutQuad --space=w": (
         "task=interpolation seeds=1-5 leg_sec=2 fps=24 curve=slerp easing=in-out-quad space=w"
     ),
@@ -276,8 +290,8 @@ HABITS = {
         "task=truncation psis=0,0.25,0.5,0.75,1 seeds=4"
     ),
     # eps696
-    "--model=x.safetensors --frames=200-25 --cubic": (
-        "task=interpolation network=x.safetensors path=through seeds=0-7 leg_sec=1 fps=25 loop=true curve=cubic"
+    "--model=x.safetensors --out_dir=o --frames=200-25 --cubic": (
+        "task=interpolation network=x.safetensors out=o path=through seeds=0-7 leg_sec=1 fps=25 loop=true curve=cubic"
     ),
 }
 

@@ -10,10 +10,14 @@ import zipfile
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from stylegan.interop.checkpoint import save_generator
+from stylegan.latents.latent_files import write_latents
+from stylegan.latents.like import likeness_of
 from stylegan.latents.outputs import ImageFormat
+from stylegan.latents.point_images import PointImages
 from stylegan.latents.provenance import read_sidecar
 from tests.latents.tasks.drawing import content, job, make_generator, pixels
 
@@ -178,3 +182,68 @@ def test_a_killed_command_continues_to_the_same_bytes(tmp_path):
     )
     assert last.returncode == 0 and "continuing from image" in last.stdout
     assert (tmp_path / "fakes.zip").read_bytes() == (tmp_path / "whole.zip").read_bytes()
+
+
+def test_latents_lie_in_the_zip_next_to_their_images(tmp_path):
+    generator = make_generator(noise=True)
+    write_latents(tmp_path / "fox.npz", w=torch.randn(2, 1, 8, generator=torch.Generator().manual_seed(1)))
+    seeds = f"7,{tmp_path / 'fox.npz'}"
+    path = draw(tmp_path, generator, seeds=seeds)
+    whole = path.read_bytes()
+    names = ["seed0007.png", "fox-000.png", "fox-000.png.npz", "fox-001.png", "fox-001.png.npz"]
+    with zipfile.ZipFile(path) as archive:
+        assert archive.namelist() == names
+        archive.extractall(tmp_path / "unpacked")
+    again = likeness_of(tmp_path / "unpacked" / "fox-001.png").seeds
+    job(tmp_path, generator, seeds=again, out=tmp_path / "again").run()
+    np.testing.assert_array_equal(
+        pixels(tmp_path / "again" / "fox-001.png"), pixels(tmp_path / "unpacked" / "fox-001.png")
+    )
+    for cut in (len(whole) // 3, len(whole) // 2):
+        path.unlink()
+        (tmp_path / "fakes.zip.partial").write_bytes(whole[:cut])
+        os.replace(tmp_path / "fakes.zip.json", tmp_path / "fakes.zip.partial.json")
+        assert draw(tmp_path, generator, seeds=seeds).read_bytes() == whole
+
+
+def test_two_processes_do_not_write_one_zip(tmp_path, monkeypatch):
+    generator = make_generator()
+    values = {"seeds": "0-3", "overwrite": True}
+
+    def second(images, cells):
+        with pytest.raises(
+            ValueError, match="fakes.zip.partial: another process writes this zip; wait for it"
+        ):
+            draw(tmp_path, generator, **values)
+        return draw_images(images, cells)
+
+    draw_images = PointImages.draw
+    monkeypatch.setattr(PointImages, "draw", second)
+    path = draw(tmp_path, generator, **values)
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None and len(archive.namelist()) == 4
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["fakes.zip", "fakes.zip.json"]
+
+
+def test_a_part_of_another_format_is_not_continued(tmp_path):
+    path = draw(tmp_path, seeds="0-2", format="png16")
+    path.rename(tmp_path / "fakes.zip.partial")
+    (tmp_path / "fakes.zip.json").rename(tmp_path / "fakes.zip.partial.json")
+    with pytest.raises(ValueError, match="fakes.zip.partial is there already, drawn with format=png16"):
+        draw(tmp_path, seeds="0-2")
+
+
+def test_more_files_and_bytes_than_the_old_format_counts_continue_to_the_same_bytes(tmp_path, monkeypatch):
+    """As of 65,535 files or 4 GB: here of 10 files or 5,000 bytes."""
+    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 10)
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 5000)
+    path = draw(tmp_path, seeds="0-20")
+    whole = path.read_bytes()
+    assert b"PK\x06\x06" in whole, "the end record of zip64"
+    os.replace(tmp_path / "fakes.zip.json", tmp_path / "fakes.zip.partial.json")
+    (tmp_path / "fakes.zip.partial").write_bytes(whole[:15_000])
+    path.unlink()
+    assert draw(tmp_path, seeds="0-20").read_bytes() == whole
+    monkeypatch.undo()
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None and len(archive.namelist()) == 21

@@ -77,7 +77,24 @@ def test_labels(value, width, names, label):
 )
 def test_what_is_not_a_label_is_refused_with_the_choices(value, width, names, message):
     with pytest.raises(ValueError, match=message):
+        parse_labels(value, width=width, names=names)
+    with pytest.raises(ValueError) as error:
         parse_label(value, width=width, names=names)
+    assert "label=all" not in str(error.value)
+
+
+@pytest.mark.parametrize("names", [(), NAMES])
+def test_all_is_refused_where_one_class_is_drawn(names):
+    with pytest.raises(
+        ValueError, match="^label=all: one class is drawn here: the network draws 3 classes; say"
+    ):
+        parse_label("all", width=3, names=names)
+
+
+@pytest.mark.parametrize("text", ["1e39,0,0", "1e39*0", "-1e39*0+1", "3e38*0+3e38*0"])
+def test_a_label_beyond_float32_is_refused(text):
+    with pytest.raises(ValueError, match="^label="):
+        parse_label(text, width=3)
 
 
 @given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=2, max_size=9))

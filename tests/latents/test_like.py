@@ -9,9 +9,10 @@ import torch
 from PIL import Image
 
 from stylegan.images import save_png
+from stylegan.latents.directions.direction import Channel, Direction, write_directions
 from stylegan.latents.latent_files import write_latents
 from stylegan.latents.like import likeness_of, network_of
-from tests.latents.tasks.drawing import job, make_generator, pixels
+from tests.latents.tasks.drawing import job, make_drawer, make_generator, pixels
 
 CASES = [
     {},
@@ -25,7 +26,7 @@ CASES = [
 def again(tmp_path, image, generator):
     like = likeness_of(image)
     settings = {key: value for key, value in like.settings.items() if key != "precision"}
-    for key, kind in (("truncation", float), ("truncation_cutoff", int)):
+    for key, kind in (("truncation", float), ("truncation_cutoff", int), ("quality", int)):
         settings |= {key: kind(settings[key])} if key in settings else {}
     job(tmp_path, generator, seeds=like.seeds, out=tmp_path / "again", **settings).run()
 
@@ -58,14 +59,12 @@ def test_labels_again(tmp_path, label):
 
 
 @pytest.mark.parametrize(("format_", "ending"), [("jpeg", "jpg"), ("webp", "webp"), ("png16", "png")])
-def test_every_format_says_it(tmp_path, format_, ending):
+def test_every_format_comes_again_to_the_byte(tmp_path, format_, ending):
     generator = make_generator(noise=True)
-    job(tmp_path, generator, seeds="5", truncation=0.5, format=format_).run()
-    job(tmp_path, generator, seeds="5", truncation=0.5, out=tmp_path / "png").run()
+    job(tmp_path, generator, seeds="5", truncation=0.5, format=format_, quality=40).run()
     again(tmp_path, tmp_path / "out" / f"seed0005.{ending}", generator)
-    np.testing.assert_array_equal(
-        pixels(tmp_path / "again" / "seed0005.png"), pixels(tmp_path / "png" / "seed0005.png")
-    )
+    first, second = (tmp_path / folder / f"seed0005.{ending}" for folder in ("out", "again"))
+    assert first.read_bytes() == second.read_bytes()
 
 
 def test_where_the_text_was_lost_the_file_next_to_it_says_it(tmp_path):
@@ -115,10 +114,81 @@ def test_what_cannot_be_drawn_again_is_one_line(tmp_path, text, message):
         likeness_of(tmp_path / "a.png")
 
 
+def drawn_with_files(tmp_path, generator):
+    """An image of a center, of directions and of a style channel from files, and what its files hold."""
+    vector = torch.randn(2, 1, 8, generator=torch.Generator().manual_seed(1))
+    write_latents(tmp_path / "fox.npz", w=vector)
+    write_directions(tmp_path / "age.npz", [Direction(vector=row, name="age") for row in vector], {})
+    channel = Direction(channel=Channel("b8.conv0", 1), sigma=3.0)
+    write_directions(tmp_path / "light.npz", [channel], {})
+    directions = f"{tmp_path / 'age.npz'}[1]@0-2:2,{tmp_path / 'light.npz'}:1.5"
+    values = {"center": f"{tmp_path / 'fox.npz'}[1]", "directions": directions, "truncation": 0.5}
+    job(tmp_path, generator, seeds="5", **values).run()
+    return tmp_path / "out" / "seed0005.png"
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_files_are_found_again_where_they_were_or_next_to_the_image(tmp_path, moved):
+    generator = make_generator(noise=True)
+    image = drawn_with_files(tmp_path, generator)
+    if moved:
+        for name in ("fox.npz", "age.npz", "light.npz"):
+            (tmp_path / name).rename(image.parent / name)
+    again(tmp_path, image, generator)
+    np.testing.assert_array_equal(pixels(tmp_path / "again" / "seed0005.png"), pixels(image))
+
+
+def test_a_file_that_is_another_by_now_is_said(tmp_path):
+    generator = make_generator(noise=True)
+    like = likeness_of(drawn_with_files(tmp_path, generator))
+
+    def said(**values):
+        settings = {key: like.settings[key] for key in ("center", "directions")} | values
+        drawer = make_drawer(generator, **settings)
+        return like.difference(drawer.weights, drawer.text)
+
+    assert said() is None
+    write_directions(tmp_path / "light.npz", [Direction(channel=Channel("b8.conv0", 2))], {})
+    assert "seed0005.png was drawn with other content of directions=" in said()
+    assert said(directions=f"{tmp_path / 'light.npz'}:1") is None  # which is asked for
+    write_latents(tmp_path / "fox.npz", w=torch.zeros(2, 1, 8))
+    assert "was drawn with other content of center=fox-001; what is there now draws other pixels" in said()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        {"center_latent": "0" * 64, "center": "a", "center_file": "../a.ckpt"},
+        {"center_latent": "0" * 64, "center": "a", "center_file": "a\0.npz"},
+        {"center_latent": "0" * 64, "center": "a", "center_file": "0-99999999"},
+        {"directions": "a.ckpt:2"},
+        {"directions": "//server/a.npz:2"},
+        {"directions": "\x1b[2J" + "a" * 9000 + ".npz"},
+        {"tuned": "a", "tuned_file": "a.ckpt"},
+    ],
+)
+def test_what_is_no_such_file_is_not_looked_for(tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.ckpt").touch()
+    save_png(
+        tmp_path / "b.png", torch.zeros(3, 4, 4, dtype=torch.uint8), {"weights": "0", "seed": "1", **text}
+    )
+    with pytest.raises(ValueError, match="name the file once more"):
+        likeness_of(tmp_path / "b.png")
+
+
 def test_another_kind_of_file_is_refused(tmp_path):
     (tmp_path / "a.npz").touch()
     with pytest.raises(ValueError, match="name an image, a .png, .jpg or .webp"):
         likeness_of(tmp_path / "a.npz")
+
+
+def test_a_lone_network_is_found_next_to_the_image_or_its_folder(tmp_path):
+    (tmp_path / "generated").mkdir()
+    (tmp_path / "fox.safetensors").touch()
+    text = {"network": "fox.safetensors"}
+    for image in (tmp_path / "generated" / "a.png", tmp_path / "a.png"):
+        assert network_of(image, text, runs_dir=tmp_path / "runs") == tmp_path / "fox.safetensors"
 
 
 def test_its_network_is_found_in_its_run(tmp_path):

@@ -11,7 +11,16 @@ from stylegan.latents.drawer import Drawer
 from stylegan.latents.layers import layer_names
 from stylegan.latents.points import Point, parse_points
 from stylegan.latents.seeds import noise_of
-from stylegan.latents.style_mixing import MixingFrames, Styles, crossed, drawn, mix, styles_of, with_heads
+from stylegan.latents.style_mixing import (
+    MixingFrames,
+    Styles,
+    crossed,
+    drawn,
+    mix,
+    noise_of_all,
+    styles_of,
+    with_heads,
+)
 from tests.latents.networks import make_generator
 
 # 16 px: enough layers to tell, and little to draw.
@@ -214,3 +223,23 @@ def test_any_channels_and_sizes_have_sheets_and_frames(options, channels):
     assert torch.equal(
         whole[:, :, :height, width : 2 * width], images(drawer, columns)[:1].expand(2, -1, -1, -1)
     )
+
+
+@pytest.mark.parametrize("mode", ["const", "random", "none"])
+def test_mixed_images_come_again_from_their_w_and_noise(mode):
+    drawer = make_drawer(noise_mode=mode)
+    maps = noise_of([8], GENERATOR.synthesis.noise_layers)
+    own = Point(
+        name="own", source="own", w=drawer.ws(parse_points("8"))[0], noise={k: m[0] for k, m in maps.items()}
+    )
+    for columns in ([own, *parse_points("2")], parse_points("2-3")):
+        mixed = crossed(
+            drawer, *(styles_of(drawer, points) for points in (parse_points("0-1"), columns)), (0, 2)
+        )
+        noise = noise_of_all(drawer, mixed.noise)
+        assert (noise is None) == (mode != "random" and own not in columns)
+        of_each = [None if noise is None else {k: m[i] for k, m in noise.items()} for i in range(len(mixed))]
+        points = [
+            Point(name=str(i), source=str(i), w=w, noise=of_each[i]) for i, w in enumerate(mixed.ws.cpu())
+        ]
+        assert torch.equal(to_uint8(drawer.floats_of(points)).cpu(), images(drawer, mixed))

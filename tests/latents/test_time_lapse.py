@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from stylegan.images import read_png, save_png
+from stylegan.images import read_png, save_png, to_uint8
 from stylegan.latents.drawer import Drawer
+from stylegan.latents.latent_files import write_latents
 from stylegan.latents.outputs import Output, read_sidecar
 from stylegan.latents.points import parse_points
 from stylegan.latents.tasks.time_lapse import TimeLapseVideo
@@ -80,12 +81,20 @@ def make_generator(seed, **options):
         return Generator(**small, **options).eval().requires_grad_(False)
 
 
-def drawer_of(kept, **others):
+def with_noise(seed):
+    generator = make_generator(seed)
+    for name, _ in generator.synthesis.noise_layers:
+        generator.get_submodule(f"synthesis.{name}").noise_strength.fill_(0.5)
+    return generator
+
+
+def drawer_of(kept, *, noise_mode="const", **others):
     """Args: kept: [(kimg, file)]; others: file → generator."""
     return Drawer(
         make_generator(2),
         device="cpu",
         truncation=0.7,
+        noise_mode=noise_mode,
         open_other=lambda name, key: others[name],
         kept=lambda what: kept,
     )
@@ -114,9 +123,42 @@ def test_frames_are_what_each_network_draws(tmp_path, capfd):
         assert (frame[:, :16, :16] == images[0]).all() and (frame[:, :16, 16:] == images[1]).all()
         assert (frame[:, 16:, :16] == images[2]).all() and (frame[:, 16:, 16:] == 0).all()
     said = read_sidecar(folder)
-    assert said["kimgs"] == "0,1.6,3.2" and said["seeds"] == "3,1,2" and said["truncation"] == "0.7"
+    assert said["kimgs"] == "0,1.6,3.2" and said["seeds"] == "3,1-2" and said["truncation"] == "0.7"
     task().run(drawer, Output(tmp_path))
     assert "is there already, and stays as it is" in capfd.readouterr().out
+
+
+def test_points_of_files_bring_their_noise_and_are_told_apart(tmp_path):
+    networks = {f"kimg{number}": with_noise(number) for number in range(2)}
+    sizes = networks["kimg0"].synthesis.noise_layers
+    random = torch.Generator().manual_seed(0)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        noise = {layer: torch.randn(1, 1, *size, generator=random) for layer, size in sizes}
+        w = torch.randn(1, 6, 8, generator=random)
+        write_latents(tmp_path / name / "fox.npz", w=w, noise=noise)
+        write_latents(tmp_path / name / "owl.npz", w=w)
+    seeds = f"{tmp_path / 'a' / 'fox.npz'},{tmp_path / 'a' / 'owl.npz'},5"
+    for mode in ("const", "random"):
+        drawer = drawer_of(
+            [(number, name) for number, name in enumerate(networks)], noise_mode=mode, **networks
+        )
+        task(seeds=seeds).run(drawer, Output(tmp_path / mode))
+        for number, generator in enumerate(networks.values()):
+            one = Drawer(generator, device="cpu", truncation=0.7, noise_mode=mode)
+            images = to_uint8(one.floats_of(parse_points(seeds)))
+            frame = read_png(tmp_path / mode / "time_lapse" / f"frame{3 * number:06d}.png")
+            assert (frame[:, :16, :16] == images[0]).all() and (frame[:, :16, 16:] == images[1]).all()
+            assert (frame[:, 16:, :16] == images[2]).all()
+    with pytest.raises(ValueError, match="time_lapse is there already, made with .*seeds=fox:"):
+        task(seeds=seeds.replace("/a/", "/b/")).run(drawer, Output(tmp_path / "random"))
+
+
+def test_a_tuned_network_is_one_and_has_no_time_lapse(tmp_path):
+    drawer = drawer_of([(0, "kimg0")], kimg0=make_generator(0))
+    drawer.text["tuned"] = "fox.safetensors"
+    with pytest.raises(ValueError, match="tuned=fox.safetensors: it belongs to one network"):
+        task().run(drawer, Output(tmp_path))
 
 
 def test_the_video_has_a_caption(tmp_path):

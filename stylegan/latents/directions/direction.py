@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from stylegan.latents.latent_files import check_ratios
 from stylegan.latents.layers import layer_mask
 from stylegan.latents.style_layers import style_layers
 from stylegan.machine.files import replacing
@@ -136,6 +137,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
     if path.suffix.lower() != ".npz":
         raise ValueError(f"directions are in {' or '.join(SUFFIXES)}")
     with np.load(path, allow_pickle=False) as archive:
+        check_ratios(archive.zip)
         return {name: archive[name] for name in archive.files}
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -57,10 +57,11 @@ class Movement:
         self.names = tuple(part.direction.name for part in parts)
         for part in self.parts:
             part.direction.check(generator, source=part.source, network=network)
-            if self.names.count(part.direction.name) > 1:
-                raise ValueError(
-                    f"directions: {part.direction.name} stands there more than once; add the strengths up"
-                )
+            called = [other for other in self.parts if other.direction.name == part.direction.name]
+            if len(called) > 1:
+                same = len({other.source for other in called}) == 1
+                way_out = "add the strengths up" if same else "rename one of the files"
+                raise ValueError(f"directions: {part.direction.name} stands there more than once; {way_out}")
         written = [1.0 if part.strength is None else part.strength for part in parts]
         self.strengths = torch.tensor(written, dtype=torch.float32)
         self._in_w = {
@@ -139,6 +140,18 @@ def parse_directions(
     """
     parts = [] if text is None else [_part(part, generator, key) for part in _split(str(text), key)]
     return Movement(parts, generator, network=network)
+
+
+def with_files(text: str, find: Callable[[str], str | None]) -> str | None:
+    """Directions as written, each with the path that `find` gives for its own; None where it gives none for one."""
+    parts = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        match = _PART.fullmatch(part)
+        place = None if match is None else find(match["path"])
+        if match is None or place is None or "," in place:
+            return None
+        parts.append(place + part[match.end("path") :])
+    return ",".join(parts) or None
 
 
 def _split(text: str, key: str) -> Iterator[str]:

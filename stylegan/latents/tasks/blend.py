@@ -94,6 +94,7 @@ class Blend:
 
     def run(self, drawer: Drawer, output: Output) -> None:
         """Draw, write and say where. Raises: ValueError that names the value or the file in the way; OSError."""
+        output.check_folder("networks, sheets and videos")
         self.drawer, self.output = drawer, output
         self.low = drawer.generator
         self.other = open_relative(drawer, self.high, unrelated=self.unrelated)

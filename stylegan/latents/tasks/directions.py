@@ -103,6 +103,11 @@ class Directions:
                 if scores is None
                 else f"scores={printable(str(scores))} counts with find=boundary alone"
             )
+        given = {"layers": layers, "orthogonal_to": orthogonal_to, "share": share}
+        for name, value in given.items():
+            if value is not None and (find is None or (name == "share" and find != "boundary")):
+                with_ = "find=boundary alone" if name == "share" else "find= alone, not with saved directions"
+                raise ValueError(f"{name}={printable(str(value))} counts with {with_}")
         check_layers(layers)
         self.points = parse_points(seeds)
         self.label, self.find, self.variant, self.count, self.samples = label, find, variant, count, samples

@@ -2,11 +2,12 @@
 
 from torch import Tensor
 
+from stylegan.latents.cells import colour_of
 from stylegan.latents.drawer import Drawer
 from stylegan.latents.outputs import ImageFormat, Output
 from stylegan.latents.point_images import PointImages
 from stylegan.latents.points import parse_points
-from stylegan.latents.sheets import cells_of, check_size, parse_grid, save_sheet, shape_of
+from stylegan.latents.sheets import cells_of, check_size, fill_text, parse_grid, save_sheet, shape_of
 from stylegan.machine.console import say
 from stylegan.machine.progress import with_progress
 from stylegan.networks.synthesis import prepared
@@ -14,7 +15,7 @@ from stylegan.sizes import size_text
 
 
 class Grid:
-    """Draws points into one sheet, `grid.png`, in the order given, repeats kept; spare cells are white.
+    """Draws points into one sheet, `grid.png`, in the order given, repeats kept.
 
     The sheet and the JSON next to it list what is in each cell. With label "all" each class is a row.
 
@@ -22,6 +23,7 @@ class Grid:
         seeds: as in `parse_points`.
         label: as in `parse_labels`; None for a network without labels.
         grid: columns x rows, as in 6x4; None = the best shape.
+        fill: colour of spare cells, as Pillow names colours.
         format, quality: as of `ImageFormat`.
     Raises: ValueError that names the value and the way out, as where the cells are too few.
     """
@@ -32,11 +34,14 @@ class Grid:
         seeds: str | int,
         label: str | float | None = None,
         grid: str | None = None,
+        fill: str = "white",
         format: str = "png",
         quality: int = 90,
     ):
         self.points, self.label, self.grid = parse_points(seeds), label, parse_grid(grid)
         self.format = ImageFormat(format=format, quality=quality)
+        colour_of(fill, 3)
+        self.fill = fill
 
     def run(self, drawer: Drawer, output: Output) -> None:
         """Draw, write and say where.  Raises: ValueError that names the file in the way; OSError."""
@@ -51,7 +56,7 @@ class Grid:
         name = f"grid.{self.format.ending}"
         seeds = ",".join(point.short for point in self.points)
         given = {} if self.grid is None else {"grid": f"{shape[0]}x{shape[1]}"}
-        text = images.text_of_all | {"seeds": seeds} | given
+        text = images.text_of_all | {"seeds": seeds} | given | fill_text(self.fill, shape, len(images))
         if not output.claim(name, text):
             return
         output.folder.mkdir(parents=True, exist_ok=True)
@@ -64,5 +69,5 @@ class Grid:
                 pixels += drawn
         listed = cells_of(images, cells, shape[0])
         path = output.folder / name
-        save_sheet(path, pixels, text, shape=shape, cells=listed, file_format=self.format)
+        save_sheet(path, pixels, text, shape=shape, cells=listed, file_format=self.format, fill=self.fill)
         say(f"{len(cells):,} image{'s' * (len(cells) > 1)} of {size_text(drawer.size)} px in {path}")

@@ -1,14 +1,15 @@
 """The task `images` of the generate command: one file a point, or one a point and class, and all of them in a grid."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from stylegan.images import read_png
 from stylegan.latents import sheets
+from stylegan.latents.cells import colour_of
 from stylegan.latents.drawer import Drawer
 from stylegan.latents.image_zip import draw_zip
 from stylegan.latents.latent_files import latents_of_image, read_latents, write_latents, write_many_w
@@ -16,8 +17,10 @@ from stylegan.latents.outputs import ImageFormat, Output, write_sidecar
 from stylegan.latents.point_images import Cell, PointImages
 from stylegan.latents.points import Point, parse_points, short_text, without_repeats
 from stylegan.latents.provenance import differences, listed, names_in, refuse
-from stylegan.latents.sheets import cells_of, parse_grid, save_sheet, shape_of
+from stylegan.latents.sheets import cells_of, fill_text, parse_grid, save_sheet, shape_of
+from stylegan.latents.style_mixing import noise_of_all
 from stylegan.machine.console import say
+from stylegan.machine.files import replacing
 from stylegan.machine.progress import with_progress
 from stylegan.networks.synthesis import prepared
 from stylegan.sizes import size_text
@@ -41,8 +44,10 @@ class Images:
         seeds: as in `parse_points`; a repeated point is drawn once.
         label: as in `parse_labels`; None for a network without labels.
         grid: columns x rows of the grid, as in 6x4; None = the best shape.
+        fill: colour of the grid's spare cells, as Pillow names colours.
         format, quality: as of `ImageFormat`.
-        save_latents: also w of all images as drawn, [N,L,W] in their order, in `latents.npz`.
+        save_latents: also w of all images as drawn, [N,L,W] in their order, in `latents.npz`, with the noise maps of
+            points that bring their own.
     Raises: ValueError that names the value and the way out.
     """
 
@@ -52,6 +57,7 @@ class Images:
         seeds: str | int,
         label: str | float | None = None,
         grid: str | None = None,
+        fill: str = "white",
         format: str = "png",
         quality: int = 90,
         save_latents: bool = False,
@@ -59,6 +65,8 @@ class Images:
         self.points = without_repeats(parse_points(seeds))
         self.label, self.grid, self.save_latents = label, parse_grid(grid), save_latents
         self.format = ImageFormat(format=format, quality=quality)
+        colour_of(fill, 3)
+        self.fill = fill
         if self.grid is not None:
             shape_of(len(self.points), self.grid)
         for name in ("grid", "latents"):
@@ -83,8 +91,10 @@ class Images:
             raise ValueError(
                 f"grid={self.grid[0]}x{self.grid[1]}: with several labels each is a row; leave grid out"
             )
+        if self.grid is not None:
+            sheets.check_size(self.grid, drawer.size, self.format)
         output.check_folder()
-        _Folder(images, output, self.grid).draw()
+        _Folder(images, output, self.grid, self.fill).draw()
         if self.save_latents:
             self._save_latents(images, output, "latents.npz")
 
@@ -95,7 +105,12 @@ class Images:
         cells = [*images.cells()]
         shape = (len(cells), images.drawer.generator.num_ws, images.drawer.generator.w_dim)
         path = output.folder / name
-        write_many_w(path, (images.ws(some) for some in images.chunks(cells)), shape=shape, text=text)
+        parts = (images.ws(some) for some in images.chunks(cells))
+        if all(point.noise is None for point in self.points):
+            write_many_w(path, parts, shape=shape, text=text)
+        else:
+            noise = noise_of_all(images.drawer, [self.points[cell.place].noise for cell in cells])
+            write_latents(path, w=torch.cat([part.cpu() for part in parts]), noise=noise, text=text)
         write_sidecar(path, text)
         say(f"the {len(cells):,} w are in {path}")
 
@@ -103,8 +118,8 @@ class Images:
 class _Folder:
     """A folder of images and their grid: what is there, what is missing, and how it is written."""
 
-    def __init__(self, images: PointImages, output: Output, grid: tuple[int, int] | None):
-        self.images, self.out, self.grid = images, output.folder, grid
+    def __init__(self, images: PointImages, output: Output, grid: tuple[int, int] | None, fill: str):
+        self.images, self.out, self.grid, self.fill = images, output.folder, grid, fill
         # The ending of the format alone would let two sheets be there.
         self.grid_path = self.out / f"grid.{images.format.ending}"
         self.kept, self.replaced = self._images_there(output.overwrite)
@@ -157,7 +172,7 @@ class _Folder:
         replaced = len(in_the_way)
         if self.grid_path.name in there:
             found = differences(self.grid_path, self._text_of_grid())
-            if found is None or any(not text.startswith(("seeds=", "grid=")) for text in found):
+            if found is None or any(not text.startswith(("seeds=", "grid=", "fill=")) for text in found):
                 in_the_way.append((self.grid_path, found))
         if not overwrite:
             refuse(in_the_way)
@@ -184,28 +199,38 @@ class _Folder:
 
     def _save(self, cell: Cell, image: Tensor) -> None:
         """What belongs to the image first: where it is there, so is all the rest."""
-        point, path, text = self._point(cell), self._path(cell), self.images.text(cell)
-        if point.seed is None:
-            noise = {layer: map_[None] for layer, map_ in (point.noise or {}).items()}
-            z, w = (None if values is None else values[None] for values in (point.z, point.w))
-            write_latents(latents_of_image(path), w=w, z=z, noise=noise, text=text)
-        self.images.format.save(path, image, text)
+        path = self._path(cell)
+        if (latent := self.images.latent_file(cell)) is not None:
+            with replacing(latents_of_image(path), durable=False) as file:
+                file.write(latent)
+        self.images.format.save(path, image, self.images.text(cell))
 
     def _shape(self) -> tuple[int, int]:
         """How many labels and points the grid shows: as many as fit."""
-        most = max(1, sheets.MAX_GRID_PX // math.prod(self.images.drawer.size))
-        rows = min(len(self.images.labels), most)
-        return rows, min(len(self.images.points), most // rows)
+        height, width = self.images.drawer.size
+        most = max(1, sheets.MAX_GRID_PX // (height * width))
+        rows, columns = len(self.images.labels), len(self.images.points)
+        longest = sheets.LARGEST_SIDE_PX.get(self.images.format.format)
+        if rows > 1 and longest is not None:
+            rows, columns = min(rows, longest // height), min(columns, longest // width)
+        rows = min(rows, most)
+        return rows, min(columns, most // rows)
 
     def _cells_of_grid(self) -> list[Cell]:
         rows, columns = self._shape()
         return [Cell(row, place) for row in range(rows) for place in range(columns)]
 
     def _text_of_grid(self) -> dict[str, str]:
-        _, columns = self._shape()
+        rows, columns = self._shape()
         seeds = ",".join(point.short for point in self.images.points[:columns])
         shape = {} if self.grid is None else {"grid": f"{self.grid[0]}x{self.grid[1]}"}
-        return self.images.text_of_all | {"seeds": seeds} | shape
+        filled = fill_text(self.fill, self._cells_a_side(), rows * columns)
+        return self.images.text_of_all | {"seeds": seeds} | shape | filled
+
+    def _cells_a_side(self) -> tuple[int, int]:
+        """Columns and rows of the grid, with its spare cells."""
+        rows, columns = self._shape()
+        return (columns, rows) if len(self.images.labels) > 1 else shape_of(columns, self.grid)
 
     def _save_grid(self, shown: Mapping[Cell, Tensor | None]) -> None:
         """Args: shown: None = to be read from its file, or drawn again where that has not the same pixels."""
@@ -225,10 +250,9 @@ class _Folder:
                 for cell, image in zip(some, pixels, strict=True)
             }
         pixels = [read[cell] if image is None else image for cell, image in shown.items()]
-        rows, columns = self._shape()
-        shape = (columns, rows) if len(self.images.labels) > 1 else shape_of(columns, self.grid)
+        shape, file_format = self._cells_a_side(), self.images.format
         cells = cells_of(self.images, [*shown], shape[0])
-        save_sheet(path, pixels, text, shape=shape, cells=cells, file_format=self.images.format)
+        save_sheet(path, pixels, text, shape=shape, cells=cells, file_format=file_format, fill=self.fill)
 
     def _say_where(self, total: int, in_grid: int) -> None:
         images = f"{total:,} image" + "s" * (total > 1)

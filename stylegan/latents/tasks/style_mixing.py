@@ -16,7 +16,15 @@ from stylegan.latents.outputs import ImageFormat, Output, write_sidecar
 from stylegan.latents.paths.loops import walk_latents
 from stylegan.latents.points import parse_points, seeds_of, short_text
 from stylegan.latents.sheets import check_size, save_sheet
-from stylegan.latents.style_mixing import MixingFrames, Styles, crossed, drawn, styles_of, with_heads
+from stylegan.latents.style_mixing import (
+    MixingFrames,
+    Styles,
+    crossed,
+    drawn,
+    noise_of_all,
+    styles_of,
+    with_heads,
+)
 from stylegan.machine.console import say
 from stylegan.machine.progress import with_progress
 from stylegan.media.settings import MediaSettings
@@ -38,7 +46,7 @@ class StyleMixing:
         layers: that the rows give, as in `parse_layers`.
         label: of all images; None for a network without labels.
         only_mix: without the images of rows and columns.
-        latents: also writes w of the cells, row by row, into a file.
+        latents: also writes w of the cells, row by row, with their noise maps where they have some, into a file.
         format: of a sheet or of a video, which decides what is made.
         quality: 1 to 100, of JPEG and WebP.
         fill: colour of the corner between rows and columns.
@@ -79,6 +87,7 @@ class StyleMixing:
 
     def run(self, drawer: Drawer, output: Output) -> None:
         """Draw, write and say where. Raises: ValueError that names the value or the file in the way; OSError."""
+        output.check_folder("sheets and videos")
         self.drawer, self.output = drawer, output
         self.chosen = parse_layers(self.layers, drawer.generator)
         label = drawer.label(self.label)
@@ -104,7 +113,8 @@ class StyleMixing:
             say(f"{len(rows)} x {len(columns)} images of {size_text(self.drawer.size)} px in {path}")
         latents = self.output.folder / f"{NAME}.npz"
         if self.latents and self.output.claim(latents.name, self._text()):
-            write_latents(latents, w=mixed.ws, text=self._text())
+            noise = noise_of_all(self.drawer, mixed.noise)
+            write_latents(latents, w=mixed.ws, noise=noise, text=self._text())
             write_sidecar(latents, self._text())
 
     def _sheet(

@@ -6,13 +6,14 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
-from stylegan.images import read_png, visible
+from stylegan.images import read_png, to_uint8, visible
 from stylegan.latents.cells import Sheet, best_shape, parse_shape
 from stylegan.latents.drawer import Drawer
 from stylegan.latents.outputs import Output
-from stylegan.latents.points import parse_points
+from stylegan.latents.points import parse_points, short_text
 from stylegan.latents.time_lapse import TimeLapse, frames_of, of_one_size, strip_height, with_caption
 from stylegan.machine.console import say
+from stylegan.machine.text import printable
 from stylegan.media.settings import MediaSettings
 from stylegan.media.write import write_media
 from stylegan.sizes import Size, size_text
@@ -65,9 +66,15 @@ class TimeLapseVideo:
         Raises: ValueError where there are no networks or snapshots, or one cannot be read; OSError where the file
           cannot be written.
         """
+        output.check_folder("the video")
         if drawer.kept is None or drawer.open_other is None:
             raise ValueError(f"checkpoints={self.checkpoints}: {drawer.name} does not belong to a run")
         kept = drawer.kept(self.checkpoints)
+        if self.checkpoints == "all" and "tuned" in drawer.text:
+            raise ValueError(
+                f"tuned={printable(drawer.text['tuned'])}: it belongs to one network, and here all that the run kept"
+                " are drawn; leave it out"
+            )
         if self.checkpoints == "all":
             picture, size, channels = self._of_networks(drawer, kept)
         else:
@@ -101,22 +108,20 @@ class TimeLapseVideo:
         """(number → picture of all seeds, its size, its channels)."""
         sheet = Sheet(self.columns, self.rows, len(self.points), self.media.fill)
         label = drawer.label(self.label)
+        drawer.check(self.points)
+        newest = drawer.generator
+        shape = (newest.size, newest.channels, newest.c_dim)
 
         def picture(number: int) -> Tensor:
             _, path = kept[number]
             generator = drawer.open_other(str(path), "network")
-            if (generator.size, generator.channels, generator.c_dim) != (
-                drawer.size,
-                drawer.channels,
-                drawer.generator.c_dim,
-            ):
+            if (generator.size, generator.channels, generator.c_dim) != shape:
                 raise ValueError(
                     f"network={path}: it draws {size_text(generator.size)} px, and the newest of the run"
                     f" {size_text(drawer.size)}, or they differ in channels or labels; a video needs equal ones"
                 )
             other = drawer.with_generator(generator, name=str(path))
-            seeds = [point.seed or 0 for point in self.points]
-            images = visible(other.images(other.ws(self.points, label), noise_seeds=seeds))
+            images = visible(to_uint8(other.floats_of(self.points, label)))
             return sheet.frames(images[None])[0].cpu()
 
         return picture, sheet.size(drawer.size), drawer.channels if drawer.channels <= 4 else 3
@@ -134,7 +139,7 @@ class TimeLapseVideo:
             origin = {key: drawer.text[key] for key in ("run", "version") if key in drawer.text}
             return origin | own | dict(self.media.text)
         points = {
-            "seeds": ",".join(point.source for point in self.points),
+            "seeds": short_text(self.points),
             "grid": f"{self.columns}x{self.rows}",
         }
         label = {} if self.label is None else {"label": str(self.label)}

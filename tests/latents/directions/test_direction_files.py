@@ -27,6 +27,13 @@ def test_vectors_come_back(tmp_path):
         assert set(archive.files) == {"direction", "sigma", "layers", "method", "names", "provenance"}
 
 
+def test_an_archive_of_a_few_bytes_that_would_fill_the_memory_is_refused(tmp_path):
+    path = tmp_path / "bomb.npz"
+    np.savez_compressed(path, direction=np.zeros((3_000_000, W), np.float32))
+    with pytest.raises(ValueError, match=r"bomb.npz: this is no file of directions \(direction.npy would be"):
+        read_directions(path)
+
+
 def test_style_channels_come_back(tmp_path):
     found = [Direction(channel=Channel("b16.conv0", 3), sigma=0.5, method="channels")]
     write_directions(tmp_path / "eyes.npz", found, {})

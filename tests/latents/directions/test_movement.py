@@ -106,6 +106,7 @@ def test_two_channels_of_a_layer_add_up(files):
         ("smile.npz@top:1", "these are no layers"),
         ("eyes.npz[0]@0:1", "a style channel has its layer; leave @0 out"),
         ("smile.npz:1,smile.npz:2", "smile stands there more than once; add the strengths up"),
+        ("smile.npz:1,./smile.npz:2", "smile stands there more than once; rename one of the files"),
     ],
 )
 def test_a_wrong_part_is_named_in_one_line(files, text, message):

@@ -15,7 +15,7 @@ from stylegan.networks import Generator
 SMALL = dict(resolution=16, z_dim=8, w_dim=8, mapping_layers=1, channel_base=128, channel_max=8)
 OF_DRAWER = (
     *("noise_mode", "truncation", "truncation_cutoff", "center", "precision", "device", "provenance"),
-    *("canvas", "canvas_mode", "layer", "crop"),
+    *("canvas", "canvas_mode", "layer", "crop", "directions"),
 )
 
 

@@ -2,15 +2,25 @@
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from stylegan.images import read_image_text, read_png_text
 from stylegan.latents import sheets
+from stylegan.latents.drawer import Drawer
+from stylegan.latents.outputs import Output
 from stylegan.latents.provenance import read_sidecar
+from stylegan.latents.tasks.blend import Blend
+from stylegan.latents.tasks.directions import Directions
 from stylegan.latents.tasks.grid import Grid
-from tests.latents.tasks.drawing import images_in, job, make_generator, pixels
+from stylegan.latents.tasks.images import Images
+from stylegan.latents.tasks.style_mixing import StyleMixing
+from stylegan.latents.tasks.time_lapse import TimeLapseVideo
+from stylegan.latents.tasks.truncation import Truncation
+from stylegan.media.settings import MediaSettings
+from tests.latents.tasks.drawing import images_in, job, make_drawer, make_generator, pixels
 
 
 def cell(sheet, column, row, side=16):
@@ -97,6 +107,72 @@ def test_a_mistake_is_one_line(tmp_path, monkeypatch, values, message):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_zip_holds_no_sheet(tmp_path):
-    with pytest.raises(ValueError, match="fakes.zip: a zip holds what task=images draws; name a folder"):
-        job(tmp_path, kind=Grid, out=tmp_path / "fakes.zip").run()
+TASKS = [
+    (Grid, {}),
+    (Truncation, {}),
+    (StyleMixing, {"seeds": None, "rows": "0", "cols": "1", "layers": None}),
+    (Blend, {"high": "other"}),
+    (Directions, {"find": "sefa"}),
+    (TimeLapseVideo, {"media": MediaSettings(format="png")}),
+]
+
+
+@pytest.mark.parametrize(("kind", "values"), TASKS)
+@pytest.mark.parametrize("name", ["fakes.zip", "mine.txt"])
+def test_a_zip_holds_no_sheet_and_a_file_is_no_folder(tmp_path, monkeypatch, kind, values, name):
+    """Said before anything is drawn."""
+    monkeypatch.setattr(Drawer, "ws", None)
+    if name == "mine.txt":
+        (tmp_path / name).touch()
+    values = {"seeds": "0", **values}
+    task = kind(**{key: value for key, value in values.items() if (key, value) != ("seeds", None)})
+    line = (
+        "fakes.zip: a zip holds what task=images draws"
+        if name == "fakes.zip"
+        else "mine.txt, which is a file"
+    )
+    with pytest.raises(ValueError, match=line):
+        task.run(make_drawer(), Output(tmp_path / name))
+
+
+@pytest.mark.parametrize("kind", [Grid, Images])
+@pytest.mark.parametrize("format_", ["png", "png16"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_spare_cells_have_the_colour_that_is_asked_for(tmp_path, kind, format_, channels):
+    generator = make_generator(channels=channels)
+    values = dict(kind=kind, seeds="0-2", grid="3x2", format=format_)
+    job(tmp_path, generator, **values).run()
+    job(tmp_path, generator, **values, fill="red", out=tmp_path / "red").run()
+    white, red = (
+        cv2.imread(str(tmp_path / name / "grid.png"), cv2.IMREAD_UNCHANGED) for name in ("out", "red")
+    )
+    most = 255 if format_ == "png" else 65535
+    assert (white[16:] == most).all()
+    wanted = {1: 76, 3: [0, 0, 255], 4: [0, 0, 255, 255]}[channels]  # blue, green, red there
+    assert (red[16:] == np.array(wanted) * (most // 255)).all()
+    np.testing.assert_array_equal(white[:16], red[:16])
+    assert read_sidecar(tmp_path / "red" / "grid.png")["fill"] == "red"
+    assert "fill" not in read_sidecar(tmp_path / "out" / "grid.png")
+
+
+@pytest.mark.parametrize(
+    ("first", "named"), [({"grid": "3x1"}, "grid=3x1"), ({"format": "png16"}, "format=png16")]
+)
+def test_a_sheet_with_a_setting_that_is_not_asked_for_is_another(tmp_path, first, named):
+    job(tmp_path, kind=Grid, seeds="0-2", **first).run()
+    with pytest.raises(ValueError, match=f"grid.png is there already, made with .*{named}"):
+        job(tmp_path, kind=Grid, seeds="0-2").run()
+
+
+@pytest.mark.parametrize("kind", [Grid, Images])
+def test_a_shape_of_more_cells_than_files_hold_is_refused_before_anything_is_drawn(tmp_path, kind):
+    with pytest.raises(ValueError, match="the sheet would be 159,984x159,984 px, and at most"):
+        job(tmp_path, kind=kind, seeds="0-3", grid="9999x9999").run()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_row_a_class_is_no_wider_than_its_format(tmp_path, monkeypatch):
+    monkeypatch.setitem(sheets.LARGEST_SIDE_PX, "webp", 40)
+    job(tmp_path, make_generator(c_dim=2), seeds="0-3", label="all", format="webp").run()
+    assert Image.open(tmp_path / "out" / "grid.webp").size == (32, 32)
+    assert len(list((tmp_path / "out").glob("seed*.webp"))) == 8

@@ -238,6 +238,19 @@ def test_noise_maps_of_a_file_are_drawn_with(tmp_path):
     assert row.noise.keys() == maps.keys()
 
 
+def test_saved_latents_draw_the_same_again_with_the_noise_maps_of_files(tmp_path):
+    generator = make_generator(noise=True)
+    maps = {name: torch.randn(1, 1, *size) for name, size in generator.synthesis.noise_layers}
+    path = w_file(tmp_path, generator, noise=maps)
+    job(tmp_path, generator, seeds=f"{path},3", truncation=0.5, save_latents=True).run()
+    saved = tmp_path / "out" / "latents.npz"
+    job(tmp_path, generator, seeds=str(saved), truncation=0.5, out=tmp_path / "again").run()
+    for number, name in enumerate(("fox.png", "seed0003.png")):
+        np.testing.assert_array_equal(
+            pixels(tmp_path / "again" / f"latents-00{number}.png"), pixels(tmp_path / "out" / name)
+        )
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
