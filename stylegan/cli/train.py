@@ -20,7 +20,7 @@ from stylegan.cli.plan import (
     micro_batch_to_explain,
     open_data_of_worker,
 )
-from stylegan.cli.training_run import build, fit_until_done, has_begun
+from stylegan.cli.training_run import build, fit_until_done, has_begun, refuse_settings
 from stylegan.configuration.batches import devices_of
 from stylegan.configuration.command_line import quote
 from stylegan.configuration.complete import Completed, with_values
@@ -185,6 +185,7 @@ def _explain(composition: Composition, complete: Completed) -> int:
         config = with_values(config, {"micro_batch": micro_batch})
     from stylegan.training.memory_estimate import memory_line  # loads torch
 
+    refuse_settings(config)
     for line in explained(replace(composition, config=config), origins, memory=memory_line(config)):
         say(line)
     refuse_lost_output()

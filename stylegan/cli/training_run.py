@@ -99,6 +99,21 @@ def build(config: DictConfig, *, guard: Callable[[], None] | None = None) -> Par
     return Parts(trainer, module, callbacks)
 
 
+def refuse_settings(config: DictConfig) -> None:
+    """What parts refuse of their settings, without data being opened, networks made or a file written.
+
+    Raises: as `build`.
+    """
+    from stylegan.training.precision import TrainingPrecision
+
+    instantiate_part(config, "data", _convert_="all")
+    _instantiate_each(config, "callbacks")
+    if config.module._target_ == "stylegan.training.AdversarialTraining":
+        keys = ("precision", "regulariser_precision", "num_half_res", "tf32")
+        with from_input():
+            TrainingPrecision(**{key: config.module[key] for key in keys if key in config.module})
+
+
 def _instantiate_each(config: DictConfig, group: str) -> list[Any]:
     """The parts of a group, those that are null being switched off."""
     nodes = config[group]

@@ -366,3 +366,20 @@ def test_a_result_holds_the_best_scores(here):
     rows = [json.loads(line) for line in open("runs/scored/metric-kid_builtin.jsonl")]
     assert result.exit_code == 0
     assert result.scores == {"kid_builtin": min(row["results"]["kid_builtin"] for row in rows)}
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["data=folder", "data.path=x", "data.labels=folder"], "did you mean data.labels=folders?"),
+        (["precision=float32"], "did you mean precision=fp32?"),
+        (["metrics=kid+fid"], "metrics=kid+fid: there is no such metric; did you mean kid?"),
+        (["callbacks.stats.every_kimg=0"], "callbacks.stats.every_kimg must be a number of kimg above 0"),
+    ],
+)
+def test_explaining_refuses_what_the_parts_refuse(words, line, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    assert main(["explain=true", "resolution=32", "preset=tiny", *words]) == 2
+    captured = capfd.readouterr()
+    assert line in captured.err and captured.err.count("\n") == 1 and captured.out == ""
+    assert not list(tmp_path.iterdir())
