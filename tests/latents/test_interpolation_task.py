@@ -150,6 +150,26 @@ def test_a_mistake_is_one_line_of_the_command(timelines, words, capsys):
     assert not Path("out").exists()
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (dict(duration_sec=30), dict(duration_sec=30.00001)),
+        (dict(smoothing_sec=3), dict(smoothing_sec=3.00000001)),
+        (dict(slowdown=1), dict(slowdown=1.0000001)),
+        (dict(path="circle", diameter=1), dict(path="circle", diameter=1.0000001)),
+        (dict(seeds="0,1", leg_sec=100.12345), dict(seeds="0,1", leg_sec=100.12346)),
+        (dict(media=MediaSettings(fps=23.9760001)), dict(media=MediaSettings(fps=23.976))),
+    ],
+)
+def test_paths_that_differ_say_so(one, other):
+    """A file that says the same counts as the same, and is left as it is."""
+    texts = [
+        task.text | dict(task.media.text)
+        for task in (Interpolation(**{"seeds": 0} | v) for v in (one, other))
+    ]
+    assert texts[0] != texts[1]
+
+
 def test_a_latent_file_goes_through_w_and_says_so(here, capsys):
     np.save("two.npy", np.random.default_rng(0).standard_normal((2, 1, 4)).astype(np.float32))
     task = Interpolation(seeds="3,two.npy")

@@ -97,7 +97,7 @@ class Job:
             return read_target(picture, self.decode, size=size, channels=channels)
 
         def cut(data: bytes, *, size, channels):
-            return alignment.cut(picture, data, self.decode, size=size, channels=channels)
+            return alignment.cut(picture.path, data, self.decode, size=size, channels=channels)
 
         return read_target(picture, cut, size=size, channels=channels)
 

@@ -157,7 +157,7 @@ class Projection:
             optional |= {
                 "tuning_steps": self.tuning.steps,
                 "target_loss": self.tuning.target_loss,
-                "locality": f"{self.tuning.locality:g}",
+                "locality": f"{self.tuning.locality:.12g}",
             }
         # Also those that are not set: a file of other settings has to differ from this one.
         shared |= {key: "null" if value is None else str(value) for key, value in optional.items()}
