@@ -13,6 +13,7 @@ from stylegan import load_generator
 from stylegan.cli.generate import main
 from stylegan.interop.checkpoint import save_generator
 from stylegan.latents.drawer import Drawer
+from stylegan.latents.outputs import Output
 from stylegan.latents.tasks.interpolation import Interpolation
 from stylegan.latents.tracks import SOUNDS
 from stylegan.media.audio_features import KINDS
@@ -140,6 +141,13 @@ def test_a_wrong_value_is_refused_before_a_network_is_loaded(timelines, words):
     with pytest.raises(ValueError) as caught:
         Interpolation(**values)
     assert REFUSED[words] in str(caught.value) and str(caught.value).isprintable()
+
+
+def test_a_file_in_place_of_the_folder_is_one_line(here):
+    Path("taken").write_text("mine")
+    drawer = Drawer(load_generator("net.safetensors"), device="cpu")
+    with pytest.raises(ValueError, match="^out must be a folder for the video, got taken, which is a file$"):
+        Interpolation(seeds=0, duration_sec=1).run(drawer, Output(Path("taken")))
 
 
 @pytest.mark.parametrize("words", WRONG)

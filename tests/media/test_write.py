@@ -353,6 +353,16 @@ def test_an_unwritable_folder_is_an_oserror(tmp_path):
         write(tmp_path / "file", Numbered(3))
 
 
+@pytest.mark.parametrize("form", ["mp4", "png"])
+def test_a_folder_where_a_file_should_be_is_refused_before_drawing(tmp_path, form):
+    target = tmp_path / MediaSettings(format=form).name_of("walk")
+    target.write_text("mine") if form == "png" else target.mkdir()
+    frames = Numbered(3)
+    with pytest.raises(ValueError, match=rf"^{target} is a f.*, and format={form} writes a .*out="):
+        write(tmp_path, frames, format=form)
+    assert frames.drawn == [] and target.exists()
+
+
 def test_errors_of_drawing_come_out_as_they_are(tmp_path):
     frames = Numbered(9)
 

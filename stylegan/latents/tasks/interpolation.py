@@ -117,6 +117,7 @@ class Interpolation:
 
     def run(self, drawer: Drawer, output: Output) -> None:
         """Draw, write and say where.  Raises: ValueError for what does not fit the network; OSError of the disk."""
+        output.check_folder("the video")
         text = drawer.text | self.text
         if self.high is None:
             frames = video = self.video(drawer)
