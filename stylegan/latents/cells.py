@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,6 +13,9 @@ from torch import Tensor
 from stylegan.images import to_float
 from stylegan.machine.text import printable
 from stylegan.sizes import Size
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 _SHAPE = re.compile(r"(\d{1,4})\s*[x×]\s*(\d{1,4})", re.ASCII | re.IGNORECASE)
 # More cells than anyone looks at, and few enough for a frame in memory.
@@ -204,19 +208,31 @@ def shares_of_masks(path: Path, size: Size) -> np.ndarray:
 
 
 def _grey(path: Path, size: Size) -> np.ndarray:
-    """A picture as float64 [H,W] in 0..1, upright."""
+    """A picture as float64 [H,W] in 0..1, upright; what is transparent is black, whatever colour is stored there."""
     from PIL import Image, ImageOps
 
     try:
         with Image.open(path) as image:
-            grey = ImageOps.exif_transpose(image).convert("L")
+            grey = _black_and_white(ImageOps.exif_transpose(image))
             if grey.size != size[::-1]:
                 grey = grey.resize(size[::-1], Image.Resampling.BOX)
-            return np.asarray(grey, dtype=np.float64) / 255
+            return np.asarray(grey, dtype=np.float64).clip(0, 255) / 255
     except FileNotFoundError as error:
         raise ValueError(f"mask={printable(str(path))}: there is no such file") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"mask={printable(str(path))}: this is no picture that can be read") from error
+
+
+def _black_and_white(image: "Image.Image") -> "Image.Image":
+    """Of mode L, or F where it has 16 bits, which Pillow would cut to the first 256 steps of them."""
+    from PIL import Image
+
+    if image.mode.startswith("I"):
+        return Image.fromarray(np.asarray(image, dtype=np.float32) / 257)
+    if "A" in image.getbands() or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
+    return image.convert("L")
 
 
 def deal(points: Sequence, count: int, shape: str) -> list[Sequence]:

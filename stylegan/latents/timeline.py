@@ -197,7 +197,10 @@ def _track(reader: _Reader, name: str, node: yaml.Node) -> Track:
     if (kind in _NAMED) != bool(what):
         needs = f"{kind} needs {_NAMED[kind]}" if kind in _NAMED else f"{kind} has no part of its own"
         raise reader.wrong(node, f"track {printable(name[:40])}: {needs}")
-    if kind == "weight" and not (what.isascii() and what.isdigit() and len(what) <= 4):
+    # Written in one way only: a track weight.01 would be beside weight.1, and move nothing.
+    if kind == "weight" and not (
+        what.isascii() and what.isdigit() and what == str(int(what)) and len(what) <= 4
+    ):
         raise reader.wrong(node, f"track {printable(name[:40])}: weight needs {_NAMED[kind]}")
     layers = None
     if isinstance(node, yaml.MappingNode):

@@ -143,7 +143,7 @@ class AudioTrack:
     @property
     def text(self) -> str:
         """As it is written."""
-        return f"{self.sound}>{self.kind}{'.' * bool(self.what)}{self.what}:{self.amount:g}"
+        return f"{self.sound}>{self.kind}{'.' * bool(self.what)}{self.what}:{self.amount:.12g}"
 
 
 def parse_audio_tracks(text: str | None) -> tuple[AudioTrack, ...]:

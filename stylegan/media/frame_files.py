@@ -11,7 +11,7 @@ import torch
 
 from stylegan.images import save_png, stored_text
 from stylegan.machine.files import replacing
-from stylegan.machine.sidecars import write_sidecar
+from stylegan.machine.sidecars import sidecar_of, write_sidecar
 from stylegan.media.canvas import Canvas
 from stylegan.media.parts import Parts
 from stylegan.media.settings import MediaSettings
@@ -46,14 +46,17 @@ class FrameFiles:
 
     def join(self, parts: Parts, target: Path) -> None:
         """The folder of the frames is renamed. Where there is one already, its frames are replaced."""
-        write_sidecar(target, self.text)
         if not target.exists():
+            write_sidecar(target, self.text)
             os.rename(parts.segments, target)
             return
+        # Without a word beside it while frames are missing: an interrupted folder must not count as a finished one.
+        sidecar_of(target).unlink(missing_ok=True)
         for old in target.glob("frame??????.png"):
             old.unlink()
         for path in parts.paths():
             os.replace(path, target / path.name)
+        write_sidecar(target, self.text)
 
 
 class FrameFile:

@@ -138,7 +138,7 @@ class MediaSettings:
         """What a file says of these settings: those that change what is seen or heard."""
         found = {
             "format": self.format,
-            "fps": f"{float(self.fps):g}",
+            "fps": f"{float(self.fps):.12g}",
             "quality": str(self.quality),
             "size": "as drawn" if self.size is None else str(self.size),
             "fit": self.fit,
@@ -148,7 +148,7 @@ class MediaSettings:
         if self.audio_path is not None:
             with open(self.audio_path, "rb") as file:
                 content = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-            found |= {"audio": f"{self.audio_path.name} {content}", "start_sec": f"{self.start_sec:g}"}
+            found |= {"audio": f"{self.audio_path.name} {content}", "start_sec": f"{self.start_sec:.12g}"}
         return found
 
     def name_of(self, name: str) -> str:

@@ -14,6 +14,8 @@ from stylegan.media.packages import pyav
 
 # A file may be a list of others, which FFmpeg would open: no protocol is allowed besides the file that is open already.
 _ALONE = {"protocol_whitelist": "none"}
+# In files of floats, 1 is the loudest of other files; encoders refuse what is far beyond.
+_LOUDEST = 8.0
 
 
 def refuse_without_sound(path: Path) -> None:
@@ -54,6 +56,8 @@ def samples(
             yield block[:, max(0, first - begin) : end - begin]
         if last is not None and place >= last:
             return
+    if place == 0:
+        raise ValueError(f"audio={printable(str(path))}: there is no sound in this file")
     if place <= first:
         raise ValueError(f"start_sec={start_sec:g}: {printable(str(path))} lasts {place / rate:.4g} s")
 
@@ -111,7 +115,11 @@ def _resampled(path: Path, rate: int, channels: int) -> Iterator[np.ndarray]:
 
 
 def _mixed(block: np.ndarray, channels: int) -> np.ndarray:
-    """[1 or 2, n] → [channels, n]; both sides count half, which FFmpeg would weight by 0.7."""
+    """[1 or 2, n] → [channels, n]; both sides count half, which FFmpeg would weight by 0.7.
+
+    Files of floats can hold what is no sound: not a number is silence, and what is beyond all levels is cut there.
+    """
+    block = np.nan_to_num(block, nan=0.0, posinf=_LOUDEST, neginf=-_LOUDEST).clip(-_LOUDEST, _LOUDEST)
     if len(block) == channels:
         return block
     return block.mean(axis=0, keepdims=True) if channels == 1 else block.repeat(channels, axis=0)

@@ -106,6 +106,8 @@ class Video:
             with open(parts.path(0), "rb") as file, self.av.open(file) as first:
                 stream = output.add_stream_from_template(first.streams.video[0])
             stream.time_base = 1 / self.settings.rate
+            # Else a WebM does not say its rate, which readers then guess from times in whole milliseconds.
+            stream.codec_context.framerate = self.settings.rate
             sound = self._sound(output, parts.frames)
             for number, packet in enumerate(self._packets(parts)):
                 packet.stream = stream

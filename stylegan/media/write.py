@@ -14,10 +14,11 @@ from torch import Tensor
 from stylegan.machine.console import say
 from stylegan.machine.files import is_full_disk, refusal
 from stylegan.machine.progress import with_progress
+from stylegan.machine.text import printable
 from stylegan.media.canvas import Canvas
 from stylegan.media.frames import Frames
 from stylegan.media.parts import Parts, flush_to_disk, parts_of
-from stylegan.media.settings import MediaSettings
+from stylegan.media.settings import OF_FRAMES, MediaSettings
 
 # Chunks of frames that wait for the encoder, at most: it keeps up with drawing, or drawing waits for it.
 _WAITING_CHUNKS = 2
@@ -77,6 +78,13 @@ def write_media(frames: Frames, path: Path, settings: MediaSettings, text: Mappi
     if frames.count < 1:
         raise ValueError(f"{path}: a video needs at least one frame, got {frames.count}")
     target = path.with_name(settings.name_of(path.name))
+    # Neither can take the other's place, which would be noticed when all frames are drawn.
+    if target.exists() and target.is_dir() != (settings.format in OF_FRAMES):
+        there, wanted = ("folder", "file") if target.is_dir() else ("file", "folder")
+        raise ValueError(
+            f"{printable(str(target))} is a {there}, and format={settings.format} writes a {wanted} of that name; set"
+            " out=... for another folder"
+        )
     text = dict(text) | dict(settings.text)
     form = _format_of(frames, settings, text)
     for note in (*settings.notes, *form.canvas.notes):

@@ -135,6 +135,27 @@ def test_a_folder_of_masks_has_a_latent_for_each(tmp_path):
     np.testing.assert_allclose(shares[:, 3], 1 / 3)
 
 
+@pytest.mark.parametrize("kind", ["grey16", "alpha", "palette"])
+def test_masks_of_16_bits_and_with_transparency(tmp_path, kind):
+    """A ramp from black to white; where it is transparent white is stored."""
+    ramp = np.linspace(0, 1, 6)[None].repeat(4, axis=0)
+    path = tmp_path / "mask.png"
+    if kind == "grey16":
+        Image.fromarray((ramp * 65535).round().astype(np.uint16)).save(path)
+    elif kind == "alpha":
+        alpha = (ramp * 255).round().astype(np.uint8)
+        Image.fromarray(np.dstack([*[np.full_like(alpha, 255)] * 3, alpha])).save(path)
+    else:
+        ramp = np.array([[1.0, 0, 1, 0, 1, 0]] * 4)
+        picture = Image.fromarray((ramp == 0).astype(np.uint8), "P")
+        picture.putpalette([255, 255, 255] * 2)
+        picture.save(path, transparency=1)
+    np.testing.assert_allclose(shares_of_masks(path, (4, 6))[1], ramp, atol=1 / 255)
+    np.testing.assert_allclose(
+        shares_of_masks(path, (2, 3))[1][0], ramp[0].reshape(3, 2).mean(1), atol=2 / 255
+    )
+
+
 def test_wrong_masks_are_one_line(tmp_path):
     (tmp_path / "text.png").write_text("no picture")
     (tmp_path / "empty").mkdir()

@@ -13,6 +13,7 @@ from stylegan import load_generator
 from stylegan.cli.generate import main
 from stylegan.interop.checkpoint import save_generator
 from stylegan.latents.drawer import Drawer
+from stylegan.latents.outputs import Output
 from stylegan.latents.tasks.interpolation import Interpolation
 from stylegan.latents.tracks import SOUNDS
 from stylegan.media.audio_features import KINDS
@@ -142,12 +143,39 @@ def test_a_wrong_value_is_refused_before_a_network_is_loaded(timelines, words):
     assert REFUSED[words] in str(caught.value) and str(caught.value).isprintable()
 
 
+def test_a_file_in_place_of_the_folder_is_one_line(here):
+    Path("taken").write_text("mine")
+    drawer = Drawer(load_generator("net.safetensors"), device="cpu")
+    with pytest.raises(ValueError, match="^out must be a folder for the video, got taken, which is a file$"):
+        Interpolation(seeds=0, duration_sec=1).run(drawer, Output(Path("taken")))
+
+
 @pytest.mark.parametrize("words", WRONG)
 def test_a_mistake_is_one_line_of_the_command(timelines, words, capsys):
     assert generate("task=interpolation", "format=png", *words.split()) == 2
     error = capsys.readouterr().err
     assert WRONG[words] in error and "Traceback" not in error and len(error.splitlines()) == 1
     assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (dict(duration_sec=30), dict(duration_sec=30.00001)),
+        (dict(smoothing_sec=3), dict(smoothing_sec=3.00000001)),
+        (dict(slowdown=1), dict(slowdown=1.0000001)),
+        (dict(path="circle", diameter=1), dict(path="circle", diameter=1.0000001)),
+        (dict(seeds="0,1", leg_sec=100.12345), dict(seeds="0,1", leg_sec=100.12346)),
+        (dict(media=MediaSettings(fps=23.9760001)), dict(media=MediaSettings(fps=23.976))),
+    ],
+)
+def test_paths_that_differ_say_so(one, other):
+    """A file that says the same counts as the same, and is left as it is."""
+    texts = [
+        task.text | dict(task.media.text)
+        for task in (Interpolation(**{"seeds": 0} | v) for v in (one, other))
+    ]
+    assert texts[0] != texts[1]
 
 
 def test_a_latent_file_goes_through_w_and_says_so(here, capsys):

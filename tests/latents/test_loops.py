@@ -50,6 +50,20 @@ def test_a_walk_without_smoothing_is_the_noise():
     np.testing.assert_array_equal(walk_latents(5, 4, 3, smoothing_frames=0), expected)
 
 
+@pytest.mark.parametrize("smoothing", [0.1249, 1e-3, 1e-200])
+def test_the_narrowest_gaussians_change_nothing(smoothing):
+    noise = np.random.RandomState(3).randn(9, 4)
+    np.testing.assert_array_equal(walk_latents(3, 9, 4, smoothing_frames=smoothing), noise)
+    if smoothing > 1e-100:  # beyond, scipy divides by 0
+        np.testing.assert_array_equal(gaussian_filter1d(noise, smoothing, axis=0, mode="wrap"), noise)
+
+
+def test_a_walk_of_many_numbers_is_filtered_alike():
+    (walk,) = loop_of_seed("walk", 3, None, 130, length=20, smoothing_frames=2.0, diameter=1)
+    expected = walk_latents(3, 20, 130, smoothing_frames=2.0).astype(np.float32)
+    np.testing.assert_array_equal([walk.z(frame) for frame in range(20)], expected)
+
+
 def test_a_walk_too_long_for_memory_is_refused():
     with pytest.raises(ValueError, match="duration_sec is too long for a walk: 1,000,000 frames of 6 cells"):
         walk_latents(0, 1_000_000, 512, smoothing_frames=90, cells=6)

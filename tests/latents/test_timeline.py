@@ -77,6 +77,7 @@ def test_an_empty_timeline_changes_nothing():
         ("direction: 1", 1, "direction needs a file of a direction"),
         ("psi.x: 1", 1, "psi has no part of its own"),
         ("weight.left: 1", 1, "weight needs the number of a cell"),
+        ("weight.01: 1", 1, "weight needs the number of a cell"),
         ("frame: {cells: 3}", 1, "must be columns x rows"),
         ("frame: {mask: ../m.png}", 1, "files of a timeline lie in its own folder"),
         ("frame: {mask: /m.png}", 1, "files of a timeline lie in its own folder"),

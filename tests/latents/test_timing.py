@@ -23,7 +23,9 @@ def test_seconds(text, seconds):
     assert list(seconds_of_legs(text)) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1", "2,,3", "two", "nan", "inf", "1/0", "2;3"])
+@pytest.mark.parametrize(
+    "text", ["", "0", "-1", "2,,3", "two", "nan", "inf", "1/0", "2;3", "1_0", "1e99999999", "1e-99999999"]
+)
 def test_wrong_seconds_are_one_line(text):
     with pytest.raises(ValueError, match="^leg_sec must be seconds above 0"):
         seconds_of_legs(text)
@@ -80,6 +82,8 @@ def test_wrong_numbers_of_legs_and_short_legs_are_refused():
         legs_of(4, [Fraction(1)] * 3, 30, loop=True)
     with pytest.raises(ValueError, match="leg_sec=0.01: leg 1 is shorter than a frame of 1/30 seconds"):
         legs_of(2, [Fraction(1, 100)], 30)
+    with pytest.raises(ValueError, match="shorter than a frame of 1/59.9401 seconds"):
+        legs_of(2, [Fraction(1, 1000)], Fraction(60_000, 1001))
     with pytest.raises(ValueError, match="more than 1,000,000 frames"):
         legs_of(2, [Fraction(10**9)], 30)
 

@@ -6,7 +6,9 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+import scipy.io.wavfile
 
+from stylegan.media.audio_features import track
 from stylegan.media.settings import MediaSettings
 from stylegan.media.sound import samples, sound_sec
 from stylegan.media.write import write_media
@@ -106,6 +108,27 @@ def test_a_start_after_the_end_is_refused_before_anything_is_drawn(tmp_path):
     with pytest.raises(ValueError, match=rf"^start_sec=2.5: {song} lasts 2 s$"):
         write_media(frames, tmp_path / "walk", MediaSettings(audio=str(song), start_sec=2.5), {})
     assert frames.drawn == []
+
+
+def test_numbers_that_are_no_sound_are_silence(tmp_path):
+    """Files of floats may hold them; else the encoder would refuse when all frames are drawn."""
+    sound = tone(440, 1).astype(np.float32)
+    sound[2000], sound[3000], sound[4000] = np.nan, np.inf, -1e30
+    path = tmp_path / "song.wav"
+    scipy.io.wavfile.write(path, 44_100, sound)
+    found = np.concatenate(list(samples(path, rate=44_100, channels=1)), axis=1)[0]
+    assert np.isfinite(found).all() and np.abs(found).max() <= 8
+    np.testing.assert_allclose(found[5000:], sound[5000:], atol=1e-6)
+    loud = track(path, "rms", 30, 0.5, 15)
+    assert loud.min() > 0.9 and loud.max() == 1
+    film = write_media(Numbered(20), tmp_path / "walk", MediaSettings(audio=str(path)), {})
+    assert np.abs(heard(film)[10_000:]).max() > 0.3
+
+
+def test_a_file_without_a_single_sample_says_so(tmp_path):
+    path = write_wav(tmp_path / "song.wav", np.zeros(0))
+    with pytest.raises(ValueError, match=rf"^audio={path}: there is no sound in this file$"):
+        list(samples(path, rate=48_000, channels=1))
 
 
 def test_samples_are_those_of_the_file(tmp_path):

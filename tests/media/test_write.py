@@ -306,6 +306,37 @@ def test_frames_of_an_older_rendering_are_replaced(tmp_path):
     assert read_png(folder / "frame000000.png").shape == (3, 24, 24)
 
 
+def test_a_folder_whose_frames_are_being_replaced_does_not_count_as_finished(tmp_path, monkeypatch):
+    """As after a kill between two of them."""
+    write(tmp_path, Numbered(9), format="png")
+    replace, left = os.replace, [3]
+
+    def killed(source, target):
+        if Path(target).parent == tmp_path / "walk":
+            left[0] -= 1
+            if left[0] < 0:
+                raise KeyboardInterrupt
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write(tmp_path, Numbered(6), format="png", text=TEXT | {"seeds": "7"})
+    assert read_sidecar(tmp_path / "walk") is None
+    again = Numbered(6)
+    folder = write(tmp_path, again, format="png", text=TEXT | {"seeds": "7"})
+    assert again.drawn == [0, 1, 2]
+    assert len(list(folder.iterdir())) == 6 and read_sidecar(folder)["seeds"] == "7"
+
+
+@pytest.mark.parametrize(("fps", "count"), [(0.5, 3), (59.94, 7), (119.88, 3), (30, 2)])
+def test_a_short_webm_says_its_rate(tmp_path, fps, count):
+    """Its times are whole milliseconds, from which a reader would guess another one."""
+    found, declared_count, declared = of_opencv(write(tmp_path, Numbered(count), format="webm", fps=fps))
+    assert len(found) == declared_count == count
+    assert declared == pytest.approx(fps, rel=1e-4)
+
+
 def test_a_full_disk_keeps_the_parts_and_says_so(tmp_path):
     said = run_command(rendering, ["full"], tmp_path)
     assert said.returncode == 2, said.stderr
@@ -320,6 +351,16 @@ def test_an_unwritable_folder_is_an_oserror(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError):
         write(tmp_path / "file", Numbered(3))
+
+
+@pytest.mark.parametrize("form", ["mp4", "png"])
+def test_a_folder_where_a_file_should_be_is_refused_before_drawing(tmp_path, form):
+    target = tmp_path / MediaSettings(format=form).name_of("walk")
+    target.write_text("mine") if form == "png" else target.mkdir()
+    frames = Numbered(3)
+    with pytest.raises(ValueError, match=rf"^{target} is a f.*, and format={form} writes a .*out="):
+        write(tmp_path, frames, format=form)
+    assert frames.drawn == [] and target.exists()
 
 
 def test_errors_of_drawing_come_out_as_they_are(tmp_path):

@@ -8,6 +8,7 @@ from stylegan.latents.paths.timing import whole
 
 # The random numbers of a walk, all of which its filter needs at once.
 _MOST_NUMBERS = 2**28
+_NUMBERS_AT_ONCE = 64
 LARGEST_DIAMETER = 100
 
 
@@ -52,11 +53,21 @@ def _noise(seed: int, frames: int, z_dim: int, cells: int | None) -> np.ndarray:
 
 def _smoothed(noise: np.ndarray, smoothing_frames: float) -> np.ndarray:
     """`noise` filtered along its first axis."""
-    if smoothing_frames == 0:
+    # It ends at 4 deviations: so narrow a one reaches no neighbour, and the square of the narrowest is 0.
+    if smoothing_frames < 1 / 8:
         return noise
     from scipy.ndimage import gaussian_filter1d
 
     return gaussian_filter1d(noise, smoothing_frames, axis=0, mode="wrap")
+
+
+def _smoothed_in_blocks(noise: np.ndarray, smoothing_frames: float) -> np.ndarray:
+    """`_smoothed` of [frames,Z] as float32, some of Z at a time: a second copy in float64 need not be in memory."""
+    smoothed = np.empty(noise.shape, np.float32)
+    for first in range(0, noise.shape[1], _NUMBERS_AT_ONCE):
+        some = np.s_[:, first : first + _NUMBERS_AT_ONCE]
+        smoothed[some] = _smoothed(noise[some], smoothing_frames)
+    return smoothed
 
 
 class Walk:
@@ -161,8 +172,7 @@ def loop_of_seed(
     count = 1 if cells is None else cells
     if kind == "walk":
         noise = _noise(seed, length, z_dim, count)
-        # One cell at a time: twice as many numbers as the noise has need not be in memory.
-        return [Walk(_smoothed(noise[:, cell], smoothing_frames)) for cell in range(count)]
+        return [Walk(_smoothed_in_blocks(noise[:, cell], smoothing_frames)) for cell in range(count)]
     if kind == "circle":
         a, b = np.random.RandomState(seed).randn(2, count, z_dim)
         return [Circle(a[cell], b[cell], diameter=diameter, length=length) for cell in range(count)]

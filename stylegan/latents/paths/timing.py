@@ -34,8 +34,8 @@ def seconds_of_legs(text: str | float) -> tuple[Fraction, ...]:
     seconds = []
     for part in str(text).split(","):
         try:
-            number = exact(part.strip())
-        except (ValueError, ZeroDivisionError):
+            number = _seconds(part.strip())
+        except ValueError:
             number = Fraction(0)
         if number <= 0:
             raise ValueError(
@@ -43,6 +43,14 @@ def seconds_of_legs(text: str | float) -> tuple[Fraction, ...]:
             )
         seconds.append(number)
     return tuple(seconds)
+
+
+def _seconds(text: str) -> Fraction:
+    """Raises: ValueError for what is no number, or one beyond a billion."""
+    # As a float first: with an exponent, few letters stand for a whole memory of digits.
+    if "_" in text or not text.isascii() or not 1e-9 <= float(text) <= 1e9:
+        raise ValueError(text)
+    return exact(text)
 
 
 @dataclass(frozen=True)
@@ -108,7 +116,7 @@ class Legs:
 def legs_of(
     keys: int,
     leg_sec: Sequence[Fraction],
-    fps: float,
+    fps: float | Fraction,
     *,
     loop: bool = False,
     easing: str = "linear",
@@ -137,7 +145,7 @@ def legs_of(
             raise ValueError(f"leg_sec makes more than {MOST_FRAMES:,} frames, the most of a video")
         if knots[-1] == knots[-2]:
             raise ValueError(
-                f"leg_sec={float(seconds):g}: leg {number + 1} is shorter than a frame of 1/{fps:g} seconds;"
+                f"leg_sec={float(seconds):g}: leg {number + 1} is shorter than a frame of 1/{float(fps):g} seconds;"
                 " take longer legs, or a higher fps"
             )
     return Legs(tuple(knots), loop, check_easing(easing))

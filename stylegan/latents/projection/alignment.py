@@ -1,6 +1,8 @@
 """Alignment of faces as in FFHQ: a turned square around eyes and mouth is cut out, with mirrored borders."""
 
+import hashlib
 import io
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -58,12 +60,52 @@ class Alignment:
 
         Raises: ValueError that says what is wrong.
         """
-        upright = np.ascontiguousarray(decode(data, size=None, channels=3).transpose(1, 2, 0))
-        side = max(size)
-        square = warp(Image.fromarray(upright), face_quad(self.face(picture, upright)), side)
-        encoded = io.BytesIO()
-        square.save(encoded, format="PNG")
-        return decode(encoded.getvalue(), size=size, channels=channels)
+        upright = _upright(decode, data)
+        square = warp(Image.fromarray(upright), face_quad(self.face(picture, upright)), max(size))
+        return decode(_png_of(square), size=size, channels=channels)
+
+    def cut_mask(self, picture: Path, mask: bytes, decode: Decode, *, size: Size) -> np.ndarray:
+        """What lies over the face in an encoded mask of the whole picture: uint8 [1, *size].
+
+        Raises: ValueError that says what is wrong.
+        """
+        try:
+            upright = _upright(decode, picture.read_bytes())
+        except OSError as error:
+            raise ValueError(f"{printable(str(picture))} cannot be read") from error
+        height, width = upright.shape[:2]
+        over = Image.fromarray(_upright(decode, mask)).resize((width, height), Image.Resampling.BILINEAR)
+        square = warp(over, face_quad(self.face(picture, upright)), max(size))
+        return decode(_png_of(square), size=size, channels=1)
+
+    def text(self, picture: Path) -> str:
+        """What decides where the face of a picture is: the file's name, and a digest of its landmarks or the detector.
+
+        Raises: ValueError where it has none.
+        """
+        if self._faces is None:
+            digest = _digest_of(self.path)
+        else:
+            points = np.stack([*vars(face_for(self._faces, picture, str(self.path))).values()])
+            digest = hashlib.sha256(points.astype("<f8").tobytes()).hexdigest()
+        return f"{_SCHEME}:{self.path.name} {digest[:16]}"
+
+
+def _upright(decode: Decode, data: bytes) -> np.ndarray:
+    """The whole of an encoded picture, uint8 [H,W,3]."""
+    return np.ascontiguousarray(decode(data, size=None, channels=3).transpose(1, 2, 0))
+
+
+def _png_of(image: Image.Image) -> bytes:
+    encoded = io.BytesIO()
+    image.save(encoded, format="PNG")
+    return encoded.getvalue()
+
+
+@lru_cache(maxsize=1)
+def _digest_of(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def face_quad(face: Face) -> np.ndarray:

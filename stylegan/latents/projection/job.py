@@ -9,9 +9,8 @@ from torch import Tensor
 from stylegan.latents.drawer import Drawer
 from stylegan.latents.latent_files import LatentRow
 from stylegan.latents.outputs import Output, read_sidecar
-from stylegan.latents.projection.alignment import Alignment
 from stylegan.latents.projection.losses import PictureLoss
-from stylegan.latents.projection.pictures import Decode, Picture, read_mask, read_target
+from stylegan.latents.projection.pictures import Picture, Reader
 from stylegan.latents.projection.results import Latents, Names, SearchFrames, read_found, write_found
 from stylegan.latents.projection.search import Found, SearchSettings, group_size, searching
 from stylegan.latents.projection.starts import Starts
@@ -30,8 +29,7 @@ class Job:
 
     Args:
         names, texts: the files of each picture, and what they say of their origin.
-        decode: as of `Drawer`. alignment: None = cut as the data are.
-        label: as the user wrote it. media: of the video of a search; None = there is none.
+        reader: of the pictures. label: as the user wrote it. media: of the video of a search; None = there is none.
     """
 
     drawer: Drawer
@@ -41,8 +39,7 @@ class Job:
     loss: PictureLoss
     settings: SearchSettings
     starts: Starts
-    decode: Decode
-    alignment: Alignment | None = None
+    reader: Reader
     label: str | float | None = None
     media: MediaSettings | None = None
 
@@ -56,10 +53,7 @@ class Job:
 
         Raises: ValueError that names the file and what is wrong with it.
         """
-        some = [self.pictures[number] for number in numbers]
-        masks = [read_mask(picture, self.decode, size=self.drawer.size) for picture in some]
-        whole = [mask for mask in masks if mask is not None]
-        return torch.stack([self._pixels(picture) for picture in some]), torch.stack(whole) if whole else None
+        return self.reader.read([self.pictures[number] for number in numbers])
 
     def found(self, number: int) -> Latents:
         """The latents of a picture that was sought.  Raises: ValueError where they are not whole any more."""
@@ -82,24 +76,19 @@ class Job:
         return not self.output.claim(file, text)
 
     def missing(self) -> list[int]:
-        """The numbers of the pictures that are still to be sought.  Raises: as `is_there`."""
+        """The numbers of the pictures that are still to be sought, also for a video of it.  Raises: as `is_there`."""
         missing = []
         for number, (name, text) in enumerate(zip(self.names, self.texts, strict=True)):
-            if self.media is not None:
-                self.is_there(self.media.name_of(name.video), text)
-            if not (self.is_there(name.latents, text) and read_found(self.output, name)):
+            is_shown = self.media is None or self.video_is_there(number)
+            if not (self.is_there(name.latents, text) and read_found(self.output, name) and is_shown):
                 missing.append(number)
         return missing
 
-    def _pixels(self, picture: Picture) -> Tensor:
-        size, channels, alignment = self.drawer.size, self.drawer.channels, self.alignment
-        if alignment is None:
-            return read_target(picture, self.decode, size=size, channels=channels)
-
-        def cut(data: bytes, *, size, channels):
-            return alignment.cut(picture, data, self.decode, size=size, channels=channels)
-
-        return read_target(picture, cut, size=size, channels=channels)
+    def video_is_there(self, number: int) -> bool:
+        """Whether the video of a search is there with the same settings.  Raises: as `is_there`."""
+        assert self.media is not None
+        video = self.media.name_of(self.names[number].video)
+        return self.is_there(video, {**self.texts[number], **self.media.text})
 
 
 def search_missing(job: Job, missing: Sequence[int]) -> None:
@@ -166,7 +155,7 @@ def _write_group(job: Job, numbers: Sequence[int], found: Found, labels: Labels)
             # Before the latents, which say that all is there.
             targets, _ = job.read([number])
             frames = SearchFrames(job.drawer, targets[0], found.path[:, row], noise)
-            if not job.is_there(job.media.name_of(name.video), text):
+            if not job.video_is_there(number):
                 write_media(frames, job.output.folder / name.video, job.media, text)
         write_found(job.output, name, latents, text)
         far = float(job.starts.statistics(label).distance(found.ws[row : row + 1]))

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stylegan.machine.console import warn
 from stylegan.machine.files import expanded
 from stylegan.machine.text import printable, some
 from stylegan.sizes import Size
@@ -27,6 +28,18 @@ class Decode(Protocol):
         ...
 
 
+class Cut(Protocol):
+    """Cuts a part out of pictures, and the same part out of their masks."""
+
+    def cut(self, picture: Path, data: bytes, decode: Decode, *, size: Size, channels: int) -> np.ndarray:
+        """uint8 [channels, *size] of an encoded picture.  Raises: ValueError that says what is wrong."""
+        ...
+
+    def cut_mask(self, picture: Path, mask: bytes, decode: Decode, *, size: Size) -> np.ndarray:
+        """uint8 [1, *size] of an encoded mask of the picture.  Raises: ValueError that says what is wrong."""
+        ...
+
+
 @dataclass(frozen=True)
 class Picture:
     """A file that is projected. Args: name: for names of files, unlike that of any other picture. mask: its file."""
@@ -34,6 +47,70 @@ class Picture:
     name: str
     path: Path
     mask: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """Reads pictures and their masks as one network takes them.
+
+    Args:
+        decode: as of `Drawer`. size: (height, width), and channels of the network.
+        cut: what part of a picture counts; None = its middle, as of the data of training.
+    """
+
+    decode: Decode
+    size: Size
+    channels: int
+    cut: Cut | None = None
+
+    def read(self, pictures: Sequence[Picture]) -> tuple[Tensor, Tensor | None]:
+        """Pixels uint8 [N,C,H,W], and masks [N,1,H,W] in 0..1, or None.
+
+        Raises: ValueError that names the file and what is wrong with it.
+        """
+        masks = [self._mask(picture) for picture in pictures]
+        whole = [mask for mask in masks if mask is not None]
+        pixels = torch.stack([self._target(picture) for picture in pictures])
+        return pixels, torch.stack(whole) if whole else None
+
+    def readable(self, pictures: Sequence[Picture]) -> list[int]:
+        """The numbers of the pictures that can be read; of each other one a line says why it is left out.
+
+        Raises: ValueError, that of the first, where there is none.
+        """
+        numbers: list[int] = []
+        errors: list[ValueError] = []
+        for number, picture in enumerate(pictures):
+            try:
+                self.read([picture])
+                numbers.append(number)
+            except ValueError as error:
+                errors.append(error)
+        if not numbers:
+            raise errors[0]
+        for error in errors:
+            warn(f"{error}; it is left out")
+        return numbers
+
+    def _target(self, picture: Picture) -> Tensor:
+        cut = self.cut
+        if cut is None:
+            return read_target(picture, self.decode, size=self.size, channels=self.channels)
+
+        def decode(data: bytes, *, size: Size, channels: int) -> np.ndarray:
+            return cut.cut(picture.path, data, self.decode, size=size, channels=channels)
+
+        return read_target(picture, decode, size=self.size, channels=self.channels)
+
+    def _mask(self, picture: Picture) -> Tensor | None:
+        cut = self.cut
+        if cut is None:
+            return read_mask(picture, self.decode, size=self.size)
+
+        def decode(data: bytes, *, size: Size, channels: int) -> np.ndarray:
+            return cut.cut_mask(picture.path, data, self.decode, size=size)
+
+        return read_mask(picture, decode, size=self.size)
 
 
 def find_pictures(target: str | Path, masks: str | Path | None = None) -> tuple[Picture, ...]:

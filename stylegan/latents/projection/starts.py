@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from stylegan.images import to_float
 from stylegan.latents.drawer import Drawer
-from stylegan.latents.points import Point, parse_points
+from stylegan.latents.points import Point, parse_points, short_text
 from stylegan.latents.projection.losses import PictureLoss, Target, distance
 from stylegan.latents.projection.schedule import Schedule
 from stylegan.latents.projection.search import SearchSettings, exact, search
@@ -31,6 +31,13 @@ class Start:
 
     best_of: int = 0
     points: tuple[Point, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """For provenance; of latents of files with a digest."""
+        if self.points:
+            return short_text(self.points)
+        return f"best of {self.best_of}" if self.best_of else "mean"
 
 
 def parse_start(text: str | int | None) -> Start:
@@ -204,8 +211,8 @@ def find_label(
             current = logits.softmax(1)
             ws = generator.mapping(z, current, track_average=False)
             now = distance(loss, generator.synthesis(ws), wanted).sum()
-            if float(now) < best:
-                best, label = float(now), current.detach()
+            if (off := float(now.detach())) < best:
+                best, label = off, current.detach()
             z.grad, logits.grad = torch.autograd.grad(now, [z, logits])
             adam.param_groups[0]["lr"] = schedule.rate_at(step)
             adam.step()

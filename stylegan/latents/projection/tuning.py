@@ -1,6 +1,7 @@
 """Pivotal tuning: the generator itself is moved a little, so that fixed latents draw their pictures better."""
 
 import copy
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -44,10 +45,11 @@ class Tuning:
         if self.steps < 1:
             raise ValueError(f"tuning_steps must be at least 1, got {self.steps}")
         for name in ("learning_rate", "locality"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
-        if self.target_loss is not None and self.target_loss < 0:
-            raise ValueError(f"target_loss must not be negative, got {self.target_loss}")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be a number from 0, got {getattr(self, name)}")
+        # NaN would be reached by no picture.
+        if self.target_loss is not None and not self.target_loss >= 0:
+            raise ValueError(f"target_loss must be a number from 0, got {self.target_loss}")
 
 
 @dataclass(frozen=True)

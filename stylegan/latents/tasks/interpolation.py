@@ -117,6 +117,7 @@ class Interpolation:
 
     def run(self, drawer: Drawer, output: Output) -> None:
         """Draw, write and say where.  Raises: ValueError for what does not fit the network; OSError of the disk."""
+        output.check_folder("the video")
         text = drawer.text | self.text
         if self.high is None:
             frames = video = self.video(drawer)
@@ -177,25 +178,27 @@ class Interpolation:
 
     @property
     def text(self) -> dict[str, str]:
-        """What the file says of the path."""
+        """What the file says of the path; numbers with all their digits, since another path is another file."""
         text = {"path": self.path, "seeds": short_text(self.points)}
         if self.is_through:
             text |= {
                 "space": self.space,
                 "curve": self.curve or ("slerp" if self.space == "z" else "linear"),
                 "easing": self.easing,
-                "leg_sec": ",".join(f"{float(seconds):g}" for seconds in self.leg_sec),
+                "leg_sec": ",".join(f"{float(seconds):.12g}" for seconds in self.leg_sec),
                 "loop": str(self.loop).lower(),
             }
         else:
-            text |= {"duration_sec": f"{self.duration_sec:g}"}
+            text |= {"duration_sec": f"{self.duration_sec:.12g}"}
             walks = self.path == "walk"
             text |= (
-                {"smoothing_sec": f"{self.smoothing_sec:g}"} if walks else {"diameter": f"{self.diameter:g}"}
+                {"smoothing_sec": f"{self.smoothing_sec:.12g}"}
+                if walks
+                else {"diameter": f"{self.diameter:.12g}"}
             )
         # Said also where they are not set: a file of other settings must differ from one without.
         text |= {
-            "slowdown": f"{self.slowdown:g}",
+            "slowdown": f"{self.slowdown:.12g}",
             "grid": "best" if self.shape is None else f"{self.shape[0]}x{self.shape[1]}",
             "timeline": self.timeline.text,
             "audio_tracks": ",".join(following.text for following in self.following),

@@ -10,12 +10,14 @@ from stylegan.latents.projection.alignment import Alignment
 from stylegan.latents.projection.finishing import finish, tune
 from stylegan.latents.projection.job import Job, search_missing
 from stylegan.latents.projection.losses import LOSSES, PictureLoss, open_loss
-from stylegan.latents.projection.pictures import find_pictures
+from stylegan.latents.projection.pictures import Picture, Reader, find_pictures
 from stylegan.latents.projection.results import content_digest, refuse_others
 from stylegan.latents.projection.schedule import Schedule
 from stylegan.latents.projection.search import SPACES, SearchSettings
-from stylegan.latents.projection.starts import Starts, parse_start
+from stylegan.latents.projection.starts import Start, Starts, parse_start
 from stylegan.latents.projection.tuning import Tuning
+from stylegan.machine.console import say
+from stylegan.machine.text import some
 from stylegan.media.settings import MediaSettings
 
 TUNED = "tuned"
@@ -31,7 +33,8 @@ class Projection:
     and with `video` the search as `fox-search.mp4`; of all, `projection.csv` and `.json`, worst first. In space tuned
     also the tuned generator: `fox-tuned.safetensors`, or with `together` one `tuned.safetensors` for all.
 
-    A picture whose latents are there with the same settings is not sought again.
+    A picture whose latents are there with the same settings is not sought again; one that cannot be read is named, and
+    the others go on.
 
     Args:
         target: a picture, or a folder of them.
@@ -89,9 +92,9 @@ class Projection:
         self.tuning = Tuning(steps=tuning_steps, target_loss=target_loss, locality=locality, seed=seed)
         self.label, self.space, self.together = label, space, together
         self.loss, self.loss_path = loss, loss_path
-        self.align, self.alignment = align, None if align is None else Alignment(align)
+        self.alignment = None if align is None else Alignment(align)
         self.media = (media or MediaSettings()) if video else None
-        self.start_text, self.start = str(start), parse_start(start)
+        self.start = parse_start(start)
         self.pictures = find_pictures(target, masks)
         if len(self.start.points) not in (0, 1, len(self.pictures)):
             raise ValueError(
@@ -111,6 +114,8 @@ class Projection:
         search_missing(job, missing)
         together = self._text_of_all(job.texts) if self.together else None
         finish(job, tune(job, self.tuning, together=together) if self.space == TUNED else None)
+        if out := [each.path.name for each in self.pictures if each not in job.pictures]:
+            say(f"left out, since they cannot be read: {some(out)}")
 
     def _job(self, drawer: Drawer, output: Output) -> Job:
         if drawer.decode_picture is None:
@@ -126,51 +131,66 @@ class Projection:
         has_noise = drawer.noise_mode != "none" and bool(drawer.generator.synthesis.noise_layers)
         settings = replace(self.settings, with_noise=has_noise)
         loss = open_loss(self.loss, path=self.loss_path, size=drawer.size, device=drawer.device)
-        starts = Starts(drawer, self.start, loss=loss, settings=settings)
+        reader = Reader(
+            decode=drawer.decode_picture, size=drawer.size, channels=drawer.channels, cut=self.alignment
+        )
+        numbers = reader.readable(self.pictures)
+        pictures = [self.pictures[number] for number in numbers]
+        points = self.start.points
+        if len(points) > 1:
+            points = tuple(points[number] for number in numbers)
+        start = replace(self.start, points=points)
+        starts = Starts(drawer, start, loss=loss, settings=settings)
         starts.check(self.label)
         return Job(
             drawer=drawer,
             output=output,
-            pictures=self.pictures,
-            texts=self._texts(drawer, loss),
+            pictures=pictures,
+            texts=self._texts(drawer, loss, pictures, start),
             loss=loss,
             settings=settings,
             starts=starts,
-            decode=drawer.decode_picture,
-            alignment=self.alignment,
+            reader=reader,
             label=self.label,
             media=self.media,
         )
 
-    def _texts(self, drawer: Drawer, loss: PictureLoss) -> list[dict[str, str]]:
-        """What the files of each picture say of their origin."""
+    def _texts(
+        self, drawer: Drawer, loss: PictureLoss, pictures: Sequence[Picture], start: Start
+    ) -> list[dict[str, str]]:
+        """What the files of each picture say of their origin: of files that are used also a digest."""
         shared = drawer.text | {
             "task": "projection",
             "space": self.space,
             "steps": str(self.settings.schedule.steps),
             "loss": loss.name,
-            "start": self.start_text,
+            "start": start.text,
             "seed": str(self.settings.seed),
         }
-        optional = {"label": self.label, "align": self.align, "batch": self.settings.group}
+        optional = {"label": self.label, "batch": self.settings.group}
         if self.space == TUNED:
             optional |= {
                 "tuning_steps": self.tuning.steps,
                 "target_loss": self.tuning.target_loss,
-                "locality": f"{self.tuning.locality:g}",
+                "locality": f"{self.tuning.locality:.12g}",
             }
         # Also those that are not set: a file of other settings has to differ from this one.
         shared |= {key: "null" if value is None else str(value) for key, value in optional.items()}
-        digests = [content_digest(picture) for picture in self.pictures]
+        own = [
+            {
+                "target": picture.path.name,
+                "target_sha256": content_digest(picture),
+                "align": "null" if self.alignment is None else self.alignment.text(picture.path),
+            }
+            for picture in pictures
+        ]
         if self.together:
             # The weights that draw each picture depend on all of them.
-            shared["together"] = hashlib.sha256(" ".join(digests).encode()).hexdigest()[:16]
-        return [
-            shared | {"target": picture.path.name, "target_sha256": digest}
-            for picture, digest in zip(self.pictures, digests, strict=True)
-        ]
+            words = [text["target_sha256"] if self.alignment is None else f"{text}" for text in own]
+            shared["together"] = hashlib.sha256(" ".join(words).encode()).hexdigest()[:16]
+        return [shared | text for text in own]
 
     @staticmethod
     def _text_of_all(texts: Sequence[dict[str, str]]) -> dict[str, str]:
-        own = ("target", "target_sha256")
+        own = ("target", "target_sha256", "align")
         return {key: value for key, value in texts[0].items() if key not in own}

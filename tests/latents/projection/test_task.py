@@ -13,11 +13,15 @@ from stylegan.cli.generate import decode_picture, main
 from stylegan.images import read_png, read_png_text, save_png
 from stylegan.interop.checkpoint import save_generator
 from stylegan.latents.drawer import Drawer
+from stylegan.latents.latent_files import write_latents
 from stylegan.latents.outputs import Output, read_sidecar
 from stylegan.latents.points import parse_points
+from stylegan.latents.projection.alignment import Alignment
 from stylegan.latents.projection.difference import apply_difference
+from stylegan.latents.projection.pictures import Reader, find_pictures
 from stylegan.latents.projection.results import SearchFrames
 from stylegan.latents.tasks.projection import Projection
+from stylegan.media.settings import MediaSettings
 from tests.latents.projection.small import make_generator, pictures_of
 
 SETTINGS = dict(steps=3, loss="multiscale")
@@ -136,6 +140,70 @@ def test_latents_that_are_damaged_are_sought_again(pictures, tmp_path):
     assert content(out) == whole
 
 
+@pytest.mark.parametrize("settings", [{}, {"space": "tuned", "together": True, "tuning_steps": 2}])
+def test_a_picture_that_cannot_be_read_is_named_and_the_others_go_on(settings, pictures, tmp_path, capsys):
+    project(pictures / "c.png", tmp_path / "alone")
+    (pictures / "b.png").write_bytes((pictures / "b.png").read_bytes()[:60])
+    project(pictures, tmp_path / "out", start="7,8,0", **settings)
+    said = capsys.readouterr()
+    named = [line for line in (said.out + said.err).splitlines() if "b.png" in line]
+    assert "this picture cannot be read" in named[0] and named[-1].endswith("cannot be read: b.png")
+    names = {path.name for path in (tmp_path / "out").rglob("*")}
+    assert {"a.npz", "c.npz", "c-projected.png"} <= names and "b-target.png" not in names
+    assert len(json.loads((tmp_path / "out" / "projection.json").read_text())) == 2
+    # Latents that are given one for each stay with their pictures.
+    assert read_sidecar(tmp_path / "out" / "latents" / "a.npz")["start"] == "7,0"
+    for name in "ac":
+        (pictures / f"{name}.png").write_bytes(b"")
+    with pytest.raises(ValueError, match="a.png: this picture cannot be read"):
+        project(pictures, tmp_path / "none")
+
+
+def test_a_video_is_made_also_of_pictures_that_were_found_before(pictures, tmp_path):
+    out = tmp_path / "out"
+    project(pictures / "a.png", out)
+    before = content(out)
+    project(pictures / "a.png", out, video=True, media=MediaSettings(format="gif"))
+    assert (out / "a-search.gif").exists()
+    assert {path: content(out)[path] for path in before} == before
+    with pytest.raises(ValueError, match=r"a-search.gif is there already, made with fps=30"):
+        project(pictures / "a.png", out, video=True, media=MediaSettings(format="gif", fps=10))
+
+
+@pytest.fixture
+def landmarks(tmp_path):
+    face = [[2, 3], [5, 3], [3, 4], [2, 6], [5, 6]]
+    path = tmp_path / "faces.json"
+    path.write_text(json.dumps({f"{name}.png": face for name in "abc"}))
+    return path
+
+
+def test_faces_are_cut_out_of_pictures_and_of_their_masks(pictures, landmarks, tmp_path):
+    settings = dict(align=f"ffhq:{landmarks}")
+    project(pictures, tmp_path / "faces", **settings)
+    project(pictures, tmp_path / "whole")
+    faces, whole = (read_png(tmp_path / folder / "a-target.png") for folder in ("faces", "whole"))
+    assert faces.shape == whole.shape and not torch.equal(faces, whole)
+    reader = Reader(decode=decode_picture, size=(8, 8), channels=1, cut=Alignment(f"ffhq:{landmarks}"))
+    # A picture as its own mask is cut as the picture is.
+    found, masks = reader.read(find_pictures(pictures, pictures))
+    torch.testing.assert_close(masks, found / 255)
+
+
+@pytest.mark.parametrize("what", ["start", "align"])
+def test_a_file_with_another_content_is_another_setting(what, pictures, landmarks, tmp_path):
+    start = tmp_path / "start.npz"
+    write_latents(start, w=torch.zeros(1, 1, 8))
+    settings = {"start": {"start": str(start)}, "align": {"align": f"ffhq:{landmarks}"}}[what]
+    project(pictures, tmp_path / "out", **settings)
+    write_latents(start, w=torch.ones(1, 1, 8))
+    faces = json.loads(landmarks.read_text())
+    faces["b.png"][0] = [1, 3]
+    landmarks.write_text(json.dumps(faces))
+    with pytest.raises(ValueError, match=f"is there already, drawn with {what}="):
+        project(pictures, tmp_path / "out", **settings)
+
+
 def test_other_settings_replace_nothing_unasked(pictures, tmp_path):
     out = tmp_path / "out"
     project(pictures / "a.png", out)
@@ -222,6 +290,9 @@ def test_frames_of_the_search_begin_at_the_mean_and_end_at_the_result(pictures):
         ({"start": "1,2"}, "2 latents for 3 pictures"),
         ({"masks": "nothing"}, "^masks=nothing"),
         ({"align": "ffhq"}, "^align=ffhq"),
+        ({"target_loss": float("nan")}, "^target_loss must be a number"),
+        ({"locality": float("nan")}, "^locality must be a number"),
+        ({"locality": float("inf")}, "^locality must be a number"),
         ({"target": None}, "^target is missing"),
         ({"target": "nothing"}, "^target=nothing"),
     ],
