@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from stylegan.latents.directions.direction import Direction, read_directions
 from stylegan.latents.layers import parse_layers
 from stylegan.latents.style_layers import style_layers
+from stylegan.latents.truncation import number_text
 from stylegan.machine.files import expanded
 from stylegan.machine.text import printable
 
@@ -82,7 +83,8 @@ class Movement:
         if not self.parts:
             return {}
         written = ",".join(
-            part.source + ("" if part.strength is None else f":{part.strength:g}") for part in self.parts
+            part.source + ("" if part.strength is None else f":{number_text(part.strength)}")
+            for part in self.parts
         )
         digest = hashlib.sha256()
         for place, part in enumerate(self.parts):

@@ -30,6 +30,7 @@ from stylegan.latents.outputs import ImageFormat, Output, write_sidecar
 from stylegan.latents.points import Point, parse_points, short_text
 from stylegan.latents.sheets import check_size, save_sheet
 from stylegan.latents.style_mixing import drawn, styles_of
+from stylegan.latents.truncation import number_text
 from stylegan.machine.console import say
 from stylegan.machine.progress import with_progress
 from stylegan.media.settings import MediaSettings
@@ -201,7 +202,7 @@ class Blend:
         text = {
             **self.text,
             **self._split_text(self.at),
-            "duration_sec": f"{self.duration_sec:g}",
+            "duration_sec": number_text(self.duration_sec),
             **media.text,
         }
         if not self.output.claim(media.name_of("blend"), text):
@@ -215,7 +216,11 @@ class Blend:
         write_media(frames, self.output.folder / "blend", media, text)
 
     def _split_text(self, at: int | None) -> dict[str, str]:
-        return {"at": "all" if at is None else str(at), "width": f"{self.width:g}", "mapping": self.mapping}
+        return {
+            "at": "all" if at is None else str(at),
+            "width": number_text(self.width),
+            "mapping": self.mapping,
+        }
 
 
 def images_of(

@@ -32,6 +32,7 @@ from stylegan.latents.layers import check_layers, describe_layers, parse_layers
 from stylegan.latents.outputs import ORIGIN, ImageFormat, Output, write_sidecar
 from stylegan.latents.points import parse_points, short_text
 from stylegan.latents.sheets import check_size, save_sheet
+from stylegan.latents.truncation import number_text
 from stylegan.machine.console import say
 from stylegan.machine.files import expanded
 from stylegan.machine.text import printable
@@ -242,7 +243,7 @@ class Directions:
     def _show(self, moved: Moved, direction: Direction, text: dict[str, str], output: Output) -> None:
         name = file_name(direction.name)
         digest = moved.movement.text["directions_sha256"]
-        strengths = ",".join(f"{strength:g}" for strength in self.strengths)
+        strengths = ",".join(number_text(strength) for strength in self.strengths)
         text = text | {"direction": direction.name, "direction_sha256": digest, "strengths": strengths}
         if isinstance(self.format, MediaSettings):
             self._write_video(moved, name, self.format, text, output)
@@ -278,7 +279,10 @@ class Directions:
             shape=self.shape,
             fill=media.fill,
         )
-        text = text | {"duration_sec": f"{self.duration_sec:g}", "grid": "x".join(map(str, frames.shape))}
+        text = text | {
+            "duration_sec": number_text(self.duration_sec),
+            "grid": "x".join(map(str, frames.shape)),
+        }
         if output.claim(media.name_of(f"{name}-loop"), text | dict(media.text)):
             output.folder.mkdir(parents=True, exist_ok=True)
             write_media(frames, output.folder / f"{name}-loop", media, text)

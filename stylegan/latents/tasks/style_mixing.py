@@ -25,6 +25,7 @@ from stylegan.latents.style_mixing import (
     styles_of,
     with_heads,
 )
+from stylegan.latents.truncation import number_text
 from stylegan.machine.console import say
 from stylegan.machine.progress import with_progress
 from stylegan.media.settings import MediaSettings
@@ -131,8 +132,8 @@ class StyleMixing:
 
     def _write_video(self, media: MediaSettings, label: Tensor | None) -> None:
         text = self._text() | {
-            "duration_sec": f"{self.duration_sec:g}",
-            "smoothing_sec": f"{self.smoothing_sec:g}",
+            "duration_sec": number_text(self.duration_sec),
+            "smoothing_sec": number_text(self.smoothing_sec),
             **media.text,
         }
         if not self.output.claim(media.name_of(NAME), text):

@@ -12,6 +12,7 @@ from stylegan.latents.drawer import Drawer
 from stylegan.latents.outputs import Output
 from stylegan.latents.points import parse_points, short_text
 from stylegan.latents.time_lapse import TimeLapse, frames_of, of_one_size, strip_height, with_caption
+from stylegan.latents.truncation import number_text
 from stylegan.machine.console import say
 from stylegan.machine.text import printable
 from stylegan.media.settings import MediaSettings
@@ -130,9 +131,9 @@ class TimeLapseVideo:
         """What the video says of itself besides the settings of its file."""
         own = {
             "checkpoints": self.checkpoints,
-            "kimgs": ",".join(f"{kimg:g}" for kimg in kimgs),
-            "hold_sec": f"{self.hold_sec:g}",
-            "fade_sec": f"{self.fade_sec:g}",
+            "kimgs": ",".join(number_text(kimg) for kimg in kimgs),
+            "hold_sec": number_text(self.hold_sec),
+            "fade_sec": number_text(self.fade_sec),
             "caption": str(self.caption).lower(),
         }
         if self.checkpoints == "snapshots":
