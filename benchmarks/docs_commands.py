@@ -32,6 +32,7 @@ PAGES = (
     "projection",
     "directions",
     "from_photographs_to_a_loop",
+    "gallery",
 )
 SIDE_PX = 32
 CLASSES = ("fox", "dog", "cat")
