@@ -1,0 +1,63 @@
+"""One network as a file of another program holds it: options in its words, and weights by its names."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from stylegan.interop.nvidia_names import build_discriminator, build_generator
+from stylegan.interop.opcodes import PickleError, shown
+
+_MAX_OPTIONS = 100
+_MAX_LIST = 64
+_MAX_TEXT = 200
+
+
+@dataclass(frozen=True)
+class StoredNetwork:
+    """Args:
+    kind: "generator" or "discriminator".
+    options: the public implementation's constructor options.
+    weights: a state dict of the public names, which are ours, too. Several may share memory.
+    """
+
+    kind: str
+    options: Mapping[str, object]
+    weights: Mapping[str, Tensor]
+
+    def build(self) -> nn.Module:
+        """The network, in training mode on the CPU. Raises: ValueError where options and weights do not fit."""
+        build = build_generator if self.kind == "generator" else build_discriminator
+        return build(self.options, self.weights)
+
+
+def plain_options(options: object, *, whose: str) -> dict[str, object]:
+    """Options of a file as they may be shown and passed on: texts, numbers, lists of them, and groups of these.
+
+    Raises: PickleError for anything else.
+    """
+    return _plain_group(options, whose, inner=True)
+
+
+def _plain_group(options: object, whose: str, *, inner: bool) -> dict[str, object]:
+    if type(options) is not dict or len(options) > _MAX_OPTIONS:
+        raise PickleError(f"its {whose} has no options in a known form")
+    plain = {}
+    for name, value in options.items():
+        if type(name) is not str or len(name) > _MAX_TEXT:
+            raise PickleError(f"its {whose} has an option without a name")
+        if type(value) is dict and inner:
+            plain[name] = _plain_group(value, whose, inner=False)
+        elif type(value) in (list, tuple) and len(value) <= _MAX_LIST and all(map(_is_plain, value)):
+            plain[name] = list(value)
+        elif _is_plain(value):
+            plain[name] = value
+        else:
+            raise PickleError(f"its {whose} has the option {shown(name)}, which is {shown(value)}")
+    return plain
+
+
+def _is_plain(value: object) -> bool:
+    if type(value) is str:
+        return len(value) <= _MAX_TEXT and value.isprintable()
+    return value is None or type(value) in (bool, int, float)
