@@ -41,7 +41,7 @@ class _Stored(NamedTuple):
 
 def load_generator(path: str | Path) -> Generator:
     """The generator in a run folder (its newest checkpoint), a `.ckpt`, a `.safetensors`, or a `.pkl`, `.pt` or `.pth`
-    of NVIDIA's programs.
+    of NVIDIA's programs; or the name of a published one (`stylegan.runs.known_networks`), or its https address.
 
     From a checkpoint or snapshot of training it is the EMA generator. The global random generator is left as it was.
 
@@ -49,7 +49,7 @@ def load_generator(path: str | Path) -> Generator:
     Raises: ValueError in one line for a file that is absent, unreadable, of an unknown `format_version`,
         without a generator, or whose weights do not fit its options.
     """
-    return _load(Path(path), "generator", Generator, build_generator)
+    return _load(path, "generator", Generator, build_generator)
 
 
 def load_discriminator(path: str | Path) -> Discriminator:
@@ -57,7 +57,7 @@ def load_discriminator(path: str | Path) -> Discriminator:
 
     A `.safetensors` written by training holds the generator alone, and says so.
     """
-    return _load(Path(path), "discriminator", Discriminator, build_discriminator)
+    return _load(path, "discriminator", Discriminator, build_discriminator)
 
 
 def save_generator(path: str | Path, generator: Generator, metadata: Mapping[str, str] | None = None) -> None:
@@ -80,7 +80,7 @@ def save_generator(path: str | Path, generator: Generator, metadata: Mapping[str
 
 
 def _load(
-    path: Path,
+    path: str | Path,
     kind: str,
     network_class: type[Network],
     build_public: Callable[[Mapping[str, object], Mapping[str, Tensor]], Network],

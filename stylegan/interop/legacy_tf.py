@@ -17,8 +17,7 @@ from stylegan.interop.fitting import check_values
 from stylegan.interop.nvidia_names import discriminator_options, generator_options
 from stylegan.interop.opcodes import PickleError, shown
 from stylegan.interop.pickle_globals import ArrayData, TensorFlowNetwork
-from stylegan.interop.stored_network import StoredNetwork, plain_options
-from stylegan.interop.stored_tensors import tensor_of
+from stylegan.interop.stored_network import StoredNetwork, plain_options, tensor_of
 from stylegan.networks import Discriminator, Generator
 from stylegan.sizes import LARGEST_PX
 

@@ -15,8 +15,8 @@ from stylegan.interop.legacy_tf import networks_of_tuple
 from stylegan.interop.opcodes import PickleError, shown
 from stylegan.interop.pickle_globals import ModuleData, TensorData, TensorFlowNetwork
 from stylegan.interop.state_dicts import networks_of_state_dicts
-from stylegan.interop.stored_network import StoredNetwork, plain_options
-from stylegan.interop.stored_tensors import read_objects, tensor_of
+from stylegan.interop.stored_network import StoredNetwork, plain_options, tensor_of
+from stylegan.interop.stored_objects import read_objects
 
 # Networks in a snapshot, and what each is.
 _KINDS = {"G": "generator", "D": "discriminator", "G_ema": "generator"}

@@ -20,7 +20,7 @@ _MAX_NAME_BYTES = 512
 _MAX_INTEGER_BYTES = 16
 # Source code that snapshots carry is a tenth of it. One character can make a text four times as large in memory.
 _MAX_TEXT_BYTES = 1 << 20
-_FREE_BYTES = 32 << 20
+_FREE_BYTES = 8 << 20
 
 # What CPython takes for an object of each kind, rounded up; `_SLOT` for each place in it.
 _SLOT, _PAIR, _NUMBER, _SEQUENCE, _SLICE, _SET = 16, 128, 32, 72, 200, 232
@@ -33,7 +33,7 @@ class PickleError(ValueError):
 class Budget:
     """How much memory the objects of one file may take, and how many opcodes it may have.
 
-    Args: file_bytes: the size of the file. Objects may take as much as the file, and 32 MiB; tensors and arrays do
+    Args: file_bytes: the size of the file. Objects may take as much as the file, and 8 MiB; tensors and arrays do
         not count, since they stay slices of it.
     """
 

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from stylegan.interop.opcodes import PickleError, shown
 from stylegan.interop.pickle_globals import Attributes, TensorData
-from stylegan.interop.stored_network import StoredNetwork
-from stylegan.interop.stored_tensors import tensor_of
+from stylegan.interop.stored_network import StoredNetwork, tensor_of
 
 # Where files of other programs keep the state dicts, and which of the networks it is.
 _PLACES = {

@@ -6,8 +6,11 @@ from pathlib import Path
 
 from stylegan.machine.files import expanded
 from stylegan.runs.folder import RunFolder, checkpoints_in, images_of, newest_run, run_meant
+from stylegan.runs.known_networks import is_known, known_network
 
-WHAT_IS_A_NETWORK = "a run folder, a .ckpt, a .safetensors, or a .pkl, .pt or .pth of NVIDIA's programs"
+WHAT_IS_A_NETWORK = (
+    "a run folder, a .ckpt, a .safetensors, a .pkl or .pt of NVIDIA's programs, or ffhq256 and the like"
+)
 # Endings of networks of other programs, which hold all that they hold in one file.
 PICKLES = (".pkl", ".pickle", ".pt", ".pth")
 _FILES = (".ckpt", ".safetensors", *PICKLES)
@@ -20,8 +23,11 @@ def network_file(path: str | Path) -> Path:
 
     A folder that a system has unpacked from a `.pt` while it downloaded it counts for a file.
 
+    The name of a published network, or an address of the web, means a file of the cache folder, fetched if needed.
     Raises: ValueError, after the path, where there is none.
     """
+    if is_known(path):
+        return known_network(path)
     path = Path(path)
     if path.is_dir():
         if (unpacked := _unpacked(path)) is not None:
@@ -64,6 +70,11 @@ def find_network(network: str | None, *, runs_dir: str, key: str = "network") ->
         key: of the configuration that names it, for messages.
     Raises: ValueError where there is none.
     """
+    if is_known(network):
+        try:
+            return known_network(network)
+        except ValueError as error:
+            raise ValueError(f"{key}={error}") from error
     path = newest_run(expanded(runs_dir, key="runs_dir")) if network is None else expanded(network, key=key)
     if path is None:
         raise ValueError(
@@ -131,7 +142,7 @@ def _parts(words: Sequence[str]) -> list[str]:
 
 
 def _globbed(path: str) -> list[str]:
-    if _is_there(path) or not glob.has_magic(path):
+    if is_known(path) or _is_there(path) or not glob.has_magic(path):
         return [path]
     fits = sorted(glob.glob(str(expanded(path, key="network"))))
     found = [fit for fit in fits if Path(fit).is_dir() or Path(fit).suffix in _FILES]

@@ -68,7 +68,9 @@ def test_what_the_file_says_of_itself(case):
     meta = z.meta
     assert content.classes == meta["G_ema_init_kwargs"]["c_dim"]
     if content.layout == "snapshot":
-        assert list(content.networks) == [name for name in ("G", "D", "G_ema") if name in meta["top_level_keys"]]
+        assert list(content.networks) == [
+            name for name in ("G", "D", "G_ema") if name in meta["top_level_keys"]
+        ]
         assert content.training_set == meta["training_set_kwargs"]
         pipe = meta["augment_pipe"]
         assert content.augment_p == (pipe and pytest.approx(pipe["p"]))

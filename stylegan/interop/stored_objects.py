@@ -1,4 +1,4 @@
-"""Files of pickles and tensors: a plain pickle, and torch's zip, stream and unpacked zip; their tensors.
+"""Files of pickles and tensors: a plain pickle, and torch's zip, stream and unpacked zip.
 
 - A plain pickle carries each storage as bytes that are a stream of torch's.
 - A stream (torch before 1.6, and each storage inside a pickle): the pickles of a magic number, a version, the machine,
@@ -13,17 +13,11 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-import torch
-from torch import Tensor
-
 from stylegan.interop.opcodes import Allowed, Budget, OpcodeMachine, PickleError, Table
 from stylegan.interop.pickle_globals import (
     NETWORK_TABLE,
     STORAGE_TABLE,
-    ArrayData,
     StorageData,
-    TensorData,
     refusal,
     storage_of_id,
 )
@@ -35,12 +29,6 @@ _ZIP_BEGIN = b"PK\x03\x04"
 _KEY = re.compile(r"[0-9]{1,20}")
 # A directory of ten times as many entries as a large network has.
 _MAX_DIRECTORY_BYTES = 4 << 20
-# Descriptions' types of numbers that networks are made of.
-_TENSOR_TYPES = {
-    **{"f4": torch.float32, "f2": torch.float16, "f8": torch.float64, "bf2": torch.bfloat16},
-    **{"i8": torch.int64, "i4": torch.int32, "i2": torch.int16, "i1": torch.int8},
-    **{"u1": torch.uint8, "b1": torch.bool},
-}
 
 
 def read_objects(path: Path) -> object:
@@ -64,28 +52,6 @@ def read_bytes(data: memoryview) -> object:
     if data[: len(_STREAM_BEGIN)] == _STREAM_BEGIN:
         return _read_stream(data, NETWORK_TABLE, budget)
     return _read_pickle(data, budget)
-
-
-def tensor_of(data: TensorData | ArrayData) -> Tensor:
-    """The tensor of a description. Tensors of one storage share its memory, which is the file's.
-
-    Raises: PickleError where the storage is not there.
-    """
-    if isinstance(data, ArrayData):
-        if data.dtype is None or data.dtype.code not in _TENSOR_TYPES:
-            raise PickleError("it has an array of numbers that no weights are made of")
-        kind = np.dtype(data.dtype.order + data.dtype.code)
-        array = np.ndarray(data.shape, kind, buffer=data.data, order="F" if data.fortran else "C")
-        # A copy: with the byte order of this machine, aligned, and of the array's own layout.
-        return torch.from_numpy(np.array(array, dtype=kind.newbyteorder("="), order="C"))
-    storage = data.storage
-    if storage.data is None:
-        raise PickleError(f"the data of its tensors is not there (storage {storage.key})")
-    if not isinstance(storage.data, Tensor):
-        numbers = np.frombuffer(storage.data, np.uint8)
-        # Copied once, since the numbers of a file may lie at odd places.
-        storage.data = torch.from_numpy(numbers.copy()).view(_TENSOR_TYPES[storage.code])
-    return torch.as_strided(storage.data, data.shape, data.stride, data.offset)
 
 
 def _content(path: Path, limit: int = -1) -> memoryview:
