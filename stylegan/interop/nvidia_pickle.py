@@ -81,7 +81,7 @@ def read_pickle(path: str | Path) -> NetworkFile:
     path = Path(path)
     try:
         return networks_of(read_objects(path), path)
-    except PickleError as error:
+    except ValueError as error:
         raise ValueError(f"{path} is not read: {error}") from None
     except MemoryError:
         raise ValueError(f"{path} is not read: there is too little memory for it") from None

@@ -26,12 +26,16 @@ _STORAGES = {
 
 @dataclass
 class StorageData:
-    """A storage of torch: `count` numbers of one type, in a slice of the file or, until it is found, under `key`."""
+    """A storage of torch: `count` numbers of one type, in a slice of the file or, until it is found, under `key`.
+
+    `tensor` is what somebody has made of it, so that all tensors in it share one.
+    """
 
     code: str
     count: int
     key: str = ""
     data: memoryview | None = None
+    tensor: object = field(default=None, compare=False)
 
     @property
     def size(self) -> int:
@@ -267,15 +271,12 @@ NETWORK_TABLE = {
     **{key: Allowed(".".join(key), new=new) for key, new in _NEW.items()},
 }
 
-# Networks of other kinds, known by what their files name first.
-_FOREIGN = {
-    "tfutil": "a Progressive GAN, which is another architecture",
-    "network": "a Progressive GAN, which is another architecture",
-}
+# What the files of Progressive GAN name first.
+_PROGRESSIVE_GAN = ("tfutil", "Network")
 
 
 def refusal(module: str, name: str) -> str:
     """Why a name is refused, in one line."""
-    if module in _FOREIGN and name == "Network":
-        return f"it holds {_FOREIGN[module]}; a StyleGAN2 network is needed"
+    if (module, name) == _PROGRESSIVE_GAN:
+        return "it holds a Progressive GAN, which is another architecture; a StyleGAN2 network is needed"
     return f"it names {shown(f'{module}.{name}')}, which no StyleGAN2 network needs; nothing in it was run"

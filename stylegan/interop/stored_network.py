@@ -87,8 +87,8 @@ def tensor_of(data: TensorData | ArrayData) -> Tensor:
     storage = data.storage
     if storage.data is None:
         raise PickleError(f"the data of its tensors is not there (storage {storage.key})")
-    if not isinstance(storage.data, Tensor):
+    if storage.tensor is None:
         numbers = np.frombuffer(storage.data, np.uint8)
         # Copied once, since the numbers of a file may lie at odd places.
-        storage.data = torch.from_numpy(numbers.copy()).view(_TENSOR_TYPES[storage.code])
-    return torch.as_strided(storage.data, data.shape, data.stride, data.offset)
+        storage.tensor = torch.from_numpy(numbers.copy()).view(_TENSOR_TYPES[storage.code])
+    return torch.as_strided(storage.tensor, data.shape, data.stride, data.offset)

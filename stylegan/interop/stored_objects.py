@@ -48,6 +48,13 @@ def read_bytes(data: memoryview) -> object:
     """The same, of a plain pickle or a stream that is in memory."""
     if not data:
         raise PickleError("it is empty")
+    begin = bytes(data[:64]).lstrip().lower()
+    if begin.startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise PickleError(
+            "it is a web page that was saved instead of the file; open it in a browser to see why"
+        )
+    if begin.startswith(b"version https://git-lfs"):
+        raise PickleError("it is a pointer of Git LFS and not the file; git lfs pull fetches that")
     budget = Budget(len(data))
     if data[: len(_STREAM_BEGIN)] == _STREAM_BEGIN:
         return _read_stream(data, NETWORK_TABLE, budget)

@@ -3,13 +3,18 @@
 import io
 import pickle
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from stylegan import load_discriminator, load_generator
 from stylegan.interop import read_pickle
+from stylegan.interop.nvidia_pickle import networks_of
+from stylegan.interop.stored_objects import read_bytes
 from stylegan.networks import Discriminator, Generator
 from tests.interop.pickle_files import (
     D_OPTIONS,
@@ -23,6 +28,8 @@ from tests.interop.pickle_files import (
     small_networks,
     snapshot,
 )
+
+WHOLE = pickled(snapshot(small_networks()[0]))
 
 
 @pytest.fixture(scope="module")
@@ -234,3 +241,24 @@ def test_a_pickle_of_python_is_not_run(tmp_path, capfd):
 class Printing:
     def __reduce__(self):
         return print, ("run",)
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=100)
+def test_a_mutated_snapshot_gives_networks_or_one_line(data):
+    content = bytearray(WHOLE)
+    for _ in range(data.draw(st.integers(1, 5))):
+        place = data.draw(st.integers(0, len(content) - 1))
+        match data.draw(st.sampled_from(["byte", "copy", "cut"])):
+            case "byte":
+                content[place] = data.draw(st.integers(0, 255))
+            case "copy":
+                content[place:place] = content[data.draw(st.integers(0, len(content) - 1)) :][:40]
+            case "cut":
+                del content[place : place + data.draw(st.integers(1, 20))]
+    try:
+        found = networks_of(read_bytes(memoryview(bytes(content))), Path("a.pkl"))
+        for network in found.networks.values():
+            network.build()
+    except ValueError as error:
+        assert "\n" not in str(error)

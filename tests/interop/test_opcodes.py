@@ -177,6 +177,8 @@ def bombs():
             "numbers of the type",
         ),
         ("a tuple for a key", pickle.dumps({(1, 2): 3}), "for a key"),
+        ("a web page", b"\n<!DOCTYPE html><title>Drive</title>", "web page"),
+        ("a pointer", b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
         ("another file", b"N\x80\x02K\x01Q.", "another file"),
         ("an extension", b"\x82\x01.", "no opcode"),
         ("an instance", b"(ios\nsystem\n.", "no opcode"),
