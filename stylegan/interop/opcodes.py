@@ -71,7 +71,7 @@ Refusal = Callable[[str, str], str]
 
 def shown(value: object, length: int = 80) -> str:
     """Text of a file's for a message: short, on one line, without control characters."""
-    text = value if isinstance(value, str) else f"a {type(value).__name__}"
+    text = value if isinstance(value, str) else "nothing" if value is None else f"a {type(value).__name__}"
     return ascii(text[:length])[1:-1] + ("..." if len(text) > length else "")
 
 
