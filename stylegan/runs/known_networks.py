@@ -67,6 +67,12 @@ def is_known(network: object) -> bool:
     return isinstance(network, str) and network in KNOWN_NETWORKS and not Path(network).exists()
 
 
+def is_cached(file: Path) -> bool:
+    """Whether a file is in the cache folder, where no user looks for what was made of it."""
+    folder = cache_folder("networks")
+    return folder is not None and file.absolute().parent == folder
+
+
 def known_network(network: str) -> Path:
     """The file of a short name or an address: in the cache folder, or fetched into it.
 

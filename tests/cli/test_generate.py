@@ -383,6 +383,16 @@ def test_a_pickle_draws_what_the_same_generator_draws(here):
     assert read_png_text(here / ".pkl" / "seed0000.png")["network"] == pickle.name
 
 
+def test_a_published_network_draws_into_this_folder(here, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(here / "cache"))
+    place = here / "cache" / "stylegan-lightning" / "networks" / "stylegan2-ffhq-256x256.pkl"
+    place.parent.mkdir(parents=True)
+    golden = Path(__file__).parents[1] / "golden" / "formats" / "snapshot_torch2_b.pkl"
+    place.write_bytes(golden.read_bytes())
+    assert main(["network=ffhq256", "seeds=0"]) == 0
+    assert "seed0000.png" in names(here / "generated") and names(place.parent) == [place.name]
+
+
 def test_a_pickle_that_names_a_program_is_refused_in_one_line(here, capsys):
     (here / "evil.pkl").write_bytes(b"\x80\x03cposix\nsystem\nX\x0a\x00\x00\x00touch mark\x85R.")
     assert main(["network=evil.pkl"]) == 2
