@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -23,6 +24,7 @@ from stylegan.machine.console import say, say_error, surviving_lost_output
 from stylegan.machine.files import expanded
 from stylegan.machine.process import leaving_at_once, prepare_host
 from stylegan.runs.folder import RunFolder
+from stylegan.runs.known_networks import is_cached
 from stylegan.runs.network_files import chosen_networks, folder_of, networks_named
 from stylegan.runs.records import escaped
 from stylegan.runs.resume import stored_config
@@ -95,9 +97,10 @@ def _evaluate_run(
     with from_input():
         networks = chosen_networks(network, runs_dir=config.runs_dir, checkpoints=config.checkpoints)
         folder = folder_of(networks[0])
+        results = Path() if is_cached(networks[0]) else folder.path
         evaluation = instantiate_part(config, "evaluation")(
             networks=networks,
-            folder=expanded(config.out, key="out") if config.out else folder.path,
+            folder=expanded(config.out, key="out") if config.out else results,
             process=this_process(),
             run=folder,
             learned_from=_learned_from(folder),

@@ -22,6 +22,7 @@ from stylegan.machine.console import say, surviving_lost_output, warn
 from stylegan.machine.files import expanded
 from stylegan.machine.process import leaving_at_once, prepare_host
 from stylegan.runs.folder import RunFolder, images_of
+from stylegan.runs.known_networks import is_cached
 from stylegan.runs.network_files import find_network, kept_of_run
 from stylegan.sizes import Size
 from stylegan.version import __version__
@@ -186,7 +187,9 @@ def list_layers(network: Path) -> Result:
 
 
 def default_out(network: Path) -> Path:
-    """`generated` in the run that a file belongs to, or next to a lone file."""
+    """`generated` in the run that a file belongs to, or next to a lone file; of a published network, in this folder."""
+    if is_cached(network):
+        return Path("generated")
     # A relative path is kept where it leads through the run's folder: it is the shorter one to print.
     folder = network.parent if network.parent.name not in ("", "..") else network.absolute().parent.resolve()
     run = RunFolder(folder.parent)

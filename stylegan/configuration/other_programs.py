@@ -113,10 +113,6 @@ def _resume(value: str, _: Mapping[str, str]) -> list[str]:
 
 
 def _network(value: str, _: Mapping[str, str]) -> list[str]:
-    if value.startswith(("http:", "https:")) or value.endswith((".pkl", ".pt", ".pth")):
-        raise NoCounterpartError(
-            "a network here is a run folder, a .ckpt or a .safetensors; the newest run without it"
-        )
     return [f"network={value or '...'}"]
 
 

@@ -223,7 +223,7 @@ _AROUND = (
     )),
 )
 _NETWORK = (
-    Key("network",    str | None, "run folder, .ckpt or .safetensors; null = the newest run in runs_dir", free_text=True),
+    Key("network",    str | None, "run folder, .ckpt, .safetensors, NVIDIA's .pkl, or a name such as ffhq256; null = the newest run in runs_dir", free_text=True),
     Key("runs_dir",   str,        "folder where runs are looked for", free_text=True, alias=("result_dir", "results_dir")),
 )
 _NOISE_MODE = Key("noise_mode", str, "fine detail: const = the same in every image | random = each image its own | none")
@@ -243,7 +243,7 @@ _GENERATE = (
 )
 _EVALUATE = (
     Section("Network and place", "", keys=(
-        Key("network",     str | None, "run folder, .ckpt or .safetensors, or several to compare: a,b or 'runs/sweep*'; null = the newest run in runs_dir", free_text=True),
+        Key("network",     str | None, "run folder, .ckpt, .safetensors, NVIDIA's .pkl, or several to compare: a,b or 'runs/sweep*'; null = the newest run in runs_dir", free_text=True),
         _NETWORK[1],
         Key("checkpoints", str,        "newest | all = all that a run has kept"),
         Key("out",         str | None, "folder for metric-*.jsonl and the report; null = the run's, or next to the file", free_text=True, alias=("outdir", "output", "output_dir")),

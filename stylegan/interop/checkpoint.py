@@ -5,7 +5,8 @@ What a file must hold:
   constructors' options); weights in `state_dict` under `generator_ema.` and `discriminator.`. Nothing in
   it is executed.
 - `.safetensors` of ours: one generator; metadata `format_version` and `config`, the options as JSON.
-- `.safetensors` without `format_version`: one network of the public implementation; `config` has its options."""
+- `.safetensors` without `format_version`: one network of the public implementation; `config` has its options.
+- `.pkl`, `.pt`, `.pth`, or the folder of an unpacked one: `stylegan.interop.nvidia_pickle`."""
 
 import json
 import pickle
@@ -19,9 +20,10 @@ from safetensors.torch import save
 from torch import Tensor
 
 from stylegan.interop.nvidia_names import build_discriminator, build_generator, load_exactly
+from stylegan.interop.nvidia_pickle import read_pickle
 from stylegan.machine.files import replacing
 from stylegan.networks import Discriminator, Generator
-from stylegan.runs.network_files import network_file
+from stylegan.runs.network_files import PICKLES, WHAT_IS_A_NETWORK, network_file
 from stylegan.version import FORMAT_VERSION, __version__
 
 Network = TypeVar("Network", Generator, Discriminator)
@@ -38,15 +40,16 @@ class _Stored(NamedTuple):
 
 
 def load_generator(path: str | Path) -> Generator:
-    """The generator in a run folder (its newest checkpoint), a `.ckpt` or a `.safetensors`.
+    """The generator in a run folder (its newest checkpoint), a `.ckpt`, a `.safetensors`, or a `.pkl`, `.pt` or `.pth`
+    of NVIDIA's programs; or the name of a published one (`stylegan.runs.known_networks`), or its https address.
 
-    From a checkpoint of training it is the EMA generator. The global random generator is left as it was.
+    From a checkpoint or snapshot of training it is the EMA generator. The global random generator is left as it was.
 
     Returns: the generator on the CPU, in evaluation mode, without gradients.
     Raises: ValueError in one line for a file that is absent, unreadable, of an unknown `format_version`,
         without a generator, or whose weights do not fit its options.
     """
-    return _load(Path(path), "generator", Generator, build_generator)
+    return _load(path, "generator", Generator, build_generator)
 
 
 def load_discriminator(path: str | Path) -> Discriminator:
@@ -54,7 +57,7 @@ def load_discriminator(path: str | Path) -> Discriminator:
 
     A `.safetensors` written by training holds the generator alone, and says so.
     """
-    return _load(Path(path), "discriminator", Discriminator, build_discriminator)
+    return _load(path, "discriminator", Discriminator, build_discriminator)
 
 
 def save_generator(path: str | Path, generator: Generator, metadata: Mapping[str, str] | None = None) -> None:
@@ -77,7 +80,7 @@ def save_generator(path: str | Path, generator: Generator, metadata: Mapping[str
 
 
 def _load(
-    path: Path,
+    path: str | Path,
     kind: str,
     network_class: type[Network],
     build_public: Callable[[Mapping[str, object], Mapping[str, Tensor]], Network],
@@ -98,9 +101,11 @@ def _load(
 
 
 def _read(file: Path, kind: str) -> _Stored:
+    if file.suffix in PICKLES or file.is_dir():
+        return _read_pickle(file, kind)
     readers = {".ckpt": _read_checkpoint, ".safetensors": _read_safetensors}
     if file.suffix not in readers:
-        raise ValueError(f"{file} is not a network: it must be a run folder, a .ckpt or a .safetensors")
+        raise ValueError(f"{file} is not a network: it must be {WHAT_IS_A_NETWORK}")
     try:
         return readers[file.suffix](file, kind)
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, SafetensorError) as error:
@@ -110,6 +115,14 @@ def _read(file: Path, kind: str) -> _Stored:
             f"{file} cannot be read, it may be incomplete: {first_line}; an older checkpoint, or the"
             " .safetensors of the same name, may be whole"
         ) from error
+
+
+def _read_pickle(file: Path, kind: str) -> _Stored:
+    content = read_pickle(file)
+    network = content.generator if kind == "generator" else content.discriminator
+    if network is None:
+        raise ValueError(f"{file} has no {kind}, only {' and '.join(content.networks)}")
+    return _Stored(True, network.options, network.weights)
 
 
 def _read_checkpoint(file: Path, kind: str) -> _Stored:

@@ -151,7 +151,7 @@ def test_an_absent_file_and_an_empty_run_are_named(tmp_path):
     assert "it is not a run folder" in complaint(load_generator, tmp_path)
 
 
-@pytest.mark.parametrize("name", ["network.pkl", "network", "network.ckpt.bad"])
+@pytest.mark.parametrize("name", ["network.onnx", "network", "network.ckpt.bad"])
 def test_another_kind_of_file_is_not_a_network(tmp_path, name):
     (tmp_path / name).touch()
     assert "is not a network" in complaint(load_generator, tmp_path / name)
