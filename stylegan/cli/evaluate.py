@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from stylegan.cli.command import Result, exit_code_of, run_command
+from stylegan.cli.generate import fetched
 from stylegan.configuration.complete import with_values
 from stylegan.configuration.compose import Composition, composed, keys_of
 from stylegan.configuration.hydra_errors import from_input, instantiate_part
@@ -93,7 +94,9 @@ def _evaluate_run(
     from stylegan.evaluation.comparison import entries_of, short_path  # loads torch
 
     with from_input():
-        networks = chosen_networks(network, runs_dir=config.runs_dir, checkpoints=config.checkpoints)
+        if (file := fetched(network)) != network and not config.out:
+            raise ValueError(f"network={network}: say by out=... into which folder its scores go")
+        networks = chosen_networks(file, runs_dir=config.runs_dir, checkpoints=config.checkpoints)
         folder = folder_of(networks[0])
         evaluation = instantiate_part(config, "evaluation")(
             networks=networks,
