@@ -69,6 +69,7 @@ def write_card(
         network=_network(generator),
         data=_data(stored.facts, run),
         training=_training(stored.facts, run),
+        has_labels=bool(generator.c_dim),
         label_names=generator.label_names,
         scores=_scores(tensors_sha256(stored.networks[kind].weights), stored.source),
         license=stored.facts.get("license"),
@@ -109,11 +110,12 @@ def _network(generator: Generator) -> dict[str, str]:
         "size": f"{size_text(parse_size(options['resolution']))} px (height x width)",
         "channels": str(options["channels"]),
         "architecture": f"StyleGAN2, {options['architecture']}",
-        "latents": f"z {options['z_dim']}, w {options['w_dim']}, {options['mapping_layers']} mapping layers",
-        "channel base, most": f"{options['channel_base']}, {options['channel_max']}",
+        "width of z, of w": f"{options['z_dim']}, {options['w_dim']}",
+        "mapping layers": str(options["mapping_layers"]),
+        "channel_base, channel_max": f"{options['channel_base']}, {options['channel_max']}",
     }
     if generator.c_dim:
-        rows["label width"] = classes_in_words(generator.label_names, generator.c_dim)
+        rows["labels"] = classes_in_words(generator.label_names, generator.c_dim)
     return rows
 
 

@@ -92,7 +92,7 @@ def network_of(config: DictConfig) -> Path:
 
 
 def fetched(network: str | None) -> str | None:
-    """The file in the cache that an address of the Hugging Face Hub means; anything else as it is.  Raises: ValueError."""
+    """The file in the cache that an address of the Hub means; anything else as it is.  Raises: ValueError."""
     if not _is_on_hub(network):
         return network
     from stylegan.interop.hub import fetch

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from stylegan.interop import hub
 from stylegan.interop.native import read_safetensors, refuse_version
 from stylegan.interop.native import save_generator as save_generator
-from stylegan.interop.nvidia_names import build_discriminator, build_generator, load_exactly
+from stylegan.interop.nvidia_names import discriminator_options, generator_options, refuse_misfits
 from stylegan.interop.stored import KINDS, TO_DRAW_FROM, Kind, StoredNetwork, StoredNetworks
 from stylegan.interop.torch_files import open_torch_file, read_torch_file
 from stylegan.networks import Discriminator, Generator
@@ -76,14 +76,22 @@ def build(stored: StoredNetwork) -> Generator | Discriminator:
 
     Raises: ValueError, TypeError where the options are none of its constructor, or the weights do not fit.
     """
+    network_class = Generator if stored.is_generator else Discriminator
+    options = stored.options
+    if stored.public_options:
+        options = (generator_options if stored.is_generator else discriminator_options)(options)
+    layers = options.get("mapping_layers")
+    if isinstance(layers, int) and layers > len(stored.weights):
+        raise ValueError(
+            f"the weights do not fit mapping_layers={layers}: they are {len(stored.weights)} tensors"
+        )
+    # First without memory: a few bytes of options can ask for any amount of it.
+    with torch.device("meta"):
+        refuse_misfits(network_class(**options), stored.weights)
     # A constructor draws first weights, and loading must not change what the caller draws next.
     with torch.random.fork_rng(devices=[]):
-        if stored.public_options:
-            build_public = build_generator if stored.is_generator else build_discriminator
-            network = build_public(stored.options, stored.weights)
-        else:
-            network = (Generator if stored.is_generator else Discriminator)(**stored.options)
-            load_exactly(network, stored.weights)
+        network = network_class(**options)
+    network.load_state_dict(dict(stored.weights))
     return network.eval().requires_grad_(False)
 
 

@@ -67,7 +67,7 @@ class ModelCard:
         title: of the page.
         files: the weights.
         network, data, training: rows of the tables, fact → its value.
-        label_names: of the classes.
+        has_labels: whether it draws by class. label_names: of the classes.
         scores: of exactly these weights.
         license: of the weights, as the user or their source states it; None = not stated.
         repository: `user/name` on the Hub; None = not known yet.
@@ -79,6 +79,7 @@ class ModelCard:
     network: Mapping[str, str]
     data: Mapping[str, str] = field(default_factory=dict)
     training: Mapping[str, str] = field(default_factory=dict)
+    has_labels: bool = False
     label_names: Sequence[str] = ()
     scores: Sequence[CardScore] = ()
     license: str | None = None
@@ -119,7 +120,7 @@ class ModelCard:
             f'generator = stylegan.load_generator("{place}")',
             "z = torch.randn(4, generator.z_dim)",
         ]
-        if self.label_names or "label width" in self.network:
+        if self.has_labels:
             code += ["c = torch.eye(generator.c_dim)[[0] * 4]  # four of the first class"]
             code += ["images = generator(z, c, truncation=0.7)  # [4, C, H, W], nominally -1 to 1"]
         else:

@@ -101,6 +101,12 @@ def load_exactly(network: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
 
     Raises: ValueError that names what is missing, left over or of another shape.
     """
+    refuse_misfits(network, state_dict)
+    network.load_state_dict(state_dict)
+
+
+def refuse_misfits(network: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
+    """As `load_exactly`, and copies nothing: `network` may be on the meta device.  Raises: ValueError."""
     own = network.state_dict()
     complaints = [
         _listed("the weights lack", [name for name in own if name not in state_dict]),
@@ -117,7 +123,6 @@ def load_exactly(network: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
     if any(complaints):
         kind = type(network).__name__.lower()
         raise ValueError(f"the weights do not fit the {kind}: {'; '.join(filter(None, complaints))}")
-    network.load_state_dict(state_dict)
 
 
 def _listed(what: str, names: list[str], shown: int = 4) -> str:

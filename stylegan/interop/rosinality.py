@@ -136,6 +136,8 @@ def _options_of(weights: Mapping[str, Tensor]) -> dict[str, object]:
             own = {"z_dim": width, "w_dim": width, "mapping_layers": layers}
     except (KeyError, IndexError) as error:
         raise ValueError(f"it is incomplete: it lacks {error}") from error
+    except TypeError as error:  # the length of a single number
+        raise ValueError("its tensors' shapes are those of no network") from error
     if not blocks:
         raise ValueError("it has one block alone, and a network has two or more")
     return {

@@ -38,6 +38,8 @@ def stored(weights: Mapping[str, Tensor]) -> StoredNetwork:
             return StoredNetwork(_discriminator_options(weights), dict(weights))
     except (KeyError, IndexError) as error:
         raise ValueError(f"its state dict is incomplete: it lacks {error}") from error
+    except TypeError as error:  # the length of a single number
+        raise ValueError("its tensors' shapes are those of no network") from error
     names = ", ".join(list(weights)[:4])
     raise ValueError(
         f"its tensors have the names of no StyleGAN2 network that is known here: {names}, ...; known are those of the"

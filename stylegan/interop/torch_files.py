@@ -91,7 +91,13 @@ def _is_state_dict(value: object) -> bool:
 
 
 def _without_wrapper(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Without the `module.` that torch's data-parallel wrappers put before every name."""
+    """Without the `module.` that torch's data-parallel wrappers put before every name.
+
+    Raises: ValueError for a tensor of more numbers than the file holds, which a few bytes can declare by strides of 0.
+    """
+    for name, value in weights.items():
+        if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            raise ValueError(f"its tensor {name} declares more numbers than the file holds")
     wrapped = all(name.startswith("module.") for name in weights)
     return {name.removeprefix("module.") if wrapped else name: value for name, value in weights.items()}
 

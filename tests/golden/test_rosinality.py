@@ -1,4 +1,4 @@
-"""The fixtures' networks in rosinality's layout: an independent program draws what the reference drew, and back exact."""
+"""The fixtures' networks in rosinality's layout: another program draws what the reference drew; back is exact."""
 
 import json
 
