@@ -14,11 +14,11 @@ from stylegan.evaluation.records import Score, in_line, read_records
 from stylegan.images import on_white, save_png, tile, to_uint8, visible
 from stylegan.interop import build
 from stylegan.interop.model_card import CardFile, CardScore, ModelCard, classes_in_words
-from stylegan.interop.stored import StoredNetworks
+from stylegan.interop.stored import StoredNetwork, StoredNetworks
 from stylegan.latents.sampling import Sampler
 from stylegan.machine.files import replacing
 from stylegan.machine.progress import with_progress
-from stylegan.networks import Generator
+from stylegan.networks import Discriminator, Generator
 from stylegan.networks.digest import tensors_sha256
 from stylegan.runs.augmentation import augment_p_of
 from stylegan.runs.folder import RunFolder, images_of
@@ -97,11 +97,17 @@ def _files(stored: StoredNetworks) -> list[CardFile]:
         CardFile(
             f"{kind}.safetensors",
             _HOLDS[kind],
-            sum(parameter.numel() for parameter in build(network).parameters()),
+            _num_parameters(network),
             tensors_sha256(network.weights),
         )
         for kind, network in stored.networks.items()
     ]
+
+
+def _num_parameters(stored: StoredNetwork) -> int:
+    with torch.device("meta"):  # takes no memory
+        network = (Generator if stored.is_generator else Discriminator)(**stored.options)
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def _network(generator: Generator) -> dict[str, str]:

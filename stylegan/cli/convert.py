@@ -135,7 +135,7 @@ def convert(request: Request) -> None:
     from stylegan.interop import read_networks
 
     source = (
-        request.source if request.source.startswith("hf:") else str(expanded(request.source, key="SOURCE"))
+        request.source if request.source.startswith("hf://") else str(expanded(request.source, key="SOURCE"))
     )
     stored = _with_known_facts(read_networks(source), request)
     stored = _chosen(stored, request)
@@ -314,7 +314,10 @@ def _export(stored: "StoredNetworks", request: Request) -> list[Path]:
 
     export = export_onnx if request.to == "onnx" else export_program
     request.dest.parent.mkdir(parents=True, exist_ok=True)
-    export(build(stored.networks[stored.kind_to_draw_from()]), request.dest, part=request.subnetwork)
+    # Names of labels, size and digest are written by the exports themselves.
+    facts = {key: stored.facts[key] for key in ("kimg", "data_fingerprint", "license") if key in stored.facts}
+    generator = build(stored.networks[stored.kind_to_draw_from()])
+    export(generator, request.dest, part=request.subnetwork, metadata=facts, say=say)
     return [request.dest]
 
 

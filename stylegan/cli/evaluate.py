@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from stylegan.cli.command import Result, exit_code_of, run_command
-from stylegan.cli.generate import fetched
+from stylegan.cli.generate import fetched, is_on_hub
 from stylegan.configuration.complete import with_values
 from stylegan.configuration.compose import Composition, composed, keys_of
 from stylegan.configuration.hydra_errors import from_input, instantiate_part
@@ -94,9 +94,9 @@ def _evaluate_run(
     from stylegan.evaluation.comparison import entries_of, short_path  # loads torch
 
     with from_input():
-        if (file := fetched(network)) != network and not config.out:
+        if is_on_hub(network) and not config.out:
             raise ValueError(f"network={network}: say by out=... into which folder its scores go")
-        networks = chosen_networks(file, runs_dir=config.runs_dir, checkpoints=config.checkpoints)
+        networks = chosen_networks(fetched(network), runs_dir=config.runs_dir, checkpoints=config.checkpoints)
         folder = folder_of(networks[0])
         evaluation = instantiate_part(config, "evaluation")(
             networks=networks,

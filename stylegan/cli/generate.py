@@ -59,7 +59,7 @@ def generate(composition: Composition) -> Result:
         if config.out is not None:
             out = expanded(config.out, key="out")
         else:
-            out = Path("generated") if _is_on_hub(config.network) else default_out(network)
+            out = Path("generated") if is_on_hub(config.network) else default_out(network)
         out = place_of_job(out, composition.swept)
         say(f"network: {network}")
         if config.get("layer") == "list":
@@ -93,7 +93,7 @@ def network_of(config: DictConfig) -> Path:
 
 def fetched(network: str | None) -> str | None:
     """The file in the cache that an address of the Hub means; anything else as it is.  Raises: ValueError."""
-    if not _is_on_hub(network):
+    if not is_on_hub(network):
         return network
     from stylegan.interop.hub import fetch
     from stylegan.interop.stored import TO_DRAW_FROM
@@ -101,7 +101,8 @@ def fetched(network: str | None) -> str | None:
     return str(fetch(network, TO_DRAW_FROM)[0])
 
 
-def _is_on_hub(network: str | None) -> bool:
+def is_on_hub(network: str | None) -> bool:
+    """Whether `network=` is an address of the Hub."""
     return network is not None and network.startswith("hf://")
 
 

@@ -111,7 +111,7 @@ def _merged(source: str, parts: list[StoredNetworks]) -> StoredNetworks:
         # The first file's facts count: it is the one that images are drawn from.
         facts = {**part.facts, **facts}
         networks = {**part.networks, **networks}
-    return StoredNetworks(source, networks, facts)
+    return StoredNetworks(source, {kind: networks[kind] for kind in KINDS if kind in networks}, facts)
 
 
 def _read(file: Path) -> StoredNetworks:

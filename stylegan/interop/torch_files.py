@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from stylegan.interop import rosinality, state_dicts
+from stylegan.interop import rosinality, weight_shapes
 from stylegan.interop.rosinality_layout import has_layout, is_discriminator
 from stylegan.interop.stored import Kind, StoredNetworks
 
@@ -75,11 +75,12 @@ def _read(source: str, content: object) -> StoredNetworks:
             keys = ", ".join(map(str, list(content)[:5])) or "nothing"
             raise ValueError(f"no networks are known by what it holds: {keys}")
         bare = _without_wrapper(bare)
-        judges = state_dicts.is_discriminator(bare) or is_discriminator(bare)
+        judges = weight_shapes.is_discriminator(bare) or is_discriminator(bare)
         named = {"discriminator" if judges else "generator_ema": bare}
     if any(map(has_layout, named.values())):
         return rosinality.read(source, named, content)
-    return StoredNetworks(source, {kind: state_dicts.stored(weights) for kind, weights in named.items()})
+    networks = {kind: weight_shapes.stored(weights) for kind, weights in named.items()}
+    return StoredNetworks(source, networks, {"assumed": weight_shapes.ASSUMED})
 
 
 def _is_state_dict(value: object) -> bool:

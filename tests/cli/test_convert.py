@@ -190,8 +190,9 @@ def test_exports_get_the_generator_the_file_and_the_part(
 ):
     asked = []
 
-    def export(generator, path, *, part="whole"):
+    def export(generator, path, *, part="whole", metadata=None, say=None):
         asked.append((generator, part))
+        assert metadata == {"kimg": "12.800", "data_fingerprint": "f00dfeed"}
         path.write_bytes(b"x")
 
     module = types.ModuleType("stylegan.interop.export")
@@ -241,6 +242,13 @@ def test_help_and_version_are_shown(capsys):
     assert "--parts" in capsys.readouterr().out
     assert main(["--version"]) == 0
     assert re.match(r"stylegan-lightning \d", capsys.readouterr().out)
+
+
+def test_scores_of_a_network_on_the_hub_need_a_folder(capsys):
+    from stylegan.cli.evaluate import main as evaluate
+
+    assert evaluate(["network=hf://ann/foxes"]) == 2
+    assert "network=hf://ann/foxes: say by out=..." in capsys.readouterr().err
 
 
 @with_package

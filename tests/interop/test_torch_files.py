@@ -209,6 +209,7 @@ def test_a_state_dict_of_a_discriminator_tells_its_options(tmp_path, options):
     images = torch.randn(4, network.channels, *network.size)
     c = torch.eye(3)[[0, 1, 2, 0]] if network.c_dim else None
     assert torch.equal(loaded(images, c), network(images, c))
+    assert "mbstd_group 4" in read_networks(tmp_path / "d.pt").facts["assumed"]
 
 
 def test_lucidrains_networks_are_refused_and_why(tmp_path):

@@ -1,7 +1,6 @@
-"""Bare state dicts with the names of the public implementation: the options that their shapes tell.
+"""Options of a network from the shapes of its weights, for bare state dicts with the public names.
 
-What shapes do not tell has the published value, and the facts of the file say so: the limit of activations, the
-learning-rate multiplier of the mapping, the group of the minibatch standard deviation.
+What shapes do not tell has the published value (`ASSUMED`).
 """
 
 import re
@@ -13,6 +12,10 @@ from torch import Tensor
 from stylegan.interop.stored import StoredNetwork
 from stylegan.ops import setup_filter
 
+# Our constructors' defaults, which are the published ones, in words for the facts of a file.
+ASSUMED = (
+    "conv_clamp 256, mapping_lr_multiplier 0.01, activation lrelu, mbstd_group 4: the weights do not say"
+)
 _DEFAULT_TAPS = (1.0, 3.0, 3.0, 1.0)
 
 
