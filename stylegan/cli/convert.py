@@ -14,7 +14,7 @@ from stylegan.errors import UserError
 from stylegan.machine.console import say, surviving_lost_output, warn
 from stylegan.machine.files import expanded, replacing
 from stylegan.machine.process import leaving_at_once, prepare_host, refuse_lost_folder
-from stylegan.machine.text import some
+from stylegan.machine.text import printable, some
 from stylegan.version import __version__
 
 if TYPE_CHECKING:  # loads torch
@@ -215,7 +215,7 @@ def _with_known_facts(stored: "StoredNetworks", request: Request) -> "StoredNetw
 
     facts = {**facts_of_run(stored.source), **stored.facts}
     if request.license is not None:
-        facts["license"] = request.license
+        facts["license"] = printable(request.license)
     # The layout's own: of the tensors that are written it is computed again.
     facts.pop("sha256", None)
     networks = {kind: _in_our_options(stored, kind) for kind in stored.networks}
@@ -223,7 +223,7 @@ def _with_known_facts(stored: "StoredNetworks", request: Request) -> "StoredNetw
         (n.options.get("label_names") for n in networks.values() if n.options.get("label_names")), None
     )
     if names:
-        facts["label_names"] = json.dumps(list(names), ensure_ascii=False)
+        facts["label_names"] = json.dumps(list(names))
     return StoredNetworks(stored.source, networks, facts)
 
 

@@ -72,8 +72,20 @@ def save_networks(path: str | Path, stored: StoredNetworks) -> None:
     }
     # Written here, since safetensors' own writer makes files that no other user may read.
     content = save(weights, metadata=header)
+    start = 8 + int.from_bytes(content[:8], "little")
     with replacing(path) as file:
-        file.write(content)
+        file.write(_ordered(content[8:start]))
+        file.write(memoryview(content)[start:])
+
+
+def _ordered(header: bytes) -> bytes:
+    """The length and the header of a file with its texts in the order of their names, so that the same networks and
+    facts are always the same bytes; safetensors orders them at random."""
+    tables = json.loads(header)
+    tables["__metadata__"] = dict(sorted(tables["__metadata__"].items()))
+    text = json.dumps(tables, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+    text += b" " * (-len(text) % 8)  # where the tensors begin is a multiple of 8
+    return len(text).to_bytes(8, "little") + text
 
 
 def _storable(value: Tensor) -> Tensor:

@@ -5,6 +5,9 @@ Networks of lucidrains' project are recognised and refused: they are other funct
 """
 
 import argparse
+import pickle
+import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +18,7 @@ from torch import Tensor
 from stylegan.interop import rosinality, weight_shapes
 from stylegan.interop.rosinality_layout import has_layout, is_discriminator
 from stylegan.interop.stored import Kind, StoredNetworks
+from stylegan.machine.text import printable
 
 # What programs call the networks of a file that holds several state dicts.
 _NETWORKS: Mapping[str, Kind] = {
@@ -30,6 +34,8 @@ _NETWORKS: Mapping[str, Kind] = {
 }
 # Under these a file may hold one state dict beside other things.
 _WRAPPERS = ("state_dict", "model")
+# In torch's message about what it refuses.
+_NAMED = re.compile(r"(?:GLOBAL|Unsupported class) (\S+)")
 
 
 def open_torch_file(file: Path) -> object:
@@ -37,9 +43,29 @@ def open_torch_file(file: Path) -> object:
 
     Beside tensors and plain values an `argparse.Namespace` is allowed, which rosinality's training saves its options
     in: it holds values and runs nothing.
-    Raises: as `torch.load`.
+    Raises: ValueError where it names anything else; OSError, EOFError, RuntimeError, UnpicklingError where it is
+        damaged.
     """
-    with torch.serialization.safe_globals([argparse.Namespace]):
+    try:
+        return _loaded(file)
+    except (OSError, EOFError, RuntimeError):
+        raise
+    except pickle.UnpicklingError as error:
+        if (named := _NAMED.search(str(error))) is None:
+            raise
+        raise ValueError(
+            f"{file} cannot be read: it names {printable(named[1])}, which may be code and is no part of weights;"
+            " nothing of it was executed"
+        ) from error
+    except Exception as error:
+        # A damaged table of objects ends its reader in errors of every kind.
+        raise pickle.UnpicklingError(f"{type(error).__name__}: {error}") from error
+
+
+def _loaded(file: Path) -> object:
+    with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+        # About other versions of pickle than torch writes, in several lines.
+        warnings.simplefilter("ignore", UserWarning)
         # Mapped where the layout lets it, so that optimisers' moments, most of a file, are never read.
         mapped = zipfile.is_zipfile(file)
         return torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)

@@ -49,6 +49,14 @@ def test_all_networks_and_facts_come_back_from_one_file(tmp_path, networks):
         assert all(torch.equal(value, state[name]) for name, value in found.networks[kind].weights.items())
 
 
+def test_the_same_networks_and_facts_are_the_same_bytes(tmp_path, networks):
+    facts = {f"fact {number}": "é" * number for number in range(20)}
+    for name in ("a.safetensors", "b.safetensors"):
+        save_networks(tmp_path / name, stored_of(networks, facts))
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+    assert facts.items() <= header_of(tmp_path / "a.safetensors").items()
+
+
 def test_the_ema_generator_alone_is_a_file_that_older_versions_read(tmp_path, networks):
     path = tmp_path / "ema.safetensors"
     save_networks(path, stored_of({"generator_ema": networks["generator_ema"]}))
