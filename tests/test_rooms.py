@@ -60,6 +60,7 @@ MAY_IMPORT = {
     "stylegan.interop": {
         "stylegan.machine",
         "stylegan.networks",
+        "stylegan.ops",
         "stylegan.runs",
         "stylegan.sizes",
         "stylegan.version",
@@ -100,6 +101,7 @@ MAY_IMPORT = {
         "stylegan.distributed",
         "stylegan.errors",
         "stylegan.evaluation",
+        "stylegan.images",
         "stylegan.interop",
         "stylegan.latents",
         "stylegan.machine",

@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> None:
         package.__path__ = [str(ROOT / "stylegan" / "interop")]
         sys.modules["stylegan.interop"] = package
     machine = ["opcodes", "pickle_globals", "stored_objects"]
-    rest = ["nvidia_pickle", "legacy_tf", "state_dicts", "stored_network"] if options.whole else []
+    rest = ["nvidia_pickle", "legacy_tf", "state_dicts", "stored_values"] if options.whole else []
     with atheris.instrument_imports(include=[f"stylegan.interop.{name}" for name in machine + rest]):
         from stylegan.interop import opcodes, stored_objects
 
@@ -82,7 +82,7 @@ def main(argv: list[str] | None = None) -> None:
         try:
             value = stored_objects.read_bytes(memoryview(content))
             if options.whole:
-                nvidia_pickle.networks_of(value, Path("fuzzed"))
+                nvidia_pickle.networks_of(value, "fuzzed")
         except refusals as error:
             assert "\n" not in str(error) and len(str(error)) < 400, str(error)
 

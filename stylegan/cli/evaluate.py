@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from stylegan.cli.command import Result, exit_code_of, run_command
+from stylegan.cli.generate import fetched, is_on_hub
 from stylegan.configuration.complete import with_values
 from stylegan.configuration.compose import Composition, composed, keys_of
 from stylegan.configuration.hydra_errors import from_input, instantiate_part
@@ -95,7 +96,9 @@ def _evaluate_run(
     from stylegan.evaluation.comparison import entries_of, short_path  # loads torch
 
     with from_input():
-        networks = chosen_networks(network, runs_dir=config.runs_dir, checkpoints=config.checkpoints)
+        if is_on_hub(network) and not config.out:
+            raise ValueError(f"network={network}: say by out=... into which folder its scores go")
+        networks = chosen_networks(fetched(network), runs_dir=config.runs_dir, checkpoints=config.checkpoints)
         folder = folder_of(networks[0])
         results = Path() if is_cached(networks[0]) else folder.path
         evaluation = instantiate_part(config, "evaluation")(

@@ -4,10 +4,13 @@ A constructor takes the memory that its options ask for, and a file of a few byt
 decides how much must be that of a tensor which is there.
 """
 
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 
 from torch import Tensor
 
+from stylegan.machine.text import printable
+from stylegan.networks import Discriminator, Generator
 from stylegan.networks.channels import block_channels, blocks_of
 
 _MAX_TAPS = 32
@@ -20,14 +23,16 @@ _WHOLE = (
 )
 _NUMBERS = ("conv_clamp", "mapping_lr_multiplier", "w_avg_decay")
 _MAY_BE_NONE = {"mapping_features", "embed_features", "cmap_dim", "mbstd_group", "conv_clamp", "w_avg_decay"}
+_MAY_BE_NONE |= {"label_names"}
 _ACTIVATIONS = ("linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "softplus", "swish")
 
 
 def check_options(options: Mapping[str, object], weights: Mapping[str, Tensor], *, kind: str) -> None:
     """Args: options: of `Generator` or `Discriminator`; kind: "generator" or "discriminator".
 
-    Raises: ValueError for an option of another type, and for one that the weights contradict.
+    Raises: ValueError for an option that is unknown or of another type, and for one that the weights contradict.
     """
+    options = with_defaults(options, kind=kind)
     check_values(options, kind=kind)
     if options["mapping_layers"] > max(len(weights), _SMALL_DEPTH):
         raise ValueError(
@@ -44,6 +49,17 @@ def check_options(options: Mapping[str, object], weights: Mapping[str, Tensor], 
             raise ValueError(f"the weights do not fit the {kind}: the weights lack {name} {list(shape)}")
 
 
+def with_defaults(options: Mapping[str, object], *, kind: str) -> dict[str, object]:
+    """All options of the constructor.  Raises: ValueError for one that it lacks, and one that is missing."""
+    constructor = inspect.signature(Generator if kind == "generator" else Discriminator).parameters
+    if unknown := [name for name in options if name not in constructor]:
+        raise ValueError(f"the {kind} has no option {printable(str(unknown[0]))} in this version")
+    complete = {name: parameter.default for name, parameter in constructor.items()} | dict(options)
+    if missing := [name for name, value in complete.items() if value is inspect.Parameter.empty]:
+        raise ValueError(f"the {kind}'s options lack {missing[0]}")
+    return complete
+
+
 def check_values(options: Mapping[str, object], *, kind: str) -> None:
     """The types and ranges alone. Raises: ValueError, as above."""
     for name, value in options.items():
@@ -54,6 +70,10 @@ def check_values(options: Mapping[str, object], *, kind: str) -> None:
 def _is_sound(name: str, value: object) -> bool:
     if value is None:
         return name in _MAY_BE_NONE
+    if name == "resolution" and type(value) in (list, tuple):
+        return len(value) == 2 and all(_is_sound(name, side) for side in value)
+    if name == "label_names":
+        return type(value) in (list, tuple) and all(type(label) is str for label in value)
     if name in _WHOLE:
         return type(value) is int and 0 <= value < 1 << 31
     if name in _NUMBERS:

@@ -17,7 +17,8 @@ from stylegan.interop.fitting import check_values
 from stylegan.interop.nvidia_names import discriminator_options, generator_options
 from stylegan.interop.opcodes import PickleError, shown
 from stylegan.interop.pickle_globals import ArrayData, TensorFlowNetwork
-from stylegan.interop.stored_network import StoredNetwork, plain_options, tensor_of
+from stylegan.interop.stored import Kind, StoredNetwork
+from stylegan.interop.stored_values import plain_options, tensor_of
 from stylegan.networks import Discriminator, Generator
 from stylegan.sizes import LARGEST_PX
 
@@ -93,15 +94,15 @@ _LAYERS = {
 _VALUES = {"mod_weight": "affine.weight", "mod_bias": "affine.bias"}
 
 
-def networks_of_tuple(networks: tuple[TensorFlowNetwork, ...]) -> dict[str, StoredNetwork]:
+def networks_of_tuple(networks: tuple[TensorFlowNetwork, ...]) -> dict[Kind, StoredNetwork]:
     """The tuple (G, D, G_ema) of a `legacy_*.pkl`. Raises: PickleError."""
     if len(networks) != 3:
         raise PickleError(f"it holds {len(networks)} TensorFlow networks, and not G, D and G_ema")
     g, d, average = networks
     return {
-        "G": _converted(g, "generator"),
-        "D": _converted(d, "discriminator"),
-        "G_ema": _converted(average, "generator"),
+        "generator_ema": _converted(average, "generator"),
+        "generator": _converted(g, "generator"),
+        "discriminator": _converted(d, "discriminator"),
     }
 
 
@@ -115,7 +116,7 @@ def _converted(network: TensorFlowNetwork, kind: str) -> StoredNetwork:
         place = options if kind == "discriminator" else options["synthesis_kwargs"]
         place["architecture"] = "orig"
     weights = _weights_of(variables, options, kind)
-    return StoredNetwork(kind, options, weights)
+    return StoredNetwork(options, weights, public_options=True)
 
 
 def _check_version(network: TensorFlowNetwork, kind: str) -> None:

@@ -1,11 +1,12 @@
-"""Networks in pickles of NVIDIA's programs, and in state dicts of their names, without running what they hold.
+"""Networks in pickles of NVIDIA's programs, and in files of `torch.save`, without running what they hold.
 
 Snapshots of the PyTorch programs (`stylegan2-ada-pytorch`, and StyleGAN2 networks of `stylegan3`) are dictionaries of
-modules; `legacy_*.pkl` of the TensorFlow programs are tuples (G, D, G_ema); a `.pt` may hold a state dict alone.
+modules; `legacy_*.pkl` of the TensorFlow programs are tuples (G, D, G_ema); what has tensors alone is for
+`stylegan.interop.state_dicts`.
 """
 
+import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -15,11 +16,12 @@ from stylegan.interop.legacy_tf import networks_of_tuple
 from stylegan.interop.opcodes import PickleError, shown
 from stylegan.interop.pickle_globals import ModuleData, TensorData, TensorFlowNetwork
 from stylegan.interop.state_dicts import networks_of_state_dicts
-from stylegan.interop.stored_network import StoredNetwork, plain_options, tensor_of
+from stylegan.interop.stored import Kind, StoredNetwork, StoredNetworks
 from stylegan.interop.stored_objects import read_objects
+from stylegan.interop.stored_values import plain_options, tensor_of
 
 # Networks in a snapshot, and what each is.
-_KINDS = {"G": "generator", "D": "discriminator", "G_ema": "generator"}
+_KINDS: Mapping[str, Kind] = {"G_ema": "generator_ema", "G": "generator", "D": "discriminator"}
 # Positional arguments of the constructors, which no known program uses.
 _POSITIONAL = {
     "generator": ("z_dim", "c_dim", "w_dim", "img_resolution", "img_channels"),
@@ -29,58 +31,20 @@ _POSITIONAL = {
 _FOREIGN_PARTS = {"SynthesisInput": "StyleGAN3"}
 _MAX_MODULES = 10_000
 _MAX_DEPTH = 20
-_LICENCES = {
-    "snapshot": "written by a program of NVIDIA's, or a fork: the licence of who trained it applies",
-    "TensorFlow": "written by a program of NVIDIA's for TensorFlow: the licence of who trained it applies",
-    "state dict": "of unknown origin: the licence of who trained it applies",
-}
 
 
-@dataclass(frozen=True)
-class NetworkFile:
-    """What a file of networks holds.
-
-    Args:
-        path: the file, or the folder of an unpacked one.
-        layout: "snapshot", "TensorFlow" or "state dict".
-        networks: by their public names, of "G", "D" and "G_ema"; those that are there.
-        training_set: options of the training's data set, in the public words; those that are texts and numbers.
-        augment_p: strength of the augmentation at the end of the training; None = not known.
-        licence: what is known of the weights' licence, for the files that are made of them.
-    """
-
-    path: Path
-    layout: str
-    networks: Mapping[str, StoredNetwork]
-    training_set: Mapping[str, object] = field(default_factory=dict)
-    augment_p: float | None = None
-    licence: str = ""
-
-    @property
-    def generator(self) -> StoredNetwork | None:
-        """What to draw from: the EMA generator, or else the other."""
-        return self.networks.get("G_ema") or self.networks.get("G")
-
-    @property
-    def discriminator(self) -> StoredNetwork | None:
-        return self.networks.get("D")
-
-    @property
-    def classes(self) -> int:
-        """Width of the label; 0 = unconditional."""
-        network = self.generator or self.discriminator
-        return int(network.options.get("c_dim") or 0) if network else 0
-
-
-def read_pickle(path: str | Path) -> NetworkFile:
+def read_pickle(path: str | Path) -> StoredNetworks:
     """The networks of a `.pkl`, `.pt` or `.pth`, or of a folder that was unpacked from one. Nothing in it is run.
 
+    Among the facts is `layout`: "snapshot", "TensorFlow", "state dict" or "rosinality". A snapshot may have
+    `training_set`, options of the training's data set in the public words, as JSON; and `augment_p`, the strength of
+    the augmentation at the end of the training.
     Raises: ValueError in one line, with the file's name, for a file that is damaged, holds no StyleGAN2 networks, names
         anything that those do not need, or declares more than it holds.
     """
     path = Path(path)
     try:
-        return networks_of(read_objects(path), path)
+        return networks_of(read_objects(path), str(path))
     except ValueError as error:
         raise ValueError(f"{path} is not read: {error}") from None
     except MemoryError:
@@ -89,11 +53,11 @@ def read_pickle(path: str | Path) -> NetworkFile:
         raise ValueError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
-def networks_of(value: object, path: Path) -> NetworkFile:
-    """The networks of what `read_objects` has read. Raises: PickleError."""
+def networks_of(value: object, source: str) -> StoredNetworks:
+    """The networks of what `read_objects` has read. Raises: ValueError."""
     match value:
         case tuple() if value and all(type(item) is TensorFlowNetwork for item in value):
-            return NetworkFile(path, "TensorFlow", networks_of_tuple(value), licence=_LICENCES["TensorFlow"])
+            return StoredNetworks(source, networks_of_tuple(value), {"layout": "TensorFlow"})
         case ModuleData():
             value = {"D" if value.class_name == "Discriminator" else "G_ema": value}
         case dict():
@@ -102,22 +66,18 @@ def networks_of(value: object, path: Path) -> NetworkFile:
             raise PickleError(f"it holds {shown(value)}, and no networks")
     modules = {name: value[name] for name in _KINDS if type(value.get(name)) is ModuleData}
     if not modules:
-        return NetworkFile(
-            path, "state dict", networks_of_state_dicts(value), licence=_LICENCES["state dict"]
-        )
-    networks = {name: _network(module, name) for name, module in modules.items()}
-    return NetworkFile(
-        path,
-        "snapshot",
-        networks,
-        training_set=_plain_values(value.get("training_set_kwargs")),
-        augment_p=_strength(value.get("augment_pipe")),
-        licence=_LICENCES["snapshot"],
-    )
+        return networks_of_state_dicts(value, source)
+    facts = {"layout": "snapshot"}
+    if training_set := _plain_values(value.get("training_set_kwargs")):
+        facts["training_set"] = json.dumps(training_set)
+    if (strength := _strength(value.get("augment_pipe"))) is not None:
+        facts["augment_p"] = repr(strength)
+    networks = {_KINDS[name]: _network(module, name) for name, module in modules.items()}
+    return StoredNetworks(source, networks, facts)
 
 
 def _network(module: ModuleData, name: str) -> StoredNetwork:
-    kind = _KINDS[name]
+    kind = "discriminator" if _KINDS[name] == "discriminator" else "generator"
     parts = dict(_parts_of(module))
     for part in parts.values():
         if part.class_name in _FOREIGN_PARTS:
@@ -134,7 +94,10 @@ def _network(module: ModuleData, name: str) -> StoredNetwork:
     if type(given) is not tuple or len(given) > len(_POSITIONAL[kind]):
         raise PickleError(f"its {name} has options in an unknown form")
     options = plain_options(dict(zip(_POSITIONAL[kind], given, strict=False)), whose=name) | options
-    return StoredNetwork(kind, options, _weights_of(parts, name))
+    # A network is known by its latent.
+    if ("z_dim" in options) != (kind == "generator"):
+        raise PickleError(f"its {name} {'lacks' if kind == 'generator' else 'has'} the option z_dim")
+    return StoredNetwork(options, _weights_of(parts, name), public_options=True)
 
 
 def _parts_of(module: ModuleData) -> Iterator[tuple[str, ModuleData]]:
@@ -154,9 +117,13 @@ def _parts_of(module: ModuleData) -> Iterator[tuple[str, ModuleData]]:
                 raise PickleError(f"it has {shown(child)} for the part {shown(prefix + name)}")
 
 
+def _is_name(name: object) -> bool:
+    return type(name) is str and len(name) < 100 and name.isprintable()
+
+
 def _entries(module: ModuleData, group: str) -> list[tuple[str, object]]:
     entries = module.attributes.get(group, {})
-    if type(entries) is not dict or not all(type(name) is str and len(name) < 100 for name in entries):
+    if type(entries) is not dict or not all(map(_is_name, entries)):
         raise PickleError(f"it has a network whose {group} are in an unknown form")
     return list(entries.items())
 

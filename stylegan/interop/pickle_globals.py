@@ -1,7 +1,7 @@
 """The names that pickles of networks may hold, and what each describes. All others are refused by name.
 
 None of these classes and functions is imported or called for a file: an entry says what its arguments mean. Tensors and
-arrays stay slices of the file until somebody wants them (`stylegan.interop.stored_network`).
+arrays stay slices of the file until somebody wants them (`stylegan.interop.stored_values`).
 """
 
 import math

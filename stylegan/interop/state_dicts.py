@@ -1,150 +1,126 @@
-"""State dicts without options: what the shapes of the weights say about the network that they are of.
+"""State dicts in a file of `torch.save`, and whose they are.
 
-Names are those of the public implementation. What no shape shows is taken as its programs have it by default: leaky
-ReLU, a learning rate multiplier of 0.01, no clamp, and groups of 4 in the minibatch standard deviation.
+They are of rosinality's project, or have the names of the public implementation. Networks of lucidrains' project are
+recognised and refused: they are other functions.
 """
 
-import re
 from collections.abc import Mapping
 
 from torch import Tensor
 
-from stylegan.interop.opcodes import PickleError, shown
+from stylegan.interop import rosinality, weight_shapes
+from stylegan.interop.opcodes import shown
 from stylegan.interop.pickle_globals import Attributes, TensorData
-from stylegan.interop.stored_network import StoredNetwork, tensor_of
+from stylegan.interop.rosinality_layout import has_layout, is_discriminator
+from stylegan.interop.stored import Kind, StoredNetwork, StoredNetworks
+from stylegan.interop.stored_values import tensor_of
 
-# Where files of other programs keep the state dicts, and which of the networks it is.
-_PLACES = {
-    "G_ema": ("G_ema", "g_ema", "generator_ema", "ema"),
-    "G": ("G", "g", "generator"),
-    "D": ("D", "d", "discriminator"),
+# What programs call the networks of a file that holds several state dicts, the best name first.
+_NETWORKS: Mapping[str, Kind] = {
+    "G_ema": "generator_ema",
+    "g_ema": "generator_ema",
+    "generator_ema": "generator_ema",
+    "ema": "generator_ema",
+    "params_ema": "generator_ema",
+    "G": "generator",
+    "g": "generator",
+    "generator": "generator",
+    "D": "discriminator",
+    "d": "discriminator",
+    "discriminator": "discriminator",
 }
-_WRAPPERS = ("state_dict", "model", "params_ema", "params")
-_MAX_WEIGHTS = 10_000
-_MAX_NAME = 200
-_BLOCK = re.compile(r"(?:synthesis\.)?b(\d{1,4})\.")
+# Under these a file may hold one state dict, or those of several networks, beside other things.
+_WRAPPERS = ("state_dict", "model", "params")
+_MAX_WEIGHTS, _MAX_NAME = 10_000, 200
+# Of the deepest that is asked for: our own options in rosinality's layout.
+_MAX_DEPTH = 4
 
 
-def networks_of_state_dicts(value: dict) -> dict[str, StoredNetwork]:
-    """The networks of a state dict, or of a dictionary of such.
+def networks_of_state_dicts(value: dict, source: str) -> StoredNetworks:
+    """The networks of a dictionary that the opcode machine has read.
 
-    Raises: PickleError where there is none of a StyleGAN2 network.
+    Raises: ValueError where there are none, or some that cannot be taken over.
     """
+    _refuse_lucidrains(value)
+    if "format_version" in value:
+        raise ValueError("it is a checkpoint of this project; give it its ending .ckpt")
     for wrapper in _WRAPPERS:
         if type(value.get(wrapper)) is dict:
             value = value[wrapper]
-    found = {}
-    for network, names in _PLACES.items():
-        for name in names:
-            if network not in found and (weights := _state_dict(value.get(name))):
-                found[network] = _network(weights)
-    if found:
-        return {name: network for name, network in found.items() if network.kind == _kind_of_place(name)}
-    if weights := _state_dict(value):
-        network = _network(weights)
-        return {"G_ema" if network.kind == "generator" else "D": network}
-    names = ", ".join(shown(name, 20) for name in list(value)[:4])
-    raise PickleError(f"it holds no networks under a known name (it has {names or 'nothing'})")
+    # What is not asked for, as optimisers' moments are, stays in the file.
+    asked = {*_NETWORKS, *rosinality.BESIDE_NETWORKS}
+    made: dict[int, object] = {}
+    content = {
+        name: _with_tensors(entry, made) if name in asked or type(entry) is TensorData else entry
+        for name, entry in value.items()
+    }
+    named: dict[Kind, dict[str, Tensor]] = {}
+    for name, kind in _NETWORKS.items():
+        if kind not in named and _is_state_dict(content.get(name)):
+            named[kind] = _without_wrapper(content[name])
+    if not named:
+        if not _is_state_dict(content):
+            names = ", ".join(shown(name, 20) for name in list(content)[:4])
+            raise ValueError(f"it holds no networks under a known name (it has {names or 'nothing'})")
+        bare = _without_wrapper(content)
+        judges = weight_shapes.is_discriminator(bare) or is_discriminator(bare)
+        named = {"discriminator" if judges else "generator_ema": bare}
+    if any(map(has_layout, named.values())):
+        found = rosinality.read(source, named, content)
+        return StoredNetworks(source, found.networks, {**found.facts, "layout": "rosinality"})
+    networks = {kind: _of_kind(kind, weights) for kind, weights in named.items()}
+    return StoredNetworks(source, networks, {"layout": "state dict", "assumed": weight_shapes.ASSUMED})
 
 
-def _kind_of_place(name: str) -> str:
-    return "discriminator" if name == "D" else "generator"
+def _of_kind(kind: Kind, weights: Mapping[str, Tensor]) -> StoredNetwork:
+    stored = weight_shapes.stored(weights)
+    if stored.is_generator == (kind == "discriminator"):
+        raise ValueError(
+            f"what it names {kind} is a {'generator' if stored.is_generator else 'discriminator'}"
+        )
+    return stored
 
 
-def _state_dict(value: object) -> dict[str, Tensor]:
-    """A table of tensors alone; {} for anything else."""
-    if type(value) is Attributes:
-        value = value.values
-    if type(value) is not dict or not 0 < len(value) <= _MAX_WEIGHTS:
-        return {}
-    if not all(type(name) is str and len(name) <= _MAX_NAME for name in value):
-        return {}
-    if not all(type(tensor) is TensorData for tensor in value.values()):
-        return {}
-    return {name: tensor_of(tensor) for name, tensor in value.items()}
+def _with_tensors(value: object, made: dict[int, object], depth: int = _MAX_DEPTH) -> object:
+    """What is described, with tensors for their descriptions; each object once, however often it is there."""
+    if id(value) in made:
+        return made[id(value)]
+    entries = value.values if type(value) is Attributes else value
+    if type(value) is TensorData:
+        made[id(value)] = tensor_of(value)
+    elif type(entries) is dict and depth:
+        found = made[id(value)] = {}  # before its entries, which may hold it
+        found |= {name: _with_tensors(entry, made, depth - 1) for name, entry in entries.items()}
+    else:
+        return value
+    return made[id(value)]
 
 
-def _network(weights: dict[str, Tensor]) -> StoredNetwork:
-    if "synthesis.b4.const" in weights:
-        return StoredNetwork("generator", _generator_options(weights), weights)
-    if "b4.out.weight" in weights:
-        return StoredNetwork("discriminator", _discriminator_options(weights), weights)
-    first = shown(next(iter(weights)))
-    raise PickleError(
-        f"its weights are not of a StyleGAN2 network in the public names (the first is {first})"
+def _is_state_dict(value: object) -> bool:
+    return (
+        type(value) is dict
+        and 0 < len(value) <= _MAX_WEIGHTS
+        and all(isinstance(name, str) and isinstance(weight, Tensor) for name, weight in value.items())
+        and all(len(name) <= _MAX_NAME and name.isprintable() for name in value)
     )
 
 
-def _levels(weights: Mapping[str, Tensor]) -> list[int]:
-    return sorted({int(match[1]) for name in weights if (match := _BLOCK.match(name))})
+def _without_wrapper(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Without the `module.` that torch's data-parallel wrappers put before every name."""
+    wrapped = all(name.startswith("module.") for name in weights)
+    return {name.removeprefix("module.") if wrapped else name: value for name, value in weights.items()}
 
 
-def _shape(weights: Mapping[str, Tensor], name: str, dimensions: int) -> tuple[int, ...]:
-    if name not in weights or weights[name].ndim != dimensions:
-        raise PickleError(f"its weights lack {name}, or have it in another shape")
-    return tuple(weights[name].shape)
+def _refuse_lucidrains(content: Mapping) -> None:
+    """Raises: ValueError for a file of lucidrains/stylegan2-pytorch.
 
-
-def _channels(widths: Mapping[int, int]) -> dict[str, int]:
-    """channel_base and channel_max with which min(base / level, max) are these widths of the levels."""
-    # Of the bases with which this is so, the smallest.
-    base = max(level * width for level, width in widths.items())
-    return {"channel_base": base, "channel_max": max(widths.values())}
-
-
-def _mapping_options(weights: Mapping[str, Tensor]) -> tuple[dict[str, object], int, int, int]:
-    """Options of the mapping network, and the widths of its latent, its label and its result."""
-    layers = 0
-    while f"mapping.fc{layers}.weight" in weights:
-        layers += 1
-    embed, c_dim = _shape(weights, "mapping.embed.weight", 2) if "mapping.embed.weight" in weights else (0, 0)
-    features, width = _shape(weights, "mapping.fc0.weight", 2)
-    result = _shape(weights, f"mapping.fc{layers - 1}.weight", 2)[0]
-    options: dict[str, object] = {"num_layers": layers, "layer_features": features if layers > 1 else None}
-    return options | {"embed_features": embed or None}, width - embed, c_dim, result
-
-
-def _generator_options(weights: Mapping[str, Tensor]) -> dict[str, object]:
-    levels = _levels(weights)
-    widths = {level: _shape(weights, f"synthesis.b{level}.conv1.weight", 4)[0] for level in levels}
-    mapping, z_dim, c_dim, w_dim = _mapping_options(weights)
-    highest = f"synthesis.b{levels[-1]}"
-    architecture = "resnet" if f"{highest}.skip.weight" in weights else "orig"
-    if "synthesis.b4.torgb.weight" in weights:
-        architecture = "skip"
-    synthesis = {
-        **_channels(widths),
-        "architecture": architecture,
-        "use_noise": f"{highest}.conv1.noise_strength" in weights,
-    }
-    return {
-        "z_dim": z_dim,
-        "c_dim": c_dim,
-        "w_dim": w_dim,
-        "img_resolution": levels[-1],
-        "img_channels": _shape(weights, f"{highest}.torgb.weight", 4)[0],
-        "mapping_kwargs": mapping,
-        "synthesis_kwargs": synthesis,
-    }
-
-
-def _discriminator_options(weights: Mapping[str, Tensor]) -> dict[str, object]:
-    levels = _levels(weights)
-    lowest, above = _shape(weights, "b4.conv.weight", 4)[:2]
-    widths = {level: _shape(weights, f"b{level}.conv0.weight", 4)[0] for level in levels if level > 4}
-    highest = f"b{levels[-1]}"
-    architecture = "resnet" if f"{highest}.skip.weight" in weights else "orig"
-    if "b4.fromrgb.weight" in weights:
-        architecture = "skip"
-    options: dict[str, object] = {
-        **_channels(widths | {4: lowest}),
-        "c_dim": 0,
-        "img_resolution": levels[-1],
-        "img_channels": _shape(weights, f"{highest}.fromrgb.weight", 4)[1],
-        "architecture": architecture,
-        "epilogue_kwargs": {"mbstd_num_channels": above - lowest},
-    }
-    if "mapping.fc0.weight" in weights:
-        mapping, _, c_dim, cmap_dim = _mapping_options(weights)
-        options |= {"c_dim": c_dim, "cmap_dim": cmap_dim, "mapping_kwargs": mapping}
-    return options
+    Its blocks add the noise through a linear layer with a weight a channel, where StyleGAN2 has one strength a layer
+    (Karras et al. 2020, figure 2), and its convolutions have no bias: no weights of ours make the same function.
+    """
+    gan = content.get("GAN")
+    names = gan if isinstance(gan, Mapping) else content
+    if any(str(name).startswith(("G.blocks.0.to_style", "GE.blocks.0.to_style")) for name in names):
+        raise ValueError(
+            "it is of lucidrains/stylegan2-pytorch, whose generator is another function (noise weighted by channel, no"
+            " biases of the convolutions), so no network here draws its images; draw with that program, or train anew"
+        )

@@ -17,10 +17,13 @@ PICKLES = (".pkl", ".pickle", ".pt", ".pth")
 _FILES = (".ckpt", ".safetensors", *PICKLES)
 # Snapshots are called so, `fakes_kimg0000012.800.png`.
 _FAKES = "fakes_"
+# In a folder with a model card: the network that images are drawn from.
+_SHARED = "generator_ema.safetensors"
 
 
 def network_file(path: str | Path) -> Path:
-    """The file that a path means: the newest checkpoint of a run folder, any other path itself.
+    """The file that a path means: the newest checkpoint of a run folder, the EMA generator of a folder with a model
+    card, any other path itself.
 
     A folder that a system has unpacked from a `.pt` while it downloaded it counts for a file.
 
@@ -37,6 +40,8 @@ def network_file(path: str | Path) -> Path:
             newest = _run_at(path).newest_checkpoint()
         except OSError as error:
             raise ValueError(f"{path}: its checkpoints cannot be read ({error.strerror})") from error
+        if newest is None and (path / _SHARED).is_file():
+            return path / _SHARED
         if newest is None:
             raise ValueError(f"{path}: {_why_none(path)}")
         return newest

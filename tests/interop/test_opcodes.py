@@ -14,7 +14,7 @@ import torch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from stylegan.interop import read_pickle
+from stylegan.interop.nvidia_pickle import read_pickle
 from stylegan.interop.opcodes import Budget, OpcodeMachine, PickleError
 from stylegan.interop.pickle_globals import refusal
 from stylegan.interop.stored_objects import read_bytes

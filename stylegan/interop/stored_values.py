@@ -1,13 +1,9 @@
-"""One network as a file of another program holds it: options in its words, weights by its names, tensors of them."""
-
-from collections.abc import Mapping
-from dataclasses import dataclass
+"""Values of what the opcode machine describes: options as texts and numbers, and tensors."""
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from stylegan.interop.nvidia_names import build_discriminator, build_generator
 from stylegan.interop.opcodes import PickleError, shown
 from stylegan.interop.pickle_globals import ArrayData, TensorData
 
@@ -20,24 +16,6 @@ _TENSOR_TYPES = {
     **{"i8": torch.int64, "i4": torch.int32, "i2": torch.int16, "i1": torch.int8},
     **{"u1": torch.uint8, "b1": torch.bool},
 }
-
-
-@dataclass(frozen=True)
-class StoredNetwork:
-    """Args:
-    kind: "generator" or "discriminator".
-    options: the public implementation's constructor options.
-    weights: a state dict of the public names, which are ours, too. Several may share memory.
-    """
-
-    kind: str
-    options: Mapping[str, object]
-    weights: Mapping[str, Tensor]
-
-    def build(self) -> nn.Module:
-        """The network, in training mode on the CPU. Raises: ValueError where options and weights do not fit."""
-        build = build_generator if self.kind == "generator" else build_discriminator
-        return build(self.options, self.weights)
 
 
 def plain_options(options: object, *, whose: str) -> dict[str, object]:
