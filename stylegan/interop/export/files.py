@@ -132,7 +132,7 @@ def export_program(
 
 def _traced(exported: ExportedPart, path: Path, say: Say | None) -> torch.export.ExportedProgram:
     _tell(say, f"{path}: tracing the network")
-    values = exported.values(2, truncation=0.7, random=torch.Generator().manual_seed(0))
+    values = exported.values(2, truncation=0.7, random=torch.Generator("cpu").manual_seed(0))
     batch = torch.export.Dim(BATCH, min=1)
     shapes = {
         name: {layer: {0: batch} for layer in value} if isinstance(value, dict) else {0: batch}

@@ -107,16 +107,19 @@ class ExportedPart(nn.Module):
     def values(self, batch: int, *, truncation: float, random: torch.Generator) -> Values:
         """Values of all inputs for `batch` images, drawn from `random`; row i has class i mod K."""
         g = self.generator
-        z = torch.randn(batch, g.z_dim, generator=random)
-        label = torch.eye(g.c_dim)[torch.arange(batch) % g.c_dim] if g.c_dim else None
-        given: Values = {"z": z, "truncation": torch.tensor(truncation)}
+        # Whatever the caller's default device and dtype are.
+        like = {"device": "cpu", "dtype": torch.float32}
+        z = torch.randn(batch, g.z_dim, generator=random, **like)
+        label = torch.eye(g.c_dim, **like)[torch.arange(batch, device="cpu") % g.c_dim] if g.c_dim else None
+        given: Values = {"z": z, "truncation": torch.tensor(truncation, **like)}
         if label is not None:
             given["label"] = label
         if self.part == "synthesis":
             given = {"ws": g.mapping(z, label, truncation=truncation, track_average=False)}
         if self.noise_layers:
             given["noise"] = {
-                layer: torch.randn(batch, 1, *size, generator=random) for layer, size in self.noise_layers
+                layer: torch.randn(batch, 1, *size, generator=random, **like)
+                for layer, size in self.noise_layers
             }
         order = ("z", "label", "truncation", "ws", "noise")
         return {name: given[name] for name in order if name in given}

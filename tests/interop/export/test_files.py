@@ -1,20 +1,26 @@
 """Files for other programs: the network's numbers in every batch, what they say of themselves, and what is refused."""
 
+import ast
 import json
+import runpy
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
+from PIL import Image
 
+from stylegan.images import to_uint8
 from stylegan.interop.export import export_onnx, export_program, files
 from stylegan.networks.digest import weights_sha256
 from stylegan.networks.precision import compute_in
 from stylegan.networks.synthesis import prepared
 from tests.interop.export.networks import make_generator
 
+DRAW = Path(__file__).parents[3] / "docs" / "onnx" / "draw.py"
 # Each as a network of 16 px, and how it is exported.
 TABLE = [
     pytest.param({"architecture": "skip"}, {}, id="skip"),
@@ -82,6 +88,40 @@ def test_an_onnx_file_says_what_it_is(generator, onnx_file):
 def test_a_file_holds_no_path_of_this_machine(onnx_file):
     content = onnx_file.read_bytes()
     assert b".py" not in content and str(onnx_file.parent).encode() not in content
+
+
+def test_a_program_without_this_project_draws_the_same_seeds(generator, onnx_file, tmp_path, monkeypatch):
+    arguments = [str(onnx_file), "--seeds", "0", "7", "--truncation", "0.7", "--label", "owl"]
+    monkeypatch.setattr(sys, "argv", ["draw.py", *arguments, "--out", str(tmp_path)])
+    runpy.run_path(str(DRAW), run_name="__main__")
+    for seed in (0, 7):
+        z = torch.from_numpy(np.random.RandomState(seed).randn(1, 8)).float()
+        expected = to_uint8(generator(z, torch.eye(3)[[1]], truncation=0.7))[0].permute(1, 2, 0).numpy()
+        drawn = np.asarray(Image.open(tmp_path / f"seed{seed:04d}.png"))
+        assert expected.std() > 10 and np.abs(drawn.astype(int) - expected.astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("label", "answer"),
+    [
+        ([], "this network has labels: --label is one of fox, owl, crow"),
+        (["--label", "cat"], "--label cat: --label is one of fox, owl, crow"),
+        (["--label", "3"], "--label 3: --label is one of fox, owl, crow"),
+    ],
+)
+def test_that_program_says_which_labels_there_are(label, answer, onnx_file, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["draw.py", str(onnx_file), *label, "--out", str(tmp_path)])
+    with pytest.raises(SystemExit) as left:
+        runpy.run_path(str(DRAW), run_name="__main__")
+    assert left.value.code == answer
+
+
+def test_that_program_imports_nothing_of_ours():
+    tree = ast.walk(ast.parse(DRAW.read_text(encoding="utf-8")))
+    imports = [node for node in tree if isinstance(node, (ast.Import, ast.ImportFrom))]
+    names = {alias.name for node in imports for alias in node.names if isinstance(node, ast.Import)}
+    names |= {node.module for node in imports if isinstance(node, ast.ImportFrom)}
+    assert names == {"argparse", "json", "sys", "pathlib", "numpy", "onnxruntime", "PIL"}
 
 
 def test_a_program_of_torch_is_exact_and_leaves_random_numbers_alone(tmp_path):
