@@ -222,7 +222,7 @@ def main() -> int:
     generator = random_network() if chosen.network is None else load_generator(chosen.network)
     with tempfile.TemporaryDirectory() as folder:
         network = Path(folder) / "network.onnx"
-        print(export_onnx(generator, network, batches=(1, 5, 64)).line)
+        print(export_onnx(generator, network, batches=(1, 5, 64))._replace(path=network.name).line)
         steps = {"docs/onnx/draw.py": largest_steps(generator, draw_by_onnxruntime(generator, network))}
         if chosen.runtime is not None:
             drawn = draw_by_browser(generator, network, chosen.runtime, chosen.chromium)

@@ -13,8 +13,6 @@ import numpy as np
 import onnxruntime
 from PIL import Image
 
-MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
-
 
 def latent(seed: int, z_dim: int) -> np.ndarray:
     """z of a seed, float32 [1,Z]."""
@@ -24,24 +22,27 @@ def latent(seed: int, z_dim: int) -> np.ndarray:
 def label_row(text: str | None, about: dict[str, str]) -> np.ndarray:
     """A class by name or number, or the one number of a label that is none → float32 [1,K]."""
     width, names = int(about["c_dim"]), json.loads(about["label_names"])
-    choices = f"--label is one of {', '.join(names) or f'0 to {width - 1}'}"
+    known = ", ".join(names) or ("any number" if width == 1 else f"0 to {width - 1}")
+    choices = f"--label is one of {known}"
     if text is None:
         sys.exit(f"this network has labels: {choices}")
     try:
         if width == 1 and text not in names:
             return np.array([[float(text)]], np.float32)
         number = names.index(text) if text in names else int(text)
-        return np.eye(width, dtype=np.float32)[[number]]
-    except (ValueError, IndexError):
+    except ValueError:
+        number = -1
+    if not 0 <= number < width:
         sys.exit(f"--label {text}: {choices}")
+    return np.eye(width, dtype=np.float32)[[number]]
 
 
 def picture(image: np.ndarray) -> Image.Image:
     """float32 [C,H,W], nominally from -1 to 1 → what can be saved; of more than 4 channels the first 3."""
-    image = image if len(image) in MODES else image[:3]
+    image = image[:3] if len(image) > 4 else image
     pixels = np.clip(image * np.float32(127.5) + np.float32(128), 0, 255).astype(np.uint8)
-    mode = MODES[len(pixels)]
-    return Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0).squeeze()), mode)
+    # Pillow knows grey, grey + alpha, RGB and RGBA by the shape; grey has no axis of channels.
+    return Image.fromarray(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0)))
 
 
 def main() -> None:
