@@ -320,7 +320,7 @@ def _export(stored: "StoredNetworks", request: Request) -> list[Path]:
     # Names of labels, size and digest are written by the exports themselves.
     facts = {key: stored.facts[key] for key in ("kimg", "data_fingerprint", "license") if key in stored.facts}
     generator = build(stored.networks[stored.kind_to_draw_from()])
-    export(generator, request.dest, part=request.subnetwork, metadata=facts, say=say)
+    say(export(generator, request.dest, part=request.subnetwork, metadata=facts, say=say).line)
     return [request.dest]
 
 
