@@ -9,32 +9,26 @@ What a file must hold:
 
 import json
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
 
 from stylegan.interop.nvidia_names import build_discriminator, build_generator, load_exactly
+from stylegan.interop.stored import Kind, StoredNetwork, StoredNetworks
 from stylegan.machine.files import replacing
 from stylegan.networks import Discriminator, Generator
 from stylegan.runs.network_files import network_file
 from stylegan.version import FORMAT_VERSION, __version__
 
-Network = TypeVar("Network", Generator, Discriminator)
-# In a `.ckpt`: where the weights of each network are. Samples are drawn from the EMA generator.
-_WEIGHTS = {"generator": "generator_ema.", "discriminator": "discriminator."}
-
-
-class _Stored(NamedTuple):
-    """One network as a file holds it: whose option names they are, the options, the weights."""
-
-    public_options: bool
-    options: Mapping[str, object]
-    weights: Mapping[str, Tensor]
+# Of a `.ckpt`: each network, and where its options are; its weights' names begin with what it is.
+_IN_CHECKPOINT: dict[Kind, str] = {
+    "generator": "generator",
+    "generator_ema": "generator",
+    "discriminator": "discriminator",
+}
 
 
 def load_generator(path: str | Path) -> Generator:
@@ -46,7 +40,9 @@ def load_generator(path: str | Path) -> Generator:
     Raises: ValueError in one line for a file that is absent, unreadable, of an unknown `format_version`,
         without a generator, or whose weights do not fit its options.
     """
-    return _load(Path(path), "generator", Generator, build_generator)
+    network = _load(Path(path), "generator", ("generator_ema", "generator"))
+    assert isinstance(network, Generator)
+    return network
 
 
 def load_discriminator(path: str | Path) -> Discriminator:
@@ -54,7 +50,9 @@ def load_discriminator(path: str | Path) -> Discriminator:
 
     A `.safetensors` written by training holds the generator alone, and says so.
     """
-    return _load(Path(path), "discriminator", Discriminator, build_discriminator)
+    network = _load(Path(path), "discriminator", ("discriminator",))
+    assert isinstance(network, Discriminator)
+    return network
 
 
 def save_generator(path: str | Path, generator: Generator, metadata: Mapping[str, str] | None = None) -> None:
@@ -76,33 +74,17 @@ def save_generator(path: str | Path, generator: Generator, metadata: Mapping[str
         file.write(content)
 
 
-def _load(
-    path: Path,
-    kind: str,
-    network_class: type[Network],
-    build_public: Callable[[Mapping[str, object], Mapping[str, Tensor]], Network],
-) -> Network:
+def read_networks(path: str | Path) -> StoredNetworks:
+    """All networks in a run folder (its newest checkpoint), a `.ckpt` or a `.safetensors`; nothing of it is executed.
+
+    Raises: ValueError in one line for a file that is absent, unreadable or of an unknown `format_version`.
+    """
     file = network_file(path)
-    stored = _read(file, kind)
-    try:
-        # A constructor draws first weights, and loading must not change what the caller draws next.
-        with torch.random.fork_rng(devices=[]):
-            if stored.public_options:
-                network = build_public(stored.options, stored.weights)
-            else:
-                network = network_class(**stored.options)
-                load_exactly(network, stored.weights)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{file}: {error}") from error
-    return network.eval().requires_grad_(False)
-
-
-def _read(file: Path, kind: str) -> _Stored:
     readers = {".ckpt": _read_checkpoint, ".safetensors": _read_safetensors}
     if file.suffix not in readers:
         raise ValueError(f"{file} is not a network: it must be a run folder, a .ckpt or a .safetensors")
     try:
-        return readers[file.suffix](file, kind)
+        return readers[file.suffix](file)
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, SafetensorError) as error:
         # torch adds a paragraph for readers of its source.
         first_line = (str(error).splitlines() or [type(error).__name__])[0].split(". ")[0]
@@ -112,24 +94,57 @@ def _read(file: Path, kind: str) -> _Stored:
         ) from error
 
 
-def _read_checkpoint(file: Path, kind: str) -> _Stored:
+def build(stored: StoredNetwork) -> Generator | Discriminator:
+    """The network, on the CPU and in training mode. The global random generator is left as it was.
+
+    Raises: ValueError or TypeError for options that are no network's, and weights that do not fit them.
+    """
+    # A constructor draws first weights, and loading must not change what the caller draws next.
+    with torch.random.fork_rng(devices=[]):
+        if stored.public_options:
+            public = build_generator if stored.is_generator else build_discriminator
+            return public(stored.options, stored.weights)
+        network = (Generator if stored.is_generator else Discriminator)(**stored.options)
+        load_exactly(network, stored.weights)
+        return network
+
+
+def _load(path: Path, kind: str, wanted: tuple[Kind, ...]) -> Generator | Discriminator:
+    """The first of the wanted networks that the file has, for use."""
+    file = network_file(path)
+    networks = read_networks(file).networks
+    found = next((networks[name] for name in wanted if name in networks), None)
+    if found is None:
+        others = f", only a {next(iter(networks)).removesuffix('_ema')}" if networks else ""
+        raise ValueError(f"{file} has no {kind}{others}")
+    try:
+        network = build(found)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{file}: {error}") from error
+    return network.eval().requires_grad_(False)
+
+
+def _read_checkpoint(file: Path) -> StoredNetworks:
     # Mapped, not read: the optimisers' moments, two thirds of the file, are never touched.
     content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     if not isinstance(content, dict) or "format_version" not in content:
         raise ValueError(f"{file} has no format_version: it is not a checkpoint of this project")
     _check_version(file, str(content["format_version"]))
-    if kind not in content:
-        raise ValueError(f"{file} has no {kind}")
-    prefix = _WEIGHTS[kind]
-    weights = {
-        name.removeprefix(prefix): value
-        for name, value in content.get("state_dict", {}).items()
-        if name.startswith(prefix)
-    }
-    return _Stored(False, content[kind], weights)
+    state = content.get("state_dict", {})
+    networks = {}
+    for kind, options in _IN_CHECKPOINT.items():
+        prefix = f"{kind}."
+        weights = {
+            name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
+        }
+        if options in content:
+            networks[kind] = StoredNetwork(content[options], weights, False)
+    images = state.get("images_seen")
+    facts = {} if images is None else {"kimg": f"{int(images) / 1000:.3f}"}
+    return StoredNetworks(str(file), networks, facts)
 
 
-def _read_safetensors(file: Path, kind: str) -> _Stored:
+def _read_safetensors(file: Path) -> StoredNetworks:
     with safe_open(file, framework="pt") as archive:
         metadata = archive.metadata() or {}
         if "config" not in metadata:
@@ -141,11 +156,11 @@ def _read_safetensors(file: Path, kind: str) -> _Stored:
             options = json.loads(metadata["config"])
         except json.JSONDecodeError as error:
             raise ValueError(f"{file}: the config in its metadata is not JSON: {error}") from error
-        # Ours hold generators only. Of the public ones, only a generator has a latent.
-        found = "generator" if is_ours or "z_dim" in options else "discriminator"
-        if found != kind:
-            raise ValueError(f"{file} has no {kind}, only a {found}")
-        return _Stored(not is_ours, options, {name: archive.get_tensor(name) for name in archive.keys()})
+        weights = {name: archive.get_tensor(name) for name in archive.keys()}
+        stored = StoredNetwork(options, weights, not is_ours)
+        kind: Kind = "generator_ema" if is_ours or stored.is_generator else "discriminator"
+        facts = {key: value for key, value in metadata.items() if key not in ("config", "format_version")}
+        return StoredNetworks(str(file), {kind: stored}, facts)
 
 
 def _check_version(file: Path, version: str) -> None:
