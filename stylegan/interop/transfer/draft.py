@@ -1,4 +1,4 @@
-"""Draft of a network in surgery: which weights it will have, how each came to be, and how much of it is from the file."""
+"""Draft of a network in surgery: which weights it will have, how each came to be, how much of it is from the file."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

@@ -4,7 +4,7 @@ A block is the same in two networks if it is as many doublings away from the con
 generator draws the old image, upsampled, and the discriminator hardly sees more than the downsampled image.
 
 - Generator `skip`: toRGB of new blocks is 0, so the image is exactly the upsampled old one.
-- Discriminator `skip`: the last layer of the lowest new block is 0, so the old blocks get exactly the downsampled image.
+- Discriminator `skip`: the last layer of the lowest new block is 0, so old blocks get exactly the downsampled image.
 - Discriminator `resnet`: the new blocks' convolutions end in 0, and their shortcuts carry features of a new fromRGB
   from which those of the old one are put together: exactly where there are as many, else by least squares over flat
   colours. Downwards, the new fromRGB is fitted to what the blocks that are left out made of flat colours.
@@ -186,7 +186,7 @@ def _new_fromrgb(draft: Draft, top: int) -> Tensor:
 
 
 def _colours(channels: int) -> Tensor:
-    """Flat colours [n, channels] that fill -1 to 1: a grid, or, of many channels, draws that are the same every time."""
+    """Flat colours [n, channels] that fill -1 to 1: a grid, or, of many channels, draws that are always the same."""
     steps = int(_MOST_COLOURS ** (1 / channels) + 1e-9)
     if steps < 3:
         draws = torch.Generator().manual_seed(0)
