@@ -29,7 +29,6 @@ from stylegan.errors import (
 )
 from stylegan.machine.console import say, warn
 from stylegan.machine.memory import ran_out, ran_out_of_shared
-from stylegan.runs.folder import RunFolder
 from stylegan.runs.records import record_rollback, unusable_file
 from stylegan.runs.resume import is_done, last_good
 
@@ -288,13 +287,9 @@ def _unusable(checkpoint: Path, error: Exception, resume: str | None) -> str:
     fault = " ".join(reason[:2]).split(". ")[0] or type(error).__name__
     if resume is not None:
         # That run is in order: it is this one's settings that differ, or the path.
-        known = RunFolder(checkpoint.parent.parent).config.exists()
-        settings = (
-            "what that run's config.yaml has" if known else "what it was trained with (no config.yaml tells)"
-        )
         return (
-            f"resume={resume}: {checkpoint.name} cannot be continued from: {fault}; set {settings}, name another"
-            " checkpoint by resume=..., or leave it out"
+            f"resume={resume}: {checkpoint.name} cannot be continued from: {fault}; set what it was trained with"
+            " (no config.yaml tells), name another checkpoint by resume=..., or leave it out"
         )
     return (
         f"{checkpoint} cannot be continued from: {fault}; rename it to {checkpoint.name}.bad, and the same command"

@@ -16,7 +16,7 @@ ORIGIN = "transfer"
 # fmt: off
 # ruff: noqa: E501
 TRANSFER = Section("Begin from another network's weights", "transfer", resume=Resume.FIXED, closed=True, keys=(
-    Key("transfer.path",        str | None, "run folder, .ckpt or .safetensors whose weights a new run begins with; kimg and p begin at 0; null = none", free_text=True, alias=("transfer", "pretrained", "finetune", "init_from"), example="runs/foxes"),
+    Key("transfer.path",        str | None, "run folder, .ckpt or .safetensors whose weights a new run begins with; kimg and p begin at 0; null = none", free_text=True, alias=("pretrained", "finetune", "init_from"), example="runs/foxes"),
     Key("transfer.parts",       list[str],  "which networks begin so: G, D, EMA; EMA alone gives G its weights, too", example="[G,D,EMA]"),
     Key("transfer.min_matched", float,      "share of a network's parameters that must come from the file, 0 to 1", resume=Resume.HARMLESS, example="0.5"),
 ))

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -77,7 +78,8 @@ def test_a_branch_goes_back_to_where_it_began(tmp_path):
     """It has no checkpoint of its own yet."""
     assert train(tmp_path, "+callbacks.poison.at_images=64", "+callbacks.poison.times=0").returncode == 0
     poison = ["+callbacks.poison.at_images=128", "+callbacks.poison.times=1"]
-    branch = [*poison, "name=branch", "resume=runs/run", "total_kimg=0.2"]
+    shutil.copy(tmp_path / "runs/run/checkpoints/kimg0000000.120.ckpt", tmp_path / "kimg0000000.120.ckpt")
+    branch = [*poison, "name=branch", "resume=kimg0000000.120.ckpt", "total_kimg=0.2"]
     done = train(tmp_path, *branch)
     assert done.returncode == 0, done.stderr
     assert "continuing from kimg0000000.120.ckpt with other random numbers (time 1 of 3)" in done.stdout
