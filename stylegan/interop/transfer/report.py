@@ -54,12 +54,13 @@ class NetworkReport:
         return sum(row.status == status for row in self.rows)
 
     def line(self) -> str:
-        """`98.3 % of its parameters: 60 tensors matched, 2 adapted, 4 left random, 1 ignored`."""
+        """`98.3% of its parameters from the generator; tensors: 60 matched, 2 adapted, 4 left random`"""
         words = {"random": "left random"}
         counts = [
             f"{count} {words.get(status, status)}" for status in STATUSES if (count := self.count(status))
         ]
-        return f"{self.share:.1%} of its parameters from the {self.source}; tensors: {', '.join(counts)}"
+        source = self.source or "old network"
+        return f"{self.share:.1%} of its parameters from the {source}; tensors: {', '.join(counts)}"
 
 
 @dataclass(frozen=True)
