@@ -123,7 +123,8 @@ def with_run(composition: Composition) -> Composition:
     name = str(composition.config.name or stored.get("name") or folder.path.resolve().name)
     target = RunFolder(expanded(str(composition.config.runs_dir), key="runs_dir") / name)
     in_place = not of_the_place or not composition.swept and _same(target.path, folder.path)
-    if not in_place and target.newest_checkpoint() is None:
+    # Jobs of a sweep are named later, each in a folder of its own.
+    if not in_place and (composition.swept or target.newest_checkpoint() is None):
         raise ValueError(
             f"resume={resume} continues that run in its own folder; a new run that begins with its weights:"
             f" transfer.path={resume}{'' if composition.swept else f' name={name}'}"
@@ -139,11 +140,10 @@ def with_run(composition: Composition) -> Composition:
         # By its own name where the path ends in none, as in `resume=.`.
         path = folder.path if folder.path.name not in ("", "..") else folder.path.resolve()
         place = {"name": literal(path.name), "runs_dir": literal(str(path.parent)), "resume": "auto"}
-        swept = {}
     else:
-        place, swept = {"name": literal(name)}, composition.swept
+        place = {"name": literal(name)}
     config = _with_stored(composition.config, values, place, source)
-    return replace(composition, config=config, swept=swept, stored=frozenset(values))
+    return replace(composition, config=config, swept={}, stored=frozenset(values))
 
 
 def _own_keys(composition: Composition, found: Mapping[str, str], groups: Mapping[str, str]) -> set[str]:
