@@ -110,9 +110,13 @@ MISTAKES = (
     Mistake("train.py resume=runs/dne"),
     # Beginning from another run
     Mistake("train.py resume=runs/done name=other"),
-    Mistake("train.py resume=runs/done name=other total_kimg=1 discriminator.freeze_layers=2"),
     Mistake("train.py resume=runs/done/checkpoints/kimg0000000.008.safetensors name=other"),
     Mistake("train.py resume=ffhq.pkl name=other"),
+    # Transfer
+    Mistake("train.py transfer.path=runs/dne name=other"),
+    Mistake(
+        "train.py transfer.path=runs/done name=other transfer.parts=[G,X] transfer.min_matched=2", faults=2
+    ),
     # Drawing
     Mistake("generate.py network=cut.ckpt"),
     Mistake("generate.py network=evil.pkl"),

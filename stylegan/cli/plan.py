@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from stylegan.cli.memory_probe import measured_micro_batch
+from stylegan.cli.transfer import planned_transfer
 from stylegan.configuration.complete import (
     Checked,
     Completed,
@@ -31,7 +32,6 @@ from stylegan.runs.resume import (
     is_done,
     lines_about_beginning,
     refuse_beginning,
-    refuse_other_labels,
     source_of,
     stored_config,
     stored_values,
@@ -49,7 +49,8 @@ class Plan:
         is_done: whether the checkpoint has seen all images already.
         num_items: images of the data.
         changes: of the settings since the run was last started.
-        differences: from the settings of the run whose checkpoint it begins from.
+        transfer: whose weights the run begins with; None = the run continues, or begins with random ones.
+        report: what the transfer gives.
         notes: lines about all this, for the user.
     """
 
@@ -59,7 +60,8 @@ class Plan:
     is_done: bool = False
     num_items: int = 0
     changes: tuple[Change, ...] = ()
-    differences: tuple[Change, ...] = ()
+    transfer: Any | None = None
+    report: Any | None = None
     notes: tuple[str, ...] = field(default=())
 
     def message(self) -> dict[str, Any]:
@@ -98,24 +100,23 @@ def make_plan(completed: Completed, folder: RunFolder, composition: Composition)
     before = stored_config(folder) if checkpoint is not None else {}
     source = None if checkpoint is None else source_of(checkpoint, folder)
     if source is not None:
-        refuse_beginning(source, checkpoint, config, folder)
+        refuse_beginning(checkpoint, config, folder)
     forgotten = forgotten_groups(composition, completed.origins, folder) if before else None
     refuse_changes(before, config, place=str(folder.path), forgotten=forgotten)
     if checkpoint is not None and is_done(config, checkpoint):
         return Plan(config, folder, checkpoint, is_done=True), None
     data, facts = open_data(config)
-    if source is not None:
-        place = config.data.get("path")
-        refuse_other_labels(source, config, facts.label_width, facts.label_names, path=place)
     config = with_data(config, facts)
     # The first check refuses before minutes of reading; this one also compares labels and fingerprint.
     changes = refuse_changes(before, config, place=str(folder.path), forgotten=forgotten)
     config = with_values(config, wandb_id_values(config, before))
     notes = [*notes, *getattr(data, "notes", ())]
-    differences: list[Change] = []
     if source is not None:
-        lines, differences = lines_about_beginning(source, checkpoint, config)
-        notes += lines
+        notes += lines_about_beginning(checkpoint, config)
+    transfer = report = None
+    if checkpoint is None and config.transfer.path is not None:
+        transfer, report = planned_transfer(config)
+        notes += report.lines()
     if config.micro_batch == AUTO:
         config = with_values(config, {"micro_batch": measured_micro_batch(config)[0]})
     plan = Plan(
@@ -124,7 +125,8 @@ def make_plan(completed: Completed, folder: RunFolder, composition: Composition)
         checkpoint=checkpoint,
         num_items=facts.num_items,
         changes=tuple(changes),
-        differences=tuple(differences),
+        transfer=transfer,
+        report=report,
         notes=tuple(notes),
     )
     return plan, data

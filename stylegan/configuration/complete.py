@@ -36,6 +36,7 @@ from stylegan.configuration.schema import (
     scalar_faults,
 )
 from stylegan.configuration.suggestions import nearest
+from stylegan.configuration.transfer_schema import ORIGIN, transfer_faults, values_of_transfer
 from stylegan.configuration.user_code import mistyped
 from stylegan.distributed.processes import Process
 from stylegan.errors import UserError
@@ -137,7 +138,7 @@ def check(
             f"overwrite=true moves an older run aside and begins a new one, so it needs resume=never, not"
             f" {config.resume}"
         )
-    faults += unknown_kinds(config)
+    faults += [*transfer_faults(config), *unknown_kinds(config)]
     config = with_values(config, home_written_out(config) | size_values | device_values)
     faults += _runs_among_images(config)
     derived = [key for key in preset_keys() if OmegaConf.select(config, key) is None]
@@ -183,11 +184,14 @@ def complete(checked: Checked, *, stored: Mapping[str, Any] | None = None) -> Co
         kept = kept_values(stored, open_keys, devices, config.batch_size)
         config = with_values(config, kept)
         found |= dict.fromkeys(kept, _KEPT)
+    users = users_keys(found) | set(kept) | set(checked.composition.stored)
+    begun = values_of_transfer(config, found, users=users)
+    config, found = with_values(config, begun), found | dict.fromkeys(begun, ORIGIN)
     derived = derived_values(
         config,
         checked.composition.choices.get("preset"),
         devices,
-        users=users_keys(found) - open_keys | set(kept) | set(checked.composition.stored),
+        users=users - (open_keys - set(kept) - set(checked.composition.stored)),
         rederive=config.rederive,
     )
     config = with_values(config, {key: value for key, (value, _) in derived.items()})
@@ -213,12 +217,9 @@ def _runs_among_images(config: DictConfig) -> Iterator[str]:
     path = config.data.get("path")
     # A choice among the images may well leave the runs out.
     everything = "include" in config.data and not config.data.include and not config.data.get("exclude")
-    if (
-        not everything
-        or not isinstance(path, str)
-        or not path
-        or not expanded(path, key="data.path").is_dir()
-    ):
+    if not everything or not isinstance(path, str) or not path:
+        return
+    if not expanded(path, key="data.path").is_dir():
         return
     if Path(config.runs_dir).resolve().is_relative_to(expanded(path, key="data.path").resolve()):
         yield (

@@ -12,6 +12,7 @@ from hydra.core.config_store import ConfigStore
 
 from stylegan.configuration.keys import Command, Filled, Follows, Group, Key, Resume, Section
 from stylegan.configuration.task_schema import TASKS, TRUNCATION
+from stylegan.configuration.transfer_schema import TRANSFER
 
 HARMLESS, RISKY, FIXED = Resume
 USER, PRESET, DATA, COMMAND = Filled
@@ -28,7 +29,7 @@ _RUN = (
         Key("name",         str | None, "folder of the run inside runs_dir; null = <data><resolution>-<preset>", filled=COMMAND, free_text=True, alias=("desc",)),
         Key("runs_dir",     str,        "folder of all runs", free_text=True, alias=("outdir", "result_dir", "results_dir")),
         Key("run_dir",      str | None, "runs_dir/name; set runs_dir=... and name=... instead", filled=COMMAND, internal=True),
-        Key("resume",       str,        "auto = the run's newest checkpoint, if any | never | path of a checkpoint or a run", free_text=True, alias=("transfer.path", "transfer")),
+        Key("resume",       str,        "auto = the run's newest checkpoint, if any | never | path of a checkpoint or a run", free_text=True),
         Key("overwrite",    bool,       "with resume=never: true = an older run of this name is moved aside, to <name>.old-1"),
         Key("allow_change", list[str],  "keys that a resumed run may change although they change what it learns", example="[loss.r1_gamma]"),
         Key("max_time",     str | None, "how long this process may train, then it saves and ends; null = no limit", example="11h30m"),
@@ -289,7 +290,7 @@ TRAIN = Command(
         Group("trainer", "which devices"),
         Group("experiment", "a recipe: values for all of these"),
     ),
-    (*_RUN, *_LEARNED, *_DATA, *_AROUND),
+    (*_RUN, TRANSFER, *_LEARNED, *_DATA, *_AROUND),
 )
 GENERATE = Command(
     "generate",
@@ -320,7 +321,6 @@ FREE_TEXT_KEYS = frozenset(
 # Null so far, and filled in before anything is built.
 FROM_THE_DATA = frozenset(TRAIN.filled_by(DATA))
 BY_THE_COMMAND = {key.name: f"{key.name} is {key.meaning}" for key in TRAIN.keys.values() if key.internal}
-
 
 RunConfig = TRAIN.structured()
 ConfigStore.instance().store(name="schema", node=RunConfig)

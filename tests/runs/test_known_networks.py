@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from stylegan.interop import load_generator
+from stylegan.runs.folder import RunFolder
 from stylegan.runs.known_networks import KNOWN_NETWORKS, URL_VARIABLE, is_known, known_network
 from stylegan.runs.network_files import find_network, network_file, networks_named
+from stylegan.runs.resume import find_checkpoint
 from tests.interop.pickle_files import pickled, small_networks, snapshot
 
 
@@ -92,3 +94,8 @@ def test_a_run_of_the_same_name_goes_first(tmp_path):
     (tmp_path / "ffhq256").mkdir()
     assert not is_known("ffhq256") and not is_known("ffhq") and not is_known(None)
     assert is_known("https://host/a.pkl")
+
+
+def test_a_published_network_is_nothing_to_resume_but_to_begin_with(tmp_path):
+    with pytest.raises(ValueError, match="resume=ffhq256: .* transfer.path=ffhq256 begins a new run"):
+        find_checkpoint("ffhq256", RunFolder(tmp_path / "new"), overwrite=False)
