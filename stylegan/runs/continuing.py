@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from stylegan.configuration.command_line import literal, refers, unescaped
+from stylegan.configuration.command_line import literal, unescaped
 from stylegan.configuration.compose import Composition, composed
 from stylegan.configuration.explain import COMMAND_LINE, chosen_by, origins, users_keys
 from stylegan.configuration.hydra_errors import explain
@@ -26,7 +26,7 @@ from stylegan.machine.files import expanded
 from stylegan.runs.config_diff import same_target
 from stylegan.runs.folder import RunFolder
 from stylegan.runs.records import last_start, starts
-from stylegan.runs.resume import of_other_kind, stored_config, written_config
+from stylegan.runs.resume import is_plain, of_other_kind, stored_config, written_config
 
 GROUPS = ("preset", "data", "augpipe", "ada", "callbacks", "logger", "trainer")
 # Of one start alone, or found out again by each.
@@ -256,7 +256,7 @@ def _values_in(
                 yield from _values_in(present, value, own, f"{key}.")
             elif value is None:
                 yield key, None  # switched off
-        elif (name in now or name in taken) and _is_plain(value):
+        elif (name in now or name in taken) and is_plain(value, key):
             yield key, value
 
 
@@ -264,13 +264,6 @@ def _taken_by_part(node: Mapping[str, Any]) -> set[str]:
     """Arguments of a part that our files do not set; those that `+trainer.key=value` has set."""
     target = node.get("_target_")
     return arguments_of(target) or set() if isinstance(target, str) else set()
-
-
-def _is_plain(value: Any) -> bool:
-    items = value if isinstance(value, list) else [value]
-    return all(isinstance(item, str | int | float | None) for item in items) and not any(
-        isinstance(item, str) and refers(item) for item in items
-    )
 
 
 def _where_they_are(values: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:

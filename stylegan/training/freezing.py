@@ -78,7 +78,7 @@ class Freezing:
 
     def __init__(
         self,
-        freeze: str | Sequence[str | Mapping[str, Any]],
+        freeze: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]],
         *,
         generator: nn.Module,
         discriminator: nn.Module,

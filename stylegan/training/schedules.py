@@ -145,6 +145,11 @@ class Schedules:
                 raise ValueError(
                     f"{SCHEDULABLE[name][0]} cannot follow a schedule: the penalty is {kind}, which has no {attribute}"
                 )
+        if "r1_gamma" in self and not _weight_follows_gamma(r1):
+            raise ValueError(
+                f"loss.r1_gamma cannot follow a schedule: weight of {type(r1).__name__} does not follow its gamma; make"
+                " it a property"
+            )
         if "p_init" in self and ada.mode != "fixed":
             raise ValueError(
                 f"ada.p_init can follow a schedule with ada=fixed alone, and ada is {ada.mode}: there p is not set"
@@ -201,6 +206,15 @@ def _schedule(name: str, of: Mapping[str, Any] | Schedule) -> Schedule:
             allowed = "at least 0" if most == math.inf else f"from 0 to {most:g}"
             raise ValueError(f"{name}: values must be {allowed}, got {value:g} at kimg {kimg:g}")
     return of
+
+
+def _weight_follows_gamma(r1: Any) -> bool:
+    """Whether another gamma gives another weight; a penalty of the user's may have taken its weight once."""
+    gamma, weight = r1.gamma, r1.weight
+    r1.gamma = gamma + 1
+    follows = r1.weight != weight
+    r1.gamma = gamma
+    return follows
 
 
 def _is_sequence(value: Any) -> bool:

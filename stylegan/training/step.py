@@ -85,7 +85,7 @@ class AdversarialTraining(nn.Module):
         path_length: PathLengthPenalty | None = None,
         further_phases: Mapping[str, Phase] | None = None,
         schedules: Schedules | None = None,
-        freeze: str | Sequence[str | Mapping[str, Any]] | None = None,
+        freeze: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]] | None = None,
         r1_interval_iterations: int = 16,
         pl_interval_iterations: int = 4,
         style_mixing_prob: float = 0.9,

@@ -55,6 +55,12 @@ def test_layers_of_the_discriminator_are_counted_as_by_freeze_layers(layers, arc
     assert ours == {f"discriminator.{name}" for name, _ in whole.named_parameters() if name not in kept}
 
 
+def test_one_entry_needs_no_list():
+    for entry in ("mapping", {"names": "mapping"}):
+        one = Freezing(entry, generator=GENERATOR, discriminator=DISCRIMINATOR)
+        assert one.names_at(0) == frozen("mapping")
+
+
 def test_a_stretch_begins_and_ends_at_its_images():
     entry = {"names": "mapping", "from_kimg": 1, "until_kimg": 2.5}
     states = [bool(frozen(entry, images=images)) for images in (0, 999, 1000, 2499, 2500, 10**9)]

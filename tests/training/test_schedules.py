@@ -115,9 +115,21 @@ def linear(*points):
     return Schedule(kind="linear", points=points)
 
 
+class WeightTakenOnce(R1Penalty):
+    weight = 0.5
+
+    def __init__(self):
+        super().__init__(gamma=1)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (
+            dict(r1=WeightTakenOnce(), schedules=Schedules(r1_gamma=linear((0, 1), (1, 2)))),
+            "loss.r1_gamma cannot follow a schedule: weight of WeightTakenOnce does not follow its gamma; make it a"
+            " property",
+        ),
         (
             dict(r1=None, schedules=Schedules(r1_gamma=linear((0, 1), (1, 2)))),
             "loss.r1_gamma cannot follow a schedule: the penalty is null, which has no gamma",
