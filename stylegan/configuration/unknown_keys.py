@@ -7,6 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from stylegan.configuration.schema import TRAIN, RunConfig
 from stylegan.configuration.suggestions import nearest
+from stylegan.errors import UserError
 
 _SCHEDULES = "schedules"
 # The keys that can follow a schedule.
@@ -34,11 +35,24 @@ def _no_key(key: str, keys: Collection[str]) -> str:
 
 
 def nest_schedules(config: DictConfig) -> None:
-    """Makes `schedules: {loss.r1_gamma: ...}` what `schedules.loss.r1_gamma` sets.  Args: config: changed in place."""
-    schedules = config.get(_SCHEDULES)
-    for name in list(schedules or ()):
-        section, _, leaf = str(name).rpartition(".")
-        if name in SCHEDULABLE and section and OmegaConf.is_dict(schedules.get(section)):
+    """Makes `schedules: {loss.r1_gamma: ...}` what `schedules.loss.r1_gamma` sets; what is left out or null is none.
+
+    Args: config: changed in place; of another command it stays.
+    Raises: UserError where a section of schedules is a value.
+    """
+    if _SCHEDULES not in config:
+        return
+    schedules = config[_SCHEDULES]
+    for name in SCHEDULABLE:
+        section, _, leaf = name.rpartition(".")
+        if schedules.get(section) is None:
+            schedules[section] = {}
+        if not OmegaConf.is_dict(schedules[section]):
+            raise UserError(
+                f"{_SCHEDULES}.{section} must be a set of keys, as in {_SCHEDULES}.{name}=..., got {schedules[section]}"
+            )
+        schedules[section].setdefault(leaf, None)
+        if name in schedules:
             schedules[section][leaf] = schedules.pop(name)
 
 

@@ -62,7 +62,10 @@ LIST = "loss.r1_gamma, loss.pl_weight, optim.generator_lr, optim.discriminator_l
             [f"schedules.loss.r1_gama={LINEAR}"],
             f"schedules.loss.r1_gama: loss.r1_gama cannot follow a schedule; {LIST}; did you mean loss.r1_gamma?",
         ),
-        (["schedules.loss=3"], f"schedules.loss: loss cannot follow a schedule; {LIST}"),
+        (
+            ["schedules.loss=3"],
+            "schedules.loss must be a set of keys, as in schedules.loss.r1_gamma=..., got 3",
+        ),
         (
             [f"schedules.ada.p_init={LINEAR}"],
             "schedules.ada.p_init needs ada=fixed: with ada=adaptive p follows the discriminator",
