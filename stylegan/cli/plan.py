@@ -184,15 +184,20 @@ def course_to_explain(config: DictConfig) -> tuple[dict[str, tuple[float, str]],
             SCHEDULABLE[name][0]: (value, origin) for name, value in schedules.values_at(images).items()
         }
         lines += schedules.lines_at(images)
-    if "freeze" in config.module and config.transfer.freeze:
+    freeze = config.transfer.freeze if "freeze" in config.module else None
+    if not freeze:
+        return values, lines
+    try:
         with torch.device("meta"):
             networks = {name: built(config[name]) for name in ("generator", "discriminator")}
-        freeze = config.transfer.freeze
+    # Networks of a user's own may raise anything where tensors have no values; the training itself does not ask that.
+    except Exception:
+        return values, [*lines, "frozen      not shown: the networks cannot be built without values"]
+    try:
         freeze = OmegaConf.to_container(freeze) if OmegaConf.is_config(freeze) else freeze
-        try:
-            lines += Freezing(freeze, **networks).lines_at(images)
-        except ValueError as error:
-            raise ValueError(f"transfer.{error}") from error
+        lines += Freezing(freeze, **networks).lines_at(images)
+    except ValueError as error:
+        raise ValueError(f"transfer.{error}") from error
     return values, lines
 
 

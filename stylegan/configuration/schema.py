@@ -299,7 +299,7 @@ BY_THE_COMMAND = {key.name: f"{key.name} is {key.meaning}" for key in TRAIN.keys
 
 RunConfig = TRAIN.structured()
 _schema = OmegaConf.structured(RunConfig)
-# Its keys are dotted names of other keys, as a whole or nested; which there are is said in one line by `scheduled`.
+# Its keys are dotted names of other keys, as a whole or nested; which can be is said in one line by `unknown_keys`.
 OmegaConf.set_struct(_schema.schedules, False)
 ConfigStore.instance().store(name="schema", node=_schema)
 

@@ -72,11 +72,13 @@ def schedule_faults(config: DictConfig) -> Iterator[str]:
     if "ada.p_init" in followed and (mode := config.ada.get("mode")) != "fixed":
         why = "nothing is augmented" if mode == "none" else "p follows the discriminator"
         yield f"{_SCHEDULES}.ada.p_init needs ada=fixed: with ada={mode} {why}"
-    given = {"schedules": followed and f"{_SCHEDULES}.{followed[0]}", "freeze": config.transfer.get("freeze")}
-    for argument, value in given.items():
-        if value and argument not in config.module:
-            key = value if argument == "schedules" else "transfer.freeze"
-            yield f"{key} is of no use: module._target_={config.module.get('_target_')} takes no {argument}"
+    frozen = ["transfer.freeze"] if config.transfer.get("freeze") else []
+    for argument, keys in {
+        "schedules": [f"{_SCHEDULES}.{name}" for name in followed],
+        "freeze": frozen,
+    }.items():
+        if keys and argument not in config.module:
+            yield f"{keys[0]} is of no use: module._target_={config.module.get('_target_')} takes no {argument}"
 
 
 def _given(node: DictConfig, prefix: str) -> Iterator[tuple[str, object]]:

@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from stylegan.configuration.command_line import literal, unescaped
+from stylegan.configuration.command_line import literal, refers, unescaped
 from stylegan.configuration.compose import Composition, composed
 from stylegan.configuration.explain import COMMAND_LINE, chosen_by, origins, users_keys
 from stylegan.configuration.hydra_errors import explain
@@ -296,6 +296,8 @@ def _refuse_other_shapes(
         key, present = f"{prefix}{name}", now.get(name)
         if str(name).startswith("_") or key in _NOT_TAKEN | own or present is None or value is None:
             continue
+        if isinstance(present, str) and refers(present):
+            continue  # it follows another key, which is looked at instead
         if isinstance(present, Mapping) and isinstance(value, Mapping):
             _refuse_other_shapes(present, value, own, folder, f"{key}.")
             continue
