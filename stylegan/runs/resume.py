@@ -212,7 +212,7 @@ def lines_about_beginning(
         f"beginning from {checkpoint}: weights, optimisers, the EMA generator{with_p} and the clock are"
         f" taken over, so kimg continues from {kimg:.3f}, and total_kimg={config.total_kimg:g} counts from the"
         f" beginning of that run: {max(0.0, config.total_kimg - kimg):.3f} kimg are left to train",
-        "it is no transfer: nothing begins at 0 again, no layer is left out or frozen",
+        "it is no transfer: nothing begins at 0 again, and no layer is left out",
     ]
     found = changes(before, config)
     lines += [
