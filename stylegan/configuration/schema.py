@@ -99,14 +99,14 @@ _LEARNED = (
     )),
     *AUGMENTATION,
     Section("Settings that change on the way; null = they stay", "schedules", resume=RISKY, keys=(
-        Key("schedules.loss.r1_gamma",           Any, "course of loss.r1_gamma: kind constant | steps | linear | cosine, points [kimg, value]", example="{kind: linear, points: [[0,10],[1000,3]]}"),
+        Key("schedules.loss.r1_gamma",           Any, "course of loss.r1_gamma: kind constant | steps | linear | cosine, points [kimg, value]", example="{kind:linear,points:[[0,10],[1000,3]]}"),
         Key("schedules.loss.pl_weight",          Any, "course of loss.pl_weight; where a weight is 0, its pass does not run"),
         Key("schedules.optim.generator_lr",      Any, "course of optim.generator_lr"),
         Key("schedules.optim.discriminator_lr",  Any, "course of optim.discriminator_lr"),
         Key("schedules.ada.p_init",              Any, "course of p, with ada=fixed"),
     )),
     Section("Beginning from another network", "transfer", resume=RISKY, keys=(
-        Key("transfer.freeze", Any, "parameters that do not learn: mapping, a regular expression of names, or {discriminator_layers: N}; each with from_kimg and until_kimg; null = none", example="[{names: mapping, until_kimg: 20}]"),
+        Key("transfer.freeze", Any, "parameters that do not learn: mapping, a regular expression of names, or {discriminator_layers: N}; each with from_kimg and until_kimg; null = none", example="[{names:mapping,until_kimg:20}]"),
     )),
 )
 _DATA = (
