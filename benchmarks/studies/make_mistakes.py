@@ -93,6 +93,11 @@ MISTAKES = (
     Mistake("train.py resolution=1000x600"),
     Mistake("train.py batch_size=32 micro_batch=12"),
     Mistake("train.py name=foxes/large"),
+    # Schedules and freezing
+    Mistake("train.py 'schedules={ema.half_life_kimg: {kind: linear, points: [[0,5],[1000,10]]}}'"),
+    Mistake("train.py 'schedules.ada.p_init={kind: linear, points: [[0,0],[1000,0.6]]}'"),
+    Mistake("train.py preset=tiny 'schedules.loss.r1_gamma={kind: steps, points: [[500,3]]}'"),
+    Mistake("train.py preset=tiny transfer.freeze=maping"),
     # Pictures
     Mistake("train.py data=folder data.path=foxs"),
     Mistake("train.py data=folder data.path=empty"),

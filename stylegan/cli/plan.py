@@ -23,8 +23,9 @@ from stylegan.configuration.compose import Composition
 from stylegan.configuration.hydra_errors import instantiate_part
 from stylegan.configuration.schema import AUTO
 from stylegan.distributed.processes import Process
+from stylegan.machine.files import expanded
 from stylegan.runs.config_diff import Change, refuse_changes
-from stylegan.runs.folder import RunFolder
+from stylegan.runs.folder import RunFolder, images_of
 from stylegan.runs.forgotten import forgotten_groups
 from stylegan.runs.records import resolved_text, wandb_id_values
 from stylegan.runs.resume import (
@@ -162,6 +163,56 @@ def micro_batch_to_explain(config: DictConfig) -> tuple[int, str]:
     """What `micro_batch=auto` is, and its origin."""
     _, facts = open_data(config)
     return measured_micro_batch(with_values(config, label_values(config, facts)))
+
+
+def course_to_explain(config: DictConfig) -> tuple[dict[str, tuple[float, str]], list[str]]:
+    """What a run changes on the way, as it is at the images that it has seen.
+
+    Returns: {dotted key: (value now, origin)} of what follows a schedule; lines about it, and about what is frozen.
+    Raises: UserError for a schedule that is none, or names that no parameter has.
+    """
+    import torch
+
+    from stylegan.training.freezing import Freezing
+    from stylegan.training.memory_estimate import built
+    from stylegan.training.schedules import SCHEDULABLE
+
+    images = _images_so_far(config)
+    values, lines = {}, []
+    if "schedules" in config.module:
+        schedules = instantiate_part(config, "module.schedules")
+        origin = f"its schedule, at kimg {images / 1000:.3f}"
+        values = {
+            SCHEDULABLE[name][0]: (value, origin) for name, value in schedules.values_at(images).items()
+        }
+        lines += schedules.lines_at(images)
+    freeze = config.transfer.freeze if "freeze" in config.module else None
+    if not freeze:
+        return values, lines
+    try:
+        with torch.device("meta"):
+            networks = {name: built(config[name]) for name in ("generator", "discriminator")}
+    # Networks of a user's own may raise anything where tensors have no values; the training itself does not ask that.
+    except Exception:
+        return values, [*lines, "frozen      not shown: the networks cannot be built without values"]
+    try:
+        freeze = OmegaConf.to_container(freeze) if OmegaConf.is_config(freeze) else freeze
+        lines += Freezing(freeze, **networks).lines_at(images)
+    except ValueError as error:
+        raise ValueError(f"transfer.{error}") from error
+    return values, lines
+
+
+def _images_so_far(config: DictConfig) -> int:
+    """Images seen by the checkpoint that the run would continue from; nothing is read but names."""
+    newest = None if config.resume == "never" else RunFolder(config.run_dir).newest_checkpoint()
+    if newest is None and config.resume not in ("auto", "never"):
+        path = expanded(config.resume, key="resume")
+        newest = RunFolder(path).newest_checkpoint() if path.is_dir() else path
+    try:
+        return 0 if newest is None else images_of(newest)
+    except ValueError:
+        return 0  # a name of the user's own
 
 
 def size_of_data(checked: Checked) -> Any:

@@ -16,6 +16,7 @@ from stylegan.cli.command import Result, exit_code_of, run_command
 from stylegan.cli.plan import (
     Plan,
     completed,
+    course_to_explain,
     make_plan,
     micro_batch_to_explain,
     open_data_of_worker,
@@ -191,7 +192,11 @@ def _explain(composition: Composition, complete: Completed) -> int:
     from stylegan.training.memory_estimate import memory_line  # loads torch
 
     refuse_settings(config)
-    for line in explained(replace(composition, config=config), origins, memory=memory_line(config)):
+    values, course = course_to_explain(config)
+    memory = memory_line(config)
+    config = with_values(config, {key: value for key, (value, _) in values.items()})
+    origins |= {key: origin for key, (_, origin) in values.items()}
+    for line in explained(replace(composition, config=config), origins, memory=memory, course=course):
         say(line)
     if config.transfer.path is not None:
         for line in ("", *lines_to_explain(config)):

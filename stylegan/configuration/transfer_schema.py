@@ -15,10 +15,11 @@ ORIGIN = "transfer"
 
 # fmt: off
 # ruff: noqa: E501
-TRANSFER = Section("Begin from another network's weights", "transfer", resume=Resume.FIXED, closed=True, keys=(
+TRANSFER = Section("Begin from another network's weights; freeze", "transfer", resume=Resume.FIXED, closed=True, keys=(
     Key("transfer.path",        str | None, "run folder, .ckpt, .safetensors, NVIDIA's .pkl, or a name such as ffhq256, whose weights a new run begins with; kimg and p begin at 0; null = none", free_text=True, alias=("pretrained", "finetune", "init_from"), example="runs/foxes"),
     Key("transfer.parts",       list[str],  "which networks begin so: G, D, EMA; EMA alone gives G its weights, too", example="[G,D,EMA]"),
     Key("transfer.min_matched", float,      "share of a network's parameters that must come from the file, 0 to 1", resume=Resume.HARMLESS, example="0.5"),
+    Key("transfer.freeze",      Any,        "parameters that do not learn: mapping, a regular expression of names, or {discriminator_layers: N}; each with from_kimg and until_kimg; null = none", resume=Resume.RISKY, example="[{names:mapping,until_kimg:20}]"),
 ))
 # fmt: on
 

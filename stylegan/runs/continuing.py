@@ -26,7 +26,7 @@ from stylegan.machine.files import expanded
 from stylegan.runs.config_diff import same_target
 from stylegan.runs.folder import RunFolder
 from stylegan.runs.records import last_start, starts
-from stylegan.runs.resume import of_other_kind, stored_config, written_config
+from stylegan.runs.resume import is_plain, of_other_kind, stored_config, written_config
 
 GROUPS = ("preset", "data", "augpipe", "ada", "callbacks", "logger", "trainer")
 # Of one start alone, or found out again by each.
@@ -262,7 +262,7 @@ def _values_in(
                 yield from _values_in(present, value, own, f"{key}.")
             elif value is None:
                 yield key, None  # switched off
-        elif (name in now or name in taken) and _is_plain(value):
+        elif (name in now or name in taken) and is_plain(value, key):
             yield key, value
 
 
@@ -270,13 +270,6 @@ def _taken_by_part(node: Mapping[str, Any]) -> set[str]:
     """Arguments of a part that our files do not set; those that `+trainer.key=value` has set."""
     target = node.get("_target_")
     return arguments_of(target) or set() if isinstance(target, str) else set()
-
-
-def _is_plain(value: Any) -> bool:
-    items = value if isinstance(value, list) else [value]
-    return all(isinstance(item, str | int | float | None) for item in items) and not any(
-        isinstance(item, str) and refers(item) for item in items
-    )
 
 
 def _where_they_are(values: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
@@ -309,6 +302,8 @@ def _refuse_other_shapes(
         key, present = f"{prefix}{name}", now.get(name)
         if str(name).startswith("_") or key in _NOT_TAKEN | own or present is None or value is None:
             continue
+        if isinstance(present, str) and refers(present):
+            continue  # it follows another key, which is looked at instead
         if isinstance(present, Mapping) and isinstance(value, Mapping):
             _refuse_other_shapes(present, value, own, folder, f"{key}.")
             continue

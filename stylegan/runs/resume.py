@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
-from stylegan.configuration.command_line import literal, unescaped
+from stylegan.configuration.command_line import literal, refers, unescaped
 from stylegan.configuration.other_programs import BY_DEFAULT, NEWEST
 from stylegan.configuration.presets import keys as preset_keys
 from stylegan.errors import EXIT_TRY_AGAIN, UserError
@@ -172,7 +172,7 @@ def lines_about_beginning(checkpoint: Path, config: DictConfig) -> list[str]:
         f"beginning from {checkpoint}: weights, optimisers, the EMA generator{with_p} and the clock are"
         f" taken over, so kimg continues from {kimg:.3f}, and total_kimg={config.total_kimg:g} counts from the"
         f" beginning of its run: {max(0.0, config.total_kimg - kimg):.3f} kimg are left to train",
-        "it is no transfer: nothing begins at 0 again, no layer is left out or frozen",
+        "it is no transfer: nothing begins at 0 again, and no layer is left out",
     ]
 
 
@@ -257,6 +257,26 @@ def _at(key: str, stored: Any) -> Any:
     for name in key.split("."):
         stored = stored.get(name) if isinstance(stored, dict) else None
     return stored
+
+
+# The only keys whose values are made of lists and mappings: schedules, and what is frozen.
+_COURSES = ("schedules.", "transfer.freeze")
+
+
+def is_plain(value: Any, key: str) -> bool:
+    """Whether a value of a stranger's file can be taken: numbers, words, booleans, null, or a list of these.
+
+    Of a schedule it may be a mapping, too; but nothing in it may name a part, which would be built.
+    """
+    nested = key.startswith(_COURSES)
+    if nested and isinstance(value, dict):
+        return not any(str(name).startswith("_") for name in value) and is_plain(list(value.values()), key)
+    if nested and isinstance(value, list):
+        return all(is_plain(item, key) for item in value)
+    items = value if isinstance(value, list) else [value]
+    return all(isinstance(item, str | int | float | None) for item in items) and not any(
+        isinstance(item, str) and refers(item) for item in items
+    )
 
 
 def _plain(value: Any, key: str, folder: RunFolder) -> Any:

@@ -249,6 +249,23 @@ def said_anyhow(capfd, *words: str) -> str:
     return capfd.readouterr().err
 
 
+def test_schedules_and_what_is_frozen_come_along(place):
+    course = {"kind": "linear", "points": [[0, 1], [2, 0.2]]}
+    freeze = ["mapping", {"names": "b4", "until_kimg": 1}]
+    stored = OmegaConf.load("runs/foxes/config.yaml")
+    # As a run has them: where they are set, and where that is followed.
+    for key in ("schedules.loss.r1_gamma", "module.schedules.r1_gamma"):
+        OmegaConf.update(stored, key, course)
+    for key in ("transfer.freeze", "module.freeze"):
+        OmegaConf.update(stored, key, freeze)
+    OmegaConf.save(stored, "runs/foxes/config.yaml")
+    config = of_run("resume=runs/foxes").config
+    assert config.schedules.loss.r1_gamma == config.module.schedules.r1_gamma == course
+    assert config.transfer.freeze == config.module.freeze == freeze
+    config = of_run("resume=runs/foxes", "schedules={loss.r1_gamma: null}", "transfer.freeze=null").config
+    assert config.schedules.loss.r1_gamma is config.transfer.freeze is None
+
+
 def test_overwrite_needs_a_beginning(place, capfd):
     assert "it needs resume=never" in said(capfd, "resume=runs/foxes", "overwrite=true", code=2)
 
@@ -284,6 +301,8 @@ def called(path: Path) -> dict:
         "generator.label_names",
         "data.include",
         "metrics",
+        "schedules.loss.r1_gamma",
+        "transfer.freeze",
         "extra",
     ],  # fmt: skip
 )
