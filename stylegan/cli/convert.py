@@ -219,8 +219,9 @@ def _with_known_facts(stored: "StoredNetworks", request: Request) -> "StoredNetw
     facts = {**facts_of_run(stored.source), **stored.facts}
     if request.license is not None:
         facts["license"] = printable(request.license)
-    # The layout's own: of the tensors that are written it is computed again.
-    facts.pop("sha256", None)
+    # Of the source's file alone: the digest of the tensors that are written is computed again.
+    for key in ("sha256", "layout"):
+        facts.pop(key, None)
     networks = {kind: _in_our_options(stored, kind) for kind in stored.networks}
     names = next(
         (n.options.get("label_names") for n in networks.values() if n.options.get("label_names")), None

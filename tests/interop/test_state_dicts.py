@@ -270,6 +270,13 @@ def test_options_larger_than_the_weights_take_no_memory(tmp_path, small, network
     assert said in complaint(tmp_path / "x.safetensors")
 
 
+def test_a_dictionary_that_holds_itself_has_an_end(tmp_path):
+    content = {"G": torch.zeros(1)}
+    content |= {"g_ema": content, "model": {"d": content}}
+    torch.save(content, tmp_path / "x.pt")
+    assert "it holds no networks under a known name" in complaint(tmp_path / "x.pt")
+
+
 def test_nothing_in_a_file_is_executed(tmp_path):
     class Harmful:
         def __reduce__(self):

@@ -170,7 +170,7 @@ def test_a_generators_file_has_one(tmp_path):
 
 
 def test_damaged_files_are_named(checkpoint, tmp_path):
-    with pytest.raises(ValueError, match=r"^transfer.path=.*nowhere.ckpt cannot be read"):
+    with pytest.raises(ValueError, match=r"^transfer.path=.*nowhere.ckpt: there is no such file or folder"):
         read_transfer(tmp_path / "nowhere.ckpt", parts=["G"], min_matched=0.5)
     checkpoint.with_name(f"{checkpoint.name}.sha256").write_text(f"{'0' * 64}  {checkpoint.name}\n")
     with pytest.raises(ValueError, match=r"^transfer.path=.*cannot be used: its checksum differs"):
