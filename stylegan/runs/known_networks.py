@@ -93,7 +93,7 @@ def known_network(network: str) -> Path:
         return target
     if not url:
         raise ValueError(
-            f"{network}: {by_hand}, and save it as {target}; an address (https://...) in the place of the name is fetched"
+            f"{network}: {by_hand}, and save it as {target}; an address (https://...) in place of the name is fetched"
         )
     try:
         return download(url, target, largest_bytes=LARGEST_BYTES, progress=tell)
