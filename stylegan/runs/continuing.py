@@ -125,6 +125,8 @@ def with_run(composition: Composition) -> Composition:
     in_place = not of_the_place or not composition.swept and _same(target.path, folder.path)
     # Jobs of a sweep are named later, each in a folder of its own.
     if not in_place and (composition.swept or target.newest_checkpoint() is None):
+        if not composition.swept and COMMAND_LINE not in (found.get("name"), found.get("runs_dir")):
+            _refuse_parts_of_others(composition, folder, groups)  # a recipe's name is no wish for a new run
         raise ValueError(
             f"resume={resume} continues that run in its own folder; a new run that begins with its weights:"
             f" transfer.path={resume}{'' if composition.swept else f' name={name}'}"
