@@ -21,6 +21,9 @@ class StatsTicks(RunCallback):
 
     A row has the reference's names: all that the module recorded (`Loss/...`), and single values under
         Progress/{tick,kimg,augment}    rows so far; thousands of images seen; p of the augmentation
+        Schedules/{r1_gamma,pl_weight,generator_lr,discriminator_lr,p_init}    as the latest iteration had them; those
+            that follow a schedule
+        Schedules/frozen_parameters    how many did not learn in it; where some are ever frozen
         Timing/{total_sec,total_hours,total_days}    in training, over all restarts
         Timing/{sec_per_tick,sec_per_kimg,maintenance_sec}    since the last row; the first two less the third
         Resources/{cpu_mem_gb,peak_gpu_mem_gb}    in 2^30 bytes; the second with CUDA only
@@ -107,6 +110,9 @@ class StatsTicks(RunCallback):
             "Progress/kimg": module.images / 1000,
             "Progress/augment": p,
         }
+        # Of a module of the user's there may be none.
+        settings = getattr(module, "settings", dict)()
+        progress |= {f"Schedules/{name}": value for name, value in settings.items()}
         costs = {
             "Timing/total_sec": total_sec,
             "Timing/sec_per_tick": tick_sec,

@@ -81,8 +81,7 @@ MISTAKES = (
     Mistake("train.py --multrun seed=1"),
     Mistake("train.py --quux=3"),
     Mistake(
-        "generate.py --network=ffhq.pkl --seeds=0-10 --trunc=0.7 --outdir=out --noise-mode=const --class=1",
-        faults=2,
+        "generate.py --network=ffhq.pkl --seeds=0-10 --trunc=0.7 --outdir=out --noise-mode=const --class=1"
     ),
     Mistake("evaluate.py --network=runs/done --metrics=fid50k_full,kid50k_full --mirror=1 --data foxes"),
     Mistake("train.py --config-dir my_cnf experiment=small"),
@@ -94,6 +93,11 @@ MISTAKES = (
     Mistake("train.py resolution=1000x600"),
     Mistake("train.py batch_size=32 micro_batch=12"),
     Mistake("train.py name=foxes/large"),
+    # Schedules and freezing
+    Mistake("train.py 'schedules={ema.half_life_kimg: {kind: linear, points: [[0,5],[1000,10]]}}'"),
+    Mistake("train.py 'schedules.ada.p_init={kind: linear, points: [[0,0],[1000,0.6]]}'"),
+    Mistake("train.py preset=tiny 'schedules.loss.r1_gamma={kind: steps, points: [[500,3]]}'"),
+    Mistake("train.py preset=tiny transfer.freeze=maping"),
     # Pictures
     Mistake("train.py data=folder data.path=foxs"),
     Mistake("train.py data=folder data.path=empty"),
@@ -111,11 +115,16 @@ MISTAKES = (
     Mistake("train.py resume=runs/dne"),
     # Beginning from another run
     Mistake("train.py resume=runs/done name=other"),
-    Mistake("train.py resume=runs/done name=other total_kimg=1 discriminator.freeze_layers=2"),
     Mistake("train.py resume=runs/done/checkpoints/kimg0000000.008.safetensors name=other"),
     Mistake("train.py resume=ffhq.pkl name=other"),
+    # Transfer
+    Mistake("train.py transfer.path=runs/dne name=other"),
+    Mistake(
+        "train.py transfer.path=runs/done name=other transfer.parts=[G,X] transfer.min_matched=2", faults=2
+    ),
     # Drawing
     Mistake("generate.py network=cut.ckpt"),
+    Mistake("generate.py network=evil.pkl"),
     Mistake("generate.py network=runs/done label=2"),
     Mistake("generate.py network=runs/done device=cuda:99"),
 )
@@ -144,6 +153,7 @@ def prepare(folder: Path) -> None:
         (folder / "damaged" / f"{i}.png").write_bytes(b"\x89PNG")
     (folder / "notes.txt").write_text("no pictures\n")
     (folder / "ffhq.pkl").write_bytes(b"\x80\x04N.")
+    (folder / "evil.pkl").write_bytes(b"\x80\x03cos\nsystem\nX\x0b\x00\x00\x00touch foxes\x85R.")
     (folder / "my_conf" / "experiment" / "small.yaml").write_text(SMALL)
     (folder / "my_conf" / "experiment" / "typo.yaml").write_text("# @package _global_\nresolutoin: 64\n")
     code, stderr = answer("train.py --config-dir my_conf experiment=small name=done", folder)
@@ -227,7 +237,7 @@ def main() -> None:
         "bug in this project.\n\n"
         "`python -m benchmarks.studies.make_mistakes` wrote this table by making each of the mistakes. There was a\n"
         "folder `foxes` of six pictures, `empty` without any, `damaged` with six cut ones, a run `done`,\n"
-        "`cut.ckpt`, and `ffhq.pkl`.\n\n" + table(rows) + "\n",
+        "`cut.ckpt`, `ffhq.pkl`, and `evil.pkl`, which would run a program.\n\n" + table(rows) + "\n",
         encoding="utf-8",
     )
 

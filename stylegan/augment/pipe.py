@@ -117,6 +117,9 @@ class AugmentPipe(nn.Module):
             raise ValueError(f"p of the augmentation pipe is {value.item()}; set it to at least 0")
         # A copy: a controller's tensor stays the controller's, and the buffer stays on its device.
         self.p.copy_(value)
+        if value.device.type == "cpu" != self.p.device.type:
+            # Known here already.
+            self._fetched = self.p, self.p._version, value.to(self.p.dtype)
 
     def extra_repr(self) -> str:
         return ", ".join(

@@ -7,11 +7,13 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from stylegan.cli.command import Result, exit_code_of, run_command
+from stylegan.cli.generate import fetched, is_on_hub
 from stylegan.configuration.complete import with_values
 from stylegan.configuration.compose import Composition, composed, keys_of
 from stylegan.configuration.hydra_errors import from_input, instantiate_part
@@ -23,6 +25,7 @@ from stylegan.machine.console import say, say_error, surviving_lost_output
 from stylegan.machine.files import expanded
 from stylegan.machine.process import leaving_at_once, prepare_host
 from stylegan.runs.folder import RunFolder
+from stylegan.runs.known_networks import is_cached
 from stylegan.runs.network_files import chosen_networks, folder_of, networks_named
 from stylegan.runs.records import escaped
 from stylegan.runs.resume import stored_config
@@ -93,11 +96,14 @@ def _evaluate_run(
     from stylegan.evaluation.comparison import entries_of, short_path  # loads torch
 
     with from_input():
-        networks = chosen_networks(network, runs_dir=config.runs_dir, checkpoints=config.checkpoints)
+        if is_on_hub(network) and not config.out:
+            raise ValueError(f"network={network}: say by out=... into which folder its scores go")
+        networks = chosen_networks(fetched(network), runs_dir=config.runs_dir, checkpoints=config.checkpoints)
         folder = folder_of(networks[0])
+        results = Path() if is_cached(networks[0]) else folder.path
         evaluation = instantiate_part(config, "evaluation")(
             networks=networks,
-            folder=expanded(config.out, key="out") if config.out else folder.path,
+            folder=expanded(config.out, key="out") if config.out else results,
             process=this_process(),
             run=folder,
             learned_from=_learned_from(folder),

@@ -22,6 +22,7 @@ from stylegan.machine.console import say, surviving_lost_output, warn
 from stylegan.machine.files import expanded
 from stylegan.machine.process import leaving_at_once, prepare_host
 from stylegan.runs.folder import RunFolder, images_of
+from stylegan.runs.known_networks import is_cached
 from stylegan.runs.network_files import find_network, kept_of_run
 from stylegan.sizes import Size
 from stylegan.version import __version__
@@ -56,7 +57,10 @@ def generate(composition: Composition) -> Result:
         from stylegan.latents.outputs import Output
 
         network = network_of(config)
-        out = default_out(network) if config.out is None else expanded(config.out, key="out")
+        if config.out is not None:
+            out = expanded(config.out, key="out")
+        else:
+            out = Path("generated") if is_on_hub(config.network) else default_out(network)
         out = place_of_job(out, composition.swept)
         say(f"network: {network}")
         if config.get("layer") == "list":
@@ -82,10 +86,25 @@ def network_of(config: DictConfig) -> Path:
     """
     low = config.get("low")
     if low is None:
-        return find_network(config.network, runs_dir=config.runs_dir)
+        return find_network(fetched(config.network), runs_dir=config.runs_dir)
     if config.network is not None:
         raise ValueError(f"low={low} and network={config.network} name the same network; set one of them")
-    return find_network(low, runs_dir=config.runs_dir, key="low")
+    return find_network(fetched(low), runs_dir=config.runs_dir, key="low")
+
+
+def fetched(network: str | None) -> str | None:
+    """The file in the cache that an address of the Hub means; anything else as it is.  Raises: ValueError."""
+    if not is_on_hub(network):
+        return network
+    from stylegan.interop.hub import fetch
+    from stylegan.interop.stored import TO_DRAW_FROM
+
+    return str(fetch(network, TO_DRAW_FROM)[0])
+
+
+def is_on_hub(network: str | None) -> bool:
+    """Whether `network=` is an address of the Hub."""
+    return network is not None and network.startswith("hf://")
 
 
 def open_drawer(network: Path, config: DictConfig) -> "Drawer":
@@ -94,7 +113,7 @@ def open_drawer(network: Path, config: DictConfig) -> "Drawer":
     from stylegan.latents.drawer import Drawer
 
     def open_other(name: str, key: str):
-        return load_generator(find_network(name, runs_dir=config.runs_dir, key=key))
+        return load_generator(find_network(fetched(name), runs_dir=config.runs_dir, key=key))
 
     generator = load_generator(network)
     provenance = provenance_of(network)
@@ -186,7 +205,9 @@ def list_layers(network: Path) -> Result:
 
 
 def default_out(network: Path) -> Path:
-    """`generated` in the run that a file belongs to, or next to a lone file."""
+    """`generated` in the run that a file belongs to, or next to a lone file; of a published network, in this folder."""
+    if is_cached(network):
+        return Path("generated")
     # A relative path is kept where it leads through the run's folder: it is the shorter one to print.
     folder = network.parent if network.parent.name not in ("", "..") else network.absolute().parent.resolve()
     run = RunFolder(folder.parent)

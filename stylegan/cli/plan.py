@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from stylegan.cli.memory_probe import measured_micro_batch
+from stylegan.cli.transfer import planned_transfer
 from stylegan.configuration.complete import (
     Checked,
     Completed,
@@ -22,8 +23,9 @@ from stylegan.configuration.compose import Composition
 from stylegan.configuration.hydra_errors import instantiate_part
 from stylegan.configuration.schema import AUTO
 from stylegan.distributed.processes import Process
+from stylegan.machine.files import expanded
 from stylegan.runs.config_diff import Change, refuse_changes
-from stylegan.runs.folder import RunFolder
+from stylegan.runs.folder import RunFolder, images_of
 from stylegan.runs.forgotten import forgotten_groups
 from stylegan.runs.records import resolved_text, wandb_id_values
 from stylegan.runs.resume import (
@@ -31,7 +33,6 @@ from stylegan.runs.resume import (
     is_done,
     lines_about_beginning,
     refuse_beginning,
-    refuse_other_labels,
     source_of,
     stored_config,
     stored_values,
@@ -49,7 +50,8 @@ class Plan:
         is_done: whether the checkpoint has seen all images already.
         num_items: images of the data.
         changes: of the settings since the run was last started.
-        differences: from the settings of the run whose checkpoint it begins from.
+        transfer: whose weights the run begins with; None = the run continues, or begins with random ones.
+        report: what the transfer gives.
         notes: lines about all this, for the user.
     """
 
@@ -59,7 +61,8 @@ class Plan:
     is_done: bool = False
     num_items: int = 0
     changes: tuple[Change, ...] = ()
-    differences: tuple[Change, ...] = ()
+    transfer: Any | None = None
+    report: Any | None = None
     notes: tuple[str, ...] = field(default=())
 
     def message(self) -> dict[str, Any]:
@@ -98,24 +101,23 @@ def make_plan(completed: Completed, folder: RunFolder, composition: Composition)
     before = stored_config(folder) if checkpoint is not None else {}
     source = None if checkpoint is None else source_of(checkpoint, folder)
     if source is not None:
-        refuse_beginning(source, checkpoint, config, folder)
+        refuse_beginning(checkpoint, config, folder)
     forgotten = forgotten_groups(composition, completed.origins, folder) if before else None
     refuse_changes(before, config, place=str(folder.path), forgotten=forgotten)
     if checkpoint is not None and is_done(config, checkpoint):
         return Plan(config, folder, checkpoint, is_done=True), None
     data, facts = open_data(config)
-    if source is not None:
-        place = config.data.get("path")
-        refuse_other_labels(source, config, facts.label_width, facts.label_names, path=place)
     config = with_data(config, facts)
     # The first check refuses before minutes of reading; this one also compares labels and fingerprint.
     changes = refuse_changes(before, config, place=str(folder.path), forgotten=forgotten)
     config = with_values(config, wandb_id_values(config, before))
     notes = [*notes, *getattr(data, "notes", ())]
-    differences: list[Change] = []
     if source is not None:
-        lines, differences = lines_about_beginning(source, checkpoint, config)
-        notes += lines
+        notes += lines_about_beginning(checkpoint, config)
+    transfer = report = None
+    if checkpoint is None and config.transfer.path is not None:
+        transfer, report = planned_transfer(config)
+        notes += report.lines()
     if config.micro_batch == AUTO:
         config = with_values(config, {"micro_batch": measured_micro_batch(config)[0]})
     plan = Plan(
@@ -124,7 +126,8 @@ def make_plan(completed: Completed, folder: RunFolder, composition: Composition)
         checkpoint=checkpoint,
         num_items=facts.num_items,
         changes=tuple(changes),
-        differences=tuple(differences),
+        transfer=transfer,
+        report=report,
         notes=tuple(notes),
     )
     return plan, data
@@ -160,6 +163,56 @@ def micro_batch_to_explain(config: DictConfig) -> tuple[int, str]:
     """What `micro_batch=auto` is, and its origin."""
     _, facts = open_data(config)
     return measured_micro_batch(with_values(config, label_values(config, facts)))
+
+
+def course_to_explain(config: DictConfig) -> tuple[dict[str, tuple[float, str]], list[str]]:
+    """What a run changes on the way, as it is at the images that it has seen.
+
+    Returns: {dotted key: (value now, origin)} of what follows a schedule; lines about it, and about what is frozen.
+    Raises: UserError for a schedule that is none, or names that no parameter has.
+    """
+    import torch
+
+    from stylegan.training.freezing import Freezing
+    from stylegan.training.memory_estimate import built
+    from stylegan.training.schedules import SCHEDULABLE
+
+    images = _images_so_far(config)
+    values, lines = {}, []
+    if "schedules" in config.module:
+        schedules = instantiate_part(config, "module.schedules")
+        origin = f"its schedule, at kimg {images / 1000:.3f}"
+        values = {
+            SCHEDULABLE[name][0]: (value, origin) for name, value in schedules.values_at(images).items()
+        }
+        lines += schedules.lines_at(images)
+    freeze = config.transfer.freeze if "freeze" in config.module else None
+    if not freeze:
+        return values, lines
+    try:
+        with torch.device("meta"):
+            networks = {name: built(config[name]) for name in ("generator", "discriminator")}
+    # Networks of a user's own may raise anything where tensors have no values; the training itself does not ask that.
+    except Exception:
+        return values, [*lines, "frozen      not shown: the networks cannot be built without values"]
+    try:
+        freeze = OmegaConf.to_container(freeze) if OmegaConf.is_config(freeze) else freeze
+        lines += Freezing(freeze, **networks).lines_at(images)
+    except ValueError as error:
+        raise ValueError(f"transfer.{error}") from error
+    return values, lines
+
+
+def _images_so_far(config: DictConfig) -> int:
+    """Images seen by the checkpoint that the run would continue from; nothing is read but names."""
+    newest = None if config.resume == "never" else RunFolder(config.run_dir).newest_checkpoint()
+    if newest is None and config.resume not in ("auto", "never"):
+        path = expanded(config.resume, key="resume")
+        newest = RunFolder(path).newest_checkpoint() if path.is_dir() else path
+    try:
+        return 0 if newest is None else images_of(newest)
+    except ValueError:
+        return 0  # a name of the user's own
 
 
 def size_of_data(checked: Checked) -> Any:

@@ -16,11 +16,13 @@ from stylegan.cli.command import Result, exit_code_of, run_command
 from stylegan.cli.plan import (
     Plan,
     completed,
+    course_to_explain,
     make_plan,
     micro_batch_to_explain,
     open_data_of_worker,
 )
 from stylegan.cli.training_run import build, fit_until_done, has_begun, refuse_settings
+from stylegan.cli.transfer import lines_to_explain, write_report
 from stylegan.configuration.batches import devices_of
 from stylegan.configuration.command_line import quote
 from stylegan.configuration.complete import Completed, with_values
@@ -41,6 +43,7 @@ from stylegan.runs.records import (
     put_back_unless,
     record_changes,
     record_start,
+    record_transfer,
     refuse_unwritable,
     write_config,
 )
@@ -126,7 +129,7 @@ def _train_in(
     with processes_of_run(started, devices_of(plan.config), _words_of(composition, plan)) as processes:
         try:
             processes.decide(plan.message)
-            parts = build(plan.config, guard=lock.verify)
+            parts = build(plan.config, guard=lock.verify, transfer=plan.transfer)
             processes.agree()
         except ProcessLostError as lost:
             say(f"processes   {lost}")
@@ -166,7 +169,10 @@ def _settle_folder(plan: Plan, lock: RunLock, composition: Composition) -> list[
             checkpoint=plan.checkpoint,
         )
         record_changes(plan.folder, plan.changes, plan.checkpoint)
-        record_changes(plan.folder, plan.differences, plan.checkpoint, event="began_with")
+        if plan.report is not None:
+            write_report(plan.report, plan.folder)
+            shares = {name: round(network.share, 4) for name, network in plan.report.networks.items()}
+            record_transfer(plan.folder, plan.report.path, plan.report.sha256, shares)
     return notes + [f"{change.note()}, as allow_change says" for change in plan.changes]
 
 
@@ -186,8 +192,15 @@ def _explain(composition: Composition, complete: Completed) -> int:
     from stylegan.training.memory_estimate import memory_line  # loads torch
 
     refuse_settings(config)
-    for line in explained(replace(composition, config=config), origins, memory=memory_line(config)):
+    values, course = course_to_explain(config)
+    memory = memory_line(config)
+    config = with_values(config, {key: value for key, (value, _) in values.items()})
+    origins |= {key: origin for key, (_, origin) in values.items()}
+    for line in explained(replace(composition, config=config), origins, memory=memory, course=course):
         say(line)
+    if config.transfer.path is not None:
+        for line in ("", *lines_to_explain(config)):
+            say(line)
     refuse_lost_output()
     return 0
 

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from stylegan.cli.announce import lines_about_instability, say_interrupted, say_where_to_look
 from stylegan.cli.command import Result
 from stylegan.cli.plan import Plan
+from stylegan.cli.transfer import apply_transfer
 from stylegan.configuration.batches import devices_of
 from stylegan.configuration.hydra_errors import from_input, instantiate_part
 from stylegan.distributed.launch import RunProcesses
@@ -28,7 +29,6 @@ from stylegan.errors import (
 )
 from stylegan.machine.console import say, warn
 from stylegan.machine.memory import ran_out, ran_out_of_shared
-from stylegan.runs.folder import RunFolder
 from stylegan.runs.records import record_rollback, unusable_file
 from stylegan.runs.resume import is_done, last_good
 
@@ -50,12 +50,16 @@ class Parts(NamedTuple):
     callbacks: list[Any]
 
 
-def build(config: DictConfig, *, guard: Callable[[], None] | None = None) -> Parts:
+def build(
+    config: DictConfig, *, guard: Callable[[], None] | None = None, transfer: Any | None = None
+) -> Parts:
     """The parts of a training.
 
     Args:
         config: complete.
         guard: of the run's folder, as `RunControl` has it; on rank 0.
+        transfer: whose weights the networks begin with; None = random ones, or a checkpoint's. On rank 0: the others
+            get its weights when training begins.
 
     Raises: Hydra's InstantiationException; UserError for a group's key without a `_target_`, or a precision that the
         device does not have.
@@ -71,6 +75,9 @@ def build(config: DictConfig, *, guard: Callable[[], None] | None = None) -> Par
     # The first weights are drawn from torch's own generator, and nothing later is.
     torch.manual_seed(config.seed)
     module = as_lightning(instantiate_part(config, "module"))
+    if transfer is not None:
+        with from_input():
+            apply_transfer(transfer, module)
     callbacks = in_order(_instantiate_each(config, "callbacks"))
     loggers = _instantiate_each(config, "logger")
     # Without a callback of this kind Lightning would add its own, with it Lightning must not get "no".
@@ -158,7 +165,7 @@ def fit_until_done(plan: Plan, parts: Parts, data: Any, processes: RunProcesses)
         # All of them again: what a half-finished iteration left in the parts must not come along.
         # A signal that came in that iteration must: the next one is the last then.
         control = RunControl.of(parts.trainer)
-        parts = build(plan.config)
+        parts = build(plan.config, transfer=plan.transfer if checkpoint is None else None)
         RunControl.of(parts.trainer).continue_from(control)
         parts.module.went_back(decided["rollbacks"])
     if leads:
@@ -295,13 +302,9 @@ def _unusable(checkpoint: Path, error: Exception, resume: str | None) -> str:
     fault = " ".join(reason[:2]).split(". ")[0] or type(error).__name__
     if resume is not None:
         # That run is in order: it is this one's settings that differ, or the path.
-        known = RunFolder(checkpoint.parent.parent).config.exists()
-        settings = (
-            "what that run's config.yaml has" if known else "what it was trained with (no config.yaml tells)"
-        )
         return (
-            f"resume={resume}: {checkpoint.name} cannot be continued from: {fault}; set {settings}, name another"
-            " checkpoint by resume=..., or leave it out"
+            f"resume={resume}: {checkpoint.name} cannot be continued from: {fault}; set what it was trained with"
+            " (no config.yaml tells), name another checkpoint by resume=..., or leave it out"
         )
     return (
         f"{checkpoint} cannot be continued from: {fault}; rename it to {checkpoint.name}.bad, and the same command"

@@ -5,7 +5,7 @@ None of it reads the data or the run's folder: what they say comes in as argumen
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,10 +32,10 @@ from stylegan.configuration.schema import (
     HARMLESS,
     PRESET,
     TRAIN,
-    RunConfig,
     scalar_faults,
 )
-from stylegan.configuration.suggestions import nearest
+from stylegan.configuration.transfer_schema import ORIGIN, transfer_faults, values_of_transfer
+from stylegan.configuration.unknown_keys import schedule_faults, unknown_keys
 from stylegan.configuration.user_code import mistyped
 from stylegan.distributed.processes import Process
 from stylegan.errors import UserError
@@ -117,7 +117,7 @@ def check(
     groups = [group for group in ("data", "trainer") if "_target_" not in config[group]]
     if groups:
         raise UserError("\n".join(f"{group} is empty; choose one: {group}=..." for group in groups))
-    faults = [*_unknown(config)]
+    faults = [*unknown_keys(config), *schedule_faults(config)]
     faults += [line for key, line in BY_THE_COMMAND.items() if config[key] is not None]
     if config.runs_dir == "":
         faults.append("runs_dir is empty; leave it out for runs in `runs`")
@@ -137,7 +137,7 @@ def check(
             f"overwrite=true moves an older run aside and begins a new one, so it needs resume=never, not"
             f" {config.resume}"
         )
-    faults += unknown_kinds(config)
+    faults += [*transfer_faults(config), *unknown_kinds(config)]
     config = with_values(config, home_written_out(config) | size_values | device_values)
     faults += _runs_among_images(config)
     derived = [key for key in preset_keys() if OmegaConf.select(config, key) is None]
@@ -183,11 +183,14 @@ def complete(checked: Checked, *, stored: Mapping[str, Any] | None = None) -> Co
         kept = kept_values(stored, open_keys, devices, config.batch_size)
         config = with_values(config, kept)
         found |= dict.fromkeys(kept, _KEPT)
+    users = users_keys(found) | set(kept) | set(checked.composition.stored)
+    begun = values_of_transfer(config, found, users=users)
+    config, found = with_values(config, begun), found | dict.fromkeys(begun, ORIGIN)
     derived = derived_values(
         config,
         checked.composition.choices.get("preset"),
         devices,
-        users=users_keys(found) - open_keys | set(kept) | set(checked.composition.stored),
+        users=users - (open_keys - set(kept) - set(checked.composition.stored)),
         rederive=config.rederive,
     )
     config = with_values(config, {key: value for key, (value, _) in derived.items()})
@@ -213,12 +216,9 @@ def _runs_among_images(config: DictConfig) -> Iterator[str]:
     path = config.data.get("path")
     # A choice among the images may well leave the runs out.
     everything = "include" in config.data and not config.data.include and not config.data.get("exclude")
-    if (
-        not everything
-        or not isinstance(path, str)
-        or not path
-        or not expanded(path, key="data.path").is_dir()
-    ):
+    if not everything or not isinstance(path, str) or not path:
+        return
+    if not expanded(path, key="data.path").is_dir():
         return
     if Path(config.runs_dir).resolve().is_relative_to(expanded(path, key="data.path").resolve()):
         yield (
@@ -324,21 +324,6 @@ def _settled_size(asked: Any, of_data: int | Sequence[int] | None) -> dict[str, 
     except ValueError as error:
         text = str(error)
         raise ValueError(text if text.startswith("resolution") else f"resolution: {text}") from error
-
-
-def _unknown(config: DictConfig) -> Iterator[str]:
-    """`+key=value` adds any key, the misspelt too; where the schema is closed nothing would ever read it."""
-    roots = {field.name for field in fields(RunConfig)}
-    yield from (_no_key(key, roots) for key in config if key not in roots)
-    for field in fields(RunConfig):
-        if is_dataclass(field.type):
-            closed = {f"{field.name}.{inner.name}" for inner in fields(field.type)}
-            keys = (f"{field.name}.{key}" for key in config[field.name])
-            yield from (_no_key(key, closed) for key in keys if key not in closed)
-
-
-def _no_key(key: str, keys: Collection[str]) -> str:
-    return f"there is no key {key}" + nearest(key, sorted(keys))
 
 
 def _tried(step: Callable[[], T], otherwise: T) -> tuple[T, list[str]]:

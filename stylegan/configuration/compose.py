@@ -21,6 +21,7 @@ from stylegan.configuration.schema import (
     COMMANDS,
 )  # the module registers the schema of train.yaml, too
 from stylegan.configuration.suggestions import nearest_key, options_of
+from stylegan.configuration.unknown_keys import nest_schedules
 from stylegan.configuration.user_code import leave_out_unasked, settle_booleans
 from stylegan.errors import UserError
 from stylegan.sizes import parse_size, size_text
@@ -67,6 +68,7 @@ def composed(
         del config["hydra"]
     leave_out_unasked(config, lambda: without_the_users(config_name, choices))
     settle_booleans(config, config_name)
+    nest_schedules(config)
     return Composition(config, choices, overrides=tuple(overrides), config_dir=config_dir)
 
 

@@ -24,13 +24,16 @@ _FURNITURE = frozenset({"_convert_"})
 Row = tuple[str, str, str]  # key, value, origin
 
 
-def explained(composition: Composition, origins: Mapping[str, str], *, memory: str) -> list[str]:
+def explained(
+    composition: Composition, origins: Mapping[str, str], *, memory: str, course: Sequence[str] = ()
+) -> list[str]:
     """The lines of `explain=true`.
 
     Args:
         composition: complete.
         origins: {dotted key: origin}.
         memory: what training will take, in one line.
+        course: lines about what follows a schedule, and what is frozen.
     """
     config = OmegaConf.to_container(composition.config)
     sections = {"groups": list(_groups(composition))}
@@ -42,7 +45,7 @@ def explained(composition: Composition, origins: Mapping[str, str], *, memory: s
     for section in TRAIN.sections:
         if section.prefix:
             sections[section.prefix] = list(_rows(config[section.prefix], f"{section.prefix}.", origins))
-    return [*_table(sections), "", f"memory  {memory}"]
+    return [*_table(sections), "", *course, f"memory  {memory}"]
 
 
 def _groups(composition: Composition) -> Iterator[Row]:
@@ -59,7 +62,8 @@ def _groups(composition: Composition) -> Iterator[Row]:
 def _rows(tree: Mapping[str, Any], prefix: str, origins: Mapping[str, str]) -> Iterator[Row]:
     for name, value in tree.items():
         key = f"{prefix}{name}"
-        if isinstance(value, Mapping) and value:
+        # A schedule is one value, whatever it consists of.
+        if isinstance(value, Mapping) and value and key not in TRAIN.keys:
             yield from _rows(value, f"{key}.", origins)
         elif name not in _FURNITURE and followed(value) is None:
             yield key, written(value), origins.get(key, DEFAULT)
@@ -183,7 +187,7 @@ def _search_path(overrides: Collection[Override]) -> list[Path]:
 
 
 def _leaves(tree: Any, prefix: str) -> Iterator[str]:
-    if not isinstance(tree, Mapping):
+    if not isinstance(tree, Mapping) or prefix in TRAIN.keys:
         yield prefix
         return
     for key, value in tree.items():

@@ -7,9 +7,6 @@ from collections.abc import Callable, Mapping
 TRUE, FALSE = ("true", "1", "yes", "on", "y"), ("false", "0", "no", "off", "n")
 _TICK_KIMG = "4"  # of the public programs, which count the images between two snapshots in ticks
 LENGTH = "the length here is total_kimg, in thousands of images shown"
-_OTHER_NETWORK = (
-    "networks of other programs cannot be continued from; resume= takes a run folder or a .ckpt of one"
-)
 # What is asked for by words for the newest checkpoint.
 NEWEST = ("latest", "last", "newest", *TRUE)
 BY_DEFAULT = "resume=auto, the default, does it: a run continues from its newest checkpoint"
@@ -103,20 +100,16 @@ def _resume(value: str, _: Mapping[str, str]) -> list[str]:
         return []
     if value.lower() in ("", *NEWEST):
         raise NoCounterpartError(BY_DEFAULT)
+    # What is called so there begins with the weights alone.
     public = ("ffhq", "celebahq", "lsun", "metfaces", "afhq", "brecahad", "cifar10")
-    foreign = value.startswith((*public, "http:", "https:")) or value.endswith(
-        (".pkl", ".pt", ".pth", ".npz")
-    )
-    if foreign:
-        raise NoCounterpartError(_OTHER_NETWORK)
+    if value.startswith((*public, "http:", "https:")) or value.endswith(
+        (".pkl", ".pt", ".pth", ".safetensors")
+    ):
+        return [f"transfer.path={value}"]
     return [f"resume={value or '...'}"]
 
 
 def _network(value: str, _: Mapping[str, str]) -> list[str]:
-    if value.startswith(("http:", "https:")) or value.endswith((".pkl", ".pt", ".pth")):
-        raise NoCounterpartError(
-            "a network here is a run folder, a .ckpt or a .safetensors; the newest run without it"
-        )
     return [f"network={value or '...'}"]
 
 

@@ -9,9 +9,12 @@ line a default. A value that follows another key (`${...}`) is set there, and ne
 from typing import Any, Literal
 
 from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
 
+from stylegan.configuration.augmentation_schema import AUGMENTATION
 from stylegan.configuration.keys import Command, Filled, Follows, Group, Key, Resume, Section
 from stylegan.configuration.task_schema import TASKS, TRUNCATION
+from stylegan.configuration.transfer_schema import TRANSFER
 
 HARMLESS, RISKY, FIXED = Resume
 USER, PRESET, DATA, COMMAND = Filled
@@ -28,7 +31,7 @@ _RUN = (
         Key("name",         str | None, "folder of the run inside runs_dir; null = <data><resolution>-<preset>", filled=COMMAND, free_text=True, alias=("desc",)),
         Key("runs_dir",     str,        "folder of all runs", free_text=True, alias=("outdir", "result_dir", "results_dir")),
         Key("run_dir",      str | None, "runs_dir/name; set runs_dir=... and name=... instead", filled=COMMAND, internal=True),
-        Key("resume",       str,        "auto = the run's newest checkpoint, if any | never | path of a checkpoint or a run", free_text=True, alias=("transfer.path", "transfer")),
+        Key("resume",       str,        "auto = the run's newest checkpoint, if any | never | path of a checkpoint or a run", free_text=True),
         Key("overwrite",    bool,       "with resume=never: true = an older run of this name is moved aside, to <name>.old-1"),
         Key("allow_change", list[str],  "keys that a resumed run may change although they change what it learns", example="[loss.r1_gamma]"),
         Key("max_time",     str | None, "how long this process may train, then it saves and ends; null = no limit", example="11h30m"),
@@ -95,43 +98,13 @@ _LEARNED = (
         Key("ema.half_life_kimg", float | None, "thousands of images after which a weight counts half", "kimg", follows=BATCH, alias=("ema_kimg",)),
         Key("ema.ramp_up",        float | None, "half-life is at most this share of the images seen so far; null = no ramp-up", null_is_none=True),
     )),
-    Section("Strength of augmentation", "ada", resume=RISKY, keys=(
-        Key("ada.mode",   str,          "set by the group: adaptive | fixed | none"),
-        Key("ada.target", float,        "mean sign of D(real) to hold, from -1 to 1; no limit of p", alias=("target", "ada_target")),
-        Key("ada.p_init", float,        "probability p at the start; with ada=fixed, all the time", alias=("p", "augment_p", "aug_prob")),
-        Key("ada.p_max",  float | None, "largest p; null = no limit"),
-        Key("ada.kimg",   float,        "thousands of images in which p can go from 0 to 1", "kimg", alias=("ada_kimg", "ada_length")),
-        Key("ada.interval_iterations", int, "from one adjustment of p to the next", "iterations"),
-    )),
-    Section("Transforms of augmentation: a strength multiplies p", "augpipe", resume=RISKY, keys=(
-        Key("augpipe.xflip",           float, "strength: mirror left and right"),
-        Key("augpipe.rotate90",        float, "strength: quarter turns"),
-        Key("augpipe.xint",            float, "strength: shift by whole pixels"),
-        Key("augpipe.xint_max",        float, "largest shift", "of the side"),
-        Key("augpipe.scale",           float, "strength: one factor for both sides"),
-        Key("augpipe.rotate",          float, "strength: turn by any angle"),
-        Key("augpipe.aniso",           float, "strength: stretch one side, shrink the other"),
-        Key("augpipe.xfrac",           float, "strength: shift by fractions of a pixel"),
-        Key("augpipe.scale_std",       float, "standard deviation of scale", "octaves"),
-        Key("augpipe.rotate_max",      float, "largest angle, either way", "of half a turn"),
-        Key("augpipe.aniso_std",       float, "standard deviation of aniso", "octaves"),
-        Key("augpipe.xfrac_std",       float, "standard deviation of xfrac", "of the side"),
-        Key("augpipe.brightness",      float, "strength: brighter or darker"),
-        Key("augpipe.contrast",        float, "strength: more contrast or less"),
-        Key("augpipe.lumaflip",        float, "strength: dark to light, hue kept"),
-        Key("augpipe.hue",             float, "strength: turn about the grey axis"),
-        Key("augpipe.saturation",      float, "strength: more colour or less"),
-        Key("augpipe.brightness_std",  float, "standard deviation of brightness", "of the range -1 to 1"),
-        Key("augpipe.contrast_std",    float, "standard deviation of contrast", "octaves"),
-        Key("augpipe.hue_max",         float, "largest turn, either way", "of half a turn"),
-        Key("augpipe.saturation_std",  float, "standard deviation of saturation", "octaves"),
-        Key("augpipe.imgfilter",       float, "strength: gains of frequency bands"),
-        Key("augpipe.imgfilter_bands", list[float], "strength of each band, low to high"),
-        Key("augpipe.imgfilter_std",   float, "standard deviation of the gains", "octaves"),
-        Key("augpipe.noise",           float, "strength: normal noise, added"),
-        Key("augpipe.cutout",          float, "strength: a square turned grey"),
-        Key("augpipe.noise_std",       float, "standard deviation of the noise", "of the range -1 to 1"),
-        Key("augpipe.cutout_size",     float, "side of the square", "of the side"),
+    *AUGMENTATION,
+    Section("Settings that change on the way; null = they stay", "schedules", resume=RISKY, keys=(
+        Key("schedules.loss.r1_gamma",           Any, "course of loss.r1_gamma: kind constant | steps | linear | cosine, points [kimg, value]", example="{kind:linear,points:[[0,10],[1000,3]]}"),
+        Key("schedules.loss.pl_weight",          Any, "course of loss.pl_weight; where a weight is 0, its pass does not run"),
+        Key("schedules.optim.generator_lr",      Any, "course of optim.generator_lr"),
+        Key("schedules.optim.discriminator_lr",  Any, "course of optim.discriminator_lr"),
+        Key("schedules.ada.p_init",              Any, "course of p, with ada=fixed"),
     )),
 )
 _DATA = (
@@ -223,7 +196,7 @@ _AROUND = (
     )),
 )
 _NETWORK = (
-    Key("network",    str | None, "run folder, .ckpt or .safetensors; null = the newest run in runs_dir", free_text=True),
+    Key("network",    str | None, "run folder, .ckpt, .safetensors, NVIDIA's .pkl, or a name such as ffhq256; null = the newest run in runs_dir", free_text=True),
     Key("runs_dir",   str,        "folder where runs are looked for", free_text=True, alias=("result_dir", "results_dir")),
 )
 _NOISE_MODE = Key("noise_mode", str, "fine detail: const = the same in every image | random = each image its own | none")
@@ -243,7 +216,7 @@ _GENERATE = (
 )
 _EVALUATE = (
     Section("Network and place", "", keys=(
-        Key("network",     str | None, "run folder, .ckpt or .safetensors, or several to compare: a,b or 'runs/sweep*'; null = the newest run in runs_dir", free_text=True),
+        Key("network",     str | None, "run folder, .ckpt, .safetensors, NVIDIA's .pkl, or several to compare: a,b or 'runs/sweep*'; null = the newest run in runs_dir", free_text=True),
         _NETWORK[1],
         Key("checkpoints", str,        "newest | all = all that a run has kept"),
         Key("out",         str | None, "folder for metric-*.jsonl and the report; null = the run's, or next to the file", free_text=True, alias=("outdir", "output", "output_dir")),
@@ -289,7 +262,7 @@ TRAIN = Command(
         Group("trainer", "which devices"),
         Group("experiment", "a recipe: values for all of these"),
     ),
-    (*_RUN, *_LEARNED, *_DATA, *_AROUND),
+    (*_RUN, TRANSFER, *_LEARNED, *_DATA, *_AROUND),
 )
 GENERATE = Command(
     "generate",
@@ -321,9 +294,11 @@ FREE_TEXT_KEYS = frozenset(
 FROM_THE_DATA = frozenset(TRAIN.filled_by(DATA))
 BY_THE_COMMAND = {key.name: f"{key.name} is {key.meaning}" for key in TRAIN.keys.values() if key.internal}
 
-
 RunConfig = TRAIN.structured()
-ConfigStore.instance().store(name="schema", node=RunConfig)
+_schema = OmegaConf.structured(RunConfig)
+# Its keys are dotted names of other keys, as a whole or nested; which can be is said in one line by `unknown_keys`.
+OmegaConf.set_struct(_schema.schedules, False)
+ConfigStore.instance().store(name="schema", node=_schema)
 
 
 def scalar_faults(

@@ -25,6 +25,7 @@ from stylegan.networks.precision import precision_on, set_compute_dtype
 from stylegan.report import provenance_of
 from stylegan.runs.augmentation import augment_p_of
 from stylegan.runs.folder import RunFolder, images_of
+from stylegan.runs.network_files import PICKLES
 from stylegan.sizes import size_text
 
 
@@ -176,11 +177,19 @@ class Evaluation:
         publish_report(report, self.folder, network.title)
 
     def _discriminator_of(self, network: Network) -> nn.Module | None:
-        """The discriminator of the same training, where its checkpoint is there."""
-        checkpoint = network.path.with_suffix(".ckpt")
+        """The discriminator of the same training, where its checkpoint is there, or the file has it, too."""
+        if network.path.suffix in PICKLES or network.path.is_dir():
+            checkpoint = network.path
+        else:
+            checkpoint = network.path.with_suffix(".ckpt")
         if self.load_discriminator is None or not checkpoint.exists():
             return None
-        discriminator = self.load_discriminator(checkpoint).to(self.device)
+        try:
+            discriminator = self.load_discriminator(checkpoint).to(self.device)
+        except ValueError:
+            if checkpoint != network.path:
+                raise
+            return None  # a file of another program, which has given its generator, without one
         set_compute_dtype(discriminator, self.device, self.precision)
         return discriminator
 

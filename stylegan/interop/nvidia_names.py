@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from stylegan.interop.fitting import check_options
 from stylegan.networks import Discriminator, Generator
 
 _REQUIRED = object()
@@ -84,14 +85,18 @@ def build_generator(options: Mapping[str, object], state_dict: Mapping[str, Tens
     Raises: ValueError for an option that is unknown or missing, and for weights that are missing, left over
         or of another shape, by name.
     """
-    network = Generator(**generator_options(options))
+    translated = generator_options(options)
+    check_options(translated, state_dict, kind="generator")
+    network = Generator(**translated)
     load_exactly(network, state_dict)
     return network
 
 
 def build_discriminator(options: Mapping[str, object], state_dict: Mapping[str, Tensor]) -> Discriminator:
     """The discriminator of these `D_kwargs` with these weights; all else as `build_generator`."""
-    network = Discriminator(**discriminator_options(options))
+    translated = discriminator_options(options)
+    check_options(translated, state_dict, kind="discriminator")
+    network = Discriminator(**translated)
     load_exactly(network, state_dict)
     return network
 

@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from itertools import chain
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def weights_sha256(network: nn.Module) -> str:
@@ -14,8 +15,12 @@ def weights_sha256(network: nn.Module) -> str:
     It identifies a network: every run has files of the same names, and a file may change under its name. The same on
     every device; one tensor at a time is copied to the CPU.
     """
+    return tensors_sha256(dict(chain(network.named_parameters(), network.named_buffers())))
+
+
+def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
+    """As `weights_sha256`, of a state dict."""
     digest = hashlib.sha256()
-    tensors = dict(chain(network.named_parameters(), network.named_buffers()))
     for name in sorted(tensors):
         tensor = tensors[name].detach().to("cpu").contiguous()
         digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())

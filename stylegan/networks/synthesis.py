@@ -57,7 +57,8 @@ class SynthesisLayer(nn.Module):
         weight, energy = (self.weight, None) if ready is None else ready
         bias = self.bias if before == 1 else self.bias * before
         noise = None if noise is None else noise * self.noise_strength
-        if noise is not None and noise.ndim == 2 and len(x) > 1:
+        # An exported graph has one way for every batch, and asking for its length would pin it.
+        if noise is not None and noise.ndim == 2 and (torch.compiler.is_exporting() or len(x) > 1):
             # The same for all samples: noise and bias are one small picture, channels last, added at once.
             noise, bias = (noise[:, :, None] + self.bias).permute(2, 0, 1), None
         x = modulated_conv2d(

@@ -11,11 +11,14 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig, OmegaConf
 
 from stylegan.configuration.command_line import refers
+from stylegan.configuration.explain import written
 from stylegan.configuration.keys import Command, Resume
 from stylegan.configuration.schema import FROM_THE_DATA, TRAIN
 from stylegan.errors import UserError
 from stylegan.sizes import size_text
 
+# Null where a run has no line of them.
+_NONE_BEFORE = ("schedules.", "transfer.freeze")
 # Runs of version 0.1 name the adapter to Lightning, of what is the same training.
 _ADAPTER, _TRAINING = "stylegan.training.StyleGAN2ADA", "stylegan.training.AdversarialTraining"
 
@@ -53,12 +56,14 @@ def changes(before: Mapping[str, Any], config: DictConfig, command: Command = TR
     """Config diff: the values that differ between a stored and a complete configuration, harmless ones left out.
 
     A value that follows another key (`${...}`) is compared where it is set. Keys that are new are not compared, nor are
-    those that the data have yet to fill in.
+    those that the data have yet to fill in; but a run from before there were schedules had none.
     """
-    now = dict(_flat(OmegaConf.to_container(config, resolve=True)))
-    written = _flat(OmegaConf.to_container(config))
-    followers = {key for key, value in written if isinstance(value, str) and refers(value)}
-    old = dict(_flat(before))
+    now = dict(_flat(OmegaConf.to_container(config, resolve=True), command))
+    unresolved = _flat(OmegaConf.to_container(config), command)
+    followers = {key for key, value in unresolved if isinstance(value, str) and refers(value)}
+    old = dict(_flat(before, command))
+    if old:
+        old = {key: None for key in now if key.startswith(_NONE_BEFORE) and key in command.keys} | old
     if old.get("module._target_") == _ADAPTER:
         old["module._target_"] = _TRAINING
     unknown = {key for key in FROM_THE_DATA if now.get(key) is None}
@@ -126,10 +131,11 @@ def _within(key: str, other: str) -> bool:
     return key == other or key.startswith(f"{other}.")
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(tree: Mapping[str, Any], command: Command, prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in tree.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{name}.")
+        # The value of a key that has a line may be a mapping: a schedule.
+        if isinstance(value, Mapping) and value and f"{prefix}{name}" not in command.keys:
+            yield from _flat(value, command, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
 
@@ -137,5 +143,5 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
 def _shown(key: str, value: Any) -> str:
     if key.endswith("resolution") and isinstance(value, list) and len(value) == 2:
         return size_text((value[0], value[1]))
-    text = "null" if value is None else str(value)
+    text = written(value) if value is None or "{" in str(value) else str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

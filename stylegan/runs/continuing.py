@@ -26,7 +26,7 @@ from stylegan.machine.files import expanded
 from stylegan.runs.config_diff import same_target
 from stylegan.runs.folder import RunFolder
 from stylegan.runs.records import last_start, starts
-from stylegan.runs.resume import of_other_kind, stored_config, written_config
+from stylegan.runs.resume import is_plain, of_other_kind, stored_config, written_config
 
 GROUPS = ("preset", "data", "augpipe", "ada", "callbacks", "logger", "trainer")
 # Of one start alone, or found out again by each.
@@ -41,7 +41,10 @@ _OF_A_START = {
     "logger.wandb.id",
 }
 _NOT_TAKEN = _OF_A_START | FROM_THE_DATA | TRAIN.names(lambda key: key.internal)
-_PATHS = TRAIN.names(lambda key: key.free_text and key.leaf.endswith(("path", "_dir"))) - {"runs_dir"}
+_PATHS = TRAIN.names(lambda key: key.free_text and key.leaf.endswith(("path", "_dir"))) - {
+    "runs_dir",
+    "transfer.path",
+}
 
 
 def run_named(resume: str) -> RunFolder | None:
@@ -97,8 +100,8 @@ def groups_of(folder: RunFolder) -> dict[str, str]:
 def with_run(composition: Composition) -> Composition:
     """A composition with the values of the run that `resume` leads to, where the command line does not set them.
 
-    Without another `name` or `runs_dir` that run itself continues, in its folder. Else another one begins from its
-    checkpoint, and has its configuration, too.
+    Without another `name` or `runs_dir` that run itself continues, in its folder. A new run does not begin so, but by
+    `transfer.path`.
 
     Returns: the composition as it is, where `resume` leads to no run.
     Raises: ValueError, in one line, where the run cannot be continued by its name.
@@ -120,10 +123,16 @@ def with_run(composition: Composition) -> Composition:
     name = str(composition.config.name or stored.get("name") or folder.path.resolve().name)
     target = RunFolder(expanded(str(composition.config.runs_dir), key="runs_dir") / name)
     in_place = not of_the_place or not composition.swept and _same(target.path, folder.path)
-    # A run that began there earlier continues with its own values.
-    source = (
-        folder if in_place or target.newest_checkpoint() is None or not target.config.exists() else target
-    )
+    # Jobs of a sweep are named later, each in a folder of its own.
+    if not in_place and (composition.swept or target.newest_checkpoint() is None):
+        if not composition.swept and COMMAND_LINE not in (found.get("name"), found.get("runs_dir")):
+            _refuse_parts_of_others(composition, folder, groups)  # a recipe's name is no wish for a new run
+        raise ValueError(
+            f"resume={resume} continues that run in its own folder; a new run that begins with its weights:"
+            f" transfer.path={resume}{'' if composition.swept else f' name={name}'}"
+        )
+    # A run that began there with an earlier version continues with its own values.
+    source = folder if in_place or not target.config.exists() else target
     _refuse_parts_of_others(composition, source, groups)
     _refuse_other_shapes(OmegaConf.to_container(composition.config), stored_config(source), own, source)
     values = dict(_values(composition.config, OmegaConf.to_container(written_config(source)), own))
@@ -133,11 +142,10 @@ def with_run(composition: Composition) -> Composition:
         # By its own name where the path ends in none, as in `resume=.`.
         path = folder.path if folder.path.name not in ("", "..") else folder.path.resolve()
         place = {"name": literal(path.name), "runs_dir": literal(str(path.parent)), "resume": "auto"}
-        swept = {}
     else:
-        place, swept = {"name": literal(name)}, composition.swept
+        place = {"name": literal(name)}
     config = _with_stored(composition.config, values, place, source)
-    return replace(composition, config=config, swept=swept, stored=frozenset(values))
+    return replace(composition, config=config, swept={}, stored=frozenset(values))
 
 
 def _own_keys(composition: Composition, found: Mapping[str, str], groups: Mapping[str, str]) -> set[str]:
@@ -166,7 +174,7 @@ def _refuse_older(resume: str, folder: RunFolder) -> None:
     if path.suffix and not path.is_dir() and path.name != newest.name:
         raise ValueError(
             f"resume={resume}: this run has {newest.name}, and two histories in one folder would be mixed;"
-            " set another name= to branch off"
+            f" a new run with those weights: transfer.path={resume} and another name="
         )
 
 
@@ -256,7 +264,7 @@ def _values_in(
                 yield from _values_in(present, value, own, f"{key}.")
             elif value is None:
                 yield key, None  # switched off
-        elif (name in now or name in taken) and _is_plain(value):
+        elif (name in now or name in taken) and is_plain(value, key):
             yield key, value
 
 
@@ -264,13 +272,6 @@ def _taken_by_part(node: Mapping[str, Any]) -> set[str]:
     """Arguments of a part that our files do not set; those that `+trainer.key=value` has set."""
     target = node.get("_target_")
     return arguments_of(target) or set() if isinstance(target, str) else set()
-
-
-def _is_plain(value: Any) -> bool:
-    items = value if isinstance(value, list) else [value]
-    return all(isinstance(item, str | int | float | None) for item in items) and not any(
-        isinstance(item, str) and refers(item) for item in items
-    )
 
 
 def _where_they_are(values: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
@@ -303,6 +304,8 @@ def _refuse_other_shapes(
         key, present = f"{prefix}{name}", now.get(name)
         if str(name).startswith("_") or key in _NOT_TAKEN | own or present is None or value is None:
             continue
+        if isinstance(present, str) and refers(present):
+            continue  # it follows another key, which is looked at instead
         if isinstance(present, Mapping) and isinstance(value, Mapping):
             _refuse_other_shapes(present, value, own, folder, f"{key}.")
             continue

@@ -55,6 +55,16 @@ class RunFolder:
         return self.path / "events.jsonl"
 
     @property
+    def transfer_json(self) -> Path:
+        """What a run that began by a transfer took from where: the whole table."""
+        return self.path / "transfer.json"
+
+    @property
+    def transfer_text(self) -> Path:
+        """The same, to read."""
+        return self.path / "transfer.txt"
+
+    @property
     def tensorboard(self) -> Path:
         return self.path / "tensorboard"
 

@@ -7,30 +7,57 @@ from pathlib import Path
 
 from stylegan.machine.files import expanded
 from stylegan.runs.folder import RunFolder, checkpoints_in, images_of, newest_run, run_meant
+from stylegan.runs.known_networks import is_known, known_network
 
+WHAT_IS_A_NETWORK = (
+    "a run folder, a .ckpt, a .safetensors, a .pkl or .pt of NVIDIA's programs, or ffhq256 and the like"
+)
+# Endings of networks of other programs, which hold all that they hold in one file.
+PICKLES = (".pkl", ".pickle", ".pt", ".pth")
+_FILES = (".ckpt", ".safetensors", *PICKLES)
 # Snapshots are called so, `fakes_kimg0000012.800.png`.
 _FAKES = "fakes_"
+# In a folder with a model card: the network that images are drawn from.
+_SHARED = "generator_ema.safetensors"
 
 
 def network_file(path: str | Path) -> Path:
-    """The file that a path means: the newest checkpoint of a run folder, any other path itself.
+    """The file that a path means: the newest checkpoint of a run folder, the EMA generator of a folder with a model
+    card, any other path itself.
 
+    A folder that a system has unpacked from a `.pt` while it downloaded it counts for a file.
+
+    The name of a published network, or an address of the web, means a file of the cache folder, fetched if needed.
     Raises: ValueError, after the path, where there is none.
     """
+    if is_known(path):
+        return known_network(path)
     path = Path(path)
     if path.is_dir():
+        if (unpacked := _unpacked(path)) is not None:
+            return unpacked
         try:
             newest = _run_at(path).newest_checkpoint()
         except OSError as error:
             raise ValueError(f"{path}: its checkpoints cannot be read ({error.strerror})") from error
+        if newest is None and (path / _SHARED).is_file():
+            return path / _SHARED
         if newest is None:
             raise ValueError(f"{path}: {_why_none(path)}")
         return newest
     if not path.exists():
-        raise ValueError(
-            f"{path}: there is no such file or folder; a network is a run folder, a .ckpt or a .safetensors"
-        )
+        raise ValueError(f"{path}: there is no such file or folder; a network is {WHAT_IS_A_NETWORK}")
     return path
+
+
+def _unpacked(folder: Path) -> Path | None:
+    """The folder with `data.pkl`, which is this one or the only one in it."""
+    if (folder / "data.pkl").is_file():
+        return folder
+    if RunFolder(folder).config.exists():
+        return None
+    inner = [place for place in folder.glob("*/data.pkl") if place.is_file()]
+    return inner[0].parent if len(inner) == 1 else None
 
 
 def _run_at(path: Path) -> RunFolder:
@@ -49,6 +76,11 @@ def find_network(network: str | None, *, runs_dir: str, key: str = "network") ->
         key: of the configuration that names it, for messages.
     Raises: ValueError where there is none.
     """
+    if is_known(network):
+        try:
+            return known_network(network)
+        except ValueError as error:
+            raise ValueError(f"{key}={error}") from error
     path = newest_run(expanded(runs_dir, key="runs_dir")) if network is None else expanded(network, key=key)
     if path is None:
         raise ValueError(
@@ -117,10 +149,10 @@ def _parts(words: Sequence[str]) -> list[str]:
 
 
 def _globbed(path: str) -> list[str]:
-    if _is_there(path) or not glob.has_magic(path):
+    if is_known(path) or _is_there(path) or not glob.has_magic(path):
         return [path]
     fits = sorted(glob.glob(str(expanded(path, key="network"))))
-    found = [fit for fit in fits if Path(fit).is_dir() or Path(fit).suffix in (".ckpt", ".safetensors")]
+    found = [fit for fit in fits if Path(fit).is_dir() or Path(fit).suffix in _FILES]
     if not found:
         raise ValueError(f"network={path}: no run or network is called so")
     return found

@@ -115,12 +115,16 @@ def starts(folder: RunFolder) -> list[dict[str, Any]]:
     return found
 
 
-def record_changes(
-    folder: RunFolder, changes: Iterable[Change], checkpoint: Path | None, *, event: str = "allow_change"
-) -> None:
-    """Appends to `events.jsonl` what was changed under a resumed run, or against the run that it began from."""
+def record_changes(folder: RunFolder, changes: Iterable[Change], checkpoint: Path | None) -> None:
+    """Appends to `events.jsonl` what was changed under a resumed run."""
     for change in changes:
-        _record(folder, event, checkpoint, change._asdict())
+        _record(folder, "allow_change", checkpoint, change._asdict())
+
+
+def record_transfer(folder: RunFolder, path: str, sha256: str, shares: Mapping[str, float]) -> None:
+    """Appends to `events.jsonl` from which file a run began, and the share of each network that came from it."""
+    with suppress(OSError):  # a full disk costs the line, not the run
+        _record(folder, "transfer", None, {"path": path, "sha256": sha256, "shares": dict(shares)})
 
 
 def record_rollback(
@@ -163,14 +167,15 @@ def put_back_unless(begun: Callable[[], bool], folder: RunFolder) -> Iterator[No
     Raises: UserError where these two cannot be read.
     """
     with needing_files():
-        former = {path: path.read_bytes() for path in (folder.config, folder.events) if path.exists()}
+        own = (folder.config, folder.events, folder.transfer_json, folder.transfer_text)
+        former = {path: path.read_bytes() for path in own if path.exists()}
     empty = not folder.in_use
     try:
         yield
     finally:
         if (former or empty) and not begun():
             with suppress(OSError):  # its own error says what went wrong
-                for path in (folder.config, folder.events):
+                for path in own:
                     _put_back(path, former.get(path))
                 if empty:
                     folder.remove_contents()

@@ -1,6 +1,6 @@
 """Resume: the checkpoint that a run continues from, and the settings that it keeps."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -8,16 +8,14 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
-from stylegan.configuration.command_line import literal, unescaped
-from stylegan.configuration.keys import Resume
+from stylegan.configuration.command_line import literal, refers, unescaped
 from stylegan.configuration.other_programs import BY_DEFAULT, NEWEST
 from stylegan.configuration.presets import keys as preset_keys
-from stylegan.configuration.schema import TRAIN
 from stylegan.errors import EXIT_TRY_AGAIN, UserError
 from stylegan.machine.files import expanded
 from stylegan.runs.checkpoints import damage_of, images_in, newest_good, p_in
-from stylegan.runs.config_diff import Change, changes
 from stylegan.runs.folder import RunFolder, images_of, run_meant
+from stylegan.runs.known_networks import is_known
 from stylegan.runs.records import starts, with_texts
 
 
@@ -74,6 +72,11 @@ def find_checkpoint(
 
 def _named_checkpoint(resume: str, folder: RunFolder, newest: Path | None) -> tuple[Path, list[str]]:
     """As `find_checkpoint`, for a path. Args: newest: the run's own newest checkpoint, None = it has none."""
+    if is_known(resume):
+        raise ValueError(
+            f"resume={resume}: this is a network alone, and resume= continues a run of this project;"
+            f" transfer.path={resume} begins a new run with its weights"
+        )
     path = expanded(resume, key="resume")
     if path.name == folder.checkpoints.name and path.is_dir():
         path = path.parent
@@ -99,14 +102,14 @@ def _named_checkpoint(resume: str, folder: RunFolder, newest: Path | None) -> tu
     if other_run:
         raise ValueError(
             f"resume={resume}: {folder.path} holds a run already ({newest.name}); leave resume out, and it continues"
-            " from there, or set another name= to branch off"
+            f" from there; a new run with those weights: transfer.path={resume} and another name="
         )
     # Asked again: of this very folder a damaged one may have been set aside just now.
     newest = folder.newest_checkpoint()
     if newest is not None and found.name != newest.name:
         raise ValueError(
             f"resume={resume}: this run has {newest.name}, and two histories in one folder would be mixed;"
-            " set another name= to branch off"
+            f" a new run with those weights: transfer.path={resume} and another name="
         )
     damage = damage_of(found)
     if damage is not None and found.suffix != ".ckpt":
@@ -139,7 +142,7 @@ def of_other_kind(path: Path) -> str | None:
         return None
     return (
         f"this is {what}, without what a training continues from (both networks, optimisers, p); resume= takes a run"
-        " folder or a .ckpt of this project, and beginning from a network of another kind is not possible yet"
+        f" folder or a .ckpt of this project; transfer.path={path} begins a new run with its weights"
     )
 
 
@@ -149,84 +152,28 @@ def source_of(checkpoint: Path, folder: RunFolder) -> RunFolder | None:
     return None if own else RunFolder(checkpoint.parent.parent)
 
 
-def refuse_beginning(source: RunFolder, checkpoint: Path, config: DictConfig, folder: RunFolder) -> None:
-    """Before a run begins from another one's checkpoint: refuses what that does not fit, or has no images left for.
-
-    Raises: UserError, one line a fault.
-    """
-    faults = [
-        f"resume={config.resume}: {source.path} was trained with {change}, and its checkpoint fits nothing else; leave"
-        f" out what sets {change.key} on the command line"
-        for change in changes(stored_if_any(source), config)
-        if TRAIN.resume_of(change.key) is Resume.FIXED and change.key not in _OF_THE_COURSE
-    ]
-    if not faults and is_done(config, checkpoint):
+def refuse_beginning(checkpoint: Path, config: DictConfig, folder: RunFolder) -> None:
+    """Refuses to begin from a lone checkpoint that has no images left to train on.  Raises: UserError."""
+    if is_done(config, checkpoint):
         seen = (images_in(checkpoint) or 0) / 1000
-        faults.append(
+        raise UserError(
             f"resume={config.resume}: {checkpoint} has seen {seen:.3f} kimg, and total_kimg={config.total_kimg:g}"
-            f" counts from the beginning of that run, so {folder.path} would have nothing to train; set a larger"
-            " total_kimg"
+            f" counts from the beginning of its run, so {folder.path} would have nothing to train; set a larger"
+            f" total_kimg, or transfer.path={config.resume}, with which kimg begins at 0"
         )
-    if faults:
-        raise UserError("\n".join(faults))
 
 
-def refuse_other_labels(
-    source: RunFolder, config: DictConfig, width: int, names: Sequence[str], *, path: str | None
-) -> None:
-    """Before a run begins from another one's checkpoint: refuses data whose labels its networks have no weights for.
-
-    Args: width: of the data's labels, 0 = none. names: of their classes, as far as they have some. path: of the data.
-    Raises: ValueError naming both.
-    """
-    networks = [stored_if_any(source).get(network) for network in ("generator", "discriminator")]
-    generator = networks[0] if isinstance(networks[0], dict) else {}
-    widths = [network.get("c_dim") for network in networks if isinstance(network, dict)]
-    before = next((known for known in widths if isinstance(known, int) and known != width), None)
-    if before is None:
-        return
-    trained_with = _labels_in_words(before, generator.get("label_names"))
-    pictures = f"the pictures of {path}" if path else "the pictures"
-    way_out = f"give pictures with {trained_with}" if before else "set data.labels=none"
-    raise ValueError(
-        f"resume={config.resume}: {source.path} was trained with {trained_with}, and {pictures} have"
-        f" {_labels_in_words(width, names)}; a run that begins from it must keep them: {way_out}, or leave resume= out"
-    )
-
-
-def _labels_in_words(width: int, names: Any) -> str:
-    if not width:
-        return "no labels"
-    if names:
-        return "1 class" if width == 1 else f"{width} classes"
-    return f"labels that are {width} wide"
-
-
-def lines_about_beginning(
-    source: RunFolder, checkpoint: Path, config: DictConfig
-) -> tuple[list[str], list[Change]]:
-    """What a run takes from the checkpoint of another one, and what it does not.
-
-    Returns: lines for the user; what it changes, for the record.
-    """
-    before = stored_if_any(source)
+def lines_about_beginning(checkpoint: Path, config: DictConfig) -> list[str]:
+    """What a run takes from a lone checkpoint, and what it does not."""
     kimg = (images_in(checkpoint) or 0) / 1000
     p = p_in(checkpoint)
     with_p = "" if p is None else f", p ({p:.3f})"
-    lines = [
+    return [
         f"beginning from {checkpoint}: weights, optimisers, the EMA generator{with_p} and the clock are"
         f" taken over, so kimg continues from {kimg:.3f}, and total_kimg={config.total_kimg:g} counts from the"
-        f" beginning of that run: {max(0.0, config.total_kimg - kimg):.3f} kimg are left to train",
-        "it is no transfer: nothing begins at 0 again, no layer is left out or frozen",
+        f" beginning of its run: {max(0.0, config.total_kimg - kimg):.3f} kimg are left to train",
+        "it is no transfer: nothing begins at 0 again, and no layer is left out",
     ]
-    found = changes(before, config)
-    lines += [
-        f"other images or labels than those of {source.path}"
-        if change.key == "data_fingerprint"
-        else f"{change.key} is {change.now}, and {change.before} in {source.path}"
-        for change in found
-    ]
-    return lines, found
 
 
 def stored_if_any(folder: RunFolder) -> dict[str, Any]:
@@ -234,10 +181,6 @@ def stored_if_any(folder: RunFolder) -> dict[str, Any]:
     with suppress(ValueError):
         return stored_config(folder)
     return {}
-
-
-# Fixed for a run, and yet no part of what a checkpoint must fit.
-_OF_THE_COURSE = ("seed", "batch_size")
 
 
 def _holds(folder: RunFolder, path: Path) -> bool:
@@ -314,6 +257,26 @@ def _at(key: str, stored: Any) -> Any:
     for name in key.split("."):
         stored = stored.get(name) if isinstance(stored, dict) else None
     return stored
+
+
+# The only keys whose values are made of lists and mappings: schedules, and what is frozen.
+_COURSES = ("schedules.", "transfer.freeze")
+
+
+def is_plain(value: Any, key: str) -> bool:
+    """Whether a value of a stranger's file can be taken: numbers, words, booleans, null, or a list of these.
+
+    Of a schedule it may be a mapping, too; but nothing in it may name a part, which would be built.
+    """
+    nested = key.startswith(_COURSES)
+    if nested and isinstance(value, dict):
+        return not any(str(name).startswith("_") for name in value) and is_plain(list(value.values()), key)
+    if nested and isinstance(value, list):
+        return all(is_plain(item, key) for item in value)
+    items = value if isinstance(value, list) else [value]
+    return all(isinstance(item, str | int | float | None) for item in items) and not any(
+        isinstance(item, str) and refers(item) for item in items
+    )
 
 
 def _plain(value: Any, key: str, folder: RunFolder) -> Any:

@@ -3,6 +3,7 @@
 from stylegan.training.ada import AdaController
 from stylegan.training.lit_module import StyleGAN2ADA, as_lightning
 from stylegan.training.phases import BatchPart, LossTerm, Phase, Reports
+from stylegan.training.schedules import Schedule, Schedules
 from stylegan.training.step import AdversarialTraining
 
 __all__ = [
@@ -12,6 +13,8 @@ __all__ = [
     "LossTerm",
     "Phase",
     "Reports",
+    "Schedule",
+    "Schedules",
     "StyleGAN2ADA",
     "as_lightning",
 ]

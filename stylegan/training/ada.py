@@ -69,6 +69,13 @@ class AdaController(nn.Module):
             self.p.fill_(0.0 if self.mode == "none" else self.p_init)
 
     @torch.no_grad()
+    def fix(self, p: float, pipe: nn.Module | None) -> None:
+        """Sets p, of mode "fixed", here and in the augmentation, whose host knows it then without asking the device."""
+        self.p.fill_(p)
+        if pipe is not None:
+            pipe.p = p
+
+    @torch.no_grad()
     def update(self, signs: Tensor) -> None:
         """Adds the signs, any shape, of one pass over real images."""
         self.sign_sum += signs.sum().to(self.sign_sum)

@@ -28,6 +28,14 @@ def ema_decay(*, batch_size: int, half_life_kimg: float, ramp_up: float | None, 
     return 0.5 ** (batch_size / max(half_life_images, 1e-8))
 
 
+def check_ema(*, ema_half_life_kimg: float, ema_ramp_up: float | None) -> None:
+    """Raises: ValueError, naming the argument, for settings of the EMA generator that are out of range."""
+    if not ema_half_life_kimg >= 0:
+        raise ValueError(f"ema_half_life_kimg must be 0 (no average) or more, got {ema_half_life_kimg}")
+    if ema_ramp_up is not None and not ema_ramp_up > 0:
+        raise ValueError(f"ema_ramp_up must be above 0, or null for none, got {ema_ramp_up}")
+
+
 @torch.no_grad()
 def update_average(average: nn.Module, source: nn.Module, decay: float) -> None:
     """Every parameter of `average` becomes source + decay·(average − source); every buffer is copied."""

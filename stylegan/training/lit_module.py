@@ -49,6 +49,7 @@ class StyleGAN2ADA(pl.LightningModule):
     - the controller of the augmentation: `ada`
     - the running statistics: `stats`, whose values stand in the next row
     - how it is computed: `precision`, `micro_batch`, `start_lines()`
+    - what changes on the way: `settings()`
 
     All else is `adversarial_training`'s own.
 
@@ -154,9 +155,17 @@ class StyleGAN2ADA(pl.LightningModule):
         self.adversarial_training.settle_precision(device)
 
     def start_lines(self) -> Iterator[str]:
-        """Lines for the start of a run: where it computes, and how exactly."""
-        precision = self.adversarial_training.precision
-        return precision.start_lines(self.device, before=self._precision_before)
+        """Lines for the start of a run: where it computes, how exactly, what follows a schedule, what is frozen."""
+        training = self.adversarial_training
+        yield from training.precision.start_lines(self.device, before=self._precision_before)
+        yield from training.schedules.lines_at(self.images)
+        yield from training.freezing.lines_at(self.images)
+
+    def settings(self) -> dict[str, float]:
+        """What follows a schedule, as the latest iteration had it, and how many parameters were frozen, by name."""
+        training = self.adversarial_training
+        frozen = {"frozen_parameters": training.freezing.size} if training.freezing.groups else {}
+        return {**training.schedules.now, **frozen}
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         return self.adversarial_training.gradients.make_optimizers()

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from stylegan.machine.memory import in_words
@@ -57,9 +57,9 @@ def estimate_memory(config: DictConfig) -> MemoryEstimate:
     """
     generator, discriminator, image_values = count_networks(config.generator, config.discriminator)
     phases = [4 * generator.values + 3 * discriminator.values]
-    if config.loss.pl_weight:
+    if config.loss.pl_weight or OmegaConf.select(config, "schedules.loss.pl_weight"):
         phases.append(5 * generator.values / max(config.loss.pl_batch_shrink, 1))
-    if config.loss.r1_gamma:
+    if config.loss.r1_gamma or OmegaConf.select(config, "schedules.loss.r1_gamma"):
         phases.append(6 * discriminator.values)
     augmented = 0 if config.ada.get("mode") == "none" else _AUGMENTED * image_values
     parameters = generator.parameters + discriminator.parameters
@@ -82,7 +82,7 @@ def count_networks(
     Returns: the counts of the generator and of the discriminator, and C·H·W of an image.
     """
     with torch.device("meta"), torch.no_grad():
-        networks = [_built(node).eval() for node in (generator_node, discriminator_node)]
+        networks = [built(node).eval() for node in (generator_node, discriminator_node)]
         generator, discriminator = networks
         labels = torch.empty(1, generator.c_dim) if generator.c_dim else None
         with _values_of(generator) as of_generator, _values_of(discriminator) as of_discriminator:
@@ -109,7 +109,8 @@ def memory_line(config: DictConfig) -> str:
     )
 
 
-def _built(node: DictConfig) -> nn.Module:
+def built(node: DictConfig) -> nn.Module:
+    """The network of a configuration that may not know its labels yet; on the device of the context, such as "meta"."""
     unknown = {"c_dim": 0} if "c_dim" in node and node.c_dim is None else {}
     # The names of classes change no size, and Hydra would look up what is `${` in one of them.
     unnamed = {"label_names": None} if "label_names" in node else {}

@@ -59,6 +59,9 @@ def _one_iteration(training: AdversarialTraining, processes: int) -> None:
     """All phases, under what they meet in the middle of a run at the worst."""
     generator, discriminator = training.generator, training.discriminator
     training.start(_Unlabelled(generator.c_dim))
+    # What a schedule turns on later, or thaws, needs its memory then.
+    training.schedules.set(training.schedules.largest(), training)
+    training.gradients.freeze(())
     # Adam makes its moments at its first step: with gradients of 0, which change no weight.
     for optimizer in training.gradients.optimizers.values():
         optimizer.step()

@@ -1,7 +1,7 @@
 """Forward passes of both networks in training: latents, fakes and logits, plain or as compiled graphs."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from stylegan.augment import AugmentPipe
 from stylegan.distributed.batch_split import join, separate
+from stylegan.images import to_float
 from stylegan.networks import Generator
 from stylegan.networks.precision import recompute_in
 from stylegan.training.draws import Draw
@@ -58,6 +59,21 @@ class Networks:
     def weight(self) -> Tensor:
         """A weight whose dtype and device are those of the training."""
         return next(self.generator.parameters())
+
+    def like_weights(self, images: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Both with dtype and device of the weights; no labels where the discriminator takes none.
+
+        Args:
+            images: [n,C,H,W], uint8 or floats in [-1, 1].
+            labels: [n,K] or None.
+        """
+        weight = self.weight
+        # Bytes cross to the device, not floats.
+        images = images.to(weight.device)
+        images = (to_float(images) if images.dtype == torch.uint8 else images).to(weight.dtype)
+        if labels is None or not self.discriminator.c_dim:
+            return images, None
+        return images, labels.to(device=weight.device, dtype=weight.dtype)
 
     def prepare_for(self, *, second_order: bool) -> None:
         """Chooses between graphs and plain networks, and what happens to activations.
@@ -128,12 +144,12 @@ class Networks:
             draws = {name: join(fakes[2][name], reals[2][name], group) for name in fakes[2]}
         return separate(self.discriminate(images, labels, draws), group)
 
-    def compile(self, n: int, learning: Mapping[str, Iterable[nn.Parameter]]) -> str | None:
+    def compile(self, n: int, learning: Mapping[str, Sequence[nn.Parameter]]) -> str | None:
         """Compiles, where `compile` asks for it, for parts of n samples; where it fails, training continues without.
 
         Args:
             n: samples of a part.
-            learning: the parameters that learn, by network.
+            learning: the parameters that learn at first, by network.
         Returns: a line about it; None = not compiled.
         """
         if not self.wants_compiled:
@@ -175,12 +191,12 @@ class CompiledNetworks:
         """As the discriminator."""
         return self._discriminate(_dense(images), None if labels is None else _dense(labels))
 
-    def try_out(self, n: int, learning: Mapping[str, Iterable[nn.Parameter]]) -> str:
+    def try_out(self, n: int, learning: Mapping[str, Sequence[nn.Parameter]]) -> str:
         """Compiles all graphs that training will need, for n samples of each kind, forwards and backwards.
 
         Args:
             n: samples of a part.
-            learning: the parameters that learn, by network.
+            learning: the parameters that learn at first, by network.
         Returns: a line about it.
         Raises: any error of the compiler.
         """
@@ -189,7 +205,9 @@ class CompiledNetworks:
             for other, parameters in learning.items():
                 for parameter in parameters:
                     parameter.requires_grad_(other == learns)
-            self._once(n, learns)
+            # Of a network that is frozen as a whole no phase runs.
+            if learning[learns]:
+                self._once(n, learns)
         for parameters in learning.values():
             for parameter in parameters:
                 parameter.requires_grad_(True)

@@ -32,6 +32,26 @@ class BatchPart:
     reals: Tensor
     labels: Tensor | None = None
 
+    @classmethod
+    def of_draws(
+        cls, draws: Sequence[Draw], reals: Tensor, labels: Tensor | None, *, whole: bool
+    ) -> "list[BatchPart]":
+        """The parts of a process; its k-th of n has its reals k, k + n, ...
+
+        Args:
+            draws: of its parts.
+            reals: of the process.
+            labels: of the reals.
+            whole: whether the phase takes all samples of a batch.
+        """
+        if not whole:
+            return [cls(draw, reals[:0]) for draw in draws]
+        rows = [slice(k, None, len(draws)) for k in range(len(draws))]
+        return [
+            cls(draw, reals[own], None if labels is None else labels[own])
+            for draw, own in zip(draws, rows, strict=True)
+        ]
+
 
 class Reports:
     """Where losses report to: the running statistics, and the ADA controller, which gets the signs of real logits.
@@ -154,6 +174,8 @@ class PathLengthTerm(LossTerm):
 
     def _lengths(self, networks: Networks, draw: Draw, *, first: bool, create_graph: bool) -> Tensor:
         ws = networks.latents(draw, track=first)
+        if not ws.requires_grad:  # the mapping network is frozen
+            ws.requires_grad_()
         fakes = networks.synthesize(ws, draw.noise)
         return self.penalty.lengths(fakes, ws, draw.path_noise, create_graph=create_graph)
 
@@ -241,7 +263,7 @@ class Phase:
 
     @property
     def is_on(self) -> bool:
-        """Whether it runs at all; at weight 0 it does not."""
+        """Whether it runs at all; at weight 0, which may follow a schedule, it does not."""
         return bool(self.loss.weight)
 
     def runs_at(self, iteration: int) -> bool:

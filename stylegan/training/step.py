@@ -1,11 +1,11 @@
 """Adversarial training: all networks and controllers, and one iteration of them in plain torch."""
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from copy import deepcopy
 from functools import partial
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from stylegan.augment import AugmentPipe
 from stylegan.distributed.batch_split import BatchSplit
 from stylegan.distributed.collectives import rank, world
-from stylegan.images import to_float
 from stylegan.losses import NonSaturatingLogistic, PathLengthPenalty, R1Penalty
 from stylegan.machine.console import say
 from stylegan.networks import Generator
@@ -21,11 +20,13 @@ from stylegan.training.ada import AdaController
 from stylegan.training.batch_check import BatchCheck
 from stylegan.training.clock import ImageClock, keep_clock_at_top
 from stylegan.training.draws import Draws, KeyedDraws, LabelledData, key_after
-from stylegan.training.ema import ema_decay, update_average
-from stylegan.training.gradients import AdamSettings, LearningSteps
+from stylegan.training.ema import check_ema, ema_decay, update_average
+from stylegan.training.freezing import Freezing
+from stylegan.training.gradients import AdamSettings, LearningSteps, check_adam
 from stylegan.training.networks import Networks
 from stylegan.training.phases import BatchPart, Phase, Reports, phases_of
 from stylegan.training.precision import TrainingPrecision
+from stylegan.training.schedules import Schedules
 from stylegan.training.stats import RunningStats
 
 
@@ -44,6 +45,8 @@ class AdversarialTraining(nn.Module):
         r1: regulariser of the discriminator; None or `weight` 0 = off.
         path_length: regulariser of the generator; None or `weight` 0 = off.
         further_phases: keys are free; they run after the four of StyleGAN2-ADA.
+        schedules: settings that change in the course of the training; None = none do.
+        freeze: parameters that do not learn, as in `Freezing`.
         r1_interval_iterations: iterations from one R1 phase to the next.
         pl_interval_iterations: iterations from one path-length phase to the next.
         style_mixing_prob: chance of a second latent in a phase, 0..1.
@@ -64,8 +67,8 @@ class AdversarialTraining(nn.Module):
         tf32: likewise.
         compile: as in `Networks`.
         activation_checkpointing: likewise.
-    Attributes: `clock`, `stats`, `precision`, `networks`, `phases`; `gradients`, which has the `optimizers`; `draws`,
-        which `start` makes unless they are set before; `backward`, which back-propagates a loss.
+    Attributes: `clock`, `stats`, `precision`, `networks`, `phases`, `schedules`, `freezing`; `gradients`, which has the
+        `optimizers`; `draws`, which `start` makes unless they are set before; `backward`, which back-propagates a loss.
     Raises: ValueError for values out of range.
     Source: Karras et al. 2020 (StyleGAN2-ADA).
     """
@@ -81,6 +84,8 @@ class AdversarialTraining(nn.Module):
         r1: R1Penalty | None = None,
         path_length: PathLengthPenalty | None = None,
         further_phases: Mapping[str, Phase] | None = None,
+        schedules: Schedules | None = None,
+        freeze: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]] | None = None,
         r1_interval_iterations: int = 16,
         pl_interval_iterations: int = 4,
         style_mixing_prob: float = 0.9,
@@ -108,21 +113,17 @@ class AdversarialTraining(nn.Module):
         _require("r1_interval_iterations", r1_interval_iterations, r1_interval_iterations >= 1, "at least 1")
         _require("pl_interval_iterations", pl_interval_iterations, pl_interval_iterations >= 1, "at least 1")
         _require("style_mixing_prob", style_mixing_prob, 0 <= style_mixing_prob <= 1, "from 0 to 1")
-        _require("generator_lr", generator_lr, 0 < generator_lr < math.inf, "above 0")
-        _require("discriminator_lr", discriminator_lr, 0 < discriminator_lr < math.inf, "above 0")
-        betas_fit = len(betas) == 2 and all(0 <= beta < 1 for beta in betas)
-        _require("betas", list(betas), betas_fit, "two numbers from 0 to below 1")
-        _require("eps", eps, eps > 0, "above 0")
-        _require("ema_half_life_kimg", ema_half_life_kimg, ema_half_life_kimg >= 0, "0 (no average) or more")
-        ramp_fits = ema_ramp_up is None or ema_ramp_up > 0
-        _require("ema_ramp_up", ema_ramp_up, ramp_fits, "above 0, or null for none")
+        check_adam(generator_lr=generator_lr, discriminator_lr=discriminator_lr, betas=betas, eps=eps)
+        check_ema(ema_half_life_kimg=ema_half_life_kimg, ema_ramp_up=ema_ramp_up)
 
         self.generator, self.discriminator = generator, discriminator
         self.generator_ema = deepcopy(generator).eval().requires_grad_(False)
         self.augment = augment
         self.ada = AdaController(mode="none") if ada is None else ada
         self.adversarial_loss = NonSaturatingLogistic() if adversarial_loss is None else adversarial_loss
-        self.r1 = r1 if r1 is not None and r1.weight else None
+        self.schedules = Schedules() if schedules is None else schedules
+        self.schedules.check_fit(r1=r1, path_length=path_length, ada=self.ada)
+        self.r1 = r1 if r1 is not None and (r1.weight or "r1_gamma" in self.schedules) else None
         self.path_length = path_length
         self.batch_size, self.micro_batch, self.seed = batch_size, micro_batch, seed
         self.style_mixing_prob = style_mixing_prob
@@ -160,6 +161,7 @@ class AdversarialTraining(nn.Module):
                 "discriminator": lazy_adam(lr=discriminator_lr, interval_iterations=r1_interval_iterations),
             },
         )
+        self.freezing = Freezing(freeze or (), generator=generator, discriminator=discriminator)
         self.stats = RunningStats()
         self.reports = Reports(self.stats, self.ada)
         self.check_batch = BatchCheck(generator, discriminator, batch_size)
@@ -210,6 +212,7 @@ class AdversarialTraining(nn.Module):
         self.generator.train()
         self.discriminator.train()
         self.generator_ema.eval()
+        self._settle()
         self._compile(self.batch_size // parts)
         if self.draws is None:
             self.draws = KeyedDraws.for_networks(
@@ -234,15 +237,25 @@ class AdversarialTraining(nn.Module):
         if not self._is_started:
             self.start()
         iteration = self.clock.iteration
-        images, labels = self._like_weights(images, labels)
+        images, labels = self.networks.like_weights(images, labels)
+        for line in self._settle():
+            if not rank():
+                say(line)
         for phase in self.phases:
-            if phase.runs_at(iteration):
+            # Of a network that is frozen as a whole no phase has anything to do.
+            if phase.runs_at(iteration) and self.gradients.learns(phase.learns):
                 self._run(phase, iteration, images, labels)
         self.update_ema()
         self.clock.advance()
-        if (iteration + 1) % self.ada.interval_iterations == 0:
+        # No signs come from a discriminator that is frozen as a whole: p stays.
+        if (iteration + 1) % self.ada.interval_iterations == 0 and self.gradients.learns("discriminator"):
             self.ada.adjust(self.batch_size)
             self.ada.hand_over(self.augment)
+
+    def _settle(self) -> list[str]:
+        """Sets what follows a schedule, freezes and thaws, for the next iteration.  Returns: what froze or thawed."""
+        self.schedules.set(self.schedules.values_at(self.clock.images), self)
+        return self.freezing.set(self.clock.images, self.gradients)
 
     def run_phase(
         self,
@@ -267,7 +280,7 @@ class AdversarialTraining(nn.Module):
             raise ValueError(f"name must be one of {', '.join(by_name)}, got {name}")
         if not self._is_started:
             self.start()
-        self._run(by_name[name], iteration, *self._like_weights(images, labels), narrowed=narrowed)
+        self._run(by_name[name], iteration, *self.networks.like_weights(images, labels), narrowed=narrowed)
 
     def update_ema(self) -> None:
         """Moves the EMA generator towards the generator."""
@@ -305,7 +318,9 @@ class AdversarialTraining(nn.Module):
             self.networks.tracking_w_avg(split.samples) if makes_fakes else nullcontext(),
         ):
             for loss in phase.loss.losses(self.networks, parts, split, self.reports):
-                self.backward(loss * phase.gain)
+                # What is frozen may be all that a loss depends on.
+                if loss.requires_grad or not self.gradients.has_frozen:
+                    self.backward(loss * phase.gain)
 
     def _parts(
         self, phase: Phase, iteration: int, split: BatchSplit, images: Tensor, labels: Tensor | None
@@ -316,12 +331,7 @@ class AdversarialTraining(nn.Module):
             phase.name, iteration, split.samples, self.networks.weight, phase.draws, phase.loss.draw
         )
         own = split.own(draw.parts(split.count))
-        if split.samples != self.batch_size:
-            return [BatchPart(part, images[:0]) for part in own]
-        return [
-            BatchPart(part, images[k :: len(own)], None if labels is None else labels[k :: len(own)])
-            for k, part in enumerate(own)
-        ]
+        return BatchPart.of_draws(own, images, labels, whole=split.samples == self.batch_size)
 
     def _prepare_for(self, second_order: bool) -> None:
         self.networks.prepare_for(second_order=second_order)
@@ -330,19 +340,9 @@ class AdversarialTraining(nn.Module):
 
     def _compile(self, n: int) -> None:
         self._prepare_for(second_order=False)
-        line = self.networks.compile(n, self.gradients.learning)
+        line = self.networks.compile(n, self.gradients.learning_now())
         if line is not None and not rank():
             say(line)
-
-    def _like_weights(self, images: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Both with dtype and device of the weights; no labels where the discriminator takes none."""
-        weight = self.networks.weight
-        # Bytes cross to the device, not floats.
-        images = images.to(weight.device)
-        images = (to_float(images) if images.dtype == torch.uint8 else images).to(weight.dtype)
-        if labels is None or not self.discriminator.c_dim:
-            return images, None
-        return images, labels.to(device=weight.device, dtype=weight.dtype)
 
 
 def _require(name: str, value: object, good: bool, allowed: str) -> None:

@@ -12,6 +12,7 @@ from callbacks import KimgCheckpoint, StatsTicks
 from callbacks.control import maintenance
 from stylegan.errors import UserError
 from stylegan.loggers import CsvLogger, JsonlLogger
+from stylegan.training import Schedule, Schedules
 from tests.callbacks.tiny_run import (
     CallAfter,
     P,
@@ -35,6 +36,24 @@ def open_csv(path) -> list[dict]:
 
 def repeatable(rows: list[dict]) -> list[dict]:
     return [{k: v for k, v in row.items() if k.startswith(("Loss/", "Progress/"))} for row in rows]
+
+
+def test_rows_have_what_follows_a_schedule_and_what_is_frozen(tmp_path):
+    linear = Schedule(kind="linear", points=[[0, 1], [0.016, 0]])
+    module = tiny_module(
+        total_images=16,
+        schedules=Schedules(r1_gamma=linear, generator_lr=linear),
+        freeze=[{"names": "b4.out", "until_kimg": 0.012}],
+    )
+    fit(module, [StatsTicks(every_kimg=0.008)], [JsonlLogger(folder=tmp_path), CsvLogger(folder=tmp_path)])
+    rows = read_rows(tmp_path)
+    changing = [{k: v["mean"] for k, v in row.items() if k.startswith("Schedules/")} for row in rows]
+    # As the iterations at 4 and 12 images seen had them.
+    assert changing == [
+        {"Schedules/r1_gamma": 0.75, "Schedules/generator_lr": 0.75, "Schedules/frozen_parameters": 9.0},
+        {"Schedules/r1_gamma": 0.25, "Schedules/generator_lr": 0.25, "Schedules/frozen_parameters": 0.0},
+    ]
+    assert [row["Schedules/r1_gamma"] for row in open_csv(tmp_path / "stats.csv")] == ["0.75", "0.25"]
 
 
 class Recorder(DummyLogger):

@@ -1,6 +1,7 @@
 """The smallest real training: real networks of 8 x 8 pixels, drawn flowers, and Lightning's Trainer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -9,7 +10,7 @@ from callbacks import RunControl
 from datamodules import FlowersData
 from stylegan.losses import PathLengthPenalty, R1Penalty
 from stylegan.networks import Discriminator, Generator
-from stylegan.training import AdaController, AdversarialTraining, StyleGAN2ADA
+from stylegan.training import AdaController, AdversarialTraining, Schedules, StyleGAN2ADA
 
 P = 0.25  # of the augmentation, which stays there
 
@@ -23,7 +24,13 @@ def tiny_generator(c_dim: int = 0) -> Generator:
 
 
 def tiny_module(
-    *, total_images: int, batch_size: int = 4, c_dim: int = 0, kind: type[StyleGAN2ADA] = StyleGAN2ADA
+    *,
+    total_images: int,
+    batch_size: int = 4,
+    c_dim: int = 0,
+    kind: type[StyleGAN2ADA] = StyleGAN2ADA,
+    schedules: Schedules | None = None,
+    freeze: Sequence[str | Mapping[str, Any]] = (),
 ) -> StyleGAN2ADA:
     """The training module of these tests, the same at every call; the only place that knows how one is built."""
     with torch.random.fork_rng():
@@ -40,6 +47,8 @@ def tiny_module(
         total_kimg=total_images / 1000,
         ema_half_life_kimg=0.01,
         ema_ramp_up=None,
+        schedules=schedules,
+        freeze=freeze,
     )
     return kind(training)
 

@@ -20,6 +20,12 @@ KINDS = {
     "bgcfnc": ["augpipe=bgcfnc"],
     "workers": ["data.workers=2"],
     "micro-batches": ["micro_batch=4"],
+    "schedules, freezing": [
+        *("ada=fixed", "schedules.ada.p_init={kind: linear, points: [[0,0.2],[0.2,0.8]]}"),
+        "schedules={loss.r1_gamma: {kind: steps, points: [[0,0],[0.1,2]]}}",
+        "schedules.optim.generator_lr={kind: cosine, points: [[0,0.002],[0.24,0]]}",
+        "transfer.freeze=[{names: mapping, until_kimg: 0.16},{discriminator_layers: 2, from_kimg: 0.1}]",
+    ],
     "cifar": ["preset=cifar", "generator.channel_max=8", "discriminator.mbstd_group=4"],
 }
 

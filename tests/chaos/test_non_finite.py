@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -77,10 +78,26 @@ def test_a_branch_goes_back_to_where_it_began(tmp_path):
     """It has no checkpoint of its own yet."""
     assert train(tmp_path, "+callbacks.poison.at_images=64", "+callbacks.poison.times=0").returncode == 0
     poison = ["+callbacks.poison.at_images=128", "+callbacks.poison.times=1"]
-    branch = [*poison, "name=branch", "resume=runs/run", "total_kimg=0.2"]
+    shutil.copy(tmp_path / "runs/run/checkpoints/kimg0000000.120.ckpt", tmp_path / "kimg0000000.120.ckpt")
+    branch = [*poison, "name=branch", "resume=kimg0000000.120.ckpt", "total_kimg=0.2"]
     done = train(tmp_path, *branch)
     assert done.returncode == 0, done.stderr
     assert "continuing from kimg0000000.120.ckpt with other random numbers (time 1 of 3)" in done.stdout
+
+
+@pytest.mark.long
+def test_a_run_without_a_checkpoint_begins_by_the_transfer_again(tmp_path):
+    assert train(tmp_path, *POISON_NONE).returncode == 0
+    still = ["optim.generator_lr=1e-30", "optim.discriminator_lr=1e-30", "total_kimg=0.032"]
+    poison = ["+callbacks.poison.at_images=16", "+callbacks.poison.times=1"]
+    done = train(tmp_path, *poison, *still, "name=new", "transfer.path=runs/run")
+    assert done.returncode == 0, done.stderr
+    assert "beginning again with other random numbers (time 1 of 3)" in done.stdout
+    old, new = (
+        torch.load(tmp_path / "runs" / f"{place}.ckpt", weights_only=True)["state_dict"]
+        for place in ("run/checkpoints/kimg0000000.120", "new/checkpoints/kimg0000000.032")
+    )
+    assert torch.equal(old["generator.synthesis.b4.const"], new["generator.synthesis.b4.const"])
 
 
 def test_a_last_checkpoint_without_room_is_not_a_success(tmp_path):

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 
 from stylegan.cli.evaluate import main
 from stylegan.interop.checkpoint import save_generator
+from stylegan.networks import Discriminator
 from tests.cli.evaluate_runs import (  # noqa: F401
     FEW,
     ROOT,
@@ -22,6 +23,7 @@ from tests.cli.evaluate_runs import (  # noqa: F401
     small_run,
     twenty_images,
 )
+from tests.interop.pickle_files import pickled, snapshot
 
 
 def test_a_run_is_scored_against_what_it_was_trained_on(run, capsys):
@@ -38,6 +40,26 @@ def test_a_run_is_scored_against_what_it_was_trained_on(run, capsys):
         assert lines[line + 1].startswith(f"protocol {record['protocol_id']}: {name}, builtin ")
         assert f"scores      runs/a/metric-{name}.jsonl" in lines
     assert "24 fakes against 20 reals, 8x8" in out
+
+
+def test_a_pickle_is_scored_with_its_discriminator(pictures, tmp_path, capsys):
+    size = {"c_dim": 0, "img_resolution": 8, "img_channels": 3}
+    widths = {"channel_base": 32, "channel_max": 4, "conv_clamp": 256}
+    g_options = {
+        **size,
+        "z_dim": 4,
+        "w_dim": 4,
+        "mapping_kwargs": {"num_layers": 1},
+        "synthesis_kwargs": widths,
+    }
+    discriminator = Discriminator(resolution=8, channel_base=32, channel_max=4)
+    content = snapshot(make_generator(), discriminator, g_options=g_options, d_options=size | widths)
+    (tmp_path / "network.pkl").write_bytes(pickled(content))
+    data = ["data=folder", f"data.path={pictures}", "resolution=8", "data.workers=0"]
+    assert main(["network=network.pkl", *data, "metrics=kid", "report=true", FEW]) == 0
+    [kid] = records(tmp_path, "kid_builtin")
+    assert kid["snapshot_pkl"] == "network.pkl"
+    assert "there is no discriminator" not in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_twice_gives_the_same_numbers(run):

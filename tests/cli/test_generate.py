@@ -388,3 +388,31 @@ def test_the_command_itself_needs_no_torch():
     code = "import sys, stylegan.cli.generate as g; print('torch' in sys.modules, 'numpy' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert result.stdout.split() == ["False", "False"], result.stderr
+
+
+def test_a_pickle_draws_what_the_same_generator_draws(here):
+    pickle = Path(__file__).parents[1] / "golden" / "formats" / "snapshot_torch2_b.pkl"
+    save_generator(here / "same.safetensors", load_generator(pickle))
+    for network in (pickle, "same.safetensors"):
+        assert main([f"network={network}", "seeds=0-1", f"out={Path(network).suffix}"]) == 0
+    for name in ("seed0000.png", "seed0001.png"):
+        assert np.array_equal(pixels(here / ".pkl" / name), pixels(here / ".safetensors" / name))
+    assert read_png_text(here / ".pkl" / "seed0000.png")["network"] == pickle.name
+
+
+def test_a_published_network_draws_into_this_folder(here, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(here / "cache"))
+    place = here / "cache" / "stylegan-lightning" / "networks" / "stylegan2-ffhq-256x256.pkl"
+    place.parent.mkdir(parents=True)
+    golden = Path(__file__).parents[1] / "golden" / "formats" / "snapshot_torch2_b.pkl"
+    place.write_bytes(golden.read_bytes())
+    assert main(["network=ffhq256", "seeds=0"]) == 0
+    assert "seed0000.png" in names(here / "generated") and names(place.parent) == [place.name]
+
+
+def test_a_pickle_that_names_a_program_is_refused_in_one_line(here, capsys):
+    (here / "evil.pkl").write_bytes(b"\x80\x03cposix\nsystem\nX\x0a\x00\x00\x00touch mark\x85R.")
+    assert main(["network=evil.pkl"]) == 2
+    error = capsys.readouterr().err
+    assert "evil.pkl is not read: it names posix.system" in error and error.count("\n") == 1
+    assert names(here) == ["evil.pkl"]

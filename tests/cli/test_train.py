@@ -154,11 +154,13 @@ def test_the_networks_of_the_paper_at_256_px(here):
     assert Image.open(run / "generated" / "seed0000.png").size == (256, 256)
 
 
-def test_a_run_can_begin_from_the_checkpoint_of_another(here, run, capfd):
-    train("name=other", f"resume={run}", "total_kimg=0.02")
-    assert "continuing from kimg 0.016" in capfd.readouterr().out
+def test_a_run_can_begin_from_a_checkpoint_that_is_alone(here, run, capfd):
+    alone = here / "alone.ckpt"
+    shutil.copy(run / "checkpoints" / "kimg0000000.016.ckpt", alone)
+    train("name=other", f"resume={alone}", "total_kimg=0.02")
+    assert "and the clock are taken over, so kimg continues from 0.016" in capfd.readouterr().out
     assert checkpoints(here / "runs" / "other") == ["kimg0000000.020"]
-    train("name=other", f"resume={run}", "total_kimg=0.024")
+    train("name=other", f"resume={alone}", "total_kimg=0.024")
     assert "continuing from kimg 0.020" in capfd.readouterr().out
 
 
@@ -184,7 +186,8 @@ def test_mistakes_are_one_line_and_leave_no_folder(here, run, capfd, arguments, 
 
 
 def test_a_checkpoint_that_does_not_fit_is_a_mistake(here, run, capfd):
-    assert main([*SMALL, "name=wide", f"resume={run}", "generator.z_dim=16", "total_kimg=1"]) == 2
+    shutil.copy(run / "checkpoints" / "kimg0000000.016.ckpt", "alone.ckpt")
+    assert main([*SMALL, "name=wide", "resume=alone.ckpt", "generator.z_dim=16", "total_kimg=1"]) == 2
     assert capfd.readouterr().err.count("\n") == 1
 
 

@@ -144,7 +144,7 @@ def lines_of(capsys, *words: str, config_name: str = "train") -> list[str]:
         ("~seed", "~seed: this key is always there; leave the word out, and it has its default"),
         ("~loss.r1_gamma=1", "~loss.r1_gamma: this key is always there; leave the word out"),
         ("data={path:3}", "choose one of flowers, folder, and set its keys one by one, as in data=flowers"),
-        ("transfer.path=x", "there is no key transfer.path; here it is resume"),
+        ("pretrained=x", "there is no key pretrained; here it is transfer.path"),
         ("data=flower", "there are flowers, folder; did you mean flowers?"),
         ("loss.r1_gama=1", "there is no key loss.r1_gama; did you mean loss.r1_gamma?"),
         ("lss.r1_gamma=1", "there is no key lss.r1_gamma; did you mean loss.r1_gamma?"),

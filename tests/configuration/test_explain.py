@@ -119,3 +119,48 @@ def test_it_prints_and_makes_nothing(tmp_path, monkeypatch, capfd):
     assert rows(out.splitlines())["ema.half_life_kimg"] == ("10", "formula 32*10/32")
     assert out.splitlines()[-1].startswith("memory  about ")
     assert list(tmp_path.iterdir()) == []
+
+
+SCHEDULED = (
+    *("preset=tiny", "resolution=8", "generator.channel_max=4", "discriminator.channel_max=4"),
+    "schedules.loss.r1_gamma={kind: linear, points: [[0, 10], [1000, 3]]}",
+    "transfer.freeze=[{names: mapping, until_kimg: 100}]",
+)
+
+
+def test_a_schedule_is_one_value_with_one_origin():
+    reported = explanation(*SCHEDULED)
+    course = "{kind: linear, points: [[0, 10], [1000, 3]]}"
+    assert reported["schedules.loss.r1_gamma"] == (course, "command line")
+    assert reported["schedules.loss.pl_weight"] == ("null", "default")
+    assert reported["transfer.freeze"] == ("[{names: mapping, until_kimg: 100}]", "command line")
+    dotted = explanation("schedules={loss.r1_gamma: {kind: linear, points: [[0, 10], [1000, 3]]}}")
+    assert dotted["schedules.loss.r1_gamma"] == (course, "command line")
+
+
+@pytest.mark.parametrize(
+    ("images", "gamma", "state"), [(0, "10", ""), (250_000, "8.25", "; at kimg 250.000 they learn")]
+)
+def test_what_changes_on_the_way_is_explained_as_it_is_where_the_run_would_continue(
+    tmp_path, capsys, images, gamma, state
+):
+    if images:
+        (tmp_path / "mine" / "checkpoints").mkdir(parents=True)
+        # Nothing of it is read but its name.
+        (tmp_path / "mine" / "checkpoints" / f"kimg{images / 1000:011.3f}.ckpt").touch()
+    assert main([*SCHEDULED, "name=mine", f"runs_dir={tmp_path}", "explain=true"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    now = f"kimg {images / 1000:.3f}"
+    assert rows(lines)["loss.r1_gamma"] == (gamma, f"its schedule, at {now}")
+    assert f"schedule    loss.r1_gamma is {gamma} at {now}: linear, 10 at kimg 0, 3 at kimg 1000" in lines
+    (frozen,) = [line for line in lines if line.startswith("frozen")]
+    assert frozen.startswith("frozen      mapping until kimg 100 (4 tensors, ") and frozen.endswith(
+        f"parameters){state}"
+    )
+
+
+def test_names_that_no_parameter_has_are_found_by_explain(tmp_path, capsys):
+    assert main([*SCHEDULED, "transfer.freeze=maping", f"runs_dir={tmp_path}", "explain=true"]) == 2
+    assert capsys.readouterr().err.endswith(
+        "transfer.freeze: 'maping' is found in no parameter's name; did you mean mapping?\n"
+    )

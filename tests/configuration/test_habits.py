@@ -200,10 +200,10 @@ def test_all_options_of_a_command_are_answered_at_once():
     assert whole.partition(": python train.py ")[2] == (
         "data=folder data.path=F data.xflip=true preset=paper256 ada=adaptive ada.target=0.7 loss.r1_gamma=10"
         " callbacks.checkpoint.every_kimg=16 callbacks.snapshots.every_kimg=16 batch_size=16 trainer.devices=2"
-        " runs_dir=runs total_kimg=1000 discriminator.freeze_layers=4 data.labels=json data.subset=100 seed=3"
-        " precision=fp32 explain=true resolution=..."
+        " runs_dir=runs total_kimg=1000 discriminator.freeze_layers=4 transfer.path=ffhq256 data.labels=json"
+        " data.subset=100 seed=3 precision=fp32 explain=true resolution=..."
     )
-    assert "--resume ffhq256 (" in left_out and "--nhwc 1 (" in left_out
+    assert left_out == "left out there: --nhwc 1 (the memory layout is no choice here)"
     config = accepted(TRAIN, filled_in(shlex.split(whole.partition("train.py ")[2]))).config
     assert (config.data.path, config.data.xflip, config.trainer.devices, config.ada.target) == (
         "F",
@@ -359,6 +359,11 @@ def test_a_size_is_asked_for_where_none_is_said():
     assert answered(TRAIN, "--data=F")[0] == ["data=folder", "data.path=F", "resolution=..."]
     assert answered(TRAIN, "--data=F", "--res=64")[0] == ["data=folder", "data.path=F", "resolution=64"]
     assert answered(EVALUATE, "--data=F")[0] == ["data=folder", "data.path=F"]
+
+
+@pytest.mark.parametrize("network", ["ffhq256", "old.pkl", "https://host/ffhq.pkl"])
+def test_a_network_of_another_program_is_what_a_new_run_begins_with(network):
+    assert answered(TRAIN, f"--resume={network}")[0] == [f"transfer.path={network}"]
 
 
 @pytest.mark.parametrize("option", ["--resume=latest", "--resume LAST", "--resume=true", "--resume"])

@@ -67,7 +67,7 @@ OF_GENERATE = {
     "--num=5": "seeds=0-4",
     "--ckpt=a.ckpt": "network=a.ckpt",
     "--checkpoint a.ckpt": "network=a.ckpt",
-    "--ckpt=a.pkl": None,
+    "--ckpt=a.pkl": "network=a.pkl",
     "--output=x": "out=x",
     "--overwrite": "overwrite=true",
 }

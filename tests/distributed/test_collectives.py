@@ -9,6 +9,7 @@ from callbacks.control import MAINTENANCE, maintenance
 from stylegan.distributed import collectives as ranks
 from stylegan.distributed.processes import LOOPBACK, Process
 from stylegan.errors import UserError
+from stylegan.training import Schedule, Schedules
 from stylegan.training.stats import RunningStats, Stat
 from tests.together import listening_at, together
 from tests.training.trainings import PHASES, batch, first_gradients, training
@@ -27,9 +28,23 @@ def test_the_place_to_meet_can_be_open_to_this_machine_alone():
     assert store.get("word") == b"said"
 
 
-def trained(c_dim, micro_batch, iterations, shrink=2):
+# Over 20 iterations, 320 images: gamma and a rate change at each, two groups thaw and one freezes.
+CHANGING = dict(
+    schedules=Schedules(
+        r1_gamma=Schedule(kind="linear", points=[[0, 0], [0.32, 1]]),
+        generator_lr=Schedule(kind="cosine", points=[[0, 0.003], [0.32, 0.001]]),
+    ),
+    freeze=[
+        {"names": "mapping", "until_kimg": 0.16},
+        {"discriminator_layers": 3, "until_kimg": 0.08},
+        {"names": r"synthesis\.b4\.", "from_kimg": 0.24},
+    ],
+)
+
+
+def trained(c_dim, micro_batch, iterations, shrink=2, options=None):
     """float64, all four phases, style mixing, random noise, bgc at p 0.5."""
-    one = training(batch_size=N, micro_batch=micro_batch, c_dim=c_dim, dtype=torch.float64)
+    one = training(batch_size=N, micro_batch=micro_batch, c_dim=c_dim, dtype=torch.float64, **(options or {}))
     one.path_length.batch_shrink = shrink
     start = {name: value.clone() for name, value in one.state_dict().items()}
     for i in range(iterations):
@@ -57,18 +72,19 @@ def trained(c_dim, micro_batch, iterations, shrink=2):
 
 
 @pytest.mark.parametrize(
-    ("c_dim", "micro_batch", "world", "shrink"),
+    ("c_dim", "micro_batch", "world", "shrink", "options"),
     [
-        pytest.param(0, None, 2, 2, id="unconditional", marks=pytest.mark.long),
-        pytest.param(3, None, 2, 2, id="conditional"),
-        pytest.param(3, 4, 2, 2, id="in parts, too", marks=pytest.mark.long),
-        pytest.param(0, None, 4, 8, id="fewer path lengths than processes", marks=pytest.mark.long),
+        pytest.param(0, None, 2, 2, None, id="unconditional", marks=pytest.mark.long),
+        pytest.param(3, None, 2, 2, None, id="conditional"),
+        pytest.param(3, 4, 2, 2, None, id="in parts, too", marks=pytest.mark.long),
+        pytest.param(0, None, 4, 8, None, id="fewer path lengths than processes", marks=pytest.mark.long),
+        pytest.param(0, None, 2, 2, CHANGING, id="schedules and freezing", marks=pytest.mark.long),
     ],
 )
-def test_processes_change_nothing_in_twenty_iterations(tmp_path, c_dim, micro_batch, world, shrink):
-    alone = trained(c_dim, None, 20, shrink)
+def test_processes_change_nothing_in_twenty_iterations(tmp_path, c_dim, micro_batch, world, shrink, options):
+    alone = trained(c_dim, None, 20, shrink, options)
     assert alone["moved"] > 0.01, "nothing was trained: the comparison is empty"
-    shared = together(world, trained, tmp_path, c_dim, micro_batch, 20, shrink)
+    shared = together(world, trained, tmp_path, c_dim, micro_batch, 20, shrink, options)
     # The open sums of signs are each process's own, and add up.
     own = {"ada.sign_sum", "ada.sign_count"}
     for one in shared:

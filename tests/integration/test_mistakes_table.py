@@ -30,7 +30,7 @@ def test_the_page_has_all_mistakes_of_the_script_in_order():
 
 
 # What these are answered is asked in a few words elsewhere, too (tests/cli/test_train_mistakes.py, tests/configuration/
-# test_habits.py): here only the page could be out of date.
+# test_habits.py, tests/configuration/test_unknown_keys.py): here only the page could be out of date.
 ASKED_ELSEWHERE = {
     *("train.py resolutoin=64", "train.py prest=tiny", "train.py preset=tinny", "train.py data=null"),
     *("train.py data=folder data.pth=foxes", "train.py data=foxes", "train.py kimg=1000 gamma=10"),
@@ -43,6 +43,11 @@ ASKED_ELSEWHERE = {
     *("train.py aug=ada", "train.py grayscale=1", "train.py dry-run=1", "train.py epochs=10"),
     *("train.py data.xflip=2", "train.py data.channels=rgba", "train.py loss.r1_gamma=-1"),
     *("train.py data=folder data.path=foxes data.labels=1", "train.py --config-dir my_conf experiment=typo"),
+    *(
+        "train.py 'schedules={ema.half_life_kimg: {kind: linear, points: [[0,5],[1000,10]]}}'",
+        "train.py 'schedules.ada.p_init={kind: linear, points: [[0,0],[1000,0.6]]}'",
+        "train.py preset=tiny 'schedules.loss.r1_gamma={kind: steps, points: [[500,3]]}'",
+    ),
     *("train.py resume=runs", "train.py resume=done", "train.py resume=ffhq.pkl name=other"),
 }
 

@@ -151,7 +151,7 @@ def test_an_absent_file_and_an_empty_run_are_named(tmp_path):
     assert "it is not a run folder" in complaint(load_generator, tmp_path)
 
 
-@pytest.mark.parametrize("name", ["network.pkl", "network", "network.ckpt.bad"])
+@pytest.mark.parametrize("name", ["network.onnx", "network", "network.ckpt.bad"])
 def test_another_kind_of_file_is_not_a_network(tmp_path, name):
     (tmp_path / name).touch()
     assert "is not a network" in complaint(load_generator, tmp_path / name)
@@ -193,13 +193,15 @@ def test_an_unknown_version_is_named(tmp_path, networks):
 def test_weights_that_do_not_fit_are_named_with_the_file(tmp_path, networks):
     path = tmp_path / "network.ckpt"
     save_checkpoint(path, networks, generator=dict(networks[0].options, w_dim=5))
-    assert "of another shape: synthesis.b4.conv1.affine.weight" in complaint(load_generator, path)
+    assert "of another shape: mapping.embed.weight [6, 2] instead of [5, 2]" in complaint(
+        load_generator, path
+    )
 
 
 def test_an_option_of_a_later_version_is_named(tmp_path, networks):
     path = tmp_path / "network.ckpt"
     save_checkpoint(path, networks, generator=dict(networks[0].options, magic=1))
-    assert "'magic'" in complaint(load_generator, path)
+    assert "the generator has no option magic" in complaint(load_generator, path)
 
 
 def test_safetensors_without_options_cannot_be_built(tmp_path):

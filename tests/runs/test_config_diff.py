@@ -127,3 +127,46 @@ def test_a_size_is_shown_as_it_is_typed():
     with pytest.raises(UserError, match="resolution=64x96, not 32, which"):
         refuse_changes(before, completed("resolution=32"), place="run")
     assert Change("resolution", [64, 96], [64, 32]).note() == "resolution is 64x32 now and was 64x96"
+
+
+LINEAR = "schedules.loss.r1_gamma={kind: linear, points: [[0,10],[1000,3]]}"
+STEPS = "schedules={loss.r1_gamma: {kind: steps, points: [[0,10]]}}"
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "line"),
+    [
+        ([LINEAR], [], "schedules.loss.r1_gamma={kind: linear, points: [[0, 10], [1000, 3]]}, not null"),
+        ([], [LINEAR], "schedules.loss.r1_gamma=null, not {kind: linear, points: [[0, 10], [1000, 3]]}"),
+        (
+            [LINEAR],
+            [STEPS],
+            "schedules.loss.r1_gamma={kind: linear, points: [[0, 10], [1000, 3]]}, not {kind: st",
+        ),
+        (["transfer.freeze=mapping"], [], "transfer.freeze=mapping, not null"),
+        (
+            ["transfer.freeze=[{names: mapping, until_kimg: 9}]"],
+            ["transfer.freeze=mapping"],
+            "transfer.freeze=[{names: mapping, until_kimg: 9}], not mapping",
+        ),
+    ],
+)
+def test_a_schedule_or_what_is_frozen_changes_as_a_whole_and_only_where_it_is_allowed(before, now, line):
+    before, now = stored(*before), completed(*now)
+    with pytest.raises(UserError) as refused:
+        refuse_changes(before, now, place="run")
+    assert f"was last started with {line}" in str(refused.value)
+    (change,) = changes(before, now)
+    for allowed in (change.key, change.key.partition(".")[0]):
+        now.allow_change = [allowed]
+        assert refuse_changes(before, now, place="run") == [change]
+
+
+def test_a_run_from_before_there_were_schedules_had_none():
+    before = stored()
+    del before["schedules"], before["transfer"]
+    assert changes(before, completed()) == []
+    assert [change.key for change in changes(before, completed(LINEAR, "transfer.freeze=mapping"))] == [
+        "schedules.loss.r1_gamma",
+        "transfer.freeze",
+    ]

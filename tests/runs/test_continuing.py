@@ -185,7 +185,8 @@ def test_a_run_of_any_name_continues(place, name):
     composition = of_run(f"resume=runs/{name}")
     assert composition.config.name == name and composition.config.resume == "auto"
     assert composition.choices["data"] == "folder" and composition.choices["preset"] == "tiny"
-    assert of_run(f"resume=runs/{name}", "name=other").config.resume == f"runs/{name}"
+    with pytest.raises(ValueError, match="a new run that begins with its weights: transfer.path="):
+        of_run(f"resume=runs/{name}", "name=other")
 
 
 def test_a_run_without_a_checkpoint_names_its_command(place, capfd):
@@ -248,14 +249,30 @@ def said_anyhow(capfd, *words: str) -> str:
     return capfd.readouterr().err
 
 
+def test_schedules_and_what_is_frozen_come_along(place):
+    course = {"kind": "linear", "points": [[0, 1], [2, 0.2]]}
+    freeze = ["mapping", {"names": "b4", "until_kimg": 1}]
+    stored = OmegaConf.load("runs/foxes/config.yaml")
+    # As a run has them: where they are set, and where that is followed.
+    for key in ("schedules.loss.r1_gamma", "module.schedules.r1_gamma"):
+        OmegaConf.update(stored, key, course)
+    for key in ("transfer.freeze", "module.freeze"):
+        OmegaConf.update(stored, key, freeze)
+    OmegaConf.save(stored, "runs/foxes/config.yaml")
+    config = of_run("resume=runs/foxes").config
+    assert config.schedules.loss.r1_gamma == config.module.schedules.r1_gamma == course
+    assert config.transfer.freeze == config.module.freeze == freeze
+    config = of_run("resume=runs/foxes", "schedules={loss.r1_gamma: null}", "transfer.freeze=null").config
+    assert config.schedules.loss.r1_gamma is config.transfer.freeze is None
+
+
 def test_overwrite_needs_a_beginning(place, capfd):
     assert "it needs resume=never" in said(capfd, "resume=runs/foxes", "overwrite=true", code=2)
 
 
-def test_jobs_of_a_sweep_begin_from_the_run_each_in_its_folder(place, capfd):
-    out = said(capfd, "-m", "resume=runs/foxes", "total_kimg=0.012", "ada.target=0.5,0.6")
-    assert out.count("note        beginning from runs/foxes/checkpoints/kimg0000000.008.ckpt") == 2
-    assert runs(place) == ["foxes", "foxes-ada.target=0.5", "foxes-ada.target=0.6"]
+def test_jobs_of_a_sweep_do_not_continue_one_run(place, capfd):
+    err = said(capfd, "-m", "resume=runs/foxes", "total_kimg=0.012", "ada.target=0.5,0.6", code=2)
+    assert "transfer.path=runs/foxes" in err and "name=" not in err and runs(place) == ["foxes"]
 
 
 def test_a_sweep_over_runs_continues_each_in_its_place(place, capfd):
@@ -284,6 +301,8 @@ def called(path: Path) -> dict:
         "generator.label_names",
         "data.include",
         "metrics",
+        "schedules.loss.r1_gamma",
+        "transfer.freeze",
         "extra",
     ],  # fmt: skip
 )
@@ -347,44 +366,25 @@ def test_an_old_run_without_events_continues(tmp_path, monkeypatch, capfd):
 # Beginning from another run
 
 
-def test_a_beginning_says_what_it_takes_and_what_not(place, capfd):
-    (place / "others").mkdir()
-    for i in range(7):
-        Image.new("RGB", (8, 8), (9, 30 * i, 30)).save(place / "others" / f"{i}.png")
-    out = said(
-        capfd, "resume=runs/foxes", "name=tl", "data.path=others", "total_kimg=0.012", "ada.target=0.7"
-    )
-    assert "beginning from runs/foxes/checkpoints/kimg0000000.008.ckpt: weights, optimisers" in out
-    assert (
-        "kimg continues from 0.008" in out
-        and "0.004 kimg are left to train" in out
-        and "it is no transfer" in out
-    )
-    assert "other images or labels than those of runs/foxes" in out
-    assert "ada.target is 0.7, and 0.55 in runs/foxes" in out
-    events = [json.loads(line) for line in open("runs/tl/events.jsonl")]
-    assert {event["key"] for event in events if event["event"] == "began_with"} == {
-        "data_fingerprint",
-        "ada.target",
-    }
-    # Once more, after both have come further; and by its own name.
-    said(capfd, "resume=runs/foxes", "total_kimg=0.016")
-    again = ("resume=runs/foxes", "name=tl", "data.path=others", "total_kimg=0.016", "ada.target=0.7")
-    assert "continues from its own checkpoint" in said(capfd, *again)
-    assert "has reached total_kimg=0.016 already" in said(capfd, "resume=runs/tl")
+def test_a_run_that_began_from_another_one_with_an_earlier_version_continues(place, capfd):
+    shutil.copytree("runs/foxes", "runs/tl")
+    config = Path("runs/tl/config.yaml")
+    config.write_text(config.read_text().replace("resume: auto", "resume: runs/foxes"))
+    said(capfd, "resume=runs/tl", "total_kimg=0.012")
+    config.write_text(config.read_text().replace("resume: auto", "resume: runs/foxes"))
+    again = ("resume=runs/foxes", "name=tl", "total_kimg=0.016")
+    out = said(capfd, *again)
+    assert "continues from its own checkpoint" in out and "continuing from kimg 0.012" in out
     assert "runs/tl has reached" in said(capfd, *again)
 
 
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["resume=runs/foxes"], "has seen 0.008 kimg, and total_kimg=0.008 counts from the beginning"),
-        (["resume=runs/foxes", "total_kimg=1", "generator.z_dim=16"], "trained with generator.z_dim=8, not 16"),
-        (["resume=runs/foxes", "total_kimg=1", "discriminator.freeze_layers=2"], "freeze_layers=0, not 2"),
-        (["resume=runs/foxes", "total_kimg=1", "resolution=16"], "resolution=8, not 16"),
-        (["resume=runs/foxes", "experiment=flowers32", "data=folder", "data.path=pictures"],
-         "leave out what sets resolution on the command line"),
-        (["resume=runs/foxes/checkpoints/kimg0000000.008.safetensors"], "this is a generator alone"),
+        (["resume=runs/foxes"], "a new run that begins with its weights: transfer.path=runs/foxes name=b"),
+        (["resume=runs/foxes", "total_kimg=1", "generator.z_dim=16"], "transfer.path=runs/foxes name=b"),
+        (["resume=runs/foxes/checkpoints/kimg0000000.008.safetensors"], "008.safetensors name=b"),
+        (["resume=alone.ckpt", *SMALL, "total_kimg=0.008"], "or transfer.path=alone.ckpt, with which kimg begins at 0"),
         (["resume=net.pkl"], "this is a network of another kind"),
         (["resume=foxes"], "did you mean resume=runs/foxes?"),
         (["resume=runs"], "did you mean resume=runs/foxes?"),
@@ -407,29 +407,6 @@ def test_a_file_that_is_alone_begins_a_run(place, capfd):
     shutil.copy("runs/foxes/checkpoints/kimg0000000.008.ckpt", "alone.ckpt")
     out = said(capfd, *SMALL, "resume=alone.ckpt", "name=b", "total_kimg=0.012", "data.num_items=10")
     assert "beginning from alone.ckpt" in out and RunFolder("runs/b").newest_checkpoint() is not None
-
-
-@pytest.mark.parametrize(
-    ("trained", "labels", "line"),
-    [
-        (9, "folders", "with 9 classes, and the pictures of flags have 3 classes; {}: give pictures with 9 classes"),
-        (9, "none", "with 9 classes, and the pictures of flags have no labels; {}: give pictures with 9 classes"),
-        (0, "folders", "with no labels, and the pictures of flags have 3 classes; {}: set data.labels=none"),
-    ],
-)  # fmt: skip
-def test_a_beginning_with_other_labels_is_refused_by_the_data(place, capfd, trained, labels, line):
-    for i in range(6):
-        (place / "flags" / f"class{i % 3}").mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (8, 8), (9, 30 * i, 30)).save(place / "flags" / f"class{i % 3}" / f"{i}.png")
-    stored = OmegaConf.load("runs/foxes/config.yaml")
-    stored.generator.c_dim = stored.discriminator.c_dim = trained
-    stored.generator.label_names = [f"c{i}" for i in range(trained)]
-    OmegaConf.save(stored, "runs/foxes/config.yaml")
-    words = ("resume=runs/foxes", "name=e5", "data.path=flags", f"data.labels={labels}", "total_kimg=1")
-    err = said(capfd, *words, code=2)
-    line = line.format("a run that begins from it must keep them")
-    assert f"resume=runs/foxes: runs/foxes was trained {line}, or leave resume= out" in err
-    assert "Traceback" not in err and runs(place) == ["foxes"]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from PIL import Image
 from stylegan.cli.generate import main as generate
 from stylegan.cli.train import main
 from stylegan.machine.memory import Room
+from stylegan.runs.resume import is_plain
 
 SMALL = [
     *("preset=tiny", "resolution=8", "batch_size=4", "trainer=cpu", "augpipe=blit"),
@@ -244,3 +245,20 @@ def test_runs_among_the_pictures_are_refused(tmp_path, monkeypatch, capfd):
     for total in (0.004, 0.008):
         chosen = [*SMALL, *data, "data.path=.", "data.exclude=[runs]", f"total_kimg={total}"]
         assert main(chosen) == 0, capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "taken"),
+    [
+        ("schedules.loss.r1_gamma", {"kind": "linear", "points": [[0, 10], [1000, 3]]}, True),
+        ("transfer.freeze", ["mapping", {"names": "b4", "until_kimg": 20}], True),
+        ("generator.conv_clamp", {"kind": "linear"}, False),
+        ("data.include", [["a"]], False),
+        ("data.include", ["a", "b"], True),
+        ("schedules.loss.r1_gamma", {"_target_": "os.system", "command": "x"}, False),
+        ("schedules.loss.r1_gamma", {"points": [{"_target_": "os.system"}]}, False),
+        ("transfer.freeze", [{"names": "${oc.env:HOME}"}], False),
+    ],
+)
+def test_of_a_strangers_values_only_schedules_and_what_is_frozen_may_be_nested(key, value, taken):
+    assert is_plain(value, key) is taken

@@ -8,7 +8,7 @@ from pytorch_lightning import Trainer
 from torch import nn
 
 from stylegan.losses import PathLengthPenalty, R1Penalty
-from stylegan.training import AdaController, AdversarialTraining, StyleGAN2ADA
+from stylegan.training import AdaController, AdversarialTraining, Schedule, Schedules, StyleGAN2ADA
 from stylegan.training.memory_probe import probe_memory
 from tests.training.trainings import networks
 
@@ -33,6 +33,18 @@ def test_a_probe_meets_the_largest_tensors_of_the_run(c_dim, monkeypatch):
     report = probe_memory(trained, trainer, processes=2)
     assert seen == {"generator": {4, 2}, "discriminator": {4, 8}}
     assert report["device_bytes"] is None and report["peak_bytes"] > 10**8
+
+
+def test_a_probe_meets_what_is_off_or_frozen_at_first():
+    late = Schedule(kind="steps", points=[[0, 0], [50, 2]])
+    trained = fresh(
+        batch_size=4, micro_batch=4, schedules=Schedules(r1_gamma=late, pl_weight=late), freeze=["generator"]
+    )
+    trainer = Trainer(accelerator="cpu", devices=1, logger=False, enable_checkpointing=False)
+    probe_memory(trained, trainer, processes=1)
+    run = {name for name in trained.stats.take() if name.startswith("Timing/")}
+    assert run == {"Timing/Gmain", "Timing/Greg", "Timing/Dmain", "Timing/Dreg"}
+    assert not trained.gradients.has_frozen
 
 
 def test_an_adapted_training_is_measured_and_another_module_refused():

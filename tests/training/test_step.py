@@ -89,7 +89,7 @@ def test_a_parameter_the_loss_does_not_touch_is_stepped_with_gradient_zero():
 
 def test_frozen_parameters_stay():
     frozen = {"discriminator.b16.fromrgb.weight", "generator.synthesis.b4.const"}
-    trained = training(batch_size=4, freeze=frozen)
+    trained = training(batch_size=4, without_grad=frozen)
     before = {name: value.clone() for name, value in trained.named_parameters()}
     trained.step(*batch(4, 0))
     still = {n for n, p in trained.named_parameters() if torch.equal(p, before[n]) and "_ema" not in n}

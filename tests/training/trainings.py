@@ -41,11 +41,11 @@ def networks(resolution=16, c_dim=0, **generator_options):
 
 
 def training(
-    *, batch_size, micro_batch=None, c_dim=0, seed=0, dtype=torch.float32, p=0.5, freeze=(), **options
+    *, batch_size, micro_batch=None, c_dim=0, seed=0, dtype=torch.float32, p=0.5, without_grad=(), **options
 ) -> AdversarialTraining:
     """Not started yet: its first step does so."""
     generator, discriminator = networks(c_dim=c_dim)
-    for name in freeze:
+    for name in without_grad:
         network, _, parameter = name.partition(".")
         network = generator if network == "generator" else discriminator
         network.get_parameter(parameter).requires_grad_(False)

@@ -1,0 +1,1 @@
+"""Transfer from networks of the same or another shape."""
