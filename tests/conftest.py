@@ -1,7 +1,10 @@
 """What all tests share: one thread, the settings of hypothesis, no network, and a cache folder of their own."""
 
 import os
+import signal
 
+# Where a shell starts the tests in the background they ignore Ctrl-C, and so would the programs that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # Before torch is imported, and for the programs that tests start. The tensors here are so small that threads
 # cost more than they bring, above all next to other work; and sums of one thread have the same bits every time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -67,7 +67,8 @@ def _names_here(name: str, command: Command) -> list[str]:
     own = [key.name for key in command.keys.values() if not key.internal]
     if name in own or name in _groups(command):
         return [name]
-    leaves = [key for key in own if key.rpartition(".")[2] == name]
+    # A course of a value over the training has the value's own last word.
+    leaves = [key for key in own if key.rpartition(".")[2] == name and not key.startswith("schedules.")]
     dotted = [key for key in own if key.replace(".", "_") == name]
     return command.called(name) or dotted or (leaves if len(leaves) == 1 else [])
 

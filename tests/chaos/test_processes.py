@@ -145,7 +145,10 @@ def test_a_signal_to_one_process_lets_all_leave_in_order(tmp_path, number):
     assert differences(tmp_path / "runs/whole", tmp_path / "runs/asked") == []
 
 
-@pytest.mark.parametrize("kind, line", [("memory", "memory ran out"), ("image", "a.png cannot be read")])
+@pytest.mark.parametrize(
+    "kind, line",
+    [pytest.param("memory", "memory ran out", marks=pytest.mark.long), ("image", "a.png cannot be read")],
+)
 def test_a_worker_that_fails_in_the_middle_of_a_run_ends_all_at_once(tmp_path, kind, line):
     """Rank 0 waits in a collective then, and for no answer: the worker has to say its line itself, and to end."""
     fail = [

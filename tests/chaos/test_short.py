@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
+
+@pytest.mark.long
 def test_a_run_survives_its_disasters(tmp_path):
     chaos = Path(__file__).parent / "chaos.py"
     command = [sys.executable, str(chaos), "--kills=4", "--seed=3", "--total-kimg=0.7", f"--place={tmp_path}"]

@@ -55,8 +55,8 @@ class Harm(pl.Callback):
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        ("removed", "run.lock was removed"),
-        ("deleted", "was deleted or moved"),
+        pytest.param("removed", "run.lock was removed", marks=pytest.mark.long),
+        pytest.param("deleted", "was deleted or moved", marks=pytest.mark.long),
         ("moved", "was moved to"),
         ("taken", "was taken over by process 7 on elsewhere"),
         ("replaced", "was taken over by process 7 on elsewhere"),

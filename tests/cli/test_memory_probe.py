@@ -191,7 +191,7 @@ def own_file(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of Linux")
-@pytest.mark.parametrize("end", ["Killed", "Refused"])
+@pytest.mark.parametrize("end", [pytest.param("Killed", marks=pytest.mark.long), "Refused"])
 def test_where_memory_runs_out_it_does_not_fit(own_file, end):
     """By the kernel's SIGKILL, and where it gives no more: torch's own error, met for lack of address space."""
     config = completed("resolution=64", "batch_size=32", "micro_batch=auto")

@@ -104,7 +104,7 @@ def test_pictures_in_the_place_of_a_kind_of_data_are_answered_with_their_key(cap
     assert reported.endswith(f"for images of your own: data=folder data.path={tmp_path}")
 
 
-@pytest.mark.parametrize("words", [["--help"], ["explain=true"]])
+@pytest.mark.parametrize("words", [["--help"], pytest.param(["explain=true"], marks=pytest.mark.long)])
 def test_a_reader_that_has_seen_enough_ends_it_in_silence(words):
     """As `| head` does; the other end is closed before anything is written."""
     reading, writing = os.pipe()

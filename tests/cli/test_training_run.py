@@ -132,7 +132,7 @@ def test_a_run_that_goes_back_keeps_what_was_asked_of_it(monkeypatch, tmp_path):
 
     controls = []
 
-    def build_again(config):
+    def build_again(config, *, transfer=None):
         return Parts(tiny_trainer(), Module(), [])
 
     monkeypatch.setattr(training_run, "fit", unstable_once)

@@ -86,6 +86,7 @@ def swept_values(arguments, capture) -> list:
     return seen
 
 
+@pytest.mark.long
 def test_nasty_text_comes_through_a_sweep(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments = ["runs_dir=runs", "data=folder", "seed=1,2"]

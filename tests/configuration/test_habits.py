@@ -222,6 +222,7 @@ def test_what_is_suggested_for_an_option_can_be_typed(command):
     compose_all(command, (words for words, _ in suggested.values()))
 
 
+@pytest.mark.long
 @settings(max_examples=12, deadline=None)
 @given(options=st.lists(st.sampled_from(OF_TRAIN), min_size=2, max_size=12, unique_by=lambda o: o[:5]))
 def test_what_is_suggested_for_many_options_can_be_typed(options):

@@ -239,6 +239,7 @@ def test_a_batch_that_comes_ends_the_row(expected, capfd, monkeypatch):
     batches.close()
 
 
+@pytest.mark.long
 def test_one_that_hangs_does_not_keep_the_program_from_its_end():
     """Within the limit nothing has noticed yet; at the end of a program all children are waited for."""
     body = (

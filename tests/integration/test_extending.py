@@ -49,6 +49,7 @@ def state_of(run: Path) -> dict:
     return torch.load(path, weights_only=True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", list(dict.fromkeys(commands_of(PAGE, "train.py"))))
 def test_a_command_of_the_page_trains_and_its_run_draws(here, command, capfd):
     assert train(arguments_of(command)) == 0, capfd.readouterr().err
@@ -119,6 +120,7 @@ def test_a_further_loss_is_one_more_phase(here, words):
     assert "further_losses.Dbcr.pipe.p" in state_of(here / "runs" / "bcr")["state_dict"]
 
 
+@pytest.mark.long
 def test_a_wrong_value_for_a_part_of_ones_own_is_one_line(here, capfd):
     wrong = {
         "experiment=hinge module.adversarial_loss.margin=0": "margin must be above 0, got 0",
@@ -249,6 +251,7 @@ def test_the_python_of_the_plain_torch_page_trains(here, monkeypatch, capsys):
     assert generate(["network=foxes.safetensors", "seeds=1"]) == 0
 
 
+@pytest.mark.long
 def test_the_plain_loop_that_is_left_by_ctrl_c_continues_as_if_it_were_not(here, monkeypatch):
     make_foxes()
     parts, loop = python_of("plain_torch.md")

@@ -30,6 +30,7 @@ def in_shell(line: str, folder: Path) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
 def test_names_with_blanks_and_any_script_come_through_a_shell(tmp_path):
     pictures = tmp_path / "meine Bilder, ß"

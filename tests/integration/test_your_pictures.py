@@ -106,7 +106,11 @@ FOLDERS = {
 }
 
 
-@pytest.mark.parametrize("kind", FOLDERS)
+# Each is read in the short tests of the data sets, too.
+@pytest.mark.parametrize(
+    "kind",
+    [kind if kind in ("classes", "tall") else pytest.param(kind, marks=pytest.mark.long) for kind in FOLDERS],
+)
 def test_a_folder_is_trained_on_and_drawn_from(kind, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     case = FOLDERS[kind]

@@ -41,6 +41,8 @@ def serving(hub: FakeHub):
             for name, value in headers.items():
                 self.send_header(name.replace("_", "-"), value)
             self.send_header("Content-Length", str(len(body)))
+            # A kept connection may be closed by one side just when the other uses it.
+            self.send_header("Connection", "close")
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(body)

@@ -224,11 +224,19 @@ def test_a_generator_of_the_run_itself_is_no_checkpoint(place, capfd):
     ("key", "value", "line"),
     [
         ("ada.target", "high", "ada.target must be a number, got 'high'"),
-        ("loss.r1_gamma", "much", "loss.r1_gamma must be a number, got 'much'"),
-        ("batch_size", -4, "batch_size must be above 0 and finite, got -4"),
-        ("data.xflip", "often", "data.xflip must be true or false, got 'often'"),
+        pytest.param(
+            "loss.r1_gamma", "much", "loss.r1_gamma must be a number, got 'much'", marks=pytest.mark.long
+        ),
+        pytest.param(
+            "batch_size", -4, "batch_size must be above 0 and finite, got -4", marks=pytest.mark.long
+        ),
+        pytest.param(
+            "data.xflip", "often", "data.xflip must be true or false, got 'often'", marks=pytest.mark.long
+        ),
         ("resolution", {"a": 1}, "resolution must be a value, got {'a': 1}"),
-        ("metrics", [{"a": 1}], "metrics must be a value, got [{'a': 1}]"),
+        pytest.param(
+            "metrics", [{"a": 1}], "metrics must be a value, got [{'a': 1}]", marks=pytest.mark.long
+        ),
         ("generator", {"z_dim": {"a": 1}}, "generator.z_dim must be a value, got {'a': 1}"),
         ("callbacks", [1], "callbacks must be a set of keys, got [1]"),
     ],
@@ -275,6 +283,7 @@ def test_jobs_of_a_sweep_do_not_continue_one_run(place, capfd):
     assert "transfer.path=runs/foxes" in err and "name=" not in err and runs(place) == ["foxes"]
 
 
+@pytest.mark.long
 def test_a_sweep_over_runs_continues_each_in_its_place(place, capfd):
     shutil.copytree("runs/foxes", "runs/cats")
     out = said(capfd, "-m", "resume=choice(runs/foxes,runs/cats)", "total_kimg=0.012")
@@ -366,6 +375,7 @@ def test_an_old_run_without_events_continues(tmp_path, monkeypatch, capfd):
 # Beginning from another run
 
 
+@pytest.mark.long
 def test_a_run_that_began_from_another_one_with_an_earlier_version_continues(place, capfd):
     shutil.copytree("runs/foxes", "runs/tl")
     config = Path("runs/tl/config.yaml")

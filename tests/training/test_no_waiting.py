@@ -50,7 +50,12 @@ def there(iteration, c_dim=0):
 
 
 @pytest.mark.parametrize(
-    "options", [dict(micro_batch=8), dict(micro_batch=4, precision="fp16"), dict(c_dim=3, precision="bf16")]
+    "options",
+    [
+        dict(micro_batch=8),
+        pytest.param(dict(micro_batch=4, precision="fp16"), marks=pytest.mark.long),
+        dict(c_dim=3, precision="bf16"),
+    ],
 )
 def test_a_step_reads_nothing_but_p_and_that_only_where_it_moves(on_gpu, options):
     with pretending() as reads:
