@@ -190,10 +190,10 @@ def make_picture(path: Path, seed: int = 0) -> None:
 
         run = path.parent.parent if path.parent.name == "generated" else Path("runs/foxes")
         make_run(run, seed=1)
-        aside = path.parent / f"of-{path.stem}"
-        generate([f"network={run}", f"seeds={int(named[1])}", f"out={aside}"])
+        apart = path.parent / f"of-{path.stem}"
+        generate([f"network={run}", f"seeds={int(named[1])}", f"out={apart}"])
         for file in (path.name, f"{path.name}.json"):
-            (aside / file).replace(path.parent / file)
+            (apart / file).replace(path.parent / file)
         return
     pixels = np.random.default_rng(seed).integers(0, 256, (5, 5, 3), dtype=np.uint8)
     Image.fromarray(pixels).resize((40, 40), Image.Resampling.BICUBIC).save(path)

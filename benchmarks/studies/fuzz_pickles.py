@@ -8,7 +8,7 @@ atheris (3.0.0 is for Python 3.11) is no dependency of the project, and has a pl
 as a file's content, by the machine alone; right is a result or a PickleError, within memory of twice the input and the
 8 MiB that the machine has free: the address space is limited to little more than the program has at its start. With
 `--whole` also weights and options of what was read are made. Stop it with Ctrl-C: `corpus` keeps what reached something
-new, `corpus.runs` how many inputs there were, and the same command goes on. An input that was not answered well is kept
+new, `corpus.runs` how many inputs there were, and it continues. An input that was not answered well is kept
 as `corpus.crash-...`.
 """
 

@@ -1,8 +1,11 @@
 """How near pictures come in each space of a projection, and what a tuning does to seeds that it was not for.
 
     python -m benchmarks.studies.projection_spaces --network emoji.safetensors --pictures held-out/ --steps 500
+    python -m benchmarks.studies.projection_spaces --network emoji.safetensors --tuned tuned.safetensors
 
-Prints a table of PSNR by space, and how far seeds are from what the untuned network drew of them.
+Prints a table of PSNR by space, and how far seeds are from what the untuned network drew of them. With `--tuned` only
+the latter, of a file that is there, and beside it how far seeds are from each other, and from themselves with other
+noise.
 """
 
 import argparse
@@ -37,6 +40,9 @@ _SEEDS = range(1000, 1064)
 def main() -> None:
     arguments = _arguments()
     generator = load_generator(arguments.network)
+    if arguments.tuned is not None:
+        _say_of_tuning(generator, arguments.tuned)
+        return
     if arguments.pictures is None:
         targets = drawn(generator, arguments.count)
     else:
@@ -83,6 +89,21 @@ def main() -> None:
         _say("tuned", _pixels(tuned, pivots.ws, pivots.noise), targets, words)
 
 
+def _say_of_tuning(generator: torch.nn.Module, path: Path) -> None:
+    """What a file of tuning does to seeds that it was not for."""
+    tuned = copy.deepcopy(generator)
+    apply_difference(tuned, path)
+    before = _of_seeds(generator, None)
+    for words, other in (
+        ("other seeds changed", _of_seeds(tuned, None)),
+        ("two seeds apart", before.flip(0)),
+        ("a seed with other noise", _of_seeds(generator, None, noise_mode="random")),
+    ):
+        values = [psnr(float(mse)) for mse in mean_squared_error(before, other)]
+        mean = psnr(float(mean_squared_error(before, other).mean()))
+        print(f"{words}: {mean:.1f} dB ({min(values):.1f} to {max(values):.1f})")
+
+
 def drawn(generator: torch.nn.Module, count: int) -> Tensor:
     """What the network draws of other seeds."""
     return _of_seeds(generator, None, range(count))
@@ -97,8 +118,11 @@ def _as_its_file(base: torch.nn.Module, tuned: torch.nn.Module) -> torch.nn.Modu
     return again
 
 
-def _of_seeds(generator: torch.nn.Module, label: Tensor | None, seeds: range = _SEEDS) -> Tensor:
-    return torch.cat([to_uint8(images) for _, images in Sampler(generator).of_seeds(seeds, label=label)])
+def _of_seeds(
+    generator: torch.nn.Module, label: Tensor | None, seeds: range = _SEEDS, noise_mode: str = "const"
+) -> Tensor:
+    parts = Sampler(generator).of_seeds(seeds, label=label, noise_mode=noise_mode)
+    return torch.cat([to_uint8(images) for _, images in parts])
 
 
 def _pixels(generator: torch.nn.Module, ws: Tensor, noise: dict[str, Tensor]) -> Tensor:
@@ -122,6 +146,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--pictures", help="a picture or a folder; without it, pictures that the network draws"
     )
+    parser.add_argument("--tuned", type=Path, help="a file that task=projection space=tuned has written")
     parser.add_argument("--count", type=int, default=8, help="pictures, at most")
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--tuning-steps", type=int, default=350)

@@ -122,5 +122,5 @@ def _refuse_lucidrains(content: Mapping) -> None:
     if any(str(name).startswith(("G.blocks.0.to_style", "GE.blocks.0.to_style")) for name in names):
         raise ValueError(
             "it is of lucidrains/stylegan2-pytorch, whose generator is another function (noise weighted by channel, no"
-            " biases of the convolutions), so no network here draws its images; draw with that program, or train anew"
+            " biases of the convolutions), so no network here draws its images; draw with that program, or train here"
         )

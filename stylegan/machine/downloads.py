@@ -90,7 +90,7 @@ class _Partial:
         )
 
     def version(self, url: str) -> str:
-        """The server's mark of the version that is there; "" = none, so that it begins anew."""
+        """The server's mark of the version that is there; "" = none, so that it begins again."""
         try:
             note = json.loads(self.note.read_text(encoding="utf-8"))
             return str(note["version"]) if note["url"] == url and self.file.is_file() else ""

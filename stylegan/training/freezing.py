@@ -59,9 +59,9 @@ class Freezing:
 
     A frozen parameter gets no update of any kind: its Adam moments and its count of steps stay, too. One that has
     never learned has none; once it learns, it begins with moments of 0, as at the start of a training. One that is
-    frozen later goes on with those that it had.
+    frozen later continues with those that it had.
 
-    Buffers are not parameters: the mean w goes on to follow a mapping network that is frozen.
+    Buffers are not parameters: the mean w still follows a mapping network that is frozen.
 
     Args:
         freeze: a word or a regular expression, or several; or mappings, with some of

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 
 class FakeHub:
-    """Repositories by name, each {file: content}.  `token`: that may write. `gated`: names that nobody may read."""
+    """Repositories by name, each {file: content}.  `token`: that may write. `gated`: names that no token may read."""
 
     def __init__(self):
         self.repositories: dict[str, dict[str, bytes]] = {}

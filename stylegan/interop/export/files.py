@@ -56,7 +56,7 @@ def export_onnx(
         metadata: further text for the file.
         batches: sizes of the batches that are compared.
         max_difference: of the largest number of the output.
-        say: told in a line what is done; None = nobody.
+        say: called with a line about what is done; None = no lines.
     Returns: the file's size, and the difference that was found.
     Raises: ValueError in one line for a wrong argument, packages that are missing, a network that cannot be
         exported, or numbers that differ; then there is no new file.
@@ -112,7 +112,7 @@ def export_program(
     exported = ExportedPart(generator, part=part, noise=noise, truncation_cutoff=truncation_cutoff)
     about = description(exported, weights=weights_sha256(generator), further=metadata)
     program = _traced(exported, path, say)
-    # Where the network was traced is nobody's business: paths of this machine, and large.
+    # Where the network was traced: paths of this machine, which must not leave it, and large.
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)
     _tell(say, f"{path}: comparing what was written")
