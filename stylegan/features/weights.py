@@ -5,23 +5,22 @@ import os
 import pickle
 import re
 import struct
-import sys
-import urllib.request
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
 from typing import BinaryIO
 
 import torch
 from torch import Tensor, nn
 
-from stylegan.machine.files import cache_folder, expanded, replacing
+from stylegan.machine.downloads import DownloadError, Progress, tell
+from stylegan.machine.downloads import download as fetch
+from stylegan.machine.files import cache_folder, expanded
 
 # torch.hub's convention: the name ends with the first digits of the file's SHA-256.
 _DIGEST_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.[a-z]+$")
-_CHUNK_BYTES = 1 << 20
+# Several times the largest detector.
+_LARGEST_BYTES = 4 << 30
 
 
 @dataclass(frozen=True)
@@ -82,45 +81,21 @@ def find_weights(
     if path is not None:
         raise ValueError(f"there is no file {places[0]}; {file.name} comes from {file.url}")
     if download and file.sha256 and folder is not None:
-        return download_weights(file, folder, progress=_tell)
+        return download_weights(file, folder, progress=tell)
     save_it = "" if folder is None else f" and save it as {folder / file.name},"
     raise ValueError(f"the weights {file.name} are missing; fetch {file.url}{save_it} or give its path")
 
 
-def download_weights(
-    file: WeightFile, folder: str | Path, *, progress: Callable[[str, int, int | None], None] | None = None
-) -> Path:
+def download_weights(file: WeightFile, folder: str | Path, *, progress: Progress | None = None) -> Path:
     """Fetches the file into the folder; it has its name only once it is complete and has the published digits.
 
-    Args:
-        progress: called with the file's name, the bytes there are, and those expected (None = not known).
     Raises: ValueError, of one line, where the network, the content or the folder fails.
     """
     target = Path(folder) / file.name
-    by_hand = f"fetch {file.url} by hand and save it as {target}"
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with urllib.request.urlopen(file.url, timeout=60) as answer, replacing(target) as out:
-            length = int(answer.headers["Content-Length"]) if answer.headers["Content-Length"] else None
-            digest, done = hashlib.sha256(), 0
-            while chunk := answer.read(_CHUNK_BYTES):
-                out.write(chunk)
-                digest.update(chunk)
-                done += len(chunk)
-                if progress is not None:
-                    progress(file.name, done, length)
-            if length is not None and done != length:
-                raise ValueError(
-                    f"the download of {file.name} stopped at {done} of {length} bytes; {by_hand}"
-                )
-            if not digest.hexdigest().startswith(file.sha256):
-                raise ValueError(
-                    f"the download of {file.name} has the SHA-256 {digest.hexdigest()[:16]}..., which should begin "
-                    f"with {file.sha256}; it is not the published file; {by_hand}"
-                )
-    except (OSError, HTTPException) as error:
-        raise ValueError(f"cannot download {file.name}: {_one_line(error)}; {by_hand}") from None
-    return target
+        return fetch(file.url, target, largest_bytes=_LARGEST_BYTES, sha256=file.sha256, progress=progress)
+    except DownloadError as error:
+        raise ValueError(f"{error}; or fetch {file.url} by hand and save it as {target}") from None
 
 
 def read_weights(path: Path, file: WeightFile) -> Weights:
@@ -217,12 +192,3 @@ def _tensors(content: BinaryIO, path: Path, file: WeightFile) -> dict[str, Tenso
 def _one_line(error: BaseException) -> str:
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0][:120]
-
-
-def _tell(name: str, done: int, length: int | None) -> None:
-    """Progress on one line of a terminal; elsewhere the last line only."""
-    if sys.stderr.isatty() or done == length:
-        of = f" of {length / 2**20:.0f}" if length else ""
-        end = "\n" if done == length else "\r"
-        sys.stderr.write(f"{name}: {done / 2**20:.0f}{of} MiB{end}")
-        sys.stderr.flush()

@@ -131,7 +131,7 @@ def _fetch(url: str, partial: _Partial, largest_bytes: int, progress: Progress |
     with answer:
         begin, expected = _continued(answer, begin)
         if expected is not None and expected > largest_bytes:
-            raise DownloadError(f"{url} has {expected:,} bytes; no network is larger than {largest_bytes:,}")
+            raise DownloadError(f"{url} has {expected:,} bytes, and at most {largest_bytes:,} are taken")
         if "html" in answer.headers.get_content_type():
             raise DownloadError(_page(url))
         mark = answer.headers["ETag"] or answer.headers["Last-Modified"] or ""
