@@ -1,5 +1,6 @@
 """Forward passes of both networks in training: latents, fakes and logits, plain or as compiled graphs."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -201,6 +202,8 @@ class CompiledNetworks:
         Raises: any error of the compiler.
         """
         start = time.perf_counter()
+        # It warns where there is a CUDA compiler and no GPU, which changes nothing for a CPU's graphs.
+        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
         for learns in learning:
             for other, parameters in learning.items():
                 for parameter in parameters:
