@@ -16,6 +16,8 @@ from stylegan.networks.channels import block_channels, blocks_of
 _MAX_TAPS = 32
 # What is so small may be made before the weights are compared name by name: that names all that is lacking.
 _SMALL_WIDTH, _SMALL_DEPTH = 1024, 64
+# Of buffers that are equal, as filters are.
+_SHARED_BYTES = 1 << 20
 # Options by their type, in our words; all others are texts or checked by the constructors.
 _WHOLE = (
     *("resolution", "channels", "z_dim", "c_dim", "w_dim", "mapping_layers", "channel_base", "channel_max"),
@@ -38,6 +40,7 @@ def check_options(options: Mapping[str, object], weights: Mapping[str, Tensor], 
         raise ValueError(
             f"the {kind}'s options ask for {options['mapping_layers']:,} mapping layers, which the weights lack"
         )
+    _refuse_shared(weights, kind)
     expected = _generator_shapes(options) if kind == "generator" else _discriminator_shapes(options)
     for name, shape in expected:
         if name in weights and tuple(weights[name].shape) != shape:
@@ -47,6 +50,22 @@ def check_options(options: Mapping[str, object], weights: Mapping[str, Tensor], 
             )
         if name not in weights and max(shape) > _SMALL_WIDTH:
             raise ValueError(f"the weights do not fit the {kind}: the weights lack {name} {list(shape)}")
+
+
+def _refuse_shared(weights: Mapping[str, Tensor], kind: str) -> None:
+    """A file may name the same numbers as many weights; in a network each has its own.
+
+    Raises: ValueError where they would be much more than what is there.
+    """
+    there = {
+        weight.untyped_storage().data_ptr(): weight.untyped_storage().nbytes() for weight in weights.values()
+    }
+    asked = sum(weight.numel() * weight.element_size() for weight in weights.values())
+    if asked > sum(there.values()) + _SHARED_BYTES:
+        raise ValueError(
+            f"the weights of the {kind} would be {asked:,} bytes, and {sum(there.values()):,} are there: many of"
+            " them are the same numbers"
+        )
 
 
 def with_defaults(options: Mapping[str, object], *, kind: str) -> dict[str, object]:

@@ -270,6 +270,19 @@ def test_options_larger_than_the_weights_take_no_memory(tmp_path, small, network
     assert said in complaint(tmp_path / "x.safetensors")
 
 
+def test_one_weight_under_many_names_takes_no_memory(tmp_path):
+    """A file of 1 MB, whose network would have 300 MB."""
+    network = Generator(resolution=8, z_dim=512, w_dim=512, mapping_layers=2, channel_base=16, channel_max=4)
+    weights = {name: value for name, value in network.state_dict().items() if ".fc" not in name}
+    wide, bias = torch.zeros(512, 512), torch.zeros(512)
+    for index in range(300):
+        weights |= {f"mapping.fc{index}.weight": wide, f"mapping.fc{index}.bias": bias}
+    torch.save({"g_ema": weights}, tmp_path / "many.pt")
+    assert (tmp_path / "many.pt").stat().st_size < 3e6
+    with pytest.raises(ValueError, match="many of them are the same numbers"):
+        load_generator(tmp_path / "many.pt")
+
+
 def test_a_dictionary_that_holds_itself_has_an_end(tmp_path):
     content = {"G": torch.zeros(1)}
     content |= {"g_ema": content, "model": {"d": content}}
